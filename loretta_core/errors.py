@@ -1,0 +1,46 @@
+"""Every error of ours that a person can meet.
+
+    LorettaError
+    ├── ConfigError (ValueError)      the request is wrong: the CLI prints the message and exits with code 2
+    │   ├── DataError                 a data file or row
+    │   ├── ModelError                a model name, directory or architecture
+    │   ├── MethodError               a fine-tuning method that does not fit the model
+    │   └── OutputError               the output directory or a record in it
+    └── CellFailed                    a cell that started and broke; the sweep goes on
+
+A message says what was given, what was expected and what to do. Violations of our own invariants are plain `assert`s, not errors of this tree.
+"""
+
+from __future__ import annotations
+
+
+class LorettaError(Exception):
+    """Base of every error raised on purpose by this project."""
+
+
+class ConfigError(LorettaError, ValueError):
+    """The request cannot be carried out as written."""
+
+
+class DataError(ConfigError):
+    """A data file is missing, or a row in it is not what the task says."""
+
+
+class ModelError(ConfigError):
+    """A model cannot be found, read or used for the task."""
+
+
+class MethodError(ConfigError):
+    """A fine-tuning method does not fit the model."""
+
+
+class OutputError(ConfigError):
+    """The output directory cannot be used, or a record in it is damaged."""
+
+
+class CellFailed(LorettaError):
+    """A cell started and did not finish; `kind` is the class of failure."""
+
+    def __init__(self, message: str, *, kind: str = "error") -> None:
+        super().__init__(message)
+        self.kind = kind
