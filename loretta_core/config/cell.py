@@ -1,0 +1,88 @@
+"""One fully resolved fine-tuning run, as a value.
+
+    cell_id = first 16 hex digits of sha256(canonical JSON of {schema_version, model, task, method, trainer, precision, batch_size, seed})
+
+Fields equal to their default are left out of the JSON, so a new field with a default changes no id. Changing a default or a meaning raises
+SCHEMA_VERSION. Placement (`engine`) and the contents of data files are not hashed; the latter are in the record as `inputs_sha256`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from loretta_core.config.base import Strict
+from loretta_core.config.engine import EngineConfig, Plain
+from loretta_core.config.method import MethodConfig
+from loretta_core.config.model import ModelConfig
+from loretta_core.config.task import TaskConfig
+from loretta_core.config.trainer import TrainerConfig
+
+SCHEMA_VERSION = 1
+
+COMPONENTS = ("model", "task", "method", "trainer")
+"""The four tables of a cell, in the order in which tables and axes show them."""
+
+
+class CellConfig(Strict):
+    """model × task × method × trainer, with precision, batch and seed."""
+
+    model: ModelConfig
+    """The pre-trained model."""
+    task: TaskConfig
+    """The data and the form of the question."""
+    method: MethodConfig
+    """Which parameters train."""
+    trainer: TrainerConfig
+    """How they train."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Number format of the frozen weights. Trainable parameters of PEFT methods, loss and optimizer are fp32 either way; `ft` trains in this format."""
+    batch_size: int = Field(16, ge=1)
+    """Global batch in rows: the sum over workers and accumulation steps."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Seed of initialisation, batch order, dropout and zeroth-order directions."""
+    engine: EngineConfig = Plain(type="plain")
+    """Placement; not part of the id."""
+
+    @model_validator(mode="after")
+    def _accumulation_divides_the_batch(self) -> Self:
+        pieces = self.engine.gradient_accumulation
+        if self.batch_size % pieces:
+            raise ValueError(f"engine.gradient_accumulation = {pieces} does not divide batch_size = {self.batch_size}")
+        return self
+
+    @cached_property
+    def cell_id(self) -> str:
+        """16 hex digits that name the cell's directory, MLflow run and Tune trial."""
+        identity = {"schema_version": SCHEMA_VERSION, **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine"})}
+        canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    @property
+    def label(self) -> str:
+        """One line for people: `toy-bert · toy_sentiment · lora · adam · seed 0`."""
+        return " · ".join([self.model.caption, self.task.type, self.method.type, self.trainer.type, f"seed {self.seed}"])
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Combinations that run and usually disappoint, in words."""
+        if self.trainer.zeroth_order and self.task.objective == "head":
+            return ('zeroth-order training of a fresh classification head rarely learns; use task.objective = "prompt"',)
+        return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field, defaults included, as JSON values."""
+        return self.model_dump(mode="json")
+
+    def to_json(self) -> str:
+        """Every field, defaults included."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str) -> CellConfig:
+        """Inverse of `to_json`."""
+        return cls.model_validate_json(text)

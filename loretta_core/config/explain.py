@@ -1,0 +1,80 @@
+"""From a pydantic ValidationError to one sentence a person can act on: where, what was given, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from loretta_core.config.method import MethodConfig
+from loretta_core.config.model import ModelConfig
+from loretta_core.config.task import TaskConfig
+from loretta_core.config.trainer import TrainerConfig
+
+Origins = Mapping[str, str]
+"""Dotted field of a cell → the place in the sweep file that set it, e.g. {"method": "axes.method[1]"}."""
+
+
+def members(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The classes of a family by their `type`; a family may have one member."""
+    union = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+    return {get_args(cls.model_fields["type"].annotation)[0]: cls for cls in (get_args(union) or (union,))}
+
+
+FAMILIES: dict[str, dict[str, type[BaseModel]]] = {
+    "model": members(ModelConfig),
+    "task": members(TaskConfig),
+    "method": members(MethodConfig),
+    "trainer": members(TrainerConfig),
+}
+"""Component of a cell → its classes by `type`."""
+
+
+def explain(error: ValidationError, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str]) -> str:
+    """One line per problem found in the raw table `data`; `known` are the keys its top level may have."""
+    return "\n".join(_one(detail, data=data, origins=origins, known=known) for detail in error.errors(include_url=False))
+
+
+def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str]) -> str:
+    path = [str(part) for part in detail["loc"]]
+    if len(path) > 1 and path[0] in FAMILIES and path[1] in FAMILIES[path[0]]:
+        del path[1]  # pydantic puts the union's tag into the path; the file has no such level
+    place = _place(path, origins)
+    given = detail["input"]
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{place} = {given!r}: unknown key. {_allowed(path[-1], _siblings(path, data) if len(path) > 1 else known)}"
+        case "missing":
+            return f"{place}: missing. Give it, or put it under [defaults]."
+        case "union_tag_invalid":
+            return f"{place}.type = {given.get('type')!r}: unknown. {_allowed(str(given.get('type')), list(FAMILIES[path[0]]))}"
+        case "union_tag_not_found":
+            return f"{place} = {given!r}: expected a name or a table with `type`, one of: {', '.join(FAMILIES[path[0]])}."
+        case "value_error":
+            return f"{place}: {detail['ctx']['error']}."
+    return f"{place} = {given!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}."
+
+
+def _place(path: list[str], origins: Origins) -> str:
+    """The most precise known origin of a field, with the rest of its path."""
+    for depth in range(len(path), 0, -1):
+        known = origins.get(".".join(path[:depth]))
+        if known is not None:
+            return ".".join([known, *path[depth:]])
+    return ".".join(path) or "cell"
+
+
+def _siblings(path: list[str], data: Mapping[str, Any]) -> list[str]:
+    table = data.get(path[0])
+    kind = table.get("type") if isinstance(table, Mapping) else None
+    family = FAMILIES.get(path[0], {})
+    return [name for name in family[kind].model_fields if name != "type"] if kind in family else []
+
+
+def _allowed(given: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(given, names, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Known: {', '.join(names)}."

@@ -1,0 +1,117 @@
+"""A sweep file with overrides → SweepConfig.
+
+TOML is for people; every setting is in it. The command line adds no knobs of its own, only `--set key=value` on the same names.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from loretta_core.config.base import Strict
+from loretta_core.config.cell import CellConfig
+from loretta_core.config.explain import explain
+from loretta_core.config.grid import Draft, Table, expand, lay
+from loretta_core.errors import ConfigError
+
+MAX_FILE_BYTES = 1_000_000
+"""A sweep file larger than this is a mistake; refuse it before parsing."""
+
+
+class SweepHeader(Strict):
+    """The keys of a sweep file that are not cells."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    """Names the sweep's directory, MLflow experiment and report."""
+    description: str = ""
+    """A sentence for the report's head."""
+    output: str = Field("outputs", min_length=1)
+    """Directory of records, adapters, MLflow data and reports; shared by all sweeps."""
+    skip_invalid: bool = False
+    """Leave out impossible combinations of the grid and list them, instead of refusing the sweep."""
+    max_concurrent: int | None = Field(None, ge=1)
+    """Most cells computed at the same time; None fills the cluster."""
+
+
+class SweepConfig(SweepHeader):
+    """A sweep file, expanded."""
+
+    cells: tuple[CellConfig, ...]
+    """The distinct cells, in the order of the axes."""
+    duplicates: tuple[str, ...] = ()
+    """Labels of cells that came up more than once; each runs once."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """(description, reason) of impossible combinations left out by `skip_invalid`."""
+    excluded: int = 0
+    """How many grid points the `[[exclude]]` rules dropped."""
+
+
+_TABLES = ("defaults", "axes", "include", "exclude")
+
+
+def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfig:
+    """Read, override, expand and validate a sweep file.
+
+    Raises ConfigError that names the file, the place in it, what was given and what is allowed.
+    """
+    path = Path(path)
+    try:
+        raw = read_toml(path)
+        changes = dict(parse_override(text) for text in overrides)
+        raw.setdefault("name", path.stem)
+        return _resolve(raw, changes)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def cell_from_overrides(overrides: Iterable[str]) -> CellConfig:
+    """One cell from `key=value` texts alone, as `loretta run` does."""
+    draft = Draft(table={}, origins={})
+    changes = dict(parse_override(text) for text in overrides)
+    for name in sorted(changes, key=lambda name: name.count(".")):  # a component before its leaves, whatever the order on the command line
+        lay(draft, {name: changes[name]}, origin="--set {}")
+    return draft.build()
+
+
+def read_toml(path: Path) -> Table:
+    """Parse a TOML file; ConfigError with line and column when it is not TOML."""
+    if not path.is_file():
+        raise ConfigError("no such file. Sweeps that come with the project are in jobs/sweeps/")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ConfigError(f"{path.stat().st_size} bytes; a sweep file has at most {MAX_FILE_BYTES}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not valid TOML: {error}") from None
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`trainer.lr=1e-3` → ("trainer.lr", 0.001). The value is TOML; a word that is not is taken as a string."""
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {text!r}: expected key=value, e.g. --set method.tensor_rank=4")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _resolve(raw: Table, changes: dict[str, Any]) -> SweepConfig:
+    header_changes = {name: changes.pop(name) for name in list(changes) if name in SweepHeader.model_fields}
+    tables = {name: raw.pop(name) for name in _TABLES if name in raw}
+    try:
+        header = SweepHeader.model_validate({**raw, **header_changes})
+    except ValidationError as error:
+        raise ConfigError(explain(error, data=raw, origins={}, known=[*SweepHeader.model_fields, *_TABLES])) from None
+    for name, kind in {"defaults": dict, "axes": dict, "include": list, "exclude": list}.items():
+        if not isinstance(tables.get(name, kind()), kind):
+            wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
+            raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
+    grid = expand(tables, overrides=changes, skip_invalid=header.skip_invalid)
+    return SweepConfig(
+        **header.model_dump(), cells=tuple(grid.cells), duplicates=tuple(grid.duplicates), skipped=tuple(grid.skipped), excluded=grid.excluded
+    )

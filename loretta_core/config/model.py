@@ -1,0 +1,33 @@
+"""Which pre-trained model a cell starts from."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from loretta_core.config.base import Typed
+
+TOY_MODELS = ("toy-bert",)
+"""Small checkpoints that ship with the package (see loretta_core/assets/README.md)."""
+
+
+class Pretrained(Typed):
+    """A checkpoint in Hugging Face format: shipped with us, on the hub, or in a local directory."""
+
+    type: Literal["pretrained"]
+    name: str = Field(min_length=1)
+    """`toy-bert` (shipped), a hub id such as `roberta-base`, or the path of a local checkpoint directory."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id; None means the default branch."""
+    trust_remote_code: bool = False
+    """Run Python code that the checkpoint brings along. Off by default: it runs with your rights."""
+
+    @property
+    def caption(self) -> str:
+        """The last part of the name, as tables show it."""
+        return PurePosixPath(self.name.rstrip("/")).name
+
+
+ModelConfig = Pretrained
