@@ -1,0 +1,80 @@
+"""What a task is, whatever its source: labelled rows in three splits, and a question put to a model.
+
+    rows ──encode──► examples ──collate──► batches ──objective.class_logits──► (B, C) scores of the classes ──► loss, prediction
+
+The two objectives (a classification head, a prompt with a verbalizer) differ in the middle only; loss and metric are the same for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One labelled example as text."""
+
+    text: Mapping[str, str]
+    """Column name → text; one column, or two for sentence pairs."""
+    label: int
+    """Index into the task's label names."""
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The rows of a task, ready to encode."""
+
+    train: Sequence[Row]
+    validation: Sequence[Row]
+    test: Sequence[Row]
+    """The rows that give the score. The same object as `validation` when the task has no test split."""
+    label_names: tuple[str, ...]
+    inputs_sha256: str
+    """Digest of every row of every split: two cells with the same id and different digests saw different data."""
+
+    @property
+    def scored_on(self) -> Split:
+        """The split that the score is computed on."""
+        return "validation" if self.test is self.validation else "test"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row in tokens."""
+
+    inputs: Mapping[str, list[int]]
+    """What the tokenizer returns: input_ids, attention_mask and, for some models, token_type_ids."""
+    label: int
+    mask_position: int | None = field(default=None)
+    """Index of the mask token in input_ids, for a prompt."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples padded to the longest of them."""
+
+    inputs: Mapping[str, Int[Tensor, "B L"]]
+    labels_B: Int[Tensor, " B"]
+    mask_positions_B: Int[Tensor, " B"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels_B)
+
+
+class Objective(Protocol):
+    """How the label is asked for."""
+
+    def encode(self, rows: Sequence[Row]) -> list[Example]:
+        """Rows → tokens. Raises DataError with the row number."""
+        ...
+
+    def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
+        """fp32 scores of the C labels."""
+        ...

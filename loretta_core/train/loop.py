@@ -1,0 +1,99 @@
+"""fit(): the whole training loop.
+
+It calls a step, a schedule, an evaluation, sinks and a checkpointer, and knows neither Ray, nor MLflow, nor a disk layout. The parameters that scored best
+on the validation rows are the result (earliest on a tie; step 0, before any training, takes part).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from loretta_core.errors import CellFailed
+from loretta_core.tasks.base import Batch
+from loretta_core.train.checkpoint import Checkpointer, TrainState
+from loretta_core.train.evaluate import Evaluation
+from loretta_core.train.sinks import MetricSink
+from loretta_core.train.step import Step
+
+Curves = dict[str, list[tuple[int, float]]]
+"""Metric name → [(step, value)]."""
+
+
+@dataclass
+class Progress:
+    """Everything about a run that changes while it runs, besides weights and optimizer."""
+
+    step: int = 0
+    best_step: int = 0
+    best_score: float = -math.inf
+    best: Mapping[str, Tensor] = field(default_factory=dict)
+    """Trainable parameters at `best_step`."""
+    curves: Curves = field(default_factory=dict)
+    train_seconds: float = 0.0
+
+    def note(self, name: str, value: float) -> None:
+        """Add a point at the current step."""
+        self.curves.setdefault(name, []).append((self.step, value))
+
+
+def fit(
+    *,
+    step: Step,
+    batches: Callable[[int], Iterator[Sequence[Batch]]],
+    total_steps: int,
+    set_lr: Callable[[int], float],
+    evaluate: Callable[[], Evaluation],
+    eval_every: int,
+    state: TrainState,
+    checkpointer: Checkpointer,
+    sinks: Sequence[MetricSink] = (),
+) -> Progress:
+    """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
+
+    Args:
+        step: one optimizer step on the pieces of a global batch → loss.
+        batches: first step → endless global batches from there on.
+        set_lr: called with the step before it is taken; sets and returns the learning rate.
+        evaluate: scores the validation rows.
+        state: the weights and the optimizer, as seen by the checkpointer.
+
+    Raises CellFailed (kind "nan") as soon as the loss is not finite.
+    """
+    progress = checkpointer.restore(state) or Progress()
+    if progress.step == 0:
+        _evaluate(progress, evaluate, state, sinks)
+    stream = batches(progress.step)
+    while progress.step < total_steps:
+        started = time.perf_counter()
+        lr = set_lr(progress.step)
+        loss = step(next(stream))
+        progress.train_seconds += time.perf_counter() - started
+        progress.step += 1
+        if not math.isfinite(loss):
+            raise CellFailed(f"the loss is {loss} at step {progress.step} of {total_steps} (lr {lr:g}); lower the learning rate", kind="nan")
+        progress.note("train_loss", loss)
+        _log(sinks, progress.step, {"train_loss": loss, "lr": lr})
+        if progress.step % eval_every == 0 or progress.step == total_steps:
+            _evaluate(progress, evaluate, state, sinks)
+            checkpointer.save(state, progress)
+    state.load_trainable(progress.best)
+    return progress
+
+
+def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: TrainState, sinks: Sequence[MetricSink]) -> None:
+    outcome = evaluate()
+    progress.note("validation_score", outcome.score)
+    progress.note("validation_loss", outcome.loss)
+    _log(sinks, progress.step, {"validation_score": outcome.score, "validation_loss": outcome.loss})
+    if outcome.score > progress.best_score:
+        progress.best_score, progress.best_step, progress.best = outcome.score, progress.step, state.copy_trainable()
+
+
+def _log(sinks: Sequence[MetricSink], step: int, metrics: Mapping[str, float]) -> None:
+    for sink in sinks:
+        sink.log(step, metrics)
