@@ -36,9 +36,11 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
     source = locate(model)
     options: dict[str, Any] = {"num_labels": num_labels} if objective == "head" else {}
     try:
-        return _AUTO_CLASSES[objective].from_pretrained(
-            source, revision=model.revision, trust_remote_code=model.trust_remote_code, dtype=dtype, use_safetensors=True, **options
-        ).eval()
+        return (
+            _AUTO_CLASSES[objective]
+            .from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code, dtype=dtype, use_safetensors=True, **options)
+            .eval()
+        )
     except (OSError, ValueError) as error:
         raise _unreadable(model, source, error) from None
 

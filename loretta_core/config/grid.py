@@ -177,7 +177,7 @@ def flatten(table: Mapping[str, Any], *, where: str, prefix: str = "") -> dict[s
 
 def _check_rule(rule: Any, index: int) -> Table:
     if not isinstance(rule, dict) or not rule:
-        raise ConfigError(f"exclude[{index}] = {rule!r}: expected a table such as {{method = \"ft\", trainer = \"zo_sgd\"}}")
+        raise ConfigError(f'exclude[{index}] = {rule!r}: expected a table such as {{method = "ft", trainer = "zo_sgd"}}')
     for name in rule:
         first, *rest = name.split(".")
         known = [*CellConfig.model_fields] if not rest else [leaf for cls in FAMILIES.get(first, {}).values() for leaf in cls.model_fields]

@@ -112,6 +112,4 @@ def _resolve(raw: Table, changes: dict[str, Any]) -> SweepConfig:
             wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
             raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
     grid = expand(tables, overrides=changes, skip_invalid=header.skip_invalid)
-    return SweepConfig(
-        **header.model_dump(), cells=tuple(grid.cells), duplicates=tuple(grid.duplicates), skipped=tuple(grid.skipped), excluded=grid.excluded
-    )
+    return SweepConfig(**header.model_dump(), cells=tuple(grid.cells), duplicates=tuple(grid.duplicates), skipped=tuple(grid.skipped), excluded=grid.excluded)

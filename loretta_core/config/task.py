@@ -45,7 +45,7 @@ class Jsonl(Typed):
     """Path of the validation file; it chooses the best checkpoint, and gives the score too when `test` is not set."""
     test: str | None = None
     """Path of the test file. When None, the score is the one of the chosen checkpoint on `validation`, and the record says so."""
-    text: Annotated[list[str], Field(min_length=1, max_length=2)] = ["text"]
+    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)] = ("text",)
     """One column, or two for sentence pairs."""
     label: str = "label"
     """Column of the label: an integer from 0, or one of `labels`."""

@@ -32,7 +32,8 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
     if task.objective == "head":
         return ClassificationHead(tokenizer, max_length=task.max_length)
     template, verbalizer = (toy.TEMPLATE, toy.VERBALIZER) if isinstance(task, ToySentiment) else (task.template, task.verbalizer)
-    assert template is not None and verbalizer is not None, "the config requires both for a prompt"
+    assert template is not None, "the config requires a template for a prompt"
+    assert verbalizer is not None, "the config requires a verbalizer for a prompt"
     if len(verbalizer) != num_labels:
         raise DataError(f"task.verbalizer has {len(verbalizer)} words and the task {num_labels} labels; give one word per label")
     return MaskedPrompt(tokenizer, template=template, verbalizer=verbalizer, max_length=task.max_length)

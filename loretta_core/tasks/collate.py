@@ -15,7 +15,7 @@ class Collator:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, device: torch.device) -> None:
         self._tokenizer = tokenizer
-        self._device = device
+        self.device = device
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """Pad and stack; one dtype (int64), one device."""
@@ -23,9 +23,9 @@ class Collator:
         masks = [example.mask_position for example in examples]
         left = self._tokenizer.padding_side == "left"
         shift = [padded["input_ids"].shape[1] - len(example.inputs["input_ids"]) if left else 0 for example in examples]
-        positions = None if masks[0] is None else torch.tensor([(m or 0) + s for m, s in zip(masks, shift, strict=True)], device=self._device)
-        labels = torch.tensor([example.label for example in examples], device=self._device)
-        return Batch({key: value.to(self._device) for key, value in padded.items()}, labels, positions)
+        positions = None if masks[0] is None else torch.tensor([(m or 0) + s for m, s in zip(masks, shift, strict=True)], device=self.device)
+        labels = torch.tensor([example.label for example in examples], device=self.device)
+        return Batch({key: value.to(self.device) for key, value in padded.items()}, labels, positions)
 
 
 def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int, start_step: int = 0) -> Iterator[list[Example]]:

@@ -23,7 +23,9 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     names = tuple(task.labels) if task.labels else _names_of(raw["train"], task)
     limits = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
     return {
-        split: _draw([_row(item, task=task, names=names, place=f"{files[split]}:{number}") for number, item in items], limits[split], task.data_seed, files[split])
+        split: _draw(
+            [_row(item, task=task, names=names, place=f"{files[split]}:{number}") for number, item in items], limits[split], task.data_seed, files[split]
+        )
         for split, items in raw.items()
     }, names
 
@@ -62,7 +64,7 @@ def _names_of(items: Sequence[tuple[int, dict[str, Any]]], task: Jsonl) -> tuple
     values = {item[task.label] for _, item in items if type(item[task.label]) is int}
     strangers = [item[task.label] for _, item in items if type(item[task.label]) is not int]
     if strangers:
-        raise DataError(f"{task.train}: label {strangers[0]!r} is not an integer; give the names in their order, e.g. task.labels = [\"negative\", \"positive\"]")
+        raise DataError(f'{task.train}: label {strangers[0]!r} is not an integer; give the names in their order, e.g. task.labels = ["negative", "positive"]')
     if values != set(range(len(values))) or len(values) < 2:
         raise DataError(f"{task.train}: labels {sorted(values)[:10]}, expected the integers 0, 1, … without a gap, at least two")
     return tuple(str(value) for value in sorted(values))

@@ -74,9 +74,7 @@ class ZOSGD(Optimizer):
 
     def _draw(self, direction: int) -> Tensor:
         first = self.param_groups[0]
-        return gaussian_direction(
-            len(self._flat), seed=first["seed"], step=first["steps_taken"], direction=direction, device=self._flat.theta_P.device
-        )
+        return gaussian_direction(len(self._flat), seed=first["seed"], step=first["steps_taken"], direction=direction, device=self._flat.theta_P.device)
 
     def _scaled(self, z_P: Tensor, name: str) -> Tensor:
         shift_P = torch.empty_like(z_P)

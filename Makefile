@@ -1,0 +1,54 @@
+# The commands of the project. Each makes what it needs: a fresh clone with Python 3.11+, pip and make is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp-installed
+SWEEP := jobs/sweeps/quickstart.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help install quickstart test check lint format types imports test-quick test-slow clean
+
+help:  ## Show these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+
+install: $(STAMP)  ## Create .venv and install the pinned versions
+
+# torch goes first and alone, so that its pinned build is the one that everything after it sees.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer, or give one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: give Python 3.11 or newer, e.g. make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,services,dev]'
+	@touch $@
+
+quickstart: $(STAMP)  ## Compare fine-tuning methods on the shipped toy model, offline, in about three minutes
+	$(BIN)/loretta sweep $(SWEEP)
+
+test: $(STAMP)  ## Everything but slow and GPU tests
+	$(BIN)/python -m pytest -m 'not slow and not gpu'
+
+check: lint types imports test-quick  ## Format, lint, types, import law, quick tests
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/pyrefly check
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+test-quick: $(STAMP)
+	$(BIN)/python -m pytest -m 'not integration and not slow and not gpu'
+
+test-slow: $(STAMP)  ## Chaos, several nodes, long runs
+	$(BIN)/python -m pytest -m slow --timeout 1800
+
+format: $(STAMP)  ## Rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## Remove the environment and caches (results stay)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

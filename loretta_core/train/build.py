@@ -1,0 +1,122 @@
+"""CellConfig → the objects that `fit` needs. The one place where config meets torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+from loretta_core.adapters.build import apply_method
+from loretta_core.config.cell import CellConfig
+from loretta_core.config.trainer import Adam, ZoSgd
+from loretta_core.errors import ModelError
+from loretta_core.models import load_model, load_tokenizer
+from loretta_core.tasks.base import Batch, Example, Objective, TaskData
+from loretta_core.tasks.build import build_objective, load_data
+from loretta_core.tasks.collate import Collator, training_batches
+from loretta_core.train.checkpoint import TrainState
+from loretta_core.train.evaluate import Evaluation, classification_loss, evaluate
+from loretta_core.train.schedule import lr_setter
+from loretta_core.train.step import Step, first_order_step, zeroth_order_step
+from loretta_core.zo.optim import ZOSGD
+
+_TASK_TYPES = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+EVALUATION_BATCH = 64
+"""Rows per forward when scoring; a score does not depend on it beyond rounding."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A cell, built: everything is on its device and ready to train."""
+
+    cell: CellConfig
+    data: TaskData
+    model: nn.Module
+    objective: Objective
+    collate: Collator
+    examples: dict[str, list[Example]]
+    state: TrainState
+    step: Step
+    set_lr: Callable[[int], float]
+    total_steps: int
+
+    def batches(self, first_step: int) -> Iterator[Sequence[Batch]]:
+        """Global batches from `first_step` on, each in `gradient_accumulation` pieces."""
+        pieces = self.cell.engine.gradient_accumulation
+        micro = self.cell.batch_size // pieces
+        for chosen in training_batches(self.examples["train"], batch_size=self.cell.batch_size, seed=self.cell.seed, start_step=first_step):
+            yield [self.collate(chosen[start : start + micro]) for start in range(0, len(chosen), micro)]
+
+    def evaluate(self, split: str) -> Evaluation:
+        """Score a split with the current weights."""
+        return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH)
+
+    @property
+    def forwards(self) -> int:
+        """Forward passes of a global batch over the whole run: 1 per first-order step, 2 per direction and zeroth-order step."""
+        trainer = self.cell.trainer
+        return self.total_steps * (2 * trainer.num_directions if isinstance(trainer, ZoSgd) else 1)
+
+
+def build_run(cell: CellConfig) -> Run:
+    """Load, inject, encode. Raises ConfigError (data, model or method that cannot be used).
+
+    Seeds torch's global generator with the cell's seed: it draws the new weights and, later, dropout.
+    """
+    torch.manual_seed(cell.seed)
+    device = _device(cell)
+    data = load_data(cell.task)
+    tokenizer = load_tokenizer(cell.model)
+    objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=len(data.label_names))
+    examples = {split: objective.encode(rows) for split, rows in (("train", data.train), ("validation", data.validation), ("test", data.test))}
+    base = load_model(cell.model, objective=cell.task.objective, num_labels=len(data.label_names), dtype=_DTYPES[cell.precision])
+    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective]).to(device)
+    model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    optimizer, step = _optimizer(cell, list(trainable.values()), loss_fn=partial(classification_loss, model=model, objective=objective))
+    total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
+    return Run(
+        cell=cell,
+        data=data,
+        model=model,
+        objective=objective,
+        collate=Collator(tokenizer, device=device),
+        examples=examples,
+        state=TrainState(trainable, optimizer),
+        step=step,
+        set_lr=lr_setter(optimizer, trainer=cell.trainer, total_steps=total_steps),
+        total_steps=total_steps,
+    )
+
+
+def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Callable[[Batch], torch.Tensor]) -> tuple[Optimizer, Step]:
+    match cell.trainer:
+        case Adam() as adam:
+            optimizer = AdamW(_decay_groups(parameters, adam.weight_decay), lr=adam.lr)
+            return optimizer, partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=adam.max_grad_norm)
+        case ZoSgd() as zo:
+            groups = _decay_groups(parameters, zo.weight_decay)
+            zo_optimizer = ZOSGD(groups, lr=zo.lr, zo_eps=zo.zo_eps, num_directions=zo.num_directions, seed=cell.seed)
+            return zo_optimizer, partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
+
+
+def _decay_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+    """Biases and norm weights (one dimension) are never decayed."""
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _device(cell: CellConfig) -> torch.device:
+    if cell.engine.gpus == 0:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise ModelError(f"engine.gpus = {cell.engine.gpus:g}, and torch {torch.__version__} sees no CUDA device here; set it to 0 to compute on the CPU")
+    return torch.device("cuda")

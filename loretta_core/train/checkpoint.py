@@ -1,0 +1,147 @@
+"""A cell's state on disk, so that a killed cell continues: one safetensors file, replaced atomically.
+
+It holds what trains and nothing else: trainable parameters, the best of them so far, optimizer state, the random generator's state, and the progress as
+JSON in the file's metadata. The frozen model is not in it. The data order needs no state: it is a function of (seed, step).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+if TYPE_CHECKING:
+    from loretta_core.train.loop import Progress
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """The weights that train, by name, and the optimizer over them."""
+
+    trainable: Mapping[str, nn.Parameter]
+    optimizer: Optimizer
+
+    def copy_trainable(self) -> dict[str, Tensor]:
+        """A copy of the trainable parameters."""
+        return {name: parameter.detach().clone() for name, parameter in self.trainable.items()}
+
+    @torch.no_grad()
+    def load_trainable(self, values: Mapping[str, Tensor]) -> None:
+        """Write `values` into the parameters, in place."""
+        assert values.keys() == self.trainable.keys(), "the values belong to other parameters"
+        for name, parameter in self.trainable.items():
+            parameter.copy_(values[name])
+
+
+class Checkpointer:
+    """Saves and restores one cell.
+
+    Args:
+        path: the file.
+        identity: what the state belongs to (cell id and data digest); a file with another identity is ignored.
+        min_interval_s: seconds between saves; a shorter cell is cheaper to repeat than to save.
+    """
+
+    def __init__(self, path: Path, *, identity: str, min_interval_s: float = 10.0) -> None:
+        self._path = path
+        self._identity = identity
+        self._min_interval_s = min_interval_s
+        self._last_save = time.monotonic()
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Write the state, unless the last save is too recent."""
+        if time.monotonic() - self._last_save < self._min_interval_s:
+            return
+        tensors = _prefixed("parameter", state.copy_trainable()) | _prefixed("best", progress.best) | _optimizer_tensors(state.optimizer)
+        tensors["generator"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            tensors["cuda_generator"] = torch.cuda.get_rng_state()
+        info = {"progress": _scalars(progress), "steps_taken": [group.get("steps_taken", 0) for group in state.optimizer.param_groups]}
+        write_tensors(self._path, tensors, {"identity": self._identity, "info": json.dumps(info)})
+        self._last_save = time.monotonic()
+
+    def restore(self, state: TrainState) -> Progress | None:
+        """Load the last save into `state`. None when there is none of this identity, or the file is damaged (then the cell starts anew)."""
+        if not self._path.is_file():
+            return None
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+        except (SafetensorError, OSError) as error:
+            log.warning("checkpoint %s is damaged (%s); the cell starts again", self._path, error)
+            return None
+        if metadata.get("identity") != self._identity:
+            log.warning("checkpoint %s belongs to other data or settings; the cell starts again", self._path)
+            return None
+        return _restore(state, tensors, json.loads(metadata["info"]))
+
+    def clear(self) -> None:
+        """Delete the file: the cell is finished."""
+        self._path.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file so that a reader sees the old one or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=dict(metadata))
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> Progress:
+    from loretta_core.train.loop import Progress  # loop.py uses the checkpointer
+
+    state.load_trainable(_unprefixed("parameter", tensors))
+    _load_optimizer(state.optimizer, tensors)
+    for group, steps_taken in zip(state.optimizer.param_groups, info["steps_taken"], strict=True):
+        if "steps_taken" in group:
+            group["steps_taken"] = steps_taken
+    torch.set_rng_state(tensors["generator"])
+    if "cuda_generator" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["cuda_generator"])
+    scalars = dict(info["progress"])
+    scalars["curves"] = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
+    device = next(iter(state.trainable.values())).device
+    return Progress(**scalars, best={name: tensor.to(device) for name, tensor in _unprefixed("best", tensors).items()})
+
+
+def _scalars(progress: Progress) -> dict[str, Any]:
+    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
+
+
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    slots = optimizer.state_dict()["state"]
+    return {f"optimizer/{index}/{name}": value for index, slot in slots.items() for name, value in slot.items() if isinstance(value, Tensor)}
+
+
+def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    saved = optimizer.state_dict()
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in _unprefixed("optimizer", tensors).items():
+        index, _, name = key.partition("/")
+        slots.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"]})
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def _unprefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{prefix}/"): tensor for key, tensor in tensors.items() if key.startswith(f"{prefix}/")}

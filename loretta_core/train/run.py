@@ -1,0 +1,121 @@
+"""One cell in this process, from config to record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loretta_core.adapters.build import save_adapter
+from loretta_core.config.cell import CellConfig
+from loretta_core.report.records import Record, write_record
+from loretta_core.report.stats import wilson_interval
+from loretta_core.train.build import Run, build_run
+from loretta_core.train.checkpoint import Checkpointer
+from loretta_core.train.evaluate import Evaluation
+from loretta_core.train.loop import Progress, fit
+from loretta_core.train.measure import PeakMemory, environment
+from loretta_core.train.sinks import JsonlSink, MetricSink
+
+
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
+    """Train and score a cell; continue from its checkpoint if it was interrupted.
+
+    Writes into `directory`: cell.json, metrics.jsonl, adapter/, while training checkpoint.safetensors, and last record.json: a cell with a record is finished.
+    Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
+    """
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
+    every_sink = [JsonlSink(directory / "metrics.jsonl"), *sinks]
+    try:
+        record = _train_and_score(cell, directory=directory, sinks=every_sink, started_at=started_at, started=started)
+    except BaseException:
+        for sink in every_sink:
+            sink.close("failed", {})
+        raise
+    for sink in every_sink:
+        sink.close("finished", summary(record))
+    return record
+
+
+def summary(record: Record) -> dict[str, float]:
+    """The final numbers of a finished cell, as sinks receive them."""
+    numbers = {
+        "score": record.score,
+        "score_low": record.score_low,
+        "score_high": record.score_high,
+        "initial_score": record.initial_score,
+        "best_validation_score": record.validation_score,
+        "trainable_params": record.trainable_params,
+        "total_params": record.total_params,
+        "train_seconds": record.train_seconds,
+        "wall_seconds": record.wall_seconds,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "forwards": record.forwards,
+    }
+    return {name: float(value) for name, value in numbers.items() if value is not None}
+
+
+def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], started_at: datetime, started: float) -> Record:
+    run = build_run(cell)
+    peak = PeakMemory(run.collate.device)
+    initial = run.evaluate("test")
+    checkpointer = Checkpointer(directory / "checkpoint.safetensors", identity=f"{cell.cell_id} {run.data.inputs_sha256}")
+    progress = fit(
+        step=run.step,
+        batches=run.batches,
+        total_steps=run.total_steps,
+        set_lr=run.set_lr,
+        evaluate=lambda: run.evaluate("validation"),
+        eval_every=cell.trainer.evaluation_period(run.total_steps),
+        state=run.state,
+        checkpointer=checkpointer,
+        sinks=sinks,
+    )
+    final = run.evaluate("test")
+    save_adapter(run.model, directory / "adapter")
+    record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=time.perf_counter() - started)
+    write_record(record, directory)
+    checkpointer.clear()
+    return record
+
+
+def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak: PeakMemory, started_at: datetime, wall_seconds: float) -> Record:
+    rows = len(final.predictions)
+    low, high = wilson_interval(round(final.score * rows), rows)
+    return Record(
+        cell_id=run.cell.cell_id,
+        cell=run.cell.to_dict(),
+        status="finished",
+        score=final.score,
+        score_name="accuracy",
+        score_low=low,
+        score_high=high,
+        test_rows=rows,
+        initial_score=initial.score,
+        validation_score=progress.best_score,
+        best_step=progress.best_step,
+        trainable_params=sum(parameter.numel() for parameter in run.state.trainable.values()),
+        total_params=sum(parameter.numel() for parameter in run.model.parameters()),
+        train_seconds=progress.train_seconds,
+        wall_seconds=wall_seconds,
+        peak_memory_bytes=peak.bytes(),
+        steps=run.total_steps,
+        forwards=run.forwards,
+        curves=progress.curves,
+        environment=environment(run.collate.device),
+        adapter="adapter",
+        inputs_sha256=run.data.inputs_sha256,
+        started_at=started_at.isoformat(timespec="seconds"),
+        finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        warnings=_warnings(run),
+    )
+
+
+def _warnings(run: Run) -> list[str]:
+    notes = list(run.cell.cautions)
+    if run.data.scored_on == "validation":
+        notes.append("there is no test split: the score is on the validation rows, which also chose the checkpoint, and is optimistic")
+    return notes
