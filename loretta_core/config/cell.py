@@ -59,9 +59,7 @@ class CellConfig(Strict):
     def _updates_do_not_vanish(self) -> Self:
         # Measured at lr 1e-7: only 2.4 % of bf16 coordinates move at all, so the run would silently train at 6 % of its learning rate.
         if self.precision == "bf16" and self.method.type == "ft" and self.trainer.zeroth_order:
-            raise ValueError(
-                "zeroth-order updates of bf16 weights mostly round to nothing; use precision = 'fp32' or a PEFT method"
-            )
+            raise ValueError("zeroth-order updates of bf16 weights mostly round to nothing; use precision = 'fp32' or a PEFT method")
         return self
 
     @cached_property

@@ -1,0 +1,81 @@
+"""A cell is a value: its JSON round-trips, its id is pinned, placement does not change it."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from loretta_core.config import FAMILIES, CellConfig, cell_from_overrides, load_sweep
+
+ROOT = Path(__file__).parents[2]
+TOY = ["model=toy-bert", "task=toy_sentiment"]
+
+# Pinned on purpose. If one of these changes, finished cells of every user are no longer found: raise SCHEMA_VERSION and say so in CHANGELOG.
+PINNED = {
+    "method=lora trainer=adam": "42d276674132d69f",
+    "method=loretta_adp trainer=adam": "57e8b30b2e28ff70",
+    "method=loretta_rep trainer=adam": "db2238909c4e721e",
+    "method=adapters trainer=adam": "d147c833e45016a5",
+    "method=ft trainer=adam": "c56ff8f3b9c3ae8b",
+    "method=lora trainer=zo_sgd": "03dcd37e3c211632",
+    "method=loretta_adp method.tensor_rank=2 trainer=zo_sgd trainer.lr=0.001": "2cdc63aa7a99cd2e",
+    "method=ft trainer=adam trainer.epochs=2 seed=7": "1b031144f49218b0",
+    "method=lora method.target_modules=['query','value'] trainer=adam precision=bf16": "e37cd88493db4bb3",
+    "method=lora trainer=zo_sgd task.objective=head batch_size=64": "84c880c4c7f4d6c9",
+}
+
+
+@pytest.mark.parametrize(("overrides", "cell_id"), PINNED.items(), ids=PINNED.values())
+def test_ids_are_pinned(overrides, cell_id):
+    assert cell_from_overrides([*TOY, *overrides.split()]).cell_id == cell_id
+
+
+@pytest.mark.parametrize("overrides", PINNED)
+def test_json_round_trip_keeps_the_cell_and_its_id(overrides):
+    cell = cell_from_overrides([*TOY, *overrides.split()])
+    again = CellConfig.from_json(cell.to_json())
+    assert again == cell
+    assert again.cell_id == cell.cell_id
+
+
+def test_placement_and_spelled_out_defaults_do_not_change_the_id():
+    plain = cell_from_overrides([*TOY, "method=lora", "trainer=adam"])
+    placed = cell_from_overrides([*TOY, "method=lora", "trainer=adam", "engine.cpus=2", "engine.gradient_accumulation=4", "method.r=8", "seed=0"])
+    assert placed.cell_id == plain.cell_id
+    assert placed != plain
+
+
+def test_every_identity_field_changes_the_id():
+    changes = ["seed=1", "batch_size=8", "precision=bf16", "trainer.lr=0.1", "method.r=4", "task.max_length=32", "model.name=x"]
+    ids = {cell_from_overrides([*TOY, "method=lora", "trainer=adam", *change]).cell_id for change in [[], *[[c] for c in changes]]}
+    assert len(ids) == len(changes) + 1
+
+
+def test_every_field_of_every_family_has_a_docstring():
+    silent = [
+        f"{cls.__name__}.{name}"
+        for family in FAMILIES.values()
+        for cls in family.values()
+        for name, field in cls.model_fields.items()
+        if name != "type" and not field.description
+    ]
+    assert silent == []
+
+
+def test_every_sweep_in_the_repository_loads():
+    paths = sorted(ROOT.glob("jobs/sweeps/*.toml"))
+    assert paths
+    for path in paths:
+        assert load_sweep(path).cells, path
+        assert tomllib.loads(path.read_text())["description"], f"{path} does not say what it is for"
+
+
+PLANNING = "loretta_core, loretta_core.config, loretta_core.report.records, loretta_core.sites, loretta_core.tt.shapes, services.cli"
+
+
+def test_planning_rooms_do_not_import_torch():
+    code = f"import sys, {PLANNING}; found = {{'torch', 'transformers', 'ray', 'mlflow'}} & set(sys.modules); sys.exit(str(found) if found else 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
