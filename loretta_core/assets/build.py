@@ -24,7 +24,7 @@ from loretta_core.tasks import toy
 from loretta_core.tasks.toy_text import VERDICTS, Opinion, opinions, vocabulary
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-STEPS, BATCH, LR = 3000, 128, 1e-3
+STEPS, BATCH, LR = 1500, 128, 1e-3
 CONTRAST_RATE = 0.3
 NEGATION_RATE = 0.25
 """Lower than in the task: a word's polarity is then learnt first, and negation as its exception."""
