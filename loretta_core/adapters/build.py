@@ -78,7 +78,7 @@ def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: Tas
     config.task_type = None if task_type == "MASKED_LM" else task_type
     if task_type == "SEQ_CLS":
         config.modules_to_save = new_modules(model) or None
-    return _inject(model, config=config, method=method.type)
+    return _inject(model, config)
 
 
 def save_adapter(model: nn.Module, directory: Path) -> None:
@@ -93,9 +93,10 @@ def save_adapter(model: nn.Module, directory: Path) -> None:
 
 def load_adapter(model: PreTrainedModel, *, method: MethodConfig, directory: Path) -> nn.Module:
     """The trained model again: `model` is the untouched base. Raises OutputError when the files do not fit the method or the base."""
-    if METHODS[method.type].peft_config is None:
+    make_config = METHODS[method.type].peft_config
+    if make_config is None:
         return load_full(model, directory)
-    return load_peft(model, directory, inject=lambda base, config: _inject(base, config=config, method=method.type))
+    return load_peft(model, directory, config_cls=type(make_config(method)), inject=_inject)
 
 
 def trainable_parameter_count(model: nn.Module) -> int:
@@ -103,7 +104,7 @@ def trainable_parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _inject(model: PreTrainedModel, *, config: PeftConfig, method: str) -> PeftModel:
+def _inject(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
     if isinstance(config, LoraConfig):
         _resolve_lora_targets(config, model)
     wrapped = get_peft_model(model, config)
