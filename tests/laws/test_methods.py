@@ -17,8 +17,6 @@ NAMES = list(METHODS)
 PEFT_NAMES = [name for name, method in METHODS.items() if method.peft_config]
 MERGING = [name for name in PEFT_NAMES if METHODS[name].merges]
 HEADS = ("classifier", "score")
-# peft 0.21.2 reads a property that transformers 5.23 renamed.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 
 def on(names):
