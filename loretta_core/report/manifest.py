@@ -18,18 +18,28 @@ from loretta_core.report.records import FORMAT, write_atomically
 MANIFEST_NAME = "sweep.json"
 
 
-class Manifest(BaseModel):
-    """The cells of a sweep, resolved, in the order of its axes."""
+class Skipped(BaseModel):
+    """A combination that the sweep left out."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    cell: str
+    reason: str
+
+
+class Manifest(BaseModel):
+    """The cells of a sweep, in the order of its axes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     format: int = FORMAT
     name: str
     description: str = ""
-    cell_ids: tuple[str, ...]
-    cells: tuple[CellConfig, ...]
+    cells: tuple[str, ...]
+    """Ids as they were when the sweep was written; a later version might compute others."""
+    resolved: dict[str, CellConfig]
+    """Every field of every cell, by id."""
     duplicates: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
+    """Labels of cells that the sweep named more than once."""
+    skipped: tuple[Skipped, ...] = ()
 
 
 def sweep_directory(out: Path, *, name: str) -> Path:
@@ -39,9 +49,13 @@ def sweep_directory(out: Path, *, name: str) -> Path:
 
 def write_manifest(out: Path, *, sweep: SweepConfig) -> Path:
     """Write the manifest of a sweep atomically."""
-    ids = tuple(cell.cell_id for cell in sweep.cells)
     manifest = Manifest(
-        name=sweep.name, description=sweep.description, cell_ids=ids, cells=sweep.cells, duplicates=sweep.duplicates, skipped=sweep.skipped
+        name=sweep.name,
+        description=sweep.description,
+        cells=tuple(cell.cell_id for cell in sweep.cells),
+        resolved={cell.cell_id: cell for cell in sweep.cells},
+        duplicates=sweep.duplicates,
+        skipped=tuple(Skipped(cell=cell, reason=reason) for cell, reason in sweep.skipped),
     )
     path = sweep_directory(out, name=sweep.name) / MANIFEST_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +77,11 @@ def read_manifest(out: Path, *, name: str) -> Manifest:
     if given != FORMAT:
         raise OutputError(f"{path}: format {given!r}, this version reads {FORMAT}; use the version that wrote it, or another --out")
     try:
-        return Manifest.model_validate(content)
+        manifest = Manifest.model_validate(content)
+        missing = [cell_id for cell_id in manifest.cells if cell_id not in manifest.resolved]
+        if missing:
+            raise OutputError(f"{path}: damaged: it names cell {missing[0]} and does not resolve it; start the sweep again to rewrite it")
+        return manifest
     except ValidationError as error:
         detail = error.errors()[0]
         place = ".".join(str(part) for part in detail["loc"])
