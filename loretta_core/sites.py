@@ -92,12 +92,20 @@ def matching(paths: Sequence[str], *, target: str) -> list[str]:
     return [path for path in paths if path == target or path.endswith(f".{target}")]
 
 
-def check_targets(targets: Collection[str], *, linear_paths: Sequence[str], method: str, model_type: str) -> None:
-    """Every target must name at least one linear layer; otherwise MethodError lists the names that exist."""
-    unmatched = sorted(target for target in targets if not matching(linear_paths, target=target))
+def resolve_targets(targets: Collection[str] | None, *, linear_paths: Sequence[str], method: str, model_type: str) -> list[str]:
+    """The names to attach to: `targets`, or the architecture's own sites for None.
+
+    Every name must match at least one linear layer; otherwise, and for an unknown architecture, MethodError lists the names that exist.
+    """
+    names = ", ".join(candidate_names(linear_paths)) or "none"
+    if targets is None:
+        if model_type not in ARCHITECTURES:
+            raise MethodError(f"{method}: no sites are known for the architecture {model_type!r}; set `target_modules` to some of its linear layers: {names}")
+        targets = sites_for(model_type, method).names
+    unmatched = [target for target in targets if not matching(linear_paths, target=target)]
     if unmatched:
-        names = ", ".join(candidate_names(linear_paths)) or "none"
-        raise MethodError(f"{method}: target_modules={sorted(targets)} names {unmatched}, which matched no Linear in {model_type}; names there: {names}")
+        raise MethodError(f"{method}: target_modules={list(targets)}: {unmatched} matched no Linear in {model_type}; names there: {names}")
+    return list(targets)
 
 
 def candidate_names(linear_paths: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from torch import nn
 
 from loretta_core.adapters.block import BottleneckLayer
@@ -10,17 +12,19 @@ from loretta_core.adapters.tuner import SiteTuner
 from loretta_core.errors import MethodError
 from loretta_core.sites import input_side_names, matching
 
+ConfigT = TypeVar("ConfigT", bound=AdapterConfig)
 
-class AdapterTuner(SiteTuner):
+
+class AdapterTuner(SiteTuner[ConfigT, BottleneckLayer]):
     """Abstract: a subclass adds `method`, `prefix`, its layer class and its block."""
 
     layer_cls: type[BottleneckLayer]
 
-    def make_layer(self, config: AdapterConfig, base_layer: nn.Linear, path: str) -> BottleneckLayer:
+    def make_layer(self, config: ConfigT, base_layer: nn.Linear, path: str) -> BottleneckLayer:
         on_input = any(matching([path], target=name) for name in config.input_modules or ())
         return self.layer_cls(base_layer, on_input=on_input)
 
-    def _resolve_targets(self, config: AdapterConfig, model: nn.Module) -> None:
+    def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
         if config.bottleneck_size < 1:
             raise MethodError(f"{self.method}: bottleneck_size = {config.bottleneck_size}; expected at least 1")
         super()._resolve_targets(config, model)

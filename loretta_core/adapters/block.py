@@ -39,8 +39,9 @@ class BottleneckLayer(AdapterLayer):
 
     def __init__(self, base_layer: nn.Linear, *, on_input: bool) -> None:
         super().__init__(base_layer)
+        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self.on_input = on_input
-        self.width = base_layer.in_features if on_input else base_layer.out_features
+        self.width = self.in_features if on_input else self.out_features
 
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
         if self.on_input:

@@ -33,7 +33,7 @@ class DenseBottleneckLayer(BottleneckLayer):
     adapter_layer_names = ("bottleneck_block",)
 
 
-class BottleneckModel(AdapterTuner):
+class BottleneckModel(AdapterTuner[BottleneckConfig]):
     """The tuner; `get_peft_model` makes it."""
 
     method = "adapters"

@@ -16,14 +16,15 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from loretta_core.adapters.bottleneck import BottleneckConfig
+from loretta_core.adapters.config import SiteConfig
 from loretta_core.adapters.full import load_full, save_full, train_everything
 from loretta_core.adapters.loretta_adp import LorettaAdpConfig
 from loretta_core.adapters.loretta_rep import LorettaRepConfig
-from loretta_core.adapters.saved_modules import upcast_saved_modules
+from loretta_core.adapters.saved_modules import new_modules, upcast_saved_modules
 from loretta_core.adapters.storage import load_peft
 from loretta_core.adapters.tuner import linear_paths
 from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, MethodConfig
-from loretta_core.sites import check_targets, sites_for
+from loretta_core.sites import resolve_targets
 
 TaskType = Literal["SEQ_CLS", "MASKED_LM", "CAUSAL_LM"]
 
@@ -32,26 +33,26 @@ TaskType = Literal["SEQ_CLS", "MASKED_LM", "CAUSAL_LM"]
 class Method:
     """One entry of the zoo. `peft_config` is None for methods that need no adapter."""
 
-    peft_config: Callable[..., PeftConfig] | None
+    peft_config: Callable[..., LoraConfig | SiteConfig] | None
     identity_at_init: bool = True
     """The adapted model equals its base at step 0. Every method here does."""
     merges: bool = True
     """`merge_and_unload` gives a plain model with the same function."""
 
 
-def _loretta_adp(method: LorettaAdp) -> PeftConfig:
+def _loretta_adp(method: LorettaAdp) -> LorettaAdpConfig:
     return LorettaAdpConfig(**method.model_dump(exclude={"type"}))
 
 
-def _loretta_rep(method: LorettaRep) -> PeftConfig:
+def _loretta_rep(method: LorettaRep) -> LorettaRepConfig:
     return LorettaRepConfig(**method.model_dump(exclude={"type"}))
 
 
-def _adapters(method: Adapters) -> PeftConfig:
+def _adapters(method: Adapters) -> BottleneckConfig:
     return BottleneckConfig(**method.model_dump(exclude={"type"}))
 
 
-def _lora(method: Lora) -> PeftConfig:
+def _lora(method: Lora) -> LoraConfig:
     return LoraConfig(**method.model_dump(exclude={"type"}))
 
 
@@ -75,7 +76,9 @@ def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: Tas
     config = make_config(method)
     # PEFT has no masked-LM task type; without one it wraps the model and adds nothing.
     config.task_type = None if task_type == "MASKED_LM" else task_type
-    return _inject(model, config=config, method=method.type)
+    if task_type == "SEQ_CLS":
+        config.modules_to_save = new_modules(model) or None
+    return _inject(model, config)
 
 
 def save_adapter(model: nn.Module, directory: Path) -> None:
@@ -90,9 +93,10 @@ def save_adapter(model: nn.Module, directory: Path) -> None:
 
 def load_adapter(model: PreTrainedModel, *, method: MethodConfig, directory: Path) -> nn.Module:
     """The trained model again: `model` is the untouched base. Raises OutputError when the files do not fit the method or the base."""
-    if METHODS[method.type].peft_config is None:
+    make_config = METHODS[method.type].peft_config
+    if make_config is None:
         return load_full(model, directory)
-    return load_peft(model, directory, inject=lambda base, config: _inject(base, config=config, method=method.type))
+    return load_peft(model, directory, config_cls=type(make_config(method)), inject=_inject)
 
 
 def trainable_parameter_count(model: nn.Module) -> int:
@@ -100,7 +104,7 @@ def trainable_parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _inject(model: PreTrainedModel, *, config: PeftConfig, method: str) -> PeftModel:
+def _inject(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
     if isinstance(config, LoraConfig):
         _resolve_lora_targets(config, model)
     wrapped = get_peft_model(model, config)
@@ -111,7 +115,5 @@ def _inject(model: PreTrainedModel, *, config: PeftConfig, method: str) -> PeftM
 def _resolve_lora_targets(config: LoraConfig, model: PreTrainedModel) -> None:
     """PEFT's own table differs from ours here and there, and its error names no layers."""
     model_type = model.config.model_type
-    if config.target_modules is None:
-        config.target_modules = list(sites_for(model_type, "lora").names)
     if not isinstance(config.target_modules, str):
-        check_targets(config.target_modules, linear_paths=linear_paths(model), method="lora", model_type=model_type)
+        config.target_modules = resolve_targets(config.target_modules, linear_paths=linear_paths(model), method="lora", model_type=model_type)

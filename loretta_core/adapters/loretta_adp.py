@@ -17,6 +17,7 @@ from loretta_core.adapters.block import Bottleneck, BottleneckLayer
 from loretta_core.adapters.config import AdapterConfig
 from loretta_core.adapters.registry import peft_type, register
 from loretta_core.tt.linear import TTLinear
+from loretta_core.tt.shapes import mirrored
 
 
 @dataclass
@@ -37,7 +38,7 @@ class LorettaAdpLayer(BottleneckLayer):
     adapter_layer_names = ("loretta_adp_block",)
 
 
-class LorettaAdpModel(AdapterTuner):
+class LorettaAdpModel(AdapterTuner[LorettaAdpConfig]):
     """The tuner; `get_peft_model` makes it."""
 
     method = "loretta_adp"
@@ -45,9 +46,8 @@ class LorettaAdpModel(AdapterTuner):
     layer_cls = LorettaAdpLayer
 
     def make_block(self, config: LorettaAdpConfig, layer: BottleneckLayer) -> nn.Module:
-        explicit = config.shape != "auto"
         down = TTLinear(layer.width, config.bottleneck_size, rank=config.tensor_rank, shape=config.shape)
-        up = TTLinear(config.bottleneck_size, layer.width, rank=config.tensor_rank, shape=list(config.shape)[::-1] if explicit else "auto", zero_init=True)
+        up = TTLinear(config.bottleneck_size, layer.width, rank=config.tensor_rank, shape=mirrored(config.shape), zero_init=True)
         return Bottleneck(down=down, up=up, non_linearity=config.non_linearity, adapter_dropout=config.adapter_dropout, scaling=config.scaling)
 
 

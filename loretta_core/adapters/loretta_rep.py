@@ -18,6 +18,7 @@ from loretta_core.adapters.registry import peft_type, register
 from loretta_core.adapters.tuner import SiteTuner
 from loretta_core.errors import MethodError
 from loretta_core.tt.linear import TTLinear
+from loretta_core.tt.shapes import mirrored
 
 
 @dataclass
@@ -40,16 +41,15 @@ class TTLowRank(nn.Module):
 
     def __init__(self, *, in_features: int, out_features: int, config: LorettaRepConfig) -> None:
         super().__init__()
-        mirrored = config.shape if config.shape == "auto" else list(config.shape)[::-1]
         self.A = TTLinear(in_features, config.r, rank=config.tensor_rank, shape=config.shape, bias=False)
-        self.B = TTLinear(config.r, out_features, rank=config.tensor_rank, shape=mirrored, bias=False, zero_init=True)
+        self.B = TTLinear(config.r, out_features, rank=config.tensor_rank, shape=mirrored(config.shape), bias=False, zero_init=True)
         self.dropout = nn.Dropout(config.lora_dropout)
         self.scaling = config.lora_alpha / config.r
 
     def forward(self, x: Tensor) -> Tensor:
         return self.scaling * self.B(self.A(self.dropout(x)))
 
-    def delta_OI(self) -> Tensor:
+    def delta_weight(self) -> Tensor:
         """The update as a matrix, in the layout of `nn.Linear.weight`."""
         return self.scaling * (self.B.to_dense() @ self.A.to_dense())
 
@@ -59,18 +59,22 @@ class LorettaRepLayer(AdapterLayer):
 
     adapter_layer_names = ("loretta_rep_block",)
 
+    def __init__(self, base_layer: nn.Linear) -> None:
+        super().__init__(base_layer)
+        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
+
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
         y = self.base_layer(x)
         for block in blocks:
             y = y + run_block(block, x)
         return y
 
-    def merged_state(self, block: TTLowRank) -> dict[str, Tensor]:
-        weight = self.base_layer.weight
-        return {"weight": weight.float() + block.delta_OI().float()}
+    def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
+        assert isinstance(block, TTLowRank)
+        return {"weight": self.get_base_weight().float() + block.delta_weight().float()}
 
 
-class LorettaRepModel(SiteTuner):
+class LorettaRepModel(SiteTuner[LorettaRepConfig, "LorettaRepLayer"]):
     """The tuner; `get_peft_model` makes it."""
 
     method = "loretta_rep"
@@ -79,9 +83,8 @@ class LorettaRepModel(SiteTuner):
     def make_layer(self, config: LorettaRepConfig, base_layer: nn.Linear, path: str) -> LorettaRepLayer:
         return LorettaRepLayer(base_layer)
 
-    def make_block(self, config: LorettaRepConfig, layer: AdapterLayer) -> nn.Module:
-        base = layer.get_base_layer()
-        return TTLowRank(in_features=base.in_features, out_features=base.out_features, config=config)
+    def make_block(self, config: LorettaRepConfig, layer: LorettaRepLayer) -> nn.Module:
+        return TTLowRank(in_features=layer.in_features, out_features=layer.out_features, config=config)
 
     def _resolve_targets(self, config: LorettaRepConfig, model: nn.Module) -> None:
         if config.r < 1:

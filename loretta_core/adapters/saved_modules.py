@@ -1,7 +1,10 @@
-"""Heads trained in full (PEFT's `modules_to_save`), kept in fp32 over a low-precision base.
+"""Heads trained in full (PEFT's `modules_to_save`): which modules belong to the head, and their precision.
 
-PEFT copies such a module in the base's dtype, which for a bf16 base means training the classifier in bf16. Here the copy becomes fp32 and casts its own
-inputs, so that optimizers and the zeroth-order engine see fp32 parameters only and the logits are fp32.
+PEFT trains and saves `classifier` and `score`. A pooler that the checkpoint did not hold (a masked-LM checkpoint, every DeBERTa) is random as well: frozen and
+unsaved, as PEFT leaves it, a reloaded adapter would meet another random pooler. So new modules train and are saved with the head.
+
+PEFT copies a head in the base's dtype, which for a bf16 base means training the classifier in bf16. Here the copy becomes fp32 and casts its own inputs, so
+that optimizers and the zeroth-order engine see fp32 parameters only and the logits are fp32.
 """
 
 from __future__ import annotations
@@ -11,6 +14,14 @@ from typing import Any
 import torch
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
+
+
+def new_modules(model: nn.Module) -> list[str]:
+    """Paths of the modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
+    loaded = {name: bool(getattr(parameter, "_is_hf_initialized", False)) for name, parameter in model.named_parameters()}
+    if not any(loaded.values()):
+        return []
+    return list(dict.fromkeys(name.rpartition(".")[0] for name, from_checkpoint in loaded.items() if not from_checkpoint))
 
 
 def upcast_saved_modules(model: nn.Module, *, adapter: str) -> None:

@@ -18,13 +18,17 @@ from loretta_core.errors import OutputError
 WEIGHTS = "adapter_model.safetensors"
 
 
-def load_peft(model: PreTrainedModel, directory: Path, *, inject: Callable[[PreTrainedModel, PeftConfig], PeftModel]) -> PeftModel:
+def load_peft(
+    model: PreTrainedModel, directory: Path, *, config_cls: type[PeftConfig], inject: Callable[[PreTrainedModel, PeftConfig], PeftModel]
+) -> PeftModel:
     """Inject as the saved config says and fill in the saved values. Raises OutputError."""
     try:
         config = PeftConfig.from_pretrained(str(directory))
         state = load_file(directory / WEIGHTS)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise OutputError(f"{directory} holds no adapter that can be read (adapter_config.json and {WEIGHTS}): {error}") from None
+    if type(config) is not config_cls:
+        raise OutputError(f"the adapter in {directory} is of type {config.peft_type}, which {config_cls.__name__} does not describe")
     config.inference_mode = False
     wrapped = inject(model, config)
     expected = get_peft_model_state_dict(wrapped, save_embedding_layers=False)

@@ -7,8 +7,9 @@ before the targets have been checked against its linear layers.
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any, Generic, TypeVar
 
-from peft import PeftConfig
+import torch
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import Tensor, nn
 
@@ -17,10 +18,13 @@ from loretta_core.adapters.layer import AdapterLayer
 from loretta_core.adapters.norms import TrainableNorm, wrap_norms
 from loretta_core.adapters.saved_modules import upcast_saved_modules
 from loretta_core.errors import MethodError
-from loretta_core.sites import check_targets, sites_for
+from loretta_core.sites import resolve_targets
+
+ConfigT = TypeVar("ConfigT", bound=SiteConfig)
+LayerT = TypeVar("LayerT", bound=AdapterLayer)
 
 
-class SiteTuner(BaseTuner):
+class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
     """Abstract."""
 
     tuner_layer_cls = AdapterLayer
@@ -28,11 +32,11 @@ class SiteTuner(BaseTuner):
     """The method's name in a sweep; PEFT's `prefix` is this with an underscore."""
 
     @abstractmethod
-    def make_layer(self, config: SiteConfig, base_layer: nn.Linear, path: str) -> AdapterLayer:
+    def make_layer(self, config: ConfigT, base_layer: nn.Linear, path: str) -> LayerT:
         """An empty layer for the linear at `path`."""
 
     @abstractmethod
-    def make_block(self, config: SiteConfig, layer: AdapterLayer) -> nn.Module:
+    def make_block(self, config: ConfigT, layer: LayerT) -> nn.Module:
         """A block for one adapter."""
 
     def inject_adapter(
@@ -43,33 +47,44 @@ class SiteTuner(BaseTuner):
         low_cpu_mem_usage: bool = False,
         state_dict: dict[str, Tensor] | None = None,
     ) -> None:
-        config = self.peft_config[adapter_name]
+        config: Any = self.peft_config[adapter_name]
         self._resolve_targets(config, model)
+        self._rehearse(config, model)
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         if config.train_norms:
             for layer in wrap_norms(model, adapter=adapter_name):
                 layer.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
-    def _resolve_targets(self, config: SiteConfig, model: nn.Module) -> None:
-        model_type = str(self.get_model_config(model)["model_type"])
-        if config.target_modules is None:
-            config.target_modules = list(sites_for(model_type, self.method).names)
-        if not isinstance(config.target_modules, str):
-            check_targets(config.target_modules, linear_paths=linear_paths(model), method=self.method, model_type=model_type)
+    def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
+        if not isinstance(config.target_modules, str):  # a string is a pattern, PEFT's way
+            model_type = str(self.get_model_config(model)["model_type"])
+            config.target_modules = resolve_targets(config.target_modules, linear_paths=linear_paths(model), method=self.method, model_type=model_type)
+
+    def _rehearse(self, config: ConfigT, model: nn.Module) -> None:
+        """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
+        seen = set()
+        for path, module in model.named_modules():
+            if not self._check_target_module_exists(config, path):
+                continue
+            base = module.get_base_layer() if isinstance(module, AdapterLayer) else module
+            if not isinstance(base, nn.Linear):
+                raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
+            if (size := (base.in_features, base.out_features)) not in seen:
+                seen.add(size)
+                with torch.device("meta"):
+                    self.make_block(config, self.make_layer(config, base, path))
 
     def _create_and_replace(
         self,
-        peft_config: PeftConfig,
+        peft_config: Any,
         adapter_name: str,
-        target: nn.Module,
+        target: Any,
         target_name: str,
         parent: nn.Module,
         current_key: str,
         parameter_name: str | None = None,
     ) -> None:
-        if isinstance(target, TrainableNorm) or not isinstance(target, AdapterLayer | nn.Linear):
-            raise MethodError(f"{self.method}: target_modules matched {current_key}, which is a {type(target).__name__} and not a Linear")
-        layer = target if isinstance(target, AdapterLayer) else self.make_layer(peft_config, target, current_key)
+        layer: Any = target if isinstance(target, AdapterLayer) else self.make_layer(peft_config, target, current_key)
         layer.add_block(adapter_name, self.make_block(peft_config, layer))
         layer.set_adapter(self.active_adapters)
         if layer is not target:

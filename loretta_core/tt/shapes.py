@@ -88,6 +88,11 @@ def tt_shape(in_features: int, out_features: int, *, rank: int, shape: str | Seq
     return TTShape(in_features, out_features, in_modes, out_modes, _capped_ranks(in_modes + out_modes, rank=rank))
 
 
+def mirrored(shape: str | Sequence[int]) -> str | Sequence[int]:
+    """The setting for the matrix of the opposite direction, out x in."""
+    return shape if isinstance(shape, str) else tuple(reversed(shape))
+
+
 def _auto_modes(in_features: int, out_features: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     in_modes, out_modes = factor(in_features), factor(out_features)
     if in_features >= out_features:
