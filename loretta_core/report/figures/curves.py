@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from loretta_core.report.figures.placement import spread
-from loretta_core.report.figures.style import DASHES, MUTED, colour_of, panels, styled, to_svg
+from loretta_core.report.figures.style import DASHES, MUTED, colour_of, ink, panels, settle, styled, to_svg
 from loretta_core.report.rows import Row
 
 Points = Sequence[tuple[int, float]]
@@ -19,7 +19,7 @@ Points = Sequence[tuple[int, float]]
 SIDES = ((False, "with gradients"), (True, "with forward passes only"))
 """(zeroth order?, how the side is called)."""
 
-_WINDOW_SHARE = 0.08
+_WINDOW_SHARE = 0.12
 """Share of the logged points that the running mean covers."""
 
 
@@ -40,7 +40,8 @@ def loss_curves(rows: Sequence[Row], *, name: str) -> str:
                 side = [row for row in members if row.cell.trainer.zeroth_order == zeroth_order]
                 _lines(panel, side, colours=colours)
                 panel.set(xlabel="training step", ylabel="training loss", title=f"{model} on {task}, {title}" if len(groups) > 1 else f"Trained {title}")
-        figure.draw_without_rendering()
+        figure.get_layout_engine().set(rect=(0, 0, 0.91, 1), wspace=0.22)  # room for the names at the line ends
+        settle(figure)
         for panel in axes:
             _name_line_ends(panel)
         return to_svg(figure, name=name)
@@ -60,7 +61,7 @@ def _lines(axes: Axes, rows: Sequence[Row], *, colours: dict[str, str]) -> None:
         points = _curve(row)
         smooth = running_mean(points, window=max(1, round(len(points) * _WINDOW_SHARE)))
         if len(points) > 1:
-            axes.plot(*zip(*points, strict=True), color=colours[method], alpha=0.18, linewidth=0.8)
+            axes.plot(*zip(*points, strict=True), color=colours[method], alpha=0.13, linewidth=0.8)
         axes.plot(
             *zip(*smooth, strict=True), color=colours[method], linestyle=DASHES[variant % len(DASHES)], linewidth=1.8, label=_line_name(row, rows), gid="mean"
         )
@@ -90,7 +91,7 @@ def _name_line_ends(axes: Axes) -> None:
     for line, (x, y), height in zip(lines, ends, heights, strict=True):
         axes.annotate(
             str(line.get_label()), (x, y), xycoords="figure pixels", xytext=((right - x) / pixels + 10, (height - y) / pixels), textcoords="offset points",
-            va="center", fontsize=9, color=line.get_color(), arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.5, "shrinkA": 0, "shrinkB": 1},
+            va="center", fontsize=9, color=ink(str(line.get_color())), arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.5, "shrinkA": 0, "shrinkB": 1},
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-from loretta_core.report.figures.style import MUTED
+from loretta_core.report.figures.style import MUTED, ink
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def place(axes: Axes, labels: Sequence[Label], *, obstacles: Iterable[Bbox] = ()
     taken = [*obstacles, *(Bbox.from_bounds(x - 5 * pixels, y - 5 * pixels, 10 * pixels, 10 * pixels) for x, y in points)]
     placed = 0
     for label in labels:
-        text = axes.annotate(label.text, (label.x, label.y), xytext=(0, 0), textcoords="offset points", va="center", fontsize=9, color=label.colour)
+        text = axes.annotate(label.text, (label.x, label.y), xytext=(0, 0), textcoords="offset points", va="center", fontsize=9, color=ink(label.colour))
         for dx, dy, side in _POSITIONS:
             text.set_ha(side)
             text.set_position((dx, dy))

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from loretta_core.report.figures.placement import Label, place
-from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, styled, to_svg
+from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, settle, styled, to_svg
 from loretta_core.report.rows import Row
 
 Cost = Callable[[Row], float | None]
@@ -30,9 +30,9 @@ def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Call
             _points(panel, members, cost=cost, trainers=trainers)
             _frame(panel, members, cost=cost, unit=unit)
             panel.set(xlabel=axis, ylabel=f"{members[0].record.score_name} on test data" if members[0].record else "score", title=f"{model} on {task}")
-        handles, names = axes[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), title="trained with")
-        figure.draw_without_rendering()  # settles the layout; label placement measures in pixels
+        legend = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
+        figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=min(3, len(legend)), title="trained with")
+        settle(figure)
         for panel, members in zip(axes, groups.values(), strict=True):
             _label(panel, members, cost=cost, trainers=trainers)
         return to_svg(figure, name=name)
@@ -42,12 +42,18 @@ def _points(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[s
     colours, markers = colour_of(trainers), marker_of(trainers)
     for trainer in trainers:
         members = [row for row in rows if row.labels["trainer"] == trainer]
+        if not members:
+            continue
         scores = [row.score or 0.0 for row in members]
-        below, above = zip(*map(_interval, members), strict=True) if members else ((), ())
+        below, above = zip(*map(_interval, members), strict=True)
         axes.errorbar(
-            [cost(row) for row in members], scores, yerr=[below, above], label=trainer, linestyle="none",
+            [cost(row) for row in members], scores, yerr=[below, above], label=_explained(members[0]), linestyle="none",
             marker=markers[trainer], markersize=7, color=colours[trainer], markeredgecolor="white", elinewidth=1.2, capsize=2,
         )  # fmt: skip
+
+
+def _explained(row: Row) -> str:
+    return f"{row.labels['trainer']} ({'forward passes only' if row.cell.trainer.zeroth_order else 'gradients'})"
 
 
 def _interval(row: Row) -> tuple[float, float]:

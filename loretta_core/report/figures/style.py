@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6D00", "#000000")
@@ -57,6 +58,12 @@ def panels(count: int, *, columns: int, width: float, height: float) -> tuple[Fi
     return figure, grid[:count]
 
 
+def settle(figure: Figure) -> None:
+    """Lay the figure out and keep it so: what is written afterwards is measured in pixels and must not move the panels."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def to_svg(figure: Figure, *, name: str) -> str:
     """The figure as SVG text that can stand inline in a page beside others: no XML prologue, ids prefixed by `name`."""
     buffer = io.StringIO()
@@ -71,6 +78,11 @@ def to_svg(figure: Figure, *, name: str) -> str:
 def colour_of(names: Sequence[str]) -> dict[str, str]:
     """A colour for each distinct name, in order of appearance."""
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(dict.fromkeys(names))}
+
+
+def ink(colour: str) -> str:
+    """The colour, dark enough for text on white."""
+    return to_hex([part * 0.72 for part in to_rgb(colour)])
 
 
 def marker_of(names: Sequence[str]) -> dict[str, str]:
