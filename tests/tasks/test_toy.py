@@ -25,7 +25,7 @@ def test_the_seed_decides_everything(splits):
 def test_no_sentence_occurs_twice_and_none_is_in_the_pre_training_share(splits):
     texts = [row["text"] for rows in splits.values() for row in rows]
     assert len(set(texts)) == len(texts) == sum(ROWS.values())
-    source = opinions(random.Random(5), for_task=False, contrast_rate=0.1)
+    source = opinions(random.Random(5), for_task=False, contrast_rate=0.1, negation_rate=0.4)
     assert not {next(source).text for _ in range(20_000)} & set(texts)
 
 

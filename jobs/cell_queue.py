@@ -1,0 +1,131 @@
+"""The queue between thin Tune trials and warm worker groups: one asyncio actor.
+
+    trial ── run(cell) ─────────────► queue ◄── pull(group) ── rank 0 of a group
+          ◄── Outcome ───────────────       ◄── finish(group, outcome)
+
+It knows nothing of Ray: `executors.py` makes an actor of it. A cell whose group dies is put back once, at the front; the second time it is reported as
+failed (kind "infrastructure"), because a cell that kills its process would otherwise keep killing groups.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jobs.outcome import Outcome
+
+MAX_ATTEMPTS = 2
+"""How often a cell may take its worker group down with it."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """The answer to a pull. "idle" means ask again: waits are bounded, so that a group notices the end of the driver."""
+
+    action: Literal["work", "idle", "stop"]
+    cell_id: str = ""
+    cell_json: str = ""
+
+
+@dataclass
+class _Entry:
+    cell_id: str
+    cell_json: str
+    done: asyncio.Future[Outcome]
+    attempts: int = 0
+
+
+@dataclass
+class CellQueue:
+    """Cells that wait, cells in the hands of groups, and the futures of those who asked for them."""
+
+    _entries: dict[str, _Entry] = field(default_factory=dict)
+    _waiting: deque[_Entry] = field(default_factory=deque)
+    _held: dict[str, _Entry] = field(default_factory=dict)
+    _arrival: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _stopping: bool = False
+    _interrupted: bool = False
+    _no_groups: str = ""
+
+    async def run(self, cell_id: str, cell_json: str) -> Outcome:
+        """Queue a cell and wait until it is over. Asking twice for a cell computes it once."""
+        if cell_id not in self._entries:
+            entry = _Entry(cell_id, cell_json, asyncio.get_running_loop().create_future())
+            self._entries[cell_id] = entry
+            async with self._arrival:
+                self._waiting.append(entry)
+                self._arrival.notify()
+            self._settle_what_nobody_will_run()
+        return await asyncio.shield(self._entries[cell_id].done)
+
+    async def pull(self, group: str, patience_s: float) -> Order:
+        """The next cell for a group, or "idle" after `patience_s` seconds without one."""
+        async with self._arrival:
+            try:
+                await asyncio.wait_for(self._arrival.wait_for(lambda: self._waiting or self._stopping), patience_s)
+            except TimeoutError:
+                return Order("idle")
+            if self._stopping:
+                return Order("stop")
+            entry = self._waiting.popleft()
+        entry.attempts += 1
+        self._held[group] = entry
+        return Order("work", entry.cell_id, entry.cell_json)
+
+    async def finish(self, group: str, outcome: Outcome) -> None:
+        """A group is through with the cell it held."""
+        entry = self._held.pop(group, None)
+        if entry is not None:
+            self._settle(entry, outcome)
+
+    async def lose(self, group: str, reason: str) -> bool:
+        """A group's processes are gone. Returns whether it held a cell, which waits again now or is reported as failed."""
+        entry = self._held.pop(group, None)
+        if entry is None:
+            return False
+        if entry.attempts >= MAX_ATTEMPTS:
+            message = f"the worker process died while it computed this cell, {entry.attempts} times: {reason}"
+            self._settle(entry, Outcome(entry.cell_id, "failed", kind="infrastructure", message=message))
+        else:
+            async with self._arrival:
+                self._waiting.appendleft(entry)
+                self._arrival.notify()
+            self._settle_what_nobody_will_run()
+        return True
+
+    async def abandon(self, reason: str) -> None:
+        """There are no groups and there will be none: everything that waits, now or later, fails with the reason."""
+        self._no_groups = reason
+        self._settle_what_nobody_will_run()
+
+    async def stop(self, interrupt: bool) -> None:
+        """Send the groups home. With `interrupt`, cells that wait are given back and running ones are asked to end early."""
+        self._interrupted = self._interrupted or interrupt
+        self._settle_what_nobody_will_run()
+        async with self._arrival:
+            self._stopping = True
+            self._arrival.notify_all()
+
+    async def is_interrupted(self) -> bool:
+        """Whether running cells should end early."""
+        return self._interrupted
+
+    async def held(self) -> list[str]:
+        """Ids of the cells being computed."""
+        return [entry.cell_id for entry in self._held.values()]
+
+    def _settle_what_nobody_will_run(self) -> None:
+        if not (self._interrupted or self._no_groups):
+            return
+        while self._waiting:
+            entry = self._waiting.popleft()
+            if self._interrupted:
+                self._settle(entry, Outcome(entry.cell_id, "interrupted", message="the sweep was stopped before the cell began"))
+            else:
+                self._settle(entry, Outcome(entry.cell_id, "failed", kind="infrastructure", message=self._no_groups))
+
+    def _settle(self, entry: _Entry, outcome: Outcome) -> None:
+        if not entry.done.done():
+            entry.done.set_result(outcome)

@@ -1,0 +1,117 @@
+"""Compute cells: MLflow made ready, Ray connected, one executor per shape of worker group, Tune trials in front, failures recorded.
+
+The only caller of all the rest, used by `sweep.py` and `cell.py`. Shapes come one after the other: a small group that ran beside a large one would keep its
+cores for ever, and the large one would never start.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs import tracking_db
+from jobs.interrupts import Interrupts
+from jobs.ledger import standing, write_failure
+from jobs.mlflow_sink import close_run
+from jobs.outcome import Outcome
+from jobs.progress import Progress, counted
+from jobs.resources import Shape, by_shape, groups_that_fit, refusal
+from jobs.session import nodes, ray_session
+from jobs.worker_config import RUN_CELL, WorkerConfig
+from loretta_core.config import CellConfig
+
+if TYPE_CHECKING:
+    from jobs.executors import Executor
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to compute; says nothing about what."""
+
+    out: Path
+    name: str
+    """Of the sweep: its directory and MLflow experiment."""
+    max_concurrent: int | None = None
+    """Most worker groups; None fills the cluster."""
+    tracking_uri: str = ""
+    run_cell: str = RUN_CELL
+
+    @property
+    def directory(self) -> Path:
+        """The sweep's own."""
+        return self.out / "sweeps" / self.name
+
+
+def run_cells(cells: Sequence[CellConfig], *, request: Request, progress: Progress, interrupts: Interrupts) -> None:
+    """Compute the cells; every one of them leaves a record, except when interrupted."""
+    by_id = {cell.cell_id: cell for cell in cells}
+    tracking = tracking_db.prepare(request.tracking_uri or tracking_db.default_uri(request.out), name=request.name, out=request.out)
+
+    def done(outcome: Outcome) -> None:
+        cell = by_id[outcome.cell_id]
+        record = standing(request.out, [cell]).finished.get(outcome.cell_id)
+        if outcome.status == "failed":
+            record = write_failure(request.out, cell, outcome)
+            if outcome.kind == "infrastructure":
+                close_run(tracking, cell, outcome)
+        progress.done(outcome, record)
+
+    complete = False
+    try:
+        with ray_session():
+            worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell)
+            for shape, members in by_shape(cells).items():
+                if not interrupts.requested.is_set():
+                    _run_shape(shape, members, request=request, worker=worker, done=done, progress=progress, interrupts=interrupts)
+        complete = not interrupts.requested.is_set()
+    finally:
+        tracking_db.close(tracking, complete=complete)
+
+
+def _run_shape(
+    shape: Shape,
+    cells: Sequence[CellConfig],
+    *,
+    request: Request,
+    worker: WorkerConfig,
+    done: Callable[[Outcome], None],
+    progress: Progress,
+    interrupts: Interrupts,
+) -> None:
+    why = refusal(shape, nodes())
+    if why:
+        for cell in cells:
+            done(Outcome(cell.cell_id, "failed", kind="infrastructure", message=why))
+        return
+    from jobs.executors import TrainExecutor  # imports Ray Train and torch: seconds that a refusal need not wait for
+    from jobs.trials import run_trials
+
+    groups = min(groups_that_fit(shape, nodes()), len(cells), request.max_concurrent or len(cells))
+    progress.say(f"{counted(len(cells), 'cell')} on {counted(groups, 'warm group')} of {shape}; the first start takes 10-20 s")
+    executor = TrainExecutor(shape=shape, groups=groups, storage=request.directory / "train", worker=worker.for_shape(shape), say=progress.say)
+    with executor, _interruptible(executor, interrupts):
+        run_trials(cells, client=executor.client(), at_once=groups + 1, directory=request.directory / "tune", done=done, stop=interrupts.requested)
+
+
+@contextmanager
+def _interruptible(executor: Executor, interrupts: Interrupts) -> Iterator[None]:
+    """Pass an interrupt on to the executor, from a thread: a signal handler must not call Ray."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if interrupts.requested.wait(0.2):
+                executor.interrupt()
+                return
+
+    thread = threading.Thread(target=watch, daemon=True, name="interrupts")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

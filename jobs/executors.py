@@ -1,0 +1,171 @@
+"""Where cells are computed: the Executor protocol, and `train`, warm Ray Train worker groups.
+
+    with TrainExecutor(...) as executor:
+        client = executor.client()        small and picklable; goes to a Tune trial
+        outcome = client.run(cell)        blocks until the cell is over
+
+Starting a worker group costs 10-20 s (processes, imports, process group); a cell that finds a warm one, milliseconds. So groups live as long as the executor.
+Each is one `TorchTrainer.fit` whose train function pulls cells from a queue actor (`worker.py`, `cell_queue.py`), kept by a thread here: `fit` returns when
+the queue says stop, and raises when a process died; then the thread forms a new group.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import ray
+import ray.exceptions
+import ray.train
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from jobs.cell_queue import CellQueue
+from jobs.outcome import Outcome
+from jobs.resources import Shape
+from jobs.worker import work
+from jobs.worker_config import WorkerConfig
+from loretta_core.config import CellConfig
+
+MOST_FRUITLESS_STARTS = 3
+"""A group that dies so often in a row without having held a cell is given up."""
+
+CLOSE_S = 20.0
+"""How long groups may take to leave at the end."""
+
+
+class CellRunner(Protocol):
+    """Computes one cell after the other; used from any process."""
+
+    def run(self, cell: CellConfig) -> Outcome:
+        """Block until the cell is over. Raises nothing for a cell that fails: that is an outcome."""
+        ...
+
+
+class Executor(Protocol):
+    """A place where cells are computed, open between `__enter__` and `__exit__`."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def client(self) -> CellRunner:
+        """Something picklable to run cells with."""
+        ...
+
+    def interrupt(self) -> None:
+        """Let running cells end early and start no more; all calls of `run` return soon."""
+        ...
+
+
+@dataclass(frozen=True)
+class QueueClient:
+    """The CellRunner of the `train` executor."""
+
+    queue: Any
+
+    def run(self, cell: CellConfig) -> Outcome:
+        """Put the cell in the queue and wait."""
+        return ray.get(self.queue.run.remote(cell.cell_id, cell.to_json()))
+
+
+class TrainExecutor:
+    """Warm worker groups of one shape.
+
+    Args:
+        shape: processes of a group and what each takes.
+        groups: how many groups.
+        storage: directory for Ray Train's own bookkeeping.
+        worker: what each worker needs to know.
+        say: where remarks for people go.
+    """
+
+    def __init__(self, *, shape: Shape, groups: int, storage: Path, worker: WorkerConfig, say: Callable[[str], None] = print) -> None:
+        self._shape = shape
+        self._storage = storage
+        self._worker = worker
+        self._say = say
+        self._queue = ray.remote(CellQueue).options(num_cpus=0, max_concurrency=1000).remote()
+        self._over = threading.Event()
+        self._left = groups
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._keep, args=(index,), name=f"group-{index}", daemon=True) for index in range(groups)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def client(self) -> QueueClient:
+        """For trials."""
+        return QueueClient(self._queue)
+
+    def interrupt(self) -> None:
+        """Running cells end at their next step."""
+        self._over.set()
+        ray.get(self._queue.stop.remote(interrupt=True))
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._over.set()
+        try:
+            ray.get(self._queue.stop.remote(interrupt=exc_info[0] is not None), timeout=CLOSE_S)
+        except ray.exceptions.RayError:
+            return
+        deadline = time.monotonic() + CLOSE_S
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _keep(self, index: int) -> None:
+        """Keep one group alive until the executor closes. The body of a thread."""
+        fruitless, start = 0, 0
+        while not self._over.is_set():
+            start += 1
+            group = f"group-{index}-{start}"
+            try:
+                self._fit(group)
+                return
+            except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+                if self._over.is_set():
+                    return
+                reason = reason_of(error)
+                held = ray.get(self._queue.lose.remote(group, reason))
+                fruitless = 0 if held else fruitless + 1
+                if fruitless == MOST_FRUITLESS_STARTS:
+                    self._give_up(index, reason)
+                    return
+                self._say(f"worker group {index} is lost ({reason}); forming it anew")
+
+    def _fit(self, group: str) -> None:
+        TorchTrainer(
+            work,
+            train_loop_config={"config": self._worker, "queue": self._queue, "group": group},
+            torch_config=TorchConfig(backend="gloo" if self._shape.gpus == 0 else None),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=self._shape.workers,
+                use_gpu=self._shape.gpus > 0,
+                resources_per_worker=self._shape.worker_resources,
+            ),
+            run_config=ray.train.RunConfig(
+                name=group,
+                storage_path=str(self._storage),
+                failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
+            ),
+        ).fit()
+
+    def _give_up(self, index: int, reason: str) -> None:
+        self._say(f"worker group {index} is given up: it died {MOST_FRUITLESS_STARTS} times before it got a cell ({reason})")
+        with self._lock:
+            self._left -= 1
+        if self._left == 0:
+            ray.get(self._queue.abandon.remote(f"no worker group could be kept alive: {reason}"))
+
+
+def reason_of(error: Exception) -> str:
+    """A line for people from the many lines of a lost group."""
+    causes = list(error.worker_failures.values()) if isinstance(error, ray.train.WorkerGroupError) else [error]
+    lines = [line.strip() for cause in causes for line in str(cause).splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line.lower() for word in ("exit", "killed", "memory", "error", "timed out", "signal", "broken"))]
+    return (telling or lines or [type(error).__name__])[0][:300]

@@ -1,0 +1,91 @@
+"""Which cells of a sweep are done. The records on storage are the truth; nothing else is asked.
+
+    OUT/cells/<cell_id>/record.json     finished if and only if it is valid and says so
+    OUT/sweeps/<name>/sweep.json        which cells belong to a sweep
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from jobs.outcome import Outcome
+from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.errors import OutputError
+from loretta_core.report.records import RECORD_NAME, Failure, Record, find_records, read_record, write_atomically, write_record
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a set of cells stands."""
+
+    finished: dict[str, Record]
+    failed: dict[str, Record]
+    """Cells that failed last time; they are tried again."""
+    damaged: dict[str, str]
+    """cell id → what is wrong with its record; these run again too."""
+
+
+def cell_directory(out: Path, cell_id: str) -> Path:
+    """Where a cell keeps everything."""
+    return out / "cells" / cell_id
+
+
+def standing(out: Path, cells: Iterable[CellConfig]) -> Standing:
+    """Read the records of the cells."""
+    ids = [cell.cell_id for cell in cells]
+    records = find_records(out, ids)
+    finished = {cell_id: record for cell_id, record in records.items() if record.status == "finished"}
+    failed = {cell_id: record for cell_id, record in records.items() if record.status == "failed"}
+    return Standing(finished, failed, {cell_id: _damage(out, cell_id) for cell_id in ids if cell_id not in records and _has_record(out, cell_id)})
+
+
+def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
+    """Record a failed cell, with its traceback beside it in error.txt."""
+    now = datetime.now(UTC)
+    record = Record(
+        cell_id=cell.cell_id,
+        cell=cell.to_dict(),
+        status="failed",
+        error=Failure(kind=outcome.kind, message=outcome.message),
+        wall_seconds=outcome.seconds,
+        started_at=(now - timedelta(seconds=outcome.seconds)).isoformat(timespec="seconds"),
+        finished_at=now.isoformat(timespec="seconds"),
+    )
+    directory = cell_directory(out, cell.cell_id)
+    write_record(record, directory)
+    if outcome.trace:
+        (directory / "error.txt").write_text(outcome.trace, encoding="utf-8")
+    return record
+
+
+def write_sweep(out: Path, sweep: SweepConfig) -> Path:
+    """Write down which cells belong to the sweep, for the comparison."""
+    directory = out / "sweeps" / sweep.name
+    directory.mkdir(parents=True, exist_ok=True)
+    content = {
+        "format": 1,
+        "name": sweep.name,
+        "description": sweep.description,
+        "cells": [cell.cell_id for cell in sweep.cells],
+        "resolved": {cell.cell_id: cell.to_dict() for cell in sweep.cells},
+        "skipped": [{"cell": description, "reason": reason} for description, reason in sweep.skipped],
+    }
+    path = directory / "sweep.json"
+    write_atomically(path, json.dumps(content, indent=1))
+    return path
+
+
+def _has_record(out: Path, cell_id: str) -> bool:
+    return (cell_directory(out, cell_id) / RECORD_NAME).exists()
+
+
+def _damage(out: Path, cell_id: str) -> str:
+    try:
+        read_record(cell_directory(out, cell_id))
+    except OutputError as error:
+        return str(error)
+    return "appeared just now"

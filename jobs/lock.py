@@ -1,0 +1,88 @@
+"""One driver per output directory.
+
+OUT/.lock names its owner (pid, host, command). On one machine the kernel's file lock decides, so a lock dies with its process, however that ends.
+File locks do not reach across every network file system: for another host's lock the file's age decides, which its owner refreshes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TextIO
+
+from loretta_core.errors import OutputError
+
+REFRESH_S = 10.0
+STALE_S = 60.0
+"""A lock of another host that was not refreshed for so long is ignored."""
+
+
+@contextmanager
+def output_lock(out: Path) -> Iterator[None]:
+    """Hold OUT for this process. Raises OutputError that names the owner when another process holds it."""
+    path = out / ".lock"
+    with path.open("a+", encoding="utf-8") as file:
+        if not _taken(file) or _held_elsewhere(file, path):
+            raise OutputError(f"{out}: in use by {_owner(file)}; wait for it, stop it, or give another directory with --out. (Lock file: {path})")
+        over = threading.Event()
+        _write_owner(file)
+        threading.Thread(target=_refresh, args=(path, over), daemon=True, name="output-lock").start()
+        try:
+            yield
+        finally:
+            over.set()
+            file.truncate(0)
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _held_elsewhere(file: TextIO, path: Path) -> bool:
+    owner = _read(file)
+    return owner.get("host", socket.gethostname()) != socket.gethostname() and time.time() - path.stat().st_mtime < STALE_S
+
+
+def _write_owner(file: TextIO) -> None:
+    owner = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv),
+    }
+    file.truncate(0)
+    file.write(json.dumps(owner))
+    file.flush()
+
+
+def _refresh(path: Path, over: threading.Event) -> None:
+    while not over.wait(REFRESH_S):
+        os.utime(path)
+
+
+def _read(file: TextIO) -> dict[str, str]:
+    file.seek(0)
+    try:
+        return dict(json.loads(file.read()))
+    except (json.JSONDecodeError, TypeError, ValueError):
+        return {}
+
+
+def _owner(file: TextIO) -> str:
+    owner = _read(file)
+    if not owner:
+        return "another process"
+    return f"process {owner['pid']} on {owner['host']} since {owner['since']} ({owner['command']})"

@@ -1,0 +1,90 @@
+"""Which worker groups a cell needs, how many of them fit, and which can never be placed.
+
+    slots of a node = min(⌊CPUs / cpus⌋, ⌊GPUs / gpus⌋)         groups = ⌊Σ slots / workers⌋
+
+All sums are exact: a group asks for a little less CPU than the cell says (`TRIAL_SHARE`), and that rest is what the Tune trials in front of it take.
+Without it, trials and groups would compete for the last core and wait for each other for ever.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from loretta_core.config import CellConfig
+
+TRIAL_CPUS = 0.01
+"""CPU of a Tune trial: it only waits."""
+
+TRIAL_SHARE = 2 * TRIAL_CPUS
+"""CPU that a worker leaves to trials: one whose cell is computed, and one whose cell is next."""
+
+
+@dataclass(frozen=True, order=True)
+class Shape:
+    """A worker group: so many processes with so many CPU cores and GPUs each."""
+
+    workers: int
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """torch threads of each worker."""
+        return max(1, int(self.cpus))
+
+    @property
+    def worker_resources(self) -> dict[str, float]:
+        """What each worker asks of Ray."""
+        cpus = {"CPU": round(max(self.cpus - TRIAL_SHARE, TRIAL_CPUS), 4)}
+        return cpus if self.gpus == 0 else {**cpus, "GPU": self.gpus}
+
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
+        return f"{self.workers} worker{'s' * (self.workers > 1)} with {self.cpus:g} CPU{gpus}{' each' * (self.workers > 1)}"
+
+
+@dataclass(frozen=True)
+class Node:
+    """What one machine of the cluster offers."""
+
+    cpus: float
+    gpus: float = 0.0
+
+    def slots(self, shape: Shape) -> int:
+        """Workers of this shape that fit."""
+        by_cpu = math.floor(self.cpus / shape.cpus + 1e-9)
+        return by_cpu if shape.gpus == 0 else min(by_cpu, math.floor(self.gpus / shape.gpus + 1e-9))
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPU" + (f" + {self.gpus:g} GPU" if self.gpus else "")
+
+
+def shape_of(cell: CellConfig) -> Shape:
+    """The worker group that the cell's engine asks for."""
+    return Shape(workers=1, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
+
+
+def by_shape(cells: Iterable[CellConfig]) -> dict[Shape, list[CellConfig]]:
+    """Cells that can share warm groups, largest shape first, in their order."""
+    shapes: dict[Shape, list[CellConfig]] = {}
+    for cell in cells:
+        shapes.setdefault(shape_of(cell), []).append(cell)
+    return dict(sorted(shapes.items(), reverse=True))
+
+
+def groups_that_fit(shape: Shape, nodes: Sequence[Node]) -> int:
+    """Groups of one shape that the cluster holds at once when nothing else runs on it."""
+    return sum(node.slots(shape) for node in nodes) // shape.workers
+
+
+def refusal(shape: Shape, nodes: Sequence[Node]) -> str | None:
+    """Why the shape can never be placed, with the arithmetic; None if it can."""
+    if groups_that_fit(shape, nodes):
+        return None
+    slots = " + ".join(f"{node.slots(shape)} on a node with {node}" for node in nodes) or "no nodes"
+    return (
+        f"the cell needs {shape}, and this cluster can never place it: room for {slots} = {sum(node.slots(shape) for node in nodes)} of {shape.workers} "
+        f"workers; lower engine.cpus or engine.gpus, or run on larger nodes"
+    )

@@ -1,0 +1,87 @@
+"""A connection to Ray: the cluster of RAY_ADDRESS (also set inside `ray job submit`), or one of our own on this machine.
+
+Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this run alone, sends no usage data, and is gone afterwards.
+The dashboard cannot be left out: Ray Train frees the resources of a stopped group through its State API.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobs.resources import Node
+
+OBJECT_STORE_BYTES = 150_000_000
+"""Cells travel as a few kilobytes of JSON; models are loaded where they are used."""
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The controller of a worker group looks every 2 s by default, several times over before the first cell: 10 s of waiting per start.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Ctrl-C is ours: Tune would drop the cells that are being written.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Connect; disconnect, and stop what was started here, at the end."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    address = os.environ.get("RAY_ADDRESS", "")
+    if not address:
+        # A token in the environment, unlike Ray's default, leaves no readable file in the home directory.
+        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+    import ray  # after the environment: Ray reads it once, when it is imported
+
+    scratch = None if address else _short_directory()
+    try:
+        if address:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _start_cluster(str(scratch))
+        yield
+    finally:
+        ray.shutdown()
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def nodes() -> list[Node]:
+    """The machines of the connected cluster."""
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in alive]
+
+
+def _start_cluster(scratch: str) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _temp_dir=scratch,
+    )
+
+
+def _short_directory() -> Path:
+    """Ray puts sockets there, whose whole path may have 107 characters; TMPDIR is often too long."""
+    base = "/tmp" if Path("/tmp").is_dir() else None
+    return Path(tempfile.mkdtemp(prefix="lor-", dir=base))

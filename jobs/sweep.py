@@ -1,0 +1,110 @@
+"""`python -m jobs.sweep FILE`: run what is missing of a sweep, then compare.
+
+    load ─► lock OUT ─► ledger: what is finished? ─► MLflow once ─► Ray ─► Tune trials in front of warm groups ─► comparison
+
+Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 130 interrupted (finished cells are kept; the same command goes on).
+Nothing here imports Ray, MLflow or torch before there is a cell to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.driver import Request, run_cells
+from jobs.interrupts import Interrupts
+from jobs.ledger import Standing, standing, write_sweep
+from jobs.lock import output_lock
+from jobs.progress import Progress, counted
+from jobs.worker_config import RUN_CELL
+from loretta_core.config import SweepConfig, load_sweep
+from loretta_core.errors import LorettaError
+from loretta_core.report.records import check_output_dir
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    command = f"python -m jobs.sweep {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
+    try:
+        config = load_sweep(options.file, overrides=options.set)
+        return sweep(config, out=options.out, max_concurrent=options.max_concurrent, tracking_uri=options.tracking_uri, command=command)
+    except LorettaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def sweep(
+    config: SweepConfig,
+    *,
+    out: Path | None = None,
+    max_concurrent: int | None = None,
+    tracking_uri: str = "",
+    command: str = "the same command",
+    run_cell: str = RUN_CELL,
+) -> int:
+    """Run what is missing, print the comparison, return the exit code.
+
+    Args:
+        out: output directory; None takes the sweep's.
+        command: what to type to go on after an interruption.
+        run_cell: module:function that computes a cell.
+
+    Raises ConfigError when nothing can be started: the output directory is in use or not ours, MLflow does not answer.
+    """
+    out = out or Path(config.output)
+    check_output_dir(out)
+    with output_lock(out):
+        write_sweep(out, config)
+        before = standing(out, config.cells)
+        progress = Progress(config.cells, over=len(before.finished))
+        missing = [cell for cell in config.cells if cell.cell_id not in before.finished]
+        _say_what_is_ahead(config, before, progress, out=out)
+        if missing:
+            request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell)
+            with Interrupts(progress.say) as interrupts:
+                run_cells(missing, request=request, progress=progress, interrupts=interrupts)
+            if interrupts.requested.is_set():
+                kept = len(standing(out, config.cells).finished)
+                progress.say(f"stopped: {kept} of {counted(len(config.cells), 'cell')} are finished and kept; go on with:\n  {command}")
+                return interrupts.exit_code
+        after = standing(out, config.cells)
+        _compare(out, config)
+    return 0 if len(after.finished) == len(config.cells) else 1
+
+
+def _say_what_is_ahead(config: SweepConfig, before: Standing, progress: Progress, *, out: Path) -> None:
+    total, finished = len(config.cells), len(before.finished)
+    rest = f"{total - finished} to run" if finished < total else "nothing to run"
+    progress.say(f"sweep {config.name}: {finished} of {counted(total, 'cell')} finished, {rest} → {out}")
+    for label in config.duplicates:
+        progress.say(f"comes up again and runs once: {label}")
+    for description, reason in config.skipped:
+        progress.say(f"skipped: {description}: {reason}")
+    for reason in before.damaged.values():
+        progress.say(f"runs again: {reason}")
+    if before.failed:
+        progress.say(f"{counted(len(before.failed), 'cell')} that failed last time will be tried again")
+
+
+def _compare(out: Path, config: SweepConfig) -> None:
+    from loretta_core.report.compare import write_comparison  # matplotlib: a second that an error in the request need not wait for
+
+    print(write_comparison(out, name=config.name).render(), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m jobs.sweep", description="Run what is missing of a sweep, then compare its cells.")
+    parser.add_argument("file", type=Path, help="the sweep, a TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, e.g. --set trainer.lr=1e-3; may be repeated")
+    parser.add_argument("--out", type=Path, help="output directory (default: the sweep's, else ./outputs)")
+    parser.add_argument("--max-concurrent", type=int, metavar="N", help="most cells at the same time (default: as many as the cluster holds)")
+    parser.add_argument("--tracking-uri", default="", metavar="URI", help="MLflow (default: MLFLOW_TRACKING_URI, else OUT/mlflow.db)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""MLflow, made ready once, before any worker connects.
+
+Several processes that open a fresh SQLite file at once race in its migrations and can leave it broken for good, so the first opening happens under a file
+lock. One experiment per sweep, in it one parent run per sweep; the runs of cells are its children (see `mlflow_sink.py`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loretta_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+PARENT_TAG = "loretta.sweep"
+"""Tag of a sweep's parent run; its value is the sweep's name."""
+
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_MODEL_CATALOG_URI": "",
+    # Seven retries, the default, would block a training loop for four minutes when the server is down.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where the runs of a sweep go; small and picklable."""
+
+    uri: str
+    experiment_id: str
+    parent_run_id: str
+
+
+def default_uri(out: Path) -> str:
+    """MLFLOW_TRACKING_URI, or a SQLite file in the output directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(out / 'mlflow.db').resolve()}"
+
+
+def connect(uri: str) -> MlflowClient:
+    """A client of a tracking store, with MLflow's chatter, telemetry and long retries off."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient  # after the environment; and 2 s of import that a sweep with nothing to run need not pay
+
+    for chatty in ("alembic", "mlflow"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri)
+
+
+def prepare(uri: str, *, name: str, out: Path) -> Tracking:
+    """Create what is missing: database, experiment, parent run. Raises ConfigError when the store cannot be used."""
+    try:
+        with (out / ".mlflow.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            client = connect(uri)
+            experiment = _experiment(client, name, artifacts=out / "mlartifacts" if uri.startswith("sqlite:") else None)
+        parent = _parent(client, experiment.experiment_id, name)
+        return Tracking(uri, experiment.experiment_id, parent.info.run_id)
+    except Exception as error:
+        raise ConfigError(f"MLflow at {uri} cannot be used ({type(error).__name__}: {_first_line(error)}); start it, or give another --tracking-uri") from error
+
+
+def close(tracking: Tracking, *, complete: bool) -> None:
+    """End the parent run."""
+    connect(tracking.uri).set_terminated(tracking.parent_run_id, status="FINISHED" if complete else "KILLED")
+
+
+def _experiment(client: MlflowClient, name: str, *, artifacts: Path | None) -> Experiment:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        location = (artifacts / name).resolve().as_uri() if artifacts else None
+        return client.get_experiment(client.create_experiment(name, artifact_location=location))
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return experiment
+
+
+def _parent(client: MlflowClient, experiment_id: str, name: str) -> Run:
+    existing = client.search_runs([experiment_id], filter_string=f"tags.`{PARENT_TAG}` = '{name}'", max_results=1)
+    if existing:
+        client.update_run(existing[0].info.run_id, status="RUNNING")
+        return existing[0]
+    return client.create_run(experiment_id, start_time=int(time.time() * 1000), tags={PARENT_TAG: name}, run_name=name)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:300]

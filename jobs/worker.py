@@ -1,0 +1,98 @@
+"""What each process of a warm worker group does: set up once, then pull cells until the queue says stop.
+
+    rank 0 pulls a cell ─► all ranks get it ─► all compute it ─► ranks agree on the outcome ─► rank 0 reports it
+
+An exception ends a cell, never the group. Nothing is reported through Ray Train: the record is on disk, the outcome goes to the queue.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+import ray.train
+
+from jobs.cell_queue import Order
+from jobs.ledger import cell_directory
+from jobs.mlflow_sink import MlflowSink
+from jobs.outcome import Interrupted, Outcome
+from jobs.ranks import Alone, Several
+from jobs.worker_config import WorkerConfig
+from loretta_core.config import CellConfig
+from loretta_core.train.sinks import MetricSink
+
+PATIENCE_S = 10.0
+"""How long a pull waits before it answers "idle"."""
+
+
+def work(job: dict[str, Any]) -> None:
+    """The train function of a worker group. `job` has config (WorkerConfig), queue (actor handle), group (its name)."""
+    config: WorkerConfig = job["config"]
+    queue = job["queue"]
+    context = ray.train.get_context()
+    ranks = Alone() if context.get_world_size() == 1 else Several(context.get_world_rank(), context.get_world_size())
+    compute = _set_up(config)
+    while True:
+        order = ranks.from_first(lambda: ray.get(queue.pull.remote(job["group"], PATIENCE_S)))
+        if order.action == "stop":
+            return
+        if order.action == "work":
+            outcome = ranks.agree(attempt(order, config=config, compute=compute, queue=queue, first=ranks.rank == 0))
+            if ranks.rank == 0:
+                ray.get(queue.finish.remote(job["group"], outcome))
+
+
+def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], queue: Any, first: bool) -> Outcome:
+    """Compute one cell; every exception becomes an outcome."""
+    started = time.perf_counter()
+    cell = CellConfig.from_json(order.cell_json)
+    sink = MlflowSink(config.tracking, cell) if first and config.tracking is not None else None
+    sinks: list[MetricSink] = [StopSink(queue)] if sink is None else [StopSink(queue), sink]
+    try:
+        compute(cell, directory=cell_directory(config.out, order.cell_id), sinks=sinks)
+        return Outcome(order.cell_id, "finished", seconds=time.perf_counter() - started)
+    except Exception as error:
+        outcome = Outcome.from_error(order.cell_id, error, seconds=time.perf_counter() - started)
+        if sink is not None:
+            sink.end(outcome)
+        return outcome
+    finally:
+        gc.collect()  # the model of the last cell holds reference cycles; its memory is wanted by the next
+
+
+def _set_up(config: WorkerConfig) -> Callable[..., Any]:
+    """Threads, working directory, and the imports that every cell needs."""
+    if config.home is not None and config.home.is_dir():
+        os.chdir(config.home)
+    module, _, function = config.run_cell.partition(":")
+    compute: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    import torch
+
+    torch.set_num_threads(config.threads)
+    return compute
+
+
+class StopSink:
+    """Not a recorder: ends the running cell when the sweep is told to stop, at the next step."""
+
+    def __init__(self, queue: Any, *, every_s: float = 1.0) -> None:
+        self._queue = queue
+        self._every_s = every_s
+        self._asked = time.monotonic()
+
+    def log(self, step: int, metrics: object) -> None:
+        """Ask now and then, and raise Interrupted."""
+        now = time.monotonic()
+        if now - self._asked < self._every_s:
+            return
+        self._asked = now
+        if ray.get(self._queue.is_interrupted.remote()):
+            raise Interrupted(f"the sweep was stopped at step {step}")
+
+    def close(self, status: str, summary: object) -> None:
+        """Nothing to close."""
