@@ -22,9 +22,8 @@ from loretta_core.adapters.loretta_adp import LorettaAdpConfig
 from loretta_core.adapters.loretta_rep import LorettaRepConfig
 from loretta_core.adapters.saved_modules import new_modules, upcast_saved_modules
 from loretta_core.adapters.storage import load_peft
-from loretta_core.adapters.tuner import linear_paths
+from loretta_core.adapters.tuner import find_targets
 from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, MethodConfig
-from loretta_core.sites import resolve_targets
 
 TaskType = Literal["SEQ_CLS", "MASKED_LM", "CAUSAL_LM"]
 
@@ -106,14 +105,9 @@ def trainable_parameter_count(model: nn.Module) -> int:
 
 def _inject(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
     if isinstance(config, LoraConfig):
-        _resolve_lora_targets(config, model)
+        assert not isinstance(config.target_modules, str)
+        # PEFT's own table differs from ours here and there, and its error names no layers.
+        config.target_modules = find_targets(model, config.target_modules, method="lora")
     wrapped = get_peft_model(model, config)
     upcast_saved_modules(wrapped, adapter="default")
     return wrapped
-
-
-def _resolve_lora_targets(config: LoraConfig, model: PreTrainedModel) -> None:
-    """PEFT's own table differs from ours here and there, and its error names no layers."""
-    model_type = model.config.model_type
-    if not isinstance(config.target_modules, str):
-        config.target_modules = resolve_targets(config.target_modules, linear_paths=linear_paths(model), method="lora", model_type=model_type)

@@ -40,7 +40,10 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
 
     def add_block(self, name: str, block: nn.Module) -> None:
         """Take a block over for the adapter `name`, on the base layer's device. It is not active yet."""
-        self.blocks[name] = block.to(next(self.base_layer.parameters()).device)
+        parameters = list(block.parameters())
+        # PEFT builds blocks without memory (meta) when it loads with low_cpu_mem_usage, and places them itself afterwards.
+        on_meta = any(parameter.is_meta for parameter in parameters)
+        self.blocks[name] = block if on_meta else block.to(next(self.base_layer.parameters()).device)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.disable_adapters:

@@ -1,4 +1,4 @@
-"""Heads trained in full (PEFT's `modules_to_save`): which modules belong to the head, and their precision.
+"""Heads trained in full (PEFT's `modules_to_save`): which modules make up the head, and their precision.
 
 PEFT trains and saves `classifier` and `score`. A pooler that the checkpoint did not hold (a masked-LM checkpoint, every DeBERTa) is random as well: frozen and
 unsaved, as PEFT leaves it, a reloaded adapter would meet another random pooler. So new modules train and are saved with the head.
@@ -15,13 +15,17 @@ import torch
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
+PEFT_HEADS = ("classifier", "score")
+"""Ends of the names that PEFT adds to `modules_to_save` for SEQ_CLS by itself."""
+
 
 def new_modules(model: nn.Module) -> list[str]:
-    """Paths of the modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
+    """Paths of further modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
     loaded = {name: bool(getattr(parameter, "_is_hf_initialized", False)) for name, parameter in model.named_parameters()}
     if not any(loaded.values()):
         return []
-    return list(dict.fromkeys(name.rpartition(".")[0] for name, from_checkpoint in loaded.items() if not from_checkpoint))
+    paths = dict.fromkeys(name.rpartition(".")[0] for name, from_checkpoint in loaded.items() if not from_checkpoint)
+    return [path for path in paths if not any(part.endswith(PEFT_HEADS) for part in path.split("."))]
 
 
 def upcast_saved_modules(model: nn.Module, *, adapter: str) -> None:

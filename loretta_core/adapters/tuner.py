@@ -7,6 +7,7 @@ before the targets have been checked against its linear layers.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -57,8 +58,7 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
 
     def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
         if not isinstance(config.target_modules, str):  # a string is a pattern, PEFT's way
-            model_type = str(self.get_model_config(model)["model_type"])
-            config.target_modules = resolve_targets(config.target_modules, linear_paths=linear_paths(model), method=self.method, model_type=model_type)
+            config.target_modules = find_targets(model, config.target_modules, method=self.method)
 
     def _rehearse(self, config: ConfigT, model: nn.Module) -> None:
         """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
@@ -101,6 +101,12 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
         for container in (f"{cls.prefix}block", *TrainableNorm.adapter_layer_names):
             key = key.replace(f".{container}.{adapter_name}.", f".{container}.")
         return key
+
+
+def find_targets(model: nn.Module, targets: Collection[str] | None, *, method: str) -> list[str]:
+    """`targets`, or the site table's for None, once each is known to name a linear layer of `model`. Raises MethodError."""
+    model_type = str(BaseTuner.get_model_config(model)["model_type"])
+    return resolve_targets(targets, linear_paths=linear_paths(model), method=method, model_type=model_type)
 
 
 def linear_paths(model: nn.Module) -> list[str]:
