@@ -35,8 +35,7 @@ class Comparison:
         """One line per cell without a score, with its reason."""
         return without_score(self.rows)
 
-    @property
-    def text(self) -> str:
+    def render(self) -> str:
         """Everything for a terminal: table, cells without a score, what to do next."""
         return "\n".join([to_text(self.table), *self.remarks])
 
@@ -44,7 +43,7 @@ class Comparison:
     def remarks(self) -> list[str]:
         """The lines below the table."""
         more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
-        return ["", *self.headlines, *self.missing, *more]
+        return ["", *self.headlines, *self.missing, "", *more]
 
     @property
     def json(self) -> str:

@@ -1,0 +1,137 @@
+"""The command `loretta`. Parses, calls one function, turns an error of ours into one message on stderr.
+
+Exit codes: 0 done, 1 a cell failed or something broke while running, 2 the request is wrong (nothing was changed), 130 interrupted.
+Every import that costs time happens inside the command that needs it, so that `--help` and a dry run answer at once. This is the one module of `services`
+that may import `jobs`.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
+from tyro.extras import SubcommandApp
+
+from loretta_core.errors import ConfigError, LorettaError
+
+app = SubcommandApp()
+
+Overrides = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE", help_behavior_hint="")]
+Directory = Annotated[Path, arg(metavar="DIR")]
+OwnDirectory = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+Flag = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
+
+
+@app.command
+def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirectory = None, dry_run: Flag = False, json: Flag = False) -> int:
+    """Run the cells of a sweep file that are not finished yet, then print the comparison.
+
+    Args:
+        file: The sweep, a TOML file; examples are in jobs/sweeps.
+        overrides: Override any setting of the file, e.g. --set trainer.lr=1e-3 or --set seed=1. May be repeated.
+        out: Output directory; by default the sweep's own, else outputs.
+        dry_run: Show the cells and which of them are finished; start nothing.
+        json: With --dry-run: print JSON.
+    """
+    from loretta_core.config import load_sweep
+    from services.dry_run import dry_run as show_plan
+
+    config = load_sweep(file, overrides=overrides)
+    directory = out or Path(config.output)
+    if dry_run:
+        print(show_plan(config, out=directory, as_json=json))
+        return 0
+    if json:
+        raise ConfigError("--json goes with --dry-run; for results as JSON use `loretta compare --json`")
+    from jobs.sweep import sweep as run_sweep
+
+    return run_sweep(config, out=directory, command=_again())
+
+
+@app.command
+def run(*, overrides: Overrides = (), out: Directory = Path("outputs")) -> int:
+    """Run one cell without a sweep file.
+
+    Args:
+        overrides: A setting of the cell, e.g. --set method=lora --set method.r=4. Give at least model, task, method and trainer.
+        out: Output directory.
+    """
+    from loretta_core.config import SweepConfig, cell_from_overrides
+
+    cell = cell_from_overrides(overrides)
+    from jobs.sweep import sweep as run_sweep
+
+    config = SweepConfig(name=f"run-{cell.cell_id}", description=cell.label, output=str(out), cells=(cell,))
+    return run_sweep(config, out=out, command=_again())
+
+
+@app.command
+def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), json: Flag = False) -> int:
+    """Print the comparison of a sweep and write its report again.
+
+    Args:
+        name: Name of the sweep; by default the one that was started last.
+        out: Output directory.
+        json: Print every cell with unrounded numbers and all settings as JSON.
+    """
+    from services.comparison import show_comparison
+
+    show_comparison(out, name=name, as_json=json)
+    return 0
+
+
+@app.command(name="list")
+def list_(what: Positional[Literal["methods", "models", "tasks", "trainers"]], *, json: Flag = False) -> int:
+    """Show what a sweep can name, with every setting, its default and its meaning.
+
+    Args:
+        what: Which family.
+        json: Print JSON.
+    """
+    from services.listing import listing
+
+    print(listing(what, as_json=json))
+    return 0
+
+
+@app.command
+def serve(*, host: str = "127.0.0.1", port: int = 5000, out: Directory = Path("outputs")) -> int:
+    """Serve the MLflow UI on the data of an output directory, until Ctrl-C.
+
+    Args:
+        host: Address to listen on. Only this machine can reach the default; another one needs MLflow's authentication.
+        port: Port to listen on; 0 takes a free one.
+        out: Output directory.
+    """
+    from services.settings import server_settings
+    from services.tracking import serve_until_stopped
+
+    return serve_until_stopped(server_settings(host=host, port=port, out=out))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit code."""
+    try:
+        return app.cli(prog="loretta", description="Which fine-tuning method for your model, task and GPUs?", args=arguments)
+    except LorettaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `loretta list methods | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _again() -> str:
+    """What to type to go on after an interruption."""
+    return shlex.join(["loretta", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

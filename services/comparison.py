@@ -1,0 +1,32 @@
+"""`loretta compare`: a sweep's table on the terminal, its report on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from loretta_core.errors import OutputError
+from loretta_core.report.compare import compare, write_comparison
+from loretta_core.report.manifest import sweep_names
+from loretta_core.report.records import check_output_dir
+from services.terminal import print_table
+
+
+def show_comparison(out: Path, *, name: str, as_json: bool) -> None:
+    """Print the comparison of sweep `name`, or of the most recent one. Raises OutputError when there is none."""
+    if not out.is_dir():
+        raise OutputError(f"{out}: no such output directory; give the right one with --out, or start a sweep with `loretta sweep FILE`")
+    check_output_dir(out)
+    chosen = name or _most_recent(out)
+    if as_json:
+        print(compare(out, name=chosen).json)
+        return
+    comparison = write_comparison(out, name=chosen)
+    print_table(comparison.table)
+    print("\n".join(comparison.remarks))
+
+
+def _most_recent(out: Path) -> str:
+    names = sweep_names(out)
+    if not names:
+        raise OutputError(f"{out}: no sweep was started there yet; start one with `loretta sweep FILE`")
+    return names[0]

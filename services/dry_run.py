@@ -1,0 +1,73 @@
+"""`loretta sweep FILE --dry-run`: the cells of a sweep and where each stands. Reads; writes nothing, starts nothing, imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.errors import OutputError
+from loretta_core.report.labels import component_labels, varying_columns
+from loretta_core.report.records import RECORD_NAME, check_output_dir, read_record
+from loretta_core.report.tables import Table, to_text
+
+
+def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
+    """The plan as text or JSON. Raises OutputError when `out` holds something that is not ours."""
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        check_output_dir(out)
+    standing = [where_it_stands(cell, out=out) for cell in sweep.cells]
+    return _json(sweep, standing, out=out) if as_json else _text(sweep, standing, out=out)
+
+
+def where_it_stands(cell: CellConfig, *, out: Path) -> str:
+    """finished, new, failed (runs again) or damaged (runs again)."""
+    directory = out / "cells" / cell.cell_id
+    if not (directory / RECORD_NAME).exists():
+        return "new"
+    try:
+        return read_record(directory).status
+    except OutputError:
+        return "damaged"
+
+
+def _text(sweep: SweepConfig, standing: list[str], *, out: Path) -> str:
+    labels = component_labels(sweep.cells)
+    extra = [name for name in varying_columns(sweep.cells) if name != "seed"]
+    columns = ("cell", "model", "task", "method", "trainer", *(name.replace("_", " ") for name in extra), "seed", "status")
+    body = tuple(
+        (cell.cell_id, *label.values(), *(str(getattr(cell, name)) for name in extra), str(cell.seed), _SHOWN[status])
+        for cell, label, status in zip(sweep.cells, labels, standing, strict=True)
+    )
+    return "\n".join([to_text(Table(columns=columns, body=body, numeric=0)), "", *_remarks(sweep, standing, out=out)])
+
+
+_SHOWN = {"finished": "finished", "new": "new", "failed": "failed, runs again", "damaged": "damaged record, runs again"}
+
+
+def _remarks(sweep: SweepConfig, standing: list[str], *, out: Path) -> list[str]:
+    finished = standing.count("finished")
+    cautions = {caution: None for cell in sweep.cells for caution in cell.cautions}
+    return [
+        f"{len(standing)} cells: {finished} finished, {len(standing) - finished} to run. Output: {out}",
+        *([f"{sweep.excluded} excluded by the sweep's rules"] if sweep.excluded else []),
+        *(f"duplicate, runs once: {label}" for label in sweep.duplicates),
+        *(f"skipped: {description}: {reason}" for description, reason in sweep.skipped),
+        *(f"caution: {caution}" for caution in cautions),
+        "Nothing was started.",
+    ]
+
+
+def _json(sweep: SweepConfig, standing: list[str], *, out: Path) -> str:
+    cells = [
+        {"cell_id": cell.cell_id, "label": cell.label, "status": status, "cell": cell.to_dict()} for cell, status in zip(sweep.cells, standing, strict=True)
+    ]
+    content = {
+        "name": sweep.name,
+        "output": str(out),
+        "cells": cells,
+        "duplicates": list(sweep.duplicates),
+        "skipped": [{"cell": description, "reason": reason} for description, reason in sweep.skipped],
+        "excluded": sweep.excluded,
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False)

@@ -1,0 +1,57 @@
+"""`loretta list`: what a sweep can name, read from the config classes themselves."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from loretta_core.config import FAMILIES
+from loretta_core.config.model import TOY_MODELS
+
+WIDTH = 110
+
+_NOTES = {
+    "models": f'Shipped with the package: {", ".join(TOY_MODELS)}. In a sweep, model = "toy-bert" is short for {{type = "pretrained", name = "toy-bert"}}.',
+    "tasks": 'In a sweep, task = "toy_sentiment" takes every default; a table sets fields: task = {type = "jsonl", train = "…", validation = "…"}.',
+    "methods": 'In a sweep, method = "lora" takes every default; a table sets fields: method = {type = "lora", r = 4}.',
+    "trainers": 'In a sweep, trainer = "adam" takes every default; a table sets fields: trainer = {type = "adam", lr = 1e-3}.',
+}
+
+
+def listing(what: str, *, as_json: bool) -> str:
+    """Name, description and fields of every member of a family (`methods`, `models`, `tasks`, `trainers`)."""
+    entries = [_entry(name, cls) for name, cls in FAMILIES[what.removesuffix("s")].items()]
+    if as_json:
+        return json.dumps(entries, indent=1, ensure_ascii=False)
+    return "\n\n".join([*map(_text, entries), textwrap.fill(_NOTES[what], WIDTH)])
+
+
+def _entry(name: str, cls: type[BaseModel]) -> dict[str, Any]:
+    fields = [
+        {"name": key, "default": None if field.default is PydanticUndefined else field.default, "required": field.is_required(), "description": field.description or ""}
+        for key, field in cls.model_fields.items()
+        if key != "type"
+    ]
+    return {"name": name, "description": _first_paragraph(cls.__doc__ or ""), "fields": fields}
+
+
+def _first_paragraph(text: str) -> str:
+    return " ".join(text.strip().split("\n\n", 1)[0].split())
+
+
+def _text(entry: dict[str, Any]) -> str:
+    shown = [(f"{field['name']} = {_default(field)}", field["description"]) for field in entry["fields"]]
+    margin = max((len(setting) for setting, _ in shown), default=0) + 4
+    lines = [textwrap.fill(" ".join(description.split()), WIDTH, initial_indent=f"  {setting}".ljust(margin), subsequent_indent=" " * margin) for setting, description in shown]
+    return "\n".join([entry["name"], textwrap.fill(entry["description"], WIDTH, initial_indent="  ", subsequent_indent="  "), *lines])
+
+
+def _default(field: dict[str, Any]) -> str:
+    """As in TOML, which has no null."""
+    if field["required"]:
+        return "(required)"
+    return "(none)" if field["default"] is None else json.dumps(field["default"], ensure_ascii=False)
