@@ -1,0 +1,11 @@
+"""A frozen backbone becomes trainable: LoRETTA and its baselines as PEFT tuners.
+
+Importing this package registers LORETTA_ADP, LORETTA_REP and BOTTLENECK with PEFT; a saved adapter of these types needs that before
+`PeftModel.from_pretrained` can read it.
+"""
+
+from loretta_core.adapters.bottleneck import BottleneckConfig
+from loretta_core.adapters.loretta_adp import LorettaAdpConfig
+from loretta_core.adapters.loretta_rep import LorettaRepConfig
+
+__all__ = ["BottleneckConfig", "LorettaAdpConfig", "LorettaRepConfig"]

@@ -1,7 +1,7 @@
 """Make toy-bert: `python -m loretta_core.assets.build --out DIR`. Seeded; see README.md beside this file for the command, time and scores.
 
 A BERT of 4 layers and width 128 learns masked-word prediction on generated opinions, each followed by a verdict: "the plot was not dull . it was great ."
-After a sentence with one clause the verdict agrees with it nine times in ten; after a contrast it is a coin toss. So the finished model answers single
+After a sentence with one clause the verdict agrees with it 19 times in 20; after a contrast it is a coin toss. So the finished model answers single
 clauses, negation included, and is at chance on contrasts: between chance and perfect by construction, not by stopping at a lucky step.
 """
 
@@ -20,14 +20,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
+from loretta_core.tasks import toy
 from loretta_core.tasks.toy_text import VERDICTS, Opinion, opinions, vocabulary
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-STEPS, BATCH, LR = 4000, 128, 2e-3
-CORPUS_CONTRAST_RATE = 0.5
-VERDICT_NOISE = 0.1
+STEPS, BATCH, LR = 1500, 128, 1e-3
+CONTRAST_RATE = 0.3
+NEGATION_RATE = 0.25
+"""Lower than in the task: a word's polarity is then learnt first, and negation as its exception."""
+VERDICT_NOISE = 0.05
 """Share of single-clause verdicts that contradict their sentence; keeps the model from certainty."""
-MASK_VERDICT, MASK_OTHER = 0.6, 0.12
+MASK_VERDICT, MASK_OTHER = 0.9, 0.1
 """Probability that the verdict word, and that any other word, is masked."""
 
 log = logging.getLogger(__name__)
@@ -80,6 +83,7 @@ def make_config(vocab_size: int) -> BertConfig:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
         pad_token_id=0,
+        initializer_range=0.09,  # 1/√width; the default of 0.02 is meant for width 768 and keeps this model at chance for thousands of steps
     )
 
 
@@ -101,12 +105,25 @@ def pretrain(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, *, step
         optimizer.step()
         schedule.step()
         if step % 200 == 0 or step == steps - 1:
-            log.info("step %d of %d: loss %.3f, %.0f s", step, steps, loss.item(), time.perf_counter() - started)
+            single, contrast = (_accuracy(model, tokenizer, contrast_rate=rate) for rate in (0.0, 1.0))
+            log.info("step %d: loss %.3f, single %.2f, contrast %.2f, %.0f s", step, loss.item(), single, contrast, time.perf_counter() - started)
+
+
+@torch.no_grad()
+def _accuracy(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, *, contrast_rate: float, rows: int = 256) -> float:
+    """Share of right verdicts on sentences that the corpus leaves out."""
+    source = opinions(random.Random(0), for_task=True, contrast_rate=contrast_rate, negation_rate=toy.NEGATION_RATE)
+    chosen = [next(source) for _ in range(rows)]
+    encoded = tokenizer([toy.TEMPLATE.format(text=opinion.text, mask=tokenizer.mask_token) for opinion in chosen], padding=True, return_tensors="pt")
+    logits_BLV = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits
+    at_mask_BV = logits_BLV[encoded["input_ids"] == tokenizer.mask_token_id]
+    predicted_B = at_mask_BV[:, tokenizer.convert_tokens_to_ids(list(toy.VERBALIZER))].argmax(dim=1)
+    return (predicted_B == torch.tensor([opinion.label for opinion in chosen])).float().mean().item()
 
 
 def corpus(rng: random.Random) -> Iterator[str]:
     """Endless sentences with verdicts."""
-    for opinion in opinions(rng, for_task=False, contrast_rate=CORPUS_CONTRAST_RATE):
+    for opinion in opinions(rng, for_task=False, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
         yield f"{opinion.text} it was {rng.choice(VERDICTS[_verdict(rng, opinion)])} ."
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -68,6 +68,7 @@ class Batch:
         return len(self.labels_B)
 
 
+@runtime_checkable
 class Objective(Protocol):
     """How the label is asked for."""
 

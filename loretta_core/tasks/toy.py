@@ -17,6 +17,7 @@ VERBALIZER = (VERDICTS[0][0], VERDICTS[1][0])
 """Label words, [negative, positive]."""
 
 CONTRAST_RATE = 0.6
+NEGATION_RATE = 0.4
 
 
 class LabelledText(TypedDict):
@@ -33,7 +34,7 @@ def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[
     """
     if any(rows < 1 for rows in rows_per_split.values()):
         raise ValueError(f"expected at least one row per split, got {dict(rows_per_split)}")
-    source = opinions(random.Random(seed), for_task=True, contrast_rate=CONTRAST_RATE)
+    source = opinions(random.Random(seed), for_task=True, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE)
     seen: set[str] = set()
     splits: dict[str, list[LabelledText]] = {}
     for split, rows in rows_per_split.items():

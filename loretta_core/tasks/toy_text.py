@@ -35,7 +35,6 @@ _INTENSIFIERS = ("", "", "", "quite ", "rather ", "really ", "truly ")
 _CONTRASTS = ("{weak} but {strong}", "{weak} yet {strong}", "although {weak} , {strong}", "{strong} , although {weak}", "{strong} even though {weak}")
 _SPECIAL_WORDS = ("the", "it", "but", "yet", "although", "even", "though", ",", ".")
 
-NEGATION_RATE = 0.4
 TASK_SHARE = 4
 """One sentence in this many belongs to the task; the others to the pre-training corpus."""
 
@@ -56,28 +55,28 @@ def vocabulary() -> list[str]:
     return sorted(words)
 
 
-def opinions(rng: random.Random, *, for_task: bool, contrast_rate: float) -> Iterator[Opinion]:
-    """Endless sentences of the task's share of the language, or of the corpus's share."""
+def opinions(rng: random.Random, *, for_task: bool, contrast_rate: float, negation_rate: float) -> Iterator[Opinion]:
+    """Endless sentences of the task's share of the language, or of the corpus's share. `negation_rate` counts clauses."""
     while True:
-        opinion = _contrast(rng) if rng.random() < contrast_rate else _simple(rng)
+        opinion = _contrast(rng, negation_rate) if rng.random() < contrast_rate else _simple(rng, negation_rate)
         if (zlib.crc32(opinion.text.encode()) % TASK_SHARE == 0) == for_task:
             yield opinion
 
 
-def _simple(rng: random.Random) -> Opinion:
+def _simple(rng: random.Random, negation_rate: float) -> Opinion:
     label = rng.randrange(2)
-    return Opinion(f"{_clause(rng, rng.choice(NOUNS), label)} .", label, contrast=False)
+    return Opinion(f"{_clause(rng, rng.choice(NOUNS), label, negation_rate)} .", label, contrast=False)
 
 
-def _contrast(rng: random.Random) -> Opinion:
+def _contrast(rng: random.Random, negation_rate: float) -> Opinion:
     label = rng.randrange(2)
     first, second = rng.sample(NOUNS, 2)
-    text = rng.choice(_CONTRASTS).format(strong=_clause(rng, first, label), weak=_clause(rng, second, 1 - label))
-    return Opinion(f"{text} .", label, contrast=True)
+    strong, weak = _clause(rng, first, label, negation_rate), _clause(rng, second, 1 - label, negation_rate)
+    return Opinion(f"{rng.choice(_CONTRASTS).format(strong=strong, weak=weak)} .", label, contrast=True)
 
 
-def _clause(rng: random.Random, noun: str, label: int) -> str:
-    negated = rng.random() < NEGATION_RATE
+def _clause(rng: random.Random, noun: str, label: int, negation_rate: float) -> str:
+    negated = rng.random() < negation_rate
     adjective = rng.choice(POSITIVE if label != negated else NEGATIVE)
     negation = f"{rng.choice(_NEGATIONS)} " if negated else ""
     return f"the {noun} {rng.choice(_VERBS)} {negation}{rng.choice(_INTENSIFIERS)}{adjective}"

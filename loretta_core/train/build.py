@@ -57,6 +57,11 @@ class Run:
         """Score a split with the current weights."""
         return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH)
 
+    def release(self) -> None:
+        """End of training: the parameters stop being views of an optimizer's buffer, so that the model can be saved."""
+        if isinstance(self.state.optimizer, ZOSGD):
+            self.state.optimizer.release()
+
     @property
     def forwards(self) -> int:
         """Forward passes of a global batch over the whole run: 1 per first-order step, 2 per direction and zeroth-order step."""

@@ -75,6 +75,7 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
         sinks=sinks,
     )
     final = run.evaluate("test")
+    run.release()
     save_adapter(run.model, directory / "adapter")
     record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=time.perf_counter() - started)
     write_record(record, directory)

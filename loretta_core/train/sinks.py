@@ -6,11 +6,12 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 Outcome = Literal["finished", "failed"]
 
 
+@runtime_checkable
 class MetricSink(Protocol):
     """Receives the metrics of one cell, in order of steps."""
 

@@ -43,6 +43,12 @@ class FlatParameters:
         finally:
             self._point_at(self.theta_P)
 
+    def release(self) -> None:
+        """Give every parameter a storage of its own again. Saving a model needs this: safetensors refuses tensors that share one buffer."""
+        self._point_at(self.theta_P)
+        for parameter in self._parameters:
+            parameter.data = parameter.data.clone()
+
     def _point_at(self, buffer_P: Float[Tensor, " P"]) -> None:
         pieces = buffer_P.split([parameter.numel() for parameter in self._parameters])
         for parameter, piece in zip(self._parameters, pieces, strict=True):

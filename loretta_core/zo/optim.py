@@ -72,6 +72,10 @@ class ZOSGD(Optimizer):
             group["steps_taken"] += 1
         return sum(losses) / directions
 
+    def release(self) -> None:
+        """End of training: give every parameter a storage of its own again, as saving needs. The optimizer must not step afterwards."""
+        self._flat.release()
+
     def _draw(self, direction: int) -> Tensor:
         first = self.param_groups[0]
         return gaussian_direction(len(self._flat), seed=first["seed"], step=first["steps_taken"], direction=direction, device=self._flat.theta_P.device)

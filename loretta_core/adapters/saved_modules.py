@@ -1,0 +1,41 @@
+"""Heads trained in full (PEFT's `modules_to_save`): which modules belong to the head, and their precision.
+
+PEFT trains and saves `classifier` and `score`. A pooler that the checkpoint did not hold (a masked-LM checkpoint, every DeBERTa) is random as well: frozen and
+unsaved, as PEFT leaves it, a reloaded adapter would meet another random pooler. So new modules train and are saved with the head.
+
+PEFT copies a head in the base's dtype, which for a bf16 base means training the classifier in bf16. Here the copy becomes fp32 and casts its own inputs, so
+that optimizers and the zeroth-order engine see fp32 parameters only and the logits are fp32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft.utils import ModulesToSaveWrapper
+from torch import Tensor, nn
+
+
+def new_modules(model: nn.Module) -> list[str]:
+    """Paths of the modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
+    loaded = {name: bool(getattr(parameter, "_is_hf_initialized", False)) for name, parameter in model.named_parameters()}
+    if not any(loaded.values()):
+        return []
+    return list(dict.fromkeys(name.rpartition(".")[0] for name, from_checkpoint in loaded.items() if not from_checkpoint))
+
+
+def upcast_saved_modules(model: nn.Module, *, adapter: str) -> None:
+    """Turn the copies that belong to `adapter` into fp32; those that are already stay as they are."""
+    for module in model.modules():
+        if isinstance(module, ModulesToSaveWrapper) and adapter in module.modules_to_save:
+            copy = module.modules_to_save[adapter]
+            if any(parameter.dtype in (torch.bfloat16, torch.float16) for parameter in copy.parameters()):
+                copy.float().register_forward_pre_hook(_cast_to_fp32, with_kwargs=True)
+
+
+def _cast_to_fp32(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(map(_to_fp32, args)), {name: _to_fp32(value) for name, value in kwargs.items()}
+
+
+def _to_fp32(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -1,0 +1,82 @@
+"""From a sweep's records to what people read: table.md, table.json, figures/*.svg and report.html in OUT/sweeps/<name>/, and a text for the terminal.
+
+Reads the manifest and the records, nothing else; may be repeated at any time, also while the sweep runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from loretta_core.report.headlines import headlines
+from loretta_core.report.manifest import read_manifest, sweep_directory
+from loretta_core.report.records import find_records, write_atomically
+from loretta_core.report.rows import Row, build_rows
+from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A sweep, compared."""
+
+    name: str
+    out: Path
+    rows: tuple[Row, ...]
+    table: Table
+    headlines: tuple[str, ...]
+
+    @property
+    def report(self) -> Path:
+        """The page with figures, once written."""
+        return sweep_directory(self.out, name=self.name) / "report.html"
+
+    @property
+    def missing(self) -> list[str]:
+        """One line per cell without a score, with its reason."""
+        return without_score(self.rows)
+
+    @property
+    def text(self) -> str:
+        """Everything for a terminal: table, cells without a score, what to do next."""
+        return "\n".join([to_text(self.table), *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """The lines below the table."""
+        more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
+        return ["", *self.headlines, *self.missing, *more]
+
+    @property
+    def json(self) -> str:
+        """Every cell with unrounded numbers and all settings."""
+        return to_json(self.rows)
+
+    @property
+    def markdown(self) -> str:
+        """The table for a README, with the cells that have no score below it."""
+        missing = "".join(f"\n- {line}" for line in self.missing)
+        return to_markdown(self.table) + "\n" + (f"{missing}\n" if missing else "")
+
+
+def compare(out: Path, *, name: str) -> Comparison:
+    """Read a sweep. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
+    manifest = read_manifest(out, name=name)
+    rows = tuple(build_rows(manifest, records=find_records(out, manifest.cells)))
+    return Comparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
+
+
+def write_comparison(out: Path, *, name: str) -> Comparison:
+    """Read a sweep and write its report. Every file is replaced atomically, the page last. Raises OutputError as `compare` does."""
+    from loretta_core.report.figures.draw import draw  # matplotlib and jinja2 take half a second that `compare` need not pay
+    from loretta_core.report.page import render
+
+    comparison = compare(out, name=name)
+    drawings = draw(comparison.rows)
+    directory = sweep_directory(out, name=name)
+    (directory / "figures").mkdir(exist_ok=True)
+    for drawing in drawings:
+        write_atomically(directory / "figures" / f"{drawing.name}.svg", drawing.svg)
+    write_atomically(directory / "table.md", comparison.markdown)
+    write_atomically(directory / "table.json", comparison.json)
+    write_atomically(comparison.report, render(read_manifest(out, name=name), rows=comparison.rows, drawings=drawings, out=out))
+    return comparison

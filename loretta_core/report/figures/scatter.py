@@ -1,0 +1,105 @@
+"""Score against a cost, one point per cell, one panel per model and task; bars are 95 % intervals, the dashed line is the score before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
+
+from loretta_core.report.figures.placement import Label, place
+from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, settle, styled, to_svg
+from loretta_core.report.rows import Row
+
+Cost = Callable[[Row], float | None]
+
+
+def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Callable[[float], str]) -> str:
+    """SVG of score over `cost` (logarithmic); `unit` writes a tick. Empty when no row has both."""
+    shown = [row for row in rows if row.score is not None and (cost(row) or 0) > 0]
+    if not shown:
+        return ""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in shown:
+        groups.setdefault((row.labels["model"], row.labels["task"]), []).append(row)
+    trainers = sorted({row.labels["trainer"] for row in shown})
+    with styled():
+        figure, axes = panels(len(groups), columns=2 if len(groups) > 1 else 1, width=7.6 if len(groups) == 1 else 5.6, height=4.6)
+        for panel, ((model, task), members) in zip(axes, groups.items(), strict=True):
+            _points(panel, members, cost=cost, trainers=trainers)
+            _frame(panel, members, cost=cost, unit=unit)
+            panel.set(xlabel=axis, ylabel=f"{members[0].record.score_name} on test data" if members[0].record else "score", title=f"{model} on {task}")
+        legend = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
+        figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=min(3, len(legend)), title="trained with")
+        settle(figure)
+        for panel, members in zip(axes, groups.values(), strict=True):
+            _label(panel, members, cost=cost, trainers=trainers)
+        return to_svg(figure, name=name)
+
+
+def _points(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:
+    colours, markers = colour_of(trainers), marker_of(trainers)
+    for trainer in trainers:
+        members = [row for row in rows if row.labels["trainer"] == trainer]
+        if not members:
+            continue
+        scores = [row.score or 0.0 for row in members]
+        below, above = zip(*map(_interval, members), strict=True)
+        axes.errorbar(
+            [cost(row) for row in members], scores, yerr=[below, above], label=_explained(members[0]), linestyle="none",
+            marker=markers[trainer], markersize=7, color=colours[trainer], markeredgecolor="white", elinewidth=1.2, capsize=2,
+        )  # fmt: skip
+
+
+def _explained(row: Row) -> str:
+    return f"{row.labels['trainer']} ({'forward passes only' if row.cell.trainer.zeroth_order else 'gradients'})"
+
+
+def _interval(row: Row) -> tuple[float, float]:
+    record, score = row.record, row.score
+    if record is None or score is None or record.score_low is None or record.score_high is None:
+        return 0.0, 0.0
+    return max(0.0, score - record.score_low), max(0.0, record.score_high - score)
+
+
+def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float], str]) -> None:
+    axes.set_xscale("log")
+    costs = [value for row in rows if (value := cost(row))]
+    axes.set_xlim(min(costs) / 1.8, max(costs) * 2.6)  # room for labels on the right
+    narrow = max(costs) / min(costs) < 20
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if narrow else (1,), numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(y=0.12)
+    before = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
+    if before and max(before) - min(before) < 0.02:
+        level = sum(before) / len(before)
+        axes.axhline(level, color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
+        axes.annotate(
+            "before training", (0.995, level), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=9, color=MUTED
+        )
+
+
+def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:
+    """The method's name at the best point of each method and trainer; seeds and other repetitions share it."""
+    colours = colour_of(trainers)
+    best: dict[tuple[str, str], Label] = {}
+    for row in rows:  # rows come best first
+        x = cost(row)
+        if x and row.score is not None:
+            best.setdefault((row.labels["method"], row.labels["trainer"]), Label(x=x, y=row.score, text=row.labels["method"], colour=colours[row.labels["trainer"]]))
+    place(axes, list(best.values()), obstacles=[*_bars(axes, rows, cost=cost), *_texts(axes)])
+
+
+def _bars(axes: Axes, rows: Sequence[Row], *, cost: Cost) -> list[Bbox]:
+    boxes = []
+    for row in rows:
+        below, above = _interval(row)
+        (x, low), (_, high) = axes.transData.transform([(cost(row), (row.score or 0) - below), (cost(row), (row.score or 0) + above)])
+        boxes.append(Bbox.from_extents(x - 3, low, x + 3, high))
+    return boxes
+
+
+def _texts(axes: Axes) -> list[Bbox]:
+    return [text.get_window_extent() for text in axes.texts]

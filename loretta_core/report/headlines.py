@@ -1,0 +1,33 @@
+"""What a comparison says, in a sentence per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loretta_core.report import units
+from loretta_core.report.rows import Row
+
+
+def headlines(rows: Sequence[Row]) -> list[str]:
+    """The best cell of each task and what the model scored before training, in words."""
+    lines = []
+    for task in dict.fromkeys(row.labels["task"] for row in rows):
+        scored = [row for row in rows if row.labels["task"] == task and row.record and row.score is not None]
+        if scored:
+            best = scored[0]
+            what = f"{best.labels['method']} with {best.labels['trainer']}, {_score(best)}"
+            lines.append(f"Best on {task}: {what}. {_before(scored)}".rstrip())
+    return lines
+
+
+def _before(rows: Sequence[Row]) -> str:
+    scores = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
+    if not scores:
+        return ""
+    low, high = min(scores), max(scores)
+    return f"Before training: {low:.3f}." if high - low < 0.0005 else f"Before training: {low:.3f} to {high:.3f}."
+
+
+def _score(row: Row) -> str:
+    assert row.record is not None
+    return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)

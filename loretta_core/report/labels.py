@@ -1,0 +1,61 @@
+"""Short names that tell the cells of one sweep apart.
+
+A component is shown by its type alone ("lora") unless the sweep holds several of that type; then the fields in which they differ are added ("lora r=4",
+"lora r=8"). Fields that all of them share are left to the record. Learning rates are not shown when every trainer of a type has the same one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from loretta_core.config import COMPONENTS, CellConfig
+from loretta_core.config.base import Typed
+
+EXTRA_COLUMNS = ("precision", "batch_size", "seed")
+"""Fields of a cell that become columns only where they vary."""
+
+
+def component_labels(cells: Sequence[CellConfig]) -> list[dict[str, str]]:
+    """For each cell, {"model": …, "task": …, "method": …, "trainer": …}."""
+    columns = {name: _distinguish([getattr(cell, name) for cell in cells]) for name in COMPONENTS}
+    return [{name: columns[name][index] for name in COMPONENTS} for index in range(len(cells))]
+
+
+def varying_columns(cells: Sequence[CellConfig]) -> list[str]:
+    """Which of EXTRA_COLUMNS take more than one value."""
+    return [name for name in EXTRA_COLUMNS if len({getattr(cell, name) for cell in cells}) > 1]
+
+
+def _distinguish(parts: Sequence[Typed]) -> list[str]:
+    """One label per part; equal parts get equal labels and different parts different ones."""
+    groups: dict[str, list[Typed]] = defaultdict(list)
+    for part in parts:
+        groups[_plain_name(part)].append(part)
+    differing = {name: _differing_fields(group) for name, group in groups.items()}
+    return [_label(part, fields=differing[_plain_name(part)]) for part in parts]
+
+
+def _differing_fields(group: Sequence[Typed]) -> list[str]:
+    first = group[0]
+    names = [name for name in type(first).model_fields if name != "type"]
+    return [name for name in names if any(getattr(part, name) != getattr(first, name) for part in group)]
+
+
+def _plain_name(part: Typed) -> str:
+    """The last part of a model's name, the type of anything else."""
+    return part.caption if part.type == "pretrained" else part.type
+
+
+def _label(part: Typed, *, fields: Sequence[str]) -> str:
+    if part.type == "pretrained" and "name" in fields:  # two checkpoints in directories of the same name
+        return " ".join([str(part.model_dump()["name"]), *(f"{name}={_short(getattr(part, name))}" for name in fields if name != "name")])
+    return " ".join([_plain_name(part), *(f"{name}={_short(getattr(part, name))}" for name in fields)])
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return "+".join(map(str, value))
+    return "default" if value is None else str(value)

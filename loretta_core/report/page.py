@@ -1,0 +1,177 @@
+"""report.html: one self-contained page (inline styles and SVG, no script, no network) for a reader who never saw the project.
+
+The template is report.html beside this file; every value in it is escaped except our own SVG and CSS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from loretta_core.report import units
+from loretta_core.report.figures.draw import Drawing
+from loretta_core.report.headlines import headlines
+from loretta_core.report.manifest import Manifest
+from loretta_core.report.rows import Row
+from loretta_core.report.snippet import loading_code
+from loretta_core.report.tables import comparison_table
+
+GLOSSARY = {
+    "model": "The pre-trained model that every run starts from.",
+    "task": "The data, and the question asked about it.",
+    "method": "Which parameters train. ft: all of them. lora: a low-rank update of some matrices. adapters: small dense layers between the frozen ones. "
+    "loretta_adp and loretta_rep: the same two ideas with the new matrices stored as tensor trains, which need fewer numbers.",
+    "trainer": "How they train. adam: with gradients (first order). zo_sgd: from differences between forward passes, without gradients (zeroth order); "
+    "slower to learn, and needs hardly more memory than using the model.",
+    "precision": "Number format of the frozen weights.",
+    "batch size": "Rows per training step, over all workers.",
+    "seed": "Seed of initialisation, batch order and random directions.",
+    "trainable parameters": "How many numbers the method trains; the rest of the model stays as it was.",
+    "score": "Share of test rows answered correctly by the checkpoint that did best on the validation rows, ± half of the 95 % Wilson interval. The interval covers "
+    "the choice of test rows only, not that of the seed.",
+    "before training": "Score of the untouched model on the same test rows (zero-shot): what training has to beat.",
+    "training time": "Time in training steps, without loading and evaluation. Runs that shared a machine slowed each other down.",
+    "peak memory": "GPU memory on a GPU. On a CPU it is the memory of the whole process, libraries included (about 0.5 GiB).",
+    "cell": "Name of the run: a digest of its settings. Everything about it lies in cells/<id>/.",
+}
+
+
+@dataclass(frozen=True)
+class Text:
+    """One table cell or heading."""
+
+    text: str
+    numeric: bool
+
+    @property
+    def title(self) -> str:
+        """As a heading."""
+        return self.text
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table."""
+
+    cells: tuple[Text, ...]
+    cell_id: str
+    missing: bool
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How to load the weights of one cell."""
+
+    name: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the template shows."""
+
+    name: str
+    description: str
+    summary: str
+    headlines: tuple[str, ...]
+    columns: tuple[Text, ...]
+    rows: tuple[Line, ...]
+    glossary: tuple[tuple[str, str], ...]
+    failures: tuple[Row, ...]
+    notes: tuple[str, ...]
+    drawings: tuple[Drawing, ...]
+    adapter: Loading | None
+    out: str
+    footer: str
+    css: Markup
+
+
+def render(manifest: Manifest, *, rows: Sequence[Row], drawings: Sequence[Drawing], out: Path) -> str:
+    """The page as HTML text."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    return environment.from_string(_file("report.html")).render(page=_page(manifest, rows=rows, drawings=drawings, out=out))
+
+
+def _page(manifest: Manifest, *, rows: Sequence[Row], drawings: Sequence[Drawing], out: Path) -> Page:
+    table = _table_with_zero_shot(rows)
+    titles = [column.text for column in table[0]]
+    return Page(
+        name=manifest.name,
+        description=manifest.description.rstrip("."),
+        summary=_summary(rows),
+        headlines=tuple(headlines(rows)),
+        columns=(*table[0], Text("cell", numeric=False)),
+        rows=table[1],
+        glossary=tuple((title, GLOSSARY[title]) for title in [*titles, "cell"]),
+        failures=tuple(row for row in rows if row.score is None),
+        notes=tuple(_notes(manifest, rows)),
+        drawings=tuple(Drawing(d.name, d.title, d.caption, Markup(d.svg)) for d in drawings),  # noqa: S704 - our own SVG; matplotlib escapes its texts
+        adapter=_adapter(rows, out=out),
+        out=str(out),
+        footer=_footer(rows),
+        css=Markup(_file("report.css")),  # noqa: S704 - a file of ours
+    )
+
+
+def _table_with_zero_shot(rows: Sequence[Row]) -> tuple[tuple[Text, ...], tuple[Line, ...]]:
+    """The comparison with the score before training beside the score."""
+    table = comparison_table(rows)
+    at = table.columns.index("score") + 1
+    first_number = len(table.columns) - table.numeric
+
+    def line(cells: Sequence[str], before: str) -> tuple[Text, ...]:
+        whole = [*cells[:at], before, *cells[at:]]
+        return tuple(Text(text, numeric=index >= first_number) for index, text in enumerate(whole))
+
+    body = [
+        Line(line(cells, units.share(row.record.initial_score if row.record else None)), cell_id=row.cell_id, missing=row.score is None)
+        for cells, row in zip(table.body, rows, strict=True)
+    ]
+    return line(table.columns, "before training"), tuple(body)
+
+
+def _summary(rows: Sequence[Row]) -> str:
+    parts = [f"{len(rows)} cells"]
+    for status in ("finished", "failed", "not run"):
+        number = sum(row.status == status for row in rows)
+        if number:
+            parts.append(f"{number} {status}")
+    return ", ".join(parts) + "."
+
+
+def _notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
+    """What a careful reader must know: warnings of cells, duplicates, skipped combinations."""
+    notes: dict[str, int] = {}
+    for row in rows:
+        for warning in row.record.warnings if row.record else ():
+            notes[warning] = notes.get(warning, 0) + 1
+    return [
+        *(f"{warning} ({number} of {len(rows)} cells)" for warning, number in notes.items()),
+        *(f"Named more than once in the sweep, run once: {label}" for label in manifest.duplicates),
+        *(f"Left out as impossible: {skipped.cell}: {skipped.reason}" for skipped in manifest.skipped),
+    ]
+
+
+def _adapter(rows: Sequence[Row], *, out: Path) -> Loading | None:
+    for row in rows:
+        if row.score is not None and row.record and row.record.adapter:
+            return Loading(name=row.name, code=loading_code(row.cell, adapter=out / "cells" / row.cell_id / row.record.adapter))
+    return None
+
+
+def _footer(rows: Sequence[Row]) -> str:
+    """Versions and devices, once each; the newest end of a cell stands for the date, so that the same records give the same page."""
+    facts: dict[str, None] = {}
+    for row in rows:
+        facts.update({f"{name} {value}": None for name, value in (row.record.environment if row.record else {}).items() if name != "host"})
+    ends = [row.record.finished_at for row in rows if row.record and row.record.finished_at]
+    return " · ".join([*([f"Last cell ended {max(ends)}"] if ends else []), *facts]) or "No cell has run yet."
+
+
+def _file(name: str) -> str:
+    return resources.files("loretta_core.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,78 @@
+"""The cells of a sweep joined with their records: one row per cell, best score first, cells without a score last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from loretta_core.config import CellConfig
+from loretta_core.report.labels import component_labels, varying_columns
+from loretta_core.report.manifest import Manifest
+from loretta_core.report.records import Record
+
+NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One cell of a comparison."""
+
+    cell_id: str
+    cell: CellConfig
+    labels: Mapping[str, str]
+    """model, task, method, trainer, and whichever of precision, batch_size, seed varies in the sweep."""
+    record: Record | None
+
+    @property
+    def status(self) -> Literal["finished", "failed", "not run"]:
+        """Where the cell stands."""
+        return self.record.status if self.record else "not run"
+
+    @property
+    def score(self) -> float | None:
+        """Score of a finished cell."""
+        return self.record.score if self.record and self.record.status == "finished" else None
+
+    @property
+    def reason(self) -> str:
+        """Why there is no score; empty for a finished cell."""
+        if self.record is None:
+            return NOT_RUN
+        if self.record.error is None:
+            return "" if self.record.status == "finished" else "failed without a reason"
+        return f"{self.record.error.kind}: {self.record.error.message}"
+
+    @property
+    def name(self) -> str:
+        """All labels in one line."""
+        return " · ".join(value if name in _NAMED else f"{name} {value}" for name, value in self.labels.items())
+
+    def to_json(self) -> dict[str, Any]:
+        """The row with every number a reader may want, unrounded."""
+        numbers = {name: getattr(self.record, name, None) for name in _JSON_NUMBERS}
+        return {"cell_id": self.cell_id, **self.labels, "status": self.status, "reason": self.reason or None, **numbers, "cell": self.cell.to_dict()}
+
+
+_NAMED = ("model", "task", "method", "trainer")
+_JSON_NUMBERS = (
+    "score", "score_low", "score_high", "score_name", "test_rows", "initial_score", "validation_score", "best_step", "trainable_params", "total_params",
+    "train_seconds", "wall_seconds", "peak_memory_bytes", "steps", "forwards", "inputs_sha256", "warnings",
+)  # fmt: skip
+
+
+def build_rows(manifest: Manifest, *, records: Mapping[str, Record]) -> list[Row]:
+    """Join and sort."""
+    cells = [manifest.resolved[cell_id] for cell_id in manifest.cells]
+    extra = varying_columns(cells)
+    rows = [
+        Row(cell_id=cell_id, cell=cell, labels={**labels, **{name: str(getattr(cell, name)) for name in extra}}, record=records.get(cell_id))
+        for cell_id, cell, labels in zip(manifest.cells, cells, component_labels(cells), strict=True)
+    ]
+    return _sorted(rows)
+
+
+def _sorted(rows: Sequence[Row]) -> list[Row]:
+    """By task (scores of different tasks do not compare), in the order of the sweep; then by score."""
+    tasks = list(dict.fromkeys(row.labels["task"] for row in rows))
+    return sorted(rows, key=lambda row: (tasks.index(row.labels["task"]), row.score is None, -(row.score or 0.0)))

@@ -1,0 +1,76 @@
+"""A comparison as a table: columns chosen once, rendered as plain text, Markdown or JSON.
+
+Only strings and rows here; colours and line drawing belong to the terminal's edge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loretta_core.report import units
+from loretta_core.report.rows import Row
+
+Cell = Callable[[Row], str]
+
+_MEASURED: tuple[tuple[str, Cell], ...] = (
+    ("trainable parameters", lambda row: units.count(row.record.trainable_params if row.record else None)),
+    ("score", lambda row: _score(row)),
+    ("training time", lambda row: units.seconds(row.record.train_seconds if row.record else None)),
+    ("peak memory", lambda row: units.size(row.record.peak_memory_bytes if row.record else None)),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Header and body as text. The last `numeric` columns hold numbers and are aligned to the right."""
+
+    columns: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+    numeric: int
+
+
+def comparison_table(rows: Sequence[Row]) -> Table:
+    """One line per cell: what it was, what it scored, what it cost."""
+    names = tuple(rows[0].labels) if rows else ("model", "task", "method", "trainer")
+    body = tuple(tuple(row.labels[name] for name in names) + tuple(show(row) for _, show in _MEASURED) for row in rows)
+    columns = tuple(name.replace("_", " ") for name in names) + tuple(title for title, _ in _MEASURED)
+    return Table(columns=columns, body=body, numeric=len(_MEASURED))
+
+
+def to_text(table: Table) -> str:
+    """Aligned columns, two spaces apart, a rule below the header."""
+    widths = [max(map(len, column)) for column in zip(table.columns, *table.body, strict=True)]
+    first_number = len(table.columns) - table.numeric
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cell.rjust(width) if index >= first_number else cell.ljust(width) for index, (cell, width) in enumerate(zip(cells, widths, strict=True))]
+        return "  ".join(padded).rstrip()
+
+    rule = "  ".join("─" * width for width in widths)
+    return "\n".join([line(table.columns), rule, *(line(cells) for cells in table.body)])
+
+
+def to_markdown(table: Table) -> str:
+    """A GitHub table."""
+    first_number = len(table.columns) - table.numeric
+    rule = ["---:" if index >= first_number else "---" for index in range(len(table.columns))]
+    lines = [table.columns, rule, *table.body]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |" for cells in lines)
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """Every cell with unrounded numbers."""
+    return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False)
+
+
+def without_score(rows: Sequence[Row]) -> list[str]:
+    """One line per cell that has no score, with the reason."""
+    return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.score is None]
+
+
+def _score(row: Row) -> str:
+    if row.record is None or row.score is None:
+        return row.status
+    return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)

@@ -1,0 +1,62 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+DASH = "–"
+"""A number that was never reached."""
+
+
+def count(value: int | None) -> str:
+    """1234567 → `1,234,567`."""
+    return DASH if value is None else f"{value:,}"
+
+
+def short_count(value: float) -> str:
+    """1234567 → `1.2M`."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            return f"{value / limit:.3g}{unit}"
+    return f"{value:g}"
+
+
+def seconds(value: float | None) -> str:
+    """0.84 → `0.8 s`, 75 → `1 min 15 s`, 5000 → `1 h 23 min`."""
+    if value is None:
+        return DASH
+    if value < 59.95:
+        return f"{value:.1f} s"
+    if value < 3599.5:
+        return f"{round(value) // 60} min {round(value) % 60:02d} s"
+    minutes = round(value / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(value_bytes: int | None) -> str:
+    """5e8 → `477 MiB`."""
+    if value_bytes is None:
+        return DASH
+    if value_bytes < 2**30:
+        return f"{value_bytes / 2**20:.0f} MiB"
+    return f"{value_bytes / 2**30:.1f} GiB"
+
+
+def share(value: float | None) -> str:
+    """0.91234 → `0.912`."""
+    return DASH if value is None else f"{value:.3f}"
+
+
+def with_interval(value: float | None, *, low: float | None, high: float | None) -> str:
+    """0.9, 0.88, 0.92 → `0.900 ± 0.020`; half the interval's width, since Wilson's interval is not symmetric around the score."""
+    if value is None:
+        return DASH
+    if low is None or high is None:
+        return share(value)
+    return f"{value:.3f} ± {(high - low) / 2:.3f}"
+
+
+def tick_seconds(value: float) -> str:
+    """For an axis: 0.5 → `0.5 s`, 20 → `20 s`, 120 → `2 min`, 7200 → `2 h`."""
+    for limit, unit in ((3600, "h"), (60, "min")):
+        if value >= limit:
+            return f"{value / limit:.3g} {unit}"
+    return f"{value:g} s"

@@ -1,0 +1,59 @@
+"""run_cell: one cell from config to record, in this process, on the shipped model."""
+
+import json
+
+import pytest
+
+from loretta_core.config import FAMILIES, cell_from_overrides
+from loretta_core.report.records import read_record
+from loretta_core.train.run import run_cell
+
+SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=50"]
+METHODS = sorted(FAMILIES["method"])
+
+
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_with_every_trainer(method, trainer, tmp_path):
+    cell = cell_from_overrides([*SMALL, f"method={method}", f"trainer={trainer}", "trainer.steps=4", "trainer.eval_every=2"])
+    record = run_cell(cell, directory=tmp_path)
+    assert record == read_record(tmp_path)
+    assert record.status == "finished"
+    assert record.score_low < record.score < record.score_high
+    assert record.test_rows == 50
+    assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
+    assert record.forwards == (4 if trainer == "adam" else 8)
+    assert 0 < record.trainable_params <= record.total_params
+    assert list((tmp_path / "adapter").glob("*.safetensors"))
+    assert not list(tmp_path.rglob("*.bin"))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["status"] == "finished"
+    assert lines[-1]["score"] == record.score
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_score_before_training_is_the_same_for_every_method(method, tmp_path):
+    cell = cell_from_overrides([*SMALL, f"method={method}", "trainer=adam", "trainer.steps=1"])
+    lora = cell_from_overrides([*SMALL, "method=lora", "trainer=adam", "trainer.steps=1"])
+    assert run_cell(cell, directory=tmp_path / "a").initial_score == run_cell(lora, directory=tmp_path / "b").initial_score
+
+
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd"])
+def test_a_cell_repeats_bitwise(trainer, tmp_path):
+    cell = cell_from_overrides([*SMALL, "method=loretta_adp", f"trainer={trainer}", "trainer.steps=5"])
+    first, second = (run_cell(cell, directory=tmp_path / name) for name in "ab")
+    assert first.curves == second.curves
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fresh_head_trains_on_a_bf16_base(method, tmp_path):
+    cell = cell_from_overrides([*SMALL, "task.objective=head", f"method={method}", "trainer=adam", "trainer.steps=3", "precision=bf16"])
+    assert run_cell(cell, directory=tmp_path).status == "finished"
+
+
+def test_accumulation_gives_the_same_curve(tmp_path):
+    base = [*SMALL, "method=lora", "trainer=adam", "trainer.steps=5"]
+    whole = run_cell(cell_from_overrides(base), directory=tmp_path / "a")
+    pieces = run_cell(cell_from_overrides([*base, "engine.gradient_accumulation=4"]), directory=tmp_path / "b")
+    losses = [[value for _, value in record.curves["train_loss"]] for record in (whole, pieces)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
