@@ -22,6 +22,7 @@ from jobs.ledger import cell_directory
 from jobs.mlflow_sink import MlflowSink
 from jobs.outcome import Interrupted, Outcome
 from jobs.ranks import Alone, Several
+from jobs.tracking_db import connect
 from jobs.worker_config import WorkerConfig
 from loretta_core.config import CellConfig
 from loretta_core.train.sinks import MetricSink
@@ -71,6 +72,8 @@ def _set_up(config: WorkerConfig) -> Callable[..., Any]:
         os.chdir(config.home)
     module, _, function = config.run_cell.partition(":")
     compute: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    if config.tracking is not None:
+        connect(config.tracking.uri)
     import torch
 
     torch.set_num_threads(config.threads)
