@@ -136,7 +136,7 @@ class TrainExecutor:
                 if fruitless == MOST_FRUITLESS_STARTS:
                     self._give_up(index, reason)
                     return
-                self._say(f"worker group {index} is lost ({reason}); forming it anew")
+                self._say(f"worker group {index} is lost ({reason}); starting it anew")
 
     def _fit(self, group: str) -> None:
         TorchTrainer(
@@ -164,8 +164,11 @@ class TrainExecutor:
 
 
 def reason_of(error: Exception) -> str:
-    """A line for people from the many lines of a lost group."""
+    """A line for people from the page of text of a lost group."""
     causes = list(error.worker_failures.values()) if isinstance(error, ray.train.WorkerGroupError) else [error]
+    if any(isinstance(cause, (ray.exceptions.OutOfMemoryError, MemoryError)) or "memory usage threshold" in str(cause) for cause in causes):
+        return "out of memory: Ray ended a worker to save the machine"
+    if any(isinstance(cause, ray.exceptions.RayActorError) for cause in causes):
+        return "a worker process ended unexpectedly: killed, out of memory, or crashed"
     lines = [line.strip() for cause in causes for line in str(cause).splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line.lower() for word in ("exit", "killed", "memory", "error", "timed out", "signal", "broken"))]
-    return (telling or lines or [type(error).__name__])[0][:300]
+    return (lines or [type(error).__name__])[-1][:300]

@@ -1,21 +1,21 @@
 """Which cells of a sweep are done. The records on storage are the truth; nothing else is asked.
 
     OUT/cells/<cell_id>/record.json     finished if and only if it is valid and says so
-    OUT/sweeps/<name>/sweep.json        which cells belong to a sweep
+
+Cells are shared by all sweeps of an output directory: a cell that another sweep finished is finished.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobs.outcome import Outcome
-from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config import CellConfig
 from loretta_core.errors import OutputError
-from loretta_core.report.records import RECORD_NAME, Failure, Record, find_records, read_record, write_atomically, write_record
+from loretta_core.report.records import RECORD_NAME, Failure, Record, find_records, read_record, write_record
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,6 @@ def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
     if outcome.trace:
         (directory / "error.txt").write_text(outcome.trace, encoding="utf-8")
     return record
-
-
-def write_sweep(out: Path, sweep: SweepConfig) -> Path:
-    """Write down which cells belong to the sweep, for the comparison."""
-    directory = out / "sweeps" / sweep.name
-    directory.mkdir(parents=True, exist_ok=True)
-    content = {
-        "format": 1,
-        "name": sweep.name,
-        "description": sweep.description,
-        "cells": [cell.cell_id for cell in sweep.cells],
-        "resolved": {cell.cell_id: cell.to_dict() for cell in sweep.cells},
-        "skipped": [{"cell": description, "reason": reason} for description, reason in sweep.skipped],
-    }
-    path = directory / "sweep.json"
-    write_atomically(path, json.dumps(content, indent=1))
-    return path
 
 
 def _has_record(out: Path, cell_id: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jobs.mlflow_sink import flat
 from jobs.outcome import Outcome
 from loretta_core.config import CellConfig
+from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.records import Record
 
 
@@ -37,12 +37,13 @@ class Progress:
         print(text, flush=True)
 
 
-def names(cells: Iterable[CellConfig]) -> dict[str, str]:
-    """Cell id → a name that is unique among the cells: the label, and the settings in which cells of the same label differ."""
-    twins: dict[str, list[CellConfig]] = {}
-    for cell in cells:
-        twins.setdefault(cell.label, []).append(cell)
-    return {cell.cell_id: label + difference for label, group in twins.items() for cell, difference in zip(group, _differences(group), strict=True)}
+def names(cells: Sequence[CellConfig]) -> dict[str, str]:
+    """Cell id → `toy-bert · toy_sentiment · lora r=8 · adam · seed 0`: what tells the cell from the others of its sweep."""
+    extra = [name for name in varying_columns(cells) if name != "seed"]
+    labels = zip(cells, component_labels(cells), strict=True)
+    return {
+        cell.cell_id: " · ".join([*label.values(), *(f"{name}={getattr(cell, name)}" for name in extra), f"seed {cell.seed}"]) for cell, label in labels
+    }
 
 
 def duration(seconds: float) -> str:
@@ -67,8 +68,3 @@ def _result(outcome: Outcome, record: Record | None) -> str:
     late = f" ({outcome.message})" if outcome.message else ""
     return f"{record.score_name} {record.score:.3f} in {duration(outcome.seconds)}{late}"
 
-
-def _differences(group: Sequence[CellConfig]) -> list[str]:
-    tables = [flat(cell.to_dict()) for cell in group]
-    varying = [name for name in {name: None for table in tables for name in table} if len({repr(table.get(name)) for table in tables}) > 1]
-    return ["".join(f" · {name.rpartition('.')[2]} {table.get(name)}" for name in varying) for table in tables]

@@ -16,12 +16,14 @@ from pathlib import Path
 
 from jobs.driver import Request, run_cells
 from jobs.interrupts import Interrupts
-from jobs.ledger import Standing, standing, write_sweep
+from jobs.ledger import Standing, standing
 from jobs.lock import output_lock
 from jobs.progress import Progress, counted
 from jobs.worker_config import RUN_CELL
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
+from loretta_core.report.compare import write_comparison
+from loretta_core.report.manifest import write_manifest
 from loretta_core.report.records import check_output_dir
 
 
@@ -58,7 +60,7 @@ def sweep(
     out = out or Path(config.output)
     check_output_dir(out)
     with output_lock(out):
-        write_sweep(out, config)
+        write_manifest(out, sweep=config)
         before = standing(out, config.cells)
         progress = Progress(config.cells, over=len(before.finished))
         missing = [cell for cell in config.cells if cell.cell_id not in before.finished]
@@ -91,9 +93,7 @@ def _say_what_is_ahead(config: SweepConfig, before: Standing, progress: Progress
 
 
 def _compare(out: Path, config: SweepConfig) -> None:
-    from loretta_core.report.compare import write_comparison  # matplotlib: a second that an error in the request need not wait for
-
-    print(write_comparison(out, name=config.name).render(), flush=True)
+    print(write_comparison(out, name=config.name).text, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
