@@ -35,7 +35,8 @@ class Comparison:
         """One line per cell without a score, with its reason."""
         return without_score(self.rows)
 
-    def render(self) -> str:
+    @property
+    def text(self) -> str:
         """Everything for a terminal: table, cells without a score, what to do next."""
         return "\n".join([to_text(self.table), *self.remarks])
 
