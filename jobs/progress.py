@@ -41,9 +41,7 @@ def names(cells: Sequence[CellConfig]) -> dict[str, str]:
     """Cell id → `toy-bert · toy_sentiment · lora r=8 · adam · seed 0`: what tells the cell from the others of its sweep."""
     extra = [name for name in varying_columns(cells) if name != "seed"]
     labels = zip(cells, component_labels(cells), strict=True)
-    return {
-        cell.cell_id: " · ".join([*label.values(), *(f"{name}={getattr(cell, name)}" for name in extra), f"seed {cell.seed}"]) for cell, label in labels
-    }
+    return {cell.cell_id: " · ".join([*label.values(), *(f"{name}={getattr(cell, name)}" for name in extra), f"seed {cell.seed}"]) for cell, label in labels}
 
 
 def duration(seconds: float) -> str:
@@ -67,4 +65,3 @@ def _result(outcome: Outcome, record: Record | None) -> str:
         return f"failed ({outcome.kind}): {outcome.message}"
     late = f" ({outcome.message})" if outcome.message else ""
     return f"{record.score_name} {record.score:.3f} in {duration(outcome.seconds)}{late}"
-

@@ -47,7 +47,7 @@ class Several:
     def __init__(self, rank: int, world: int) -> None:
         self.rank = rank
         self._world = world
-        self._channel = dist.new_group(backend="gloo", timeout=LONGEST_CELL)
+        self._channel: Any = dist.new_group(backend="gloo", timeout=LONGEST_CELL)
 
     def from_first(self, ask: Callable[[], Order]) -> Order:
         """Rank 0's answer, on every rank."""

@@ -82,12 +82,12 @@ class _Reporter(_StaysHere, tune.Callback):
     def __init__(self, done: Callable[[Outcome], None]) -> None:
         self._done = done
 
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: D102
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         outcome = (trial.last_result or {}).get("outcome")
         if outcome:
             self._done(Outcome(**outcome))
 
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:  # noqa: D102
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial that waited for this cell died"))
 
 

@@ -23,7 +23,8 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     """The checkpoint's fast tokenizer. Raises ModelError."""
     source = locate(model)
     try:
-        return AutoTokenizer.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code)
+        tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code)
+        return tokenizer
     except (OSError, ValueError) as error:
         raise _unreadable(model, source, error) from None
 

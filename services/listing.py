@@ -32,7 +32,12 @@ def listing(what: str, *, as_json: bool) -> str:
 
 def _entry(name: str, cls: type[BaseModel]) -> dict[str, Any]:
     fields = [
-        {"name": key, "default": None if field.default is PydanticUndefined else field.default, "required": field.is_required(), "description": field.description or ""}
+        {
+            "name": key,
+            "default": None if field.default is PydanticUndefined else field.default,
+            "required": field.is_required(),
+            "description": field.description or "",
+        }
         for key, field in cls.model_fields.items()
         if key != "type"
     ]
@@ -46,7 +51,10 @@ def _first_paragraph(text: str) -> str:
 def _text(entry: dict[str, Any]) -> str:
     shown = [(f"{field['name']} = {_default(field)}", field["description"]) for field in entry["fields"]]
     margin = max((len(setting) for setting, _ in shown), default=0) + 4
-    lines = [textwrap.fill(" ".join(description.split()), WIDTH, initial_indent=f"  {setting}".ljust(margin), subsequent_indent=" " * margin) for setting, description in shown]
+    lines = [
+        textwrap.fill(" ".join(description.split()), WIDTH, initial_indent=f"  {setting}".ljust(margin), subsequent_indent=" " * margin)
+        for setting, description in shown
+    ]
     return "\n".join([entry["name"], textwrap.fill(entry["description"], WIDTH, initial_indent="  ", subsequent_indent="  "), *lines])
 
 

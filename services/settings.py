@@ -1,8 +1,9 @@
 """What a server of ours needs to know, from the command line and the environment, checked before anything starts.
 
-    LORETTA_ALLOWED_HOSTS            further names in the Host header, comma-separated (behind a proxy, on a cluster)
-    MLFLOW_AUTH_ADMIN_USERNAME, MLFLOW_AUTH_ADMIN_PASSWORD    switch MLflow's authentication on; needed off this machine
-    MLFLOW_AUTH_CONFIG_PATH          the same from an .ini file
+Environment:
+- LORETTA_ALLOWED_HOSTS: further names in the Host header, comma-separated (behind a proxy, on a cluster)
+- MLFLOW_AUTH_ADMIN_USERNAME, MLFLOW_AUTH_ADMIN_PASSWORD: switch MLflow's authentication on; needed off this machine
+- MLFLOW_AUTH_CONFIG_PATH: the same from an .ini file
 """
 
 from __future__ import annotations

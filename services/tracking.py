@@ -105,10 +105,8 @@ def _wait_until_healthy(settings: ServerSettings, process: subprocess.Popen[byte
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the whole group: kindly, then for certain."""
     _signal_group(process, signal.SIGTERM)
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        pass
     _signal_group(process, signal.SIGKILL)  # what the main process left behind; nothing, if it stopped properly
     process.wait()
 

@@ -32,8 +32,8 @@ GLOSSARY = {
     "batch size": "Rows per training step, over all workers.",
     "seed": "Seed of initialisation, batch order and random directions.",
     "trainable parameters": "How many numbers the method trains; the rest of the model stays as it was.",
-    "score": "Share of test rows answered correctly by the checkpoint that did best on the validation rows, ± half of the 95 % Wilson interval. The interval covers "
-    "the choice of test rows only, not that of the seed.",
+    "score": "Share of test rows answered correctly by the checkpoint that did best on the validation rows, ± half of the 95 % Wilson interval. "
+    "The interval covers the choice of test rows only, not that of the seed.",
     "before training": "Score of the untouched model on the same test rows (zero-shot): what training has to beat.",
     "training time": "Time in training steps, without loading and evaluation. Runs that shared a machine slowed each other down.",
     "peak memory": "GPU memory on a GPU. On a CPU it is the memory of the whole process, libraries included (about 0.5 GiB).",
@@ -110,11 +110,11 @@ def _page(manifest: Manifest, *, rows: Sequence[Row], drawings: Sequence[Drawing
         glossary=tuple((title, GLOSSARY[title]) for title in [*titles, "cell"]),
         failures=tuple(row for row in rows if row.score is None),
         notes=tuple(_notes(manifest, rows)),
-        drawings=tuple(Drawing(d.name, d.title, d.caption, Markup(d.svg)) for d in drawings),  # noqa: S704 - our own SVG; matplotlib escapes its texts
+        drawings=tuple(Drawing(d.name, d.title, d.caption, Markup(d.svg)) for d in drawings),
         adapter=_adapter(rows, out=out),
         out=str(out),
         footer=_footer(rows),
-        css=Markup(_file("report.css")),  # noqa: S704 - a file of ours
+        css=Markup(_file("report.css")),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from loretta_core.adapters.build import apply_method
+from loretta_core.adapters.build import TaskType, apply_method
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.trainer import Adam, ZoSgd
 from loretta_core.errors import ModelError
@@ -24,7 +25,7 @@ from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import Step, first_order_step, zeroth_order_step
 from loretta_core.zo.optim import ZOSGD
 
-_TASK_TYPES = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
+_TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 EVALUATION_BATCH = 64
@@ -111,11 +112,11 @@ def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Cal
             return zo_optimizer, partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
 
 
-def _decay_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, object]]:
+def _decay_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Biases and norm weights (one dimension) are never decayed."""
     matrices = [parameter for parameter in parameters if parameter.ndim > 1]
     vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 

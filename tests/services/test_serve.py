@@ -17,7 +17,19 @@ from services.settings import is_loopback, server_settings
 from services.tracking import Stopped, _stop_signals, command, server_environment
 
 
-@pytest.mark.parametrize(("host", "loopback"), [("127.0.0.1", True), ("localhost", True), ("::1", True), ("127.8.0.1", True), ("0.0.0.0", False), ("::", False), ("10.0.0.4", False), ("example.org", False)])
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("localhost", True),
+        ("::1", True),
+        ("127.8.0.1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.4", False),
+        ("example.org", False),
+    ],
+)
 def test_loopback(host, loopback):
     assert is_loopback(host) == loopback
 
@@ -35,7 +47,9 @@ def test_a_missing_authentication_file_is_named(tmp_path):
 
 def test_authentication_switches_the_app_on(tmp_path, monkeypatch):
     monkeypatch.setattr("services.settings.find_spec", lambda name: object())
-    settings = server_settings(host="0.0.0.0", port=0, out=tmp_path / "out", environment={"MLFLOW_AUTH_ADMIN_PASSWORD": "x", "LORETTA_ALLOWED_HOSTS": "lab.example, "})
+    settings = server_settings(
+        host="0.0.0.0", port=0, out=tmp_path / "out", environment={"MLFLOW_AUTH_ADMIN_PASSWORD": "x", "LORETTA_ALLOWED_HOSTS": "lab.example, "}
+    )
     assert command(settings)[-2:] == ["--app-name", "basic-auth"]
     assert "lab.example" in settings.allowed_hosts
     assert settings.url.startswith("http://127.0.0.1:")
@@ -63,7 +77,7 @@ def test_telemetry_is_off_whatever_the_environment_says():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_signals_stop_once_and_are_given_back(number):
     before = signal.getsignal(number)
-    with pytest.raises(Stopped), _stop_signals():
+    with pytest.raises(Stopped), _stop_signals():  # noqa: PT012
         os.kill(os.getpid(), number)
         pytest.fail("the signal did not arrive")
     assert signal.getsignal(number) == before

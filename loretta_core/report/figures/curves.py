@@ -99,5 +99,3 @@ def _curve(row: Row) -> Points:
     if row.record is None or row.record.status != "finished":
         return ()
     return row.record.curves.get("train_loss", ())
-
-

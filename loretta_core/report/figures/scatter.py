@@ -77,7 +77,14 @@ def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float
         level = sum(before) / len(before)
         axes.axhline(level, color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
         axes.annotate(
-            "before training", (0.995, level), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", ha="right", fontsize=9, color=MUTED
+            "before training",
+            (0.995, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=9,
+            color=MUTED,
         )
 
 
@@ -88,7 +95,9 @@ def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[st
     for row in rows:  # rows come best first
         x = cost(row)
         if x and row.score is not None:
-            best.setdefault((row.labels["method"], row.labels["trainer"]), Label(x=x, y=row.score, text=row.labels["method"], colour=colours[row.labels["trainer"]]))
+            best.setdefault(
+                (row.labels["method"], row.labels["trainer"]), Label(x=x, y=row.score, text=row.labels["method"], colour=colours[row.labels["trainer"]])
+            )
     place(axes, list(best.values()), obstacles=[*_bars(axes, rows, cost=cost), *_texts(axes)])
 
 
