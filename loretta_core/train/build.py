@@ -23,7 +23,7 @@ from loretta_core.train.checkpoint import TrainState
 from loretta_core.train.evaluate import Evaluation, classification_loss, evaluate
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import Step, first_order_step, zeroth_order_step
-from loretta_core.zo.optim import ZOSGD
+from loretta_core.zo.optim import ZerothOrder, ZOSGD
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -60,7 +60,7 @@ class Run:
 
     def release(self) -> None:
         """End of training: the parameters stop being views of an optimizer's buffer, so that the model can be saved."""
-        if isinstance(self.state.optimizer, ZOSGD):
+        if isinstance(self.state.optimizer, ZOSGD | ZerothOrder):
             self.state.optimizer.release()
 
     @property

@@ -69,7 +69,7 @@ class Checkpointer:
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["cuda_generator"] = torch.cuda.get_rng_state()
-        info = {"progress": _scalars(progress), "steps_taken": [group.get("steps_taken", 0) for group in state.optimizer.param_groups]}
+        info = {"progress": _scalars(progress), "groups": [_settings(group) for group in state.optimizer.param_groups]}
         write_tensors(self._path, tensors, {"identity": self._identity, "info": json.dumps(info)})
         self._last_save = time.monotonic()
 
@@ -109,9 +109,8 @@ def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, A
 
     state.load_trainable(_unprefixed("parameter", tensors))
     _load_optimizer(state.optimizer, tensors)
-    for group, steps_taken in zip(state.optimizer.param_groups, info["steps_taken"], strict=True):
-        if "steps_taken" in group:
-            group["steps_taken"] = steps_taken
+    for group, settings in zip(state.optimizer.param_groups, info["groups"], strict=True):
+        group.update(settings)
     torch.set_rng_state(tensors["generator"])
     if "cuda_generator" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_generator"])
@@ -123,6 +122,11 @@ def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, A
 
 def _scalars(progress: Progress) -> dict[str, Any]:
     return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
+
+
+def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
+    """What a parameter group says besides its parameters: learning rate, step count, seed."""
+    return {name: value for name, value in group.items() if isinstance(value, (bool, int, float, str))}
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.tasks.base import Batch
-from loretta_core.zo.optim import ZOSGD
+from loretta_core.zo.optim import ZerothOrder, ZOSGD
 
 LossFn = Callable[[Batch], Tensor]
 """Batch → mean loss over its rows, an fp32 scalar."""
@@ -39,7 +39,7 @@ def first_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Op
     return total
 
 
-def zeroth_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: ZOSGD) -> float:
+def zeroth_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: ZOSGD | ZerothOrder) -> float:
     """Evaluate the mean loss on both sides of each direction, step. No gradient is computed."""
     return optimizer.step(partial(_mean_loss, batches, loss_fn=loss_fn))
 

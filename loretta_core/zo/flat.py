@@ -43,6 +43,11 @@ class FlatParameters:
         finally:
             self._point_at(self.theta_P)
 
+    def set_gradients(self, gradient_P: Float[Tensor, " P"]) -> None:
+        """Make every `parameter.grad` a view of the buffer."""
+        for parameter, piece in zip(self._parameters, self._pieces(gradient_P), strict=True):
+            parameter.grad = piece
+
     def release(self) -> None:
         """Give every parameter a storage of its own again. Saving a model needs this: safetensors refuses tensors that share one buffer."""
         self._point_at(self.theta_P)
@@ -50,6 +55,9 @@ class FlatParameters:
             parameter.data = parameter.data.clone()
 
     def _point_at(self, buffer_P: Float[Tensor, " P"]) -> None:
+        for parameter, piece in zip(self._parameters, self._pieces(buffer_P), strict=True):
+            parameter.data = piece
+
+    def _pieces(self, buffer_P: Float[Tensor, " P"]) -> list[Tensor]:
         pieces = buffer_P.split([parameter.numel() for parameter in self._parameters])
-        for parameter, piece in zip(self._parameters, pieces, strict=True):
-            parameter.data = piece.view(parameter.shape)
+        return [piece.view(parameter.shape) for parameter, piece in zip(self._parameters, pieces, strict=True)]

@@ -1,30 +1,113 @@
-"""Random directions as a pure function of (seed, step, direction).
+"""Random directions as a pure function of (key, flat index): a counter-based generator in integer arithmetic.
 
-A private torch generator is seeded by a 64-bit mix of the key, so a direction can be drawn again at any time and the global generators are never
-touched. The stream is reproducible for one device type and torch build.
+    word(i)  = mix(mix(a + i·G) + b)                       64 bits; (a, b) from (seed, step, direction), G the golden-ratio increment
+    sign     = one bit of a word, ±1                       64 per word
+    Gaussian = QUANTILES[16 bits of a word]                4 per word; 65,536 equally likely quantiles of N(0, 1), scaled to variance 1
+
+Index i of a direction is the same number for any split into tensors, any number of threads, on CPU and GPU: nothing is computed in floating point but a
+table that is made once and checked against its digest. No generator state exists, so none is touched. `mix` is the finaliser of splitmix64 (Steele, Lea
+and Flood, 2014); two rounds with two keys keep the sequences of two directions from being shifted copies of each other.
 """
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+Distribution = Literal["gaussian", "rademacher"]
+
 _MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+_FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_QUANTILES_SHA256 = "8babbcaf96568f10165a1eab530c0e5c92d04de96761b6dbb3dadfa94baba37f"
+_VARIANCE = 0.9999797186525822
+"""Of the 65,536 quantiles before scaling; written out, so that the table depends on no order of summation."""
+
+assert sys.byteorder == "little", "lanes of a word are read in little-endian order"
 
 
-def gaussian_direction(size: int, *, seed: int, step: int, direction: int, device: torch.device) -> Float[Tensor, " P"]:
-    """z ~ N(0, I) of `size` fp32 values."""
-    generator = torch.Generator(device=device).manual_seed(mix(seed, step, direction))
-    return torch.randn(size, generator=generator, device=device)
+@dataclass(frozen=True)
+class Direction:
+    """Names one random direction."""
+
+    seed: int
+    step: int
+    index: int = 0
+    """Number of the direction within its step."""
+
+    @property
+    def keys(self) -> tuple[int, int]:
+        """Two unrelated 64-bit words."""
+        state = 0
+        for word in (self.seed, self.step, self.index):
+            state = _mix((state ^ (word & _MASK)) + _GOLDEN & _MASK)
+        return state, _mix(state + _GOLDEN & _MASK)
 
 
-def mix(*words: int) -> int:
-    """A 63-bit key from integers: splitmix64 (Steele, Lea and Flood, 2014) over the words, so that near keys give unrelated streams."""
-    state = 0
-    for word in words:
-        state = (state ^ (word & _MASK)) + 0x9E3779B97F4A7C15 & _MASK
-        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
-        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & _MASK
-        state ^= state >> 31
-    return state >> 1
+def draw(direction: Direction, *, start: int = 0, size: int, distribution: Distribution = "gaussian", device: torch.device | str = "cpu") -> Float[Tensor, " P"]:
+    """Values `start` to `start + size` of a direction, fp32."""
+    lanes = 4 if distribution == "gaussian" else 64
+    first, last = start // lanes, -(-(start + size) // lanes)
+    words_W = _words(direction, first, last - first, torch.device(device))
+    values = _gaussian(words_W) if distribution == "gaussian" else _signs(words_W)
+    offset = start - first * lanes
+    return values[offset : offset + size]
+
+
+def _gaussian(words_W: Int64[Tensor, " W"]) -> Float[Tensor, " P"]:
+    lanes = words_W.view(torch.int16).to(torch.int32) + 32768
+    return quantiles(words_W.device).index_select(0, lanes)
+
+
+def _signs(words_W: Int64[Tensor, " W"]) -> Float[Tensor, " P"]:
+    return _byte_signs(words_W.device).index_select(0, words_W.view(torch.uint8).to(torch.int32)).view(-1)
+
+
+def _words(direction: Direction, first: int, count: int, device: torch.device) -> Int64[Tensor, " W"]:
+    a, b = direction.keys
+    words_W = torch.arange(count, dtype=torch.int64, device=device)
+    words_W.mul_(_signed(_GOLDEN)).add_(_signed(a + first * _GOLDEN & _MASK))
+    _mix_(words_W)
+    return _mix_(words_W.add_(_signed(b)))
+
+
+def _mix_(x_W: Int64[Tensor, " W"]) -> Int64[Tensor, " W"]:
+    """`_mix` of every element, in place; int64 arithmetic wraps as unsigned does, only shifts need a mask."""
+    for shift, factor in zip((30, 27), _FACTORS, strict=True):
+        x_W.bitwise_xor_((x_W >> shift).bitwise_and_((1 << (64 - shift)) - 1)).mul_(_signed(factor))
+    return x_W.bitwise_xor_((x_W >> 31).bitwise_and_((1 << 33) - 1))
+
+
+def _mix(x: int) -> int:
+    for shift, factor in zip((30, 27), _FACTORS, strict=True):
+        x = (x ^ (x >> shift)) * factor & _MASK
+    return x ^ (x >> 31)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >> 63 else word
+
+
+@lru_cache(maxsize=8)
+def quantiles(device: torch.device) -> Float[Tensor, "65536"]:
+    """Φ⁻¹((k + ½)/65,536) for k = 0 … 65,535, scaled to variance 1, fp32. Raises RuntimeError if this machine computes another table."""
+    upper = torch.special.ndtri((torch.arange(32768, 65536, dtype=torch.float64) + 0.5) / 65536)
+    table = (torch.cat([-upper.flip(0), upper]) / _VARIANCE**0.5).to(torch.float32)
+    digest = hashlib.sha256(table.numpy().tobytes()).hexdigest()
+    if digest != _QUANTILES_SHA256:
+        raise RuntimeError(f"the table of normal quantiles has digest {digest}, expected {_QUANTILES_SHA256}: directions would differ from other machines'")
+    return table.to(device)
+
+
+@lru_cache(maxsize=8)
+def _byte_signs(device: torch.device) -> Float[Tensor, "256 8"]:
+    """The eight signs in each byte, lowest bit first."""
+    bits = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
+    return (2.0 * bits - 1.0).to(torch.float32).to(device)

@@ -1,37 +1,140 @@
-"""ZO-SGD: stochastic gradient descent along random directions, from forward passes only (MeZO, arXiv 2305.17333, algorithm 1).
+"""Optimizers that need forward passes only, as `torch.optim.Optimizer`s.
 
-    θ ← θ − η (1/q Σ_k g_k z_k + λθ)          z_k ~ N(0, I) drawn from (seed, step, k)
+    ZOSGD          θ ← (1 − ηλ) θ − η/q Σ_k g_k z_k              MeZO (arXiv 2305.17333, algorithm 1); no state but the step count
+    ZerothOrder    p.grad ← 1/q Σ_k g_k z_k, then the step of any torch optimizer: AdamW gives ZO-Adam, SGD with momentum ZO-momentum
 
-No state besides the step count. All q directions of a step are evaluated at the same θ.
+    g_k = d_k / ε     z_k drawn from (seed, step, k)     d_k from `estimator.py`
+
+All q directions of a step are evaluated at the same θ. The update is a function of (step, d_1 … d_q, learning rate) alone, so that a log of the d's is
+enough to repeat a run (`replay.py`). A step in which a loss is not finite changes nothing and is counted in `skipped_steps`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from loretta_core.zo.estimator import TwoSided, two_sided
+from loretta_core.zo.estimator import Closure, Estimator, probe
 from loretta_core.zo.flat import FlatParameters
-from loretta_core.zo.noise import gaussian_direction
+from loretta_core.zo.noise import Direction, Distribution, draw
+
+OnStep = Callable[[int, Sequence[float]], None]
+"""Called after a step with its number and the differences d that made the update; empty for a skipped step."""
 
 
-class ZOSGD(Optimizer):
-    """A `torch.optim.Optimizer` whose `step(closure)` needs no gradients.
+class _ForwardOnly(Optimizer):
+    """What both kinds share: draw, evaluate, decide, update, advance."""
+
+    def _prepare(self, *, estimator: Estimator, distribution: Distribution, directions_at: Callable[[int], int] | None) -> None:
+        self._estimator: Estimator = estimator
+        self._distribution: Distribution = distribution
+        self._directions_at = directions_at
+        self._flat = FlatParameters([parameter for group in self.param_groups for parameter in group["params"]])
+        self._last: tuple[Direction, Tensor] | None = None
+        self.skipped_steps = 0
+        self.evaluations = 0
+        """Calls of the closure so far."""
+        self.on_step: OnStep | None = None
+
+    @property
+    def steps_taken(self) -> int:
+        """Steps so far, skipped ones included; the next step's number."""
+        return self.param_groups[0]["steps_taken"]
+
+    @property
+    def theta(self) -> Float[Tensor, " P"]:
+        """The parameters as one vector, in the order of the groups: a view, not a copy."""
+        return self._flat.theta_P
+
+    @torch.no_grad()
+    def step(self, closure: Closure) -> float:  # type: ignore[override]
+        """Evaluate `closure` (→ scalar loss, no backward) along each direction and update θ.
+
+        Returns the loss at θ in fp32 (two-sided: the mean of all evaluations, equal to O(ε²)), without a forward of its own.
+        """
+        number = self.steps_taken
+        directions = self._directions(number)
+        shifts = (self._shift(direction) for direction in directions)
+        seen = probe(self._counted(closure), flat=self._flat, shifts=shifts, estimator=self._estimator)
+        differences = seen.differences if seen.finite else ()
+        self.apply(differences)
+        if self.on_step is not None:
+            self.on_step(number, differences)
+        return seen.loss
+
+    @torch.no_grad()
+    def apply(self, differences: Sequence[float]) -> None:
+        """The update of the current step from its differences, without any evaluation; none of them: the step is skipped."""
+        if differences:
+            self._update(self._directions(self.steps_taken, len(differences)), differences)
+        else:
+            self.skipped_steps += 1
+        for group in self.param_groups:
+            group["steps_taken"] += 1
+
+    def release(self) -> None:
+        """End of training: give every parameter a storage of its own again, as saving needs. The optimizer must not step afterwards."""
+        self._flat.release()
+
+    @abstractmethod
+    def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None: ...
+
+    def _directions(self, step: int, count: int | None = None) -> list[Direction]:
+        group = self.param_groups[0]
+        if count is None:
+            count = group["num_directions"] if self._directions_at is None else self._directions_at(step)
+        return [Direction(group["seed"], step, index) for index in range(count)]
+
+    def _draw(self, direction: Direction) -> Float[Tensor, " P"]:
+        """z; the last one is kept, so that a step with one direction draws it once."""
+        if self._last is None or self._last[0] != direction:
+            self._last = (direction, draw(direction, size=len(self._flat), distribution=self._distribution, device=self._flat.theta_P.device))
+        return self._last[1]
+
+    def _shift(self, direction: Direction) -> Float[Tensor, " P"]:
+        z_P = self._draw(direction)
+        shift_P = torch.empty_like(z_P)
+        for group, part in self._parts():
+            torch.mul(z_P[part], group["zo_eps"], out=shift_P[part])
+        return shift_P
+
+    def _parts(self) -> Iterator[tuple[dict[str, Any], slice]]:
+        start = 0
+        for group in self.param_groups:
+            size = sum(parameter.numel() for parameter in group["params"])
+            yield group, slice(start, start + size)
+            start += size
+
+    def _counted(self, closure: Closure) -> Closure:
+        def evaluate() -> Tensor | float:
+            self.evaluations += 1
+            return closure()
+
+        return evaluate
+
+
+class ZOSGD(_ForwardOnly):
+    """Stochastic gradient descent along random directions.
 
     Args:
         params: fp32 parameters or parameter groups; a group may have its own lr, zo_eps and weight_decay.
         lr: learning rate η.
         zo_eps: scale ε of the perturbation.
-        num_directions: q, directions averaged per step; 2q evaluations of the closure.
+        num_directions: q, directions averaged per step; a two-sided step evaluates the closure 2q times, a one-sided one q + 1 times.
         weight_decay: decoupled decay λ.
         seed: seed of the directions.
+        estimator: "two_sided" or "one_sided".
+        distribution: "gaussian" (MeZO) or "rademacher" (signs: updates are bitwise the same on every device).
+        directions_at: step → q, instead of `num_directions` (AdaZeta's schedule: `schedule.adazeta_directions`).
 
-    A step whose losses are not finite changes nothing and is counted in `skipped_steps`.
+    Raises ValueError for settings out of range and for parameters that are not fp32 on one device.
     """
 
     def __init__(
@@ -43,63 +146,77 @@ class ZOSGD(Optimizer):
         num_directions: int = 1,
         weight_decay: float = 0.0,
         seed: int = 0,
+        estimator: Estimator = "two_sided",
+        distribution: Distribution = "gaussian",
+        directions_at: Callable[[int], int] | None = None,
     ) -> None:
-        if lr < 0 or zo_eps <= 0 or num_directions < 1 or weight_decay < 0:
-            raise ValueError(f"expected lr ≥ 0, zo_eps > 0, num_directions ≥ 1, weight_decay ≥ 0; got {lr}, {zo_eps}, {num_directions}, {weight_decay}")
-        super().__init__(params, {"lr": lr, "zo_eps": zo_eps, "weight_decay": weight_decay, "num_directions": num_directions, "seed": seed, "steps_taken": 0})
-        self._flat = FlatParameters([parameter for group in self.param_groups for parameter in group["params"]])
-        self.skipped_steps = 0
+        if lr < 0 or weight_decay < 0:
+            raise ValueError(f"expected lr ≥ 0 and weight_decay ≥ 0; got {lr} and {weight_decay}")
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **_shared(zo_eps, num_directions, seed)})
+        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at)
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor | float]) -> float:  # type: ignore[override]
-        """Evaluate `closure` (→ scalar loss, no backward) on both sides of each direction and update θ.
-
-        Returns the mean of all evaluations in fp32: the loss at θ to O(ε²), without a forward of its own.
-        """
-        directions = self.param_groups[0]["num_directions"]
-        update_P = torch.zeros_like(self._flat.theta_P)
-        losses = []
-        for direction in range(directions):
-            z_P = self._draw(direction)
-            sides = two_sided(closure, flat=self._flat, shift_P=self._scaled(z_P, "zo_eps"))
-            losses.append(sides.loss)
-            self._accumulate(update_P, z_P, sides, share=1.0 / directions)
-        if all(math.isfinite(loss) for loss in losses):
-            self._descend(update_P)
-        else:
-            self.skipped_steps += 1
-        for group in self.param_groups:
-            group["steps_taken"] += 1
-        return sum(losses) / directions
-
-    def release(self) -> None:
-        """End of training: give every parameter a storage of its own again, as saving needs. The optimizer must not step afterwards."""
-        self._flat.release()
-
-    def _draw(self, direction: int) -> Tensor:
-        first = self.param_groups[0]
-        return gaussian_direction(len(self._flat), seed=first["seed"], step=first["steps_taken"], direction=direction, device=self._flat.theta_P.device)
-
-    def _scaled(self, z_P: Tensor, name: str) -> Tensor:
-        shift_P = torch.empty_like(z_P)
-        for group, part in self._slices():
-            torch.mul(z_P[part], group[name], out=shift_P[part])
-        return shift_P
-
-    def _accumulate(self, update_P: Tensor, z_P: Tensor, sides: TwoSided, *, share: float) -> None:
-        """update += share · η g z. With its own ε a group has its own projected gradient g = half difference / ε."""
-        for group, part in self._slices():
-            update_P[part].add_(z_P[part], alpha=share * group["lr"] * sides.half_difference / group["zo_eps"])
-
-    def _descend(self, update_P: Tensor) -> None:
-        for group, part in self._slices():
+    def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
+        """One rounded coefficient times z, subtracted: for signs a single IEEE addition per coordinate, the same on every device."""
+        theta_P = self._flat.theta_P
+        for group, part in self._parts():
             if group["weight_decay"]:
-                self._flat.theta_P[part].mul_(1.0 - group["lr"] * group["weight_decay"])
-        self._flat.theta_P.sub_(update_P)
+                theta_P[part].mul_(1.0 - group["lr"] * group["weight_decay"])
+        for direction, difference in zip(directions, differences, strict=True):
+            z_P = self._draw(direction)
+            for group, part in self._parts():
+                theta_P[part].sub_(z_P[part], alpha=group["lr"] * difference / (group["zo_eps"] * len(differences)))
 
-    def _slices(self) -> Iterable[tuple[dict[str, Any], slice]]:
-        start = 0
-        for group in self.param_groups:
-            size = sum(parameter.numel() for parameter in group["params"])
-            yield group, slice(start, start + size)
-            start += size
+
+class ZerothOrder(_ForwardOnly):
+    """Any torch optimizer on zeroth-order gradient estimates: ZerothOrder(torch.optim.AdamW(params, lr=1e-4)) is ZO-Adam.
+
+    Args:
+        inner: the optimizer; its parameter groups are shared, a group may have its own zo_eps.
+        zo_eps, num_directions, seed, estimator, distribution, directions_at: as in ZOSGD.
+    """
+
+    def __init__(
+        self,
+        inner: Optimizer,
+        *,
+        zo_eps: float = 1e-3,
+        num_directions: int = 1,
+        seed: int = 0,
+        estimator: Estimator = "two_sided",
+        distribution: Distribution = "gaussian",
+        directions_at: Callable[[int], int] | None = None,
+    ) -> None:
+        super().__init__(inner.param_groups, {**inner.defaults, **_shared(zo_eps, num_directions, seed)})
+        self._inner = inner
+        self._share()
+        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at)
+        self._gradient_P = torch.zeros_like(self._flat.theta_P)
+        self._flat.set_gradients(self._gradient_P)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The inner optimizer's state; its groups carry the step count and the seed."""
+        return self._inner.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what `state_dict` gave."""
+        self._inner.load_state_dict(state_dict)
+        self._share()
+
+    def _share(self) -> None:
+        self.param_groups = self._inner.param_groups
+        self.state = self._inner.state
+
+    def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
+        self._gradient_P.zero_()
+        for direction, difference in zip(directions, differences, strict=True):
+            z_P = self._draw(direction)
+            for group, part in self._parts():
+                self._gradient_P[part].add_(z_P[part], alpha=difference / (group["zo_eps"] * len(differences)))
+        self._flat.set_gradients(self._gradient_P)
+        self._inner.step()
+
+
+def _shared(zo_eps: float, num_directions: int, seed: int) -> dict[str, Any]:
+    if not (zo_eps > 0 and math.isfinite(zo_eps)) or num_directions < 1:
+        raise ValueError(f"expected zo_eps > 0 and num_directions ≥ 1; got {zo_eps} and {num_directions}")
+    return {"zo_eps": zo_eps, "num_directions": num_directions, "seed": seed, "steps_taken": 0}
