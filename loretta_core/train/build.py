@@ -23,7 +23,7 @@ from loretta_core.train.checkpoint import TrainState
 from loretta_core.train.evaluate import Evaluation, classification_loss, evaluate
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import Step, first_order_step, zeroth_order_step
-from loretta_core.zo.optim import ZerothOrder, ZOSGD
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

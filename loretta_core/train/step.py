@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.tasks.base import Batch
-from loretta_core.zo.optim import ZerothOrder, ZOSGD
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 LossFn = Callable[[Batch], Tensor]
 """Batch → mean loss over its rows, an fp32 scalar."""

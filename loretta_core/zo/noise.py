@@ -51,7 +51,9 @@ class Direction:
         return state, _mix(state + _GOLDEN & _MASK)
 
 
-def draw(direction: Direction, *, start: int = 0, size: int, distribution: Distribution = "gaussian", device: torch.device | str = "cpu") -> Float[Tensor, " P"]:
+def draw(
+    direction: Direction, *, start: int = 0, size: int, distribution: Distribution = "gaussian", device: torch.device | str = "cpu"
+) -> Float[Tensor, " P"]:
     """Values `start` to `start + size` of a direction, fp32."""
     lanes = 4 if distribution == "gaussian" else 64
     first, last = start // lanes, -(-(start + size) // lanes)
@@ -96,7 +98,7 @@ def _signed(word: int) -> int:
 
 
 @lru_cache(maxsize=8)
-def quantiles(device: torch.device) -> Float[Tensor, "65536"]:
+def quantiles(device: torch.device) -> Float[Tensor, " 65536"]:
     """Φ⁻¹((k + ½)/65,536) for k = 0 … 65,535, scaled to variance 1, fp32. Raises RuntimeError if this machine computes another table."""
     upper = torch.special.ndtri((torch.arange(32768, 65536, dtype=torch.float64) + 0.5) / 65536)
     table = (torch.cat([-upper.flip(0), upper]) / _VARIANCE**0.5).to(torch.float32)

@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loretta_core.errors import OutputError
-from loretta_core.zo.optim import ZerothOrder, ZOSGD
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 MAGIC = b"ZOLOG1\n\0"
 _BLOCK = struct.Struct("<4sIIII")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from loretta_core.zo.noise import Direction, draw
-from loretta_core.zo.optim import ZerothOrder, ZOSGD
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 OPTIMIZERS = {
     "sgd": lambda params, **options: ZOSGD(params, lr=0.05, **options),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from loretta_core.errors import OutputError
-from loretta_core.zo.optim import ZerothOrder, ZOSGD
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay import STEPS_PER_BLOCK, LogWriter, read_log, replay, weights_sha256
 
 OPTIMIZERS = {
@@ -140,7 +140,9 @@ t.run(optimizer, params, steps=900, writer=die)
 def test_a_killed_run_goes_on_from_its_log_bitwise(tmp_path):
     from pathlib import Path
 
-    died = subprocess.run([sys.executable, "-c", KILLED.replace("t.Path", "__import__('pathlib').Path"), str(tmp_path / "log"), str(Path(__file__).parent)], check=False)
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED.replace("t.Path", "__import__('pathlib').Path"), str(tmp_path / "log"), str(Path(__file__).parent)], check=False
+    )
     assert died.returncode == -signal.SIGKILL
     log = read_log(tmp_path / "log")
     assert len(log.rows) == 600 // STEPS_PER_BLOCK * STEPS_PER_BLOCK
