@@ -43,6 +43,13 @@ def standing(out: Path, cells: Iterable[CellConfig]) -> Standing:
     return Standing(finished, failed, {cell_id: _damage(out, cell_id) for cell_id in ids if cell_id not in records and _has_record(out, cell_id)})
 
 
+def unfinished(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
+    """The cells that a sweep would compute now, in their order."""
+    cells = list(cells)
+    finished = standing(out, cells).finished
+    return [cell for cell in cells if cell.cell_id not in finished]
+
+
 def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
     """Record a failed cell, with its traceback beside it in error.txt."""
     now = datetime.now(UTC)

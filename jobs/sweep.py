@@ -1,6 +1,6 @@
 """`python -m jobs.sweep FILE`: run what is missing of a sweep, then compare.
 
-    load ─► lock OUT ─► ledger: what is finished? ─► MLflow once ─► Ray ─► Tune trials in front of warm groups ─► comparison
+    load ─► ledger: what is finished? ─► inputs there? ─► lock OUT ─► MLflow once ─► Ray ─► Tune trials in front of warm groups ─► comparison
 
 Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 130 interrupted (finished cells are kept; the same command goes on).
 Nothing here imports Ray, MLflow or torch before there is a cell to run.
@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.driver import Request, run_cells
+from jobs.inputs import check_inputs
 from jobs.interrupts import Interrupts
-from jobs.ledger import Standing, standing
+from jobs.ledger import Standing, standing, unfinished
 from jobs.lock import output_lock
 from jobs.progress import Progress, counted
 from jobs.worker_config import RUN_CELL
@@ -55,9 +56,10 @@ def sweep(
         command: what to type to go on after an interruption.
         run_cell: module:function that computes a cell.
 
-    Raises ConfigError when nothing can be started: the output directory is in use or not ours, MLflow does not answer.
+    Raises ConfigError when nothing can be started: a model or a data file cannot be used, the output directory is in use or not ours, MLflow does not answer.
     """
     out = out or Path(config.output)
+    check_inputs(unfinished(out, config.cells))
     check_output_dir(out)
     with output_lock(out):
         write_manifest(out, sweep=config)
