@@ -18,11 +18,12 @@ from jobs.interrupts import Interrupts
 from jobs.ledger import standing, write_failure
 from jobs.mlflow_sink import close_run
 from jobs.outcome import Outcome
-from jobs.progress import Progress, counted
+from jobs.progress import Progress
 from jobs.resources import Shape, by_shape, groups_that_fit, refusal
 from jobs.session import nodes, ray_session
 from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
+from loretta_core.report.units import counted
 
 if TYPE_CHECKING:
     from jobs.executors import Executor

@@ -19,13 +19,14 @@ from jobs.inputs import check_inputs
 from jobs.interrupts import Interrupts
 from jobs.ledger import Standing, standing, unfinished
 from jobs.lock import output_lock
-from jobs.progress import Progress, counted
+from jobs.progress import Progress
 from jobs.worker_config import RUN_CELL
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 from loretta_core.report.compare import write_comparison
 from loretta_core.report.manifest import write_manifest
 from loretta_core.report.records import check_output_dir
+from loretta_core.report.units import counted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

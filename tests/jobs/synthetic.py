@@ -26,7 +26,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     for step in range(STEPS):
         for sink in sinks:
             sink.log(step, {"train_loss": 1.0 / (step + 1)})
-    record = _record(cell)
+    record = finished_record(cell)
     write_record(record, directory)
     for sink in sinks:
         sink.close("finished", {"score": 0.9, "trainable_params": 10.0})
@@ -52,7 +52,7 @@ def _misbehave(seed: int, directory: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _record(cell: CellConfig) -> Record:
+def finished_record(cell: CellConfig) -> Record:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Record(
         cell_id=cell.cell_id,
