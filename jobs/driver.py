@@ -70,7 +70,9 @@ def run_cells(cells: Sequence[CellConfig], *, request: Request, progress: Progre
                     _run_shape(shape, members, request=request, worker=worker, done=done, progress=progress, interrupts=interrupts)
         complete = not interrupts.requested.is_set()
     finally:
-        tracking_db.close(tracking, complete=complete)
+        problem = tracking_db.close(tracking, complete=complete)
+        if problem:
+            progress.say(problem)
 
 
 def _run_shape(
