@@ -65,7 +65,9 @@ def test_a_server_that_went_down_during_the_sweep_does_not_break_its_end(dead_se
     assert problem.startswith(f"MLflow at {dead_server} does not answer any more")
 
 
-PREPARE = "import sys; from pathlib import Path; from jobs.tracking_db import prepare; print(prepare(sys.argv[1], name='small', out=Path(sys.argv[2])).parent_run_id)"
+PREPARE = (
+    "import sys; from pathlib import Path; from jobs.tracking_db import prepare; print(prepare(sys.argv[1], name='small', out=Path(sys.argv[2])).parent_run_id)"
+)
 
 
 @pytest.mark.integration
