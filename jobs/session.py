@@ -1,6 +1,6 @@
 """A connection to Ray: the cluster of RAY_ADDRESS (also set inside `ray job submit`), or one of our own on this machine.
 
-Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this run alone, sends no usage data, and is gone afterwards.
+Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this process alone, sends no usage data, and is gone afterwards.
 The dashboard cannot be left out: Ray Train frees the resources of a stopped group through its State API.
 """
 
@@ -43,8 +43,10 @@ def ray_session() -> Iterator[None]:
         os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
-        # A token in the environment, unlike Ray's default, leaves no readable file in the home directory.
-        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+        # A token in the environment, unlike Ray's default, leaves no readable file in the home directory. Ray remembers the first one for as long as the
+        # process lives, so a second session has to go on with it.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray  # after the environment: Ray reads it once, when it is imported
 
     scratch = None if address else _short_directory()
