@@ -2,7 +2,7 @@
 
 import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from jobs.tracking_db import prepare
 from loretta_core.config import CellConfig, cell_from_overrides
 from loretta_core.report.records import check_output_dir
+from tests.jobs.head import Head, ray_head
 
 MakeCell = Callable[..., CellConfig]
 
@@ -52,3 +53,10 @@ def dead_server() -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def head() -> Iterator[Head]:
+    """A Ray that is running already, with two cores; shared by all tests that need one."""
+    with ray_head(cpus=2) as running:
+        yield running
