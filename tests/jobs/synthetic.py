@@ -25,6 +25,9 @@ FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED = 101, 102, 
 MENDED = "mended"
 """A file of this name in OUT makes every cell end well."""
 
+WORKERS = "SYNTHETIC_WORKERS"
+"""Environment variable: processes of a worker group, which no engine asks for yet."""
+
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
     """No training. Notes the process and its working directory in attempts.txt."""
@@ -86,7 +89,9 @@ def finished_record(cell: CellConfig) -> Record:
 
 
 if __name__ == "__main__":
-    from jobs import sweep
+    from jobs import resources, sweep
 
+    if WORKERS in os.environ:
+        resources.shape_of = lambda cell: resources.Shape(int(os.environ[WORKERS]), cell.engine.cpus, cell.engine.gpus)
     sweep.sweep = functools.partial(sweep.sweep, run_cell="tests.jobs.synthetic:run_cell")
     sys.exit(sweep.main())

@@ -51,7 +51,7 @@ def test_a_job_with_a_bad_sweep_fails_with_the_message(head, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("token", [None, "0" * 64])
+@pytest.mark.parametrize("token", [None, "0" * 64], ids=["none", "wrong"])
 def test_without_the_token_a_job_is_refused(token, head, tmp_path):
     job = submit(head, user_environment(tmp_path, token=token), "--out", str(tmp_path / "out"))
     assert job.returncode != 0

@@ -19,7 +19,7 @@ from jobs.tracking_db import connect, default_uri
 from loretta_core.config import CellConfig, load_sweep
 from loretta_core.report.records import Record, find_records
 from tests.jobs.head import Head, stop_all, user_environment
-from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED
+from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
 
 pytestmark = pytest.mark.integration
 
@@ -204,6 +204,17 @@ def test_a_sweep_that_is_finished_starts_nothing(second, mended, head):
     assert "6 of 6 cells finished, nothing to run" in third.output
     assert third.output.count("0.900 ± 0.020") >= 6
     assert time.monotonic() - started < 30
+
+
+def test_a_group_of_two_processes_computes_every_cell_together(tmp_path, head):
+    here = place(tmp_path, 0, FAILING_SEED, 1)
+    done = run(here.command, {**shared(head), WORKERS: "2"})
+    assert done.code == 1, done.errors
+    assert "3 cells on 1 worker group (2 workers with 1 CPU each)" in done.output
+    pairs = {frozenset(pid for pid, _ in here.attempts(seed)) for seed in (0, FAILING_SEED, 1)}
+    assert [len(pair) for pair in pairs] == [2]  # the same two for every cell: a failure does not part them
+    assert {seed: record.status for seed, record in here.records.items()} == {0: "finished", 1: "finished", FAILING_SEED: "failed"}
+    assert here.records[FAILING_SEED].error.message == "rank 0 of 2: the loss is nan at step 3"
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path, head):
