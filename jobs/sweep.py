@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def sweep(
@@ -57,7 +59,8 @@ def sweep(
         command: what to type to go on after an interruption.
         run_cell: module:function that computes a cell.
 
-    Raises ConfigError when nothing can be started: a model or a data file cannot be used, the output directory is in use or not ours, MLflow does not answer.
+    Raises ConfigError when nothing can be started: a model or a data file cannot be used, the output directory is in use or not ours,
+    MLflow or the Ray of RAY_ADDRESS does not answer.
     """
     out = out or Path(config.output)
     check_inputs(unfinished(out, config.cells))

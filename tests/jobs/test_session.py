@@ -1,12 +1,14 @@
 """Which Ray a sweep connects to, and that nothing of our own is left behind. (Real connections: test_sweep.py.)"""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 import ray
 
 from jobs.session import nodes, ray_session
+from loretta_core.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -51,12 +53,22 @@ def test_a_second_session_of_a_process_keeps_the_token_that_ray_remembers(calls,
 
 
 def test_a_running_cluster_is_joined_with_its_own_token(calls, environment):
-    environment["RAY_ADDRESS"] = "10.0.0.4:6379"
-    with ray_session():
-        pass
-    assert calls[0]["address"] == "10.0.0.4:6379"
+    with socket.socket() as cluster:
+        cluster.bind(("127.0.0.1", 0))
+        cluster.listen()
+        environment["RAY_ADDRESS"] = f"127.0.0.1:{cluster.getsockname()[1]}"
+        with ray_session():
+            pass
+    assert calls[0]["address"] == environment["RAY_ADDRESS"]
     assert "_temp_dir" not in calls[0]
     assert "RAY_AUTH_TOKEN" not in environment
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(calls, environment, dead_server):
+    environment["RAY_ADDRESS"] = dead_server.removeprefix("http://")
+    with pytest.raises(ConfigError, match=r"RAY_ADDRESS = 127\.0\.0\.1:\d+: nobody listens there; .* unset it to compute on this machine"), ray_session():
+        pytest.fail("there is no session")
+    assert calls == ["shutdown"]
 
 
 def test_what_the_environment_says_about_ray_wins(calls, environment):

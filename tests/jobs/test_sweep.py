@@ -120,7 +120,8 @@ def mended(first, troubled, tmp_path_factory) -> Place:
 
 @pytest.fixture(scope="module")
 def second(mended, head) -> Ran:
-    return run(mended.command, shared(head))
+    """With a group of two processes."""
+    return run(mended.command, {**shared(head), WORKERS: "2"})
 
 
 def test_the_sweep_goes_on_and_says_that_something_failed(first, troubled):
@@ -192,8 +193,14 @@ def test_failed_cells_are_tried_again_and_finished_ones_are_not(second, mended):
     assert "3 of 6 cells finished, 3 to run" in second.output
     assert "3 cells that failed last time will be tried again" in second.output
     assert Counter(record.status for record in mended.records.values()) == {"finished": 6}
-    assert [len(mended.attempts(seed)) for seed in (0, 1, FAILING_SEED, KILLER_SEED)] == [1, 1, 2, 3]
+    assert [len(mended.attempts(seed)) for seed in (0, 1, FAILING_SEED, KILLER_SEED)] == [1, 1, 1 + 2, 2 + 2]
     assert not list(mended.out.rglob("error.txt"))
+
+
+def test_a_group_of_two_processes_computes_every_cell_together(second, mended):
+    assert "3 cells on 1 worker group (2 workers with 1 CPU each)" in second.output
+    pairs = {frozenset(pid for pid, _ in mended.attempts(seed)[-2:]) for seed in (FAILING_SEED, BROKEN_SEED, KILLER_SEED)}
+    assert [len(pair) for pair in pairs] == [2]  # the same two every time
 
 
 def test_a_sweep_that_is_finished_starts_nothing(second, mended, head):
@@ -206,15 +213,15 @@ def test_a_sweep_that_is_finished_starts_nothing(second, mended, head):
     assert time.monotonic() - started < 30
 
 
-def test_a_group_of_two_processes_computes_every_cell_together(tmp_path, head):
-    here = place(tmp_path, 0, FAILING_SEED, 1)
-    done = run(here.command, {**shared(head), WORKERS: "2"})
-    assert done.code == 1, done.errors
-    assert "3 cells on 1 worker group (2 workers with 1 CPU each)" in done.output
-    pairs = {frozenset(pid for pid, _ in here.attempts(seed)) for seed in (0, FAILING_SEED, 1)}
-    assert [len(pair) for pair in pairs] == [2]  # the same two for every cell: a failure does not part them
-    assert {seed: record.status for seed, record in here.records.items()} == {0: "finished", 1: "finished", FAILING_SEED: "failed"}
-    assert here.records[FAILING_SEED].error.message == "rank 0 of 2: the loss is nan at step 3"
+@pytest.mark.slow
+def test_a_cluster_that_refuses_the_token_is_named(tmp_path, head):
+    here = place(tmp_path, 0)
+    refused = run(here.command, {**user_environment(tmp_path, token="0" * 64), "RAY_ADDRESS": head.address})
+    assert refused.code == 2, refused.errors
+    assert f"error: RAY_ADDRESS = {head.address}: no Ray there lets us in" in refused.errors
+    assert "is the token in RAY_AUTH_TOKEN" in refused.errors
+    assert "Traceback" not in refused.errors
+    assert here.records == {}
 
 
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path, head):

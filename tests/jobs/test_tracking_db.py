@@ -73,7 +73,7 @@ PREPARE = (
 @pytest.mark.integration
 def test_processes_that_open_a_fresh_database_at_once_all_succeed(out):
     command = [sys.executable, "-c", PREPARE, default_uri(out), str(out)]
-    processes = [subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    processes = [subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     results = [(process, *process.communicate(timeout=120)) for process in processes]
     assert [(process.returncode, error[-500:]) for process, _, error in results if process.returncode] == []
     assert len({printed for _, printed, _ in results}) == 1  # and they share one parent run
