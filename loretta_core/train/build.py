@@ -17,9 +17,10 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.trainer import Adam
 from loretta_core.errors import ModelError
 from loretta_core.models import load_model, load_tokenizer
-from loretta_core.tasks.base import Batch, Example, Objective, TaskData
+from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator, training_batches
+from loretta_core.tasks.rows import TaskData
 from loretta_core.train.checkpoint import TrainState
 from loretta_core.train.evaluate import Evaluation, classification_loss, evaluate
 from loretta_core.train.schedule import lr_setter
