@@ -36,7 +36,7 @@ def local(*arguments, state, **variables):
     environment = {name: value for name, value in os.environ.items() if name not in names}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     environment.update({"LORETTA_CLUSTER_DIR": str(state), **variables})
-    return subprocess.run([str(SCRIPT), *arguments], env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run([str(SCRIPT), *arguments], env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def _a_job_sees_three_nodes(variables, directory):
     )
     ray = Path(sys.executable).parent / "ray"
     arguments = [str(ray), "job", "submit", "--working-dir", str(directory), "--", "python", "job.py"]
-    job = subprocess.run(arguments, env={**os.environ, **variables}, capture_output=True, text=True, timeout=120)
+    job = subprocess.run(arguments, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300)
     assert job.returncode == 0, job.stdout + job.stderr
     assert "RESULT 3 [0, 1.0, 1.0] 42" in job.stdout
 
