@@ -136,12 +136,10 @@ def _table_with_zero_shot(rows: Sequence[Row]) -> tuple[tuple[Text, ...], tuple[
 
 
 def _summary(rows: Sequence[Row]) -> str:
-    parts = [f"{len(rows)} cells"]
-    for status in ("finished", "failed", "not run"):
-        number = sum(row.status == status for row in rows)
-        if number:
-            parts.append(f"{number} {status}")
-    return ", ".join(parts) + "."
+    numbers = {status: sum(row.status == status for row in rows) for status in ("finished", "failed", "not run")}
+    cells = f"{len(rows)} cell{'s' * (len(rows) != 1)}"
+    states = ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
+    return f"{cells} (a cell is one fine-tuning run, scored on test rows that it never trained on): {states}." if rows else "No cells."
 
 
 def _notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:

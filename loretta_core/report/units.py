@@ -6,6 +6,13 @@ DASH = "–"
 """A number that was never reached."""
 
 
+TIME_TICKS = (
+    *(scale * unit for unit in (0.001, 0.01, 0.1) for scale in (1, 2, 5)),
+    *(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 36_000, 86_400, 172_800, 432_000, 864_000),
+)
+"""Round times in seconds, 1 ms to 10 days."""
+
+
 def count(value: int | None) -> str:
     """1234567 → `1,234,567`."""
     return DASH if value is None else f"{value:,}"
