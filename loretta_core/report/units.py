@@ -21,7 +21,7 @@ def count(value: int | None) -> str:
 def short_count(value: float) -> str:
     """1234567 → `1.2M`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
+        if abs(value) >= 0.9995 * limit:  # what would be rounded to four digits belongs to the next unit
             return f"{value / limit:.3g}{unit}"
     return f"{value:g}"
 
@@ -42,7 +42,7 @@ def size(value_bytes: int | None) -> str:
     """5e8 → `477 MiB`."""
     if value_bytes is None:
         return DASH
-    if value_bytes < 2**30:
+    if value_bytes < 1023.5 * 2**20:
         return f"{value_bytes / 2**20:.0f} MiB"
     return f"{value_bytes / 2**30:.1f} GiB"
 
