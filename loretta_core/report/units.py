@@ -7,10 +7,11 @@ DASH = "–"
 
 
 TIME_TICKS = (
-    *(scale * unit for unit in (0.001, 0.01, 0.1) for scale in (1, 2, 5)),
-    *(1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18_000, 36_000, 86_400, 172_800, 432_000, 864_000),
+    *(scale * unit for unit in (0.001, 0.01, 0.1) for scale in (1, 2, 3, 5)),
+    *(1, 2, 3, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800),
+    *(3600 * hours for hours in (1, 2, 4, 8, 12, 24, 48, 96, 192, 384)),
 )
-"""Round times in seconds, 1 ms to 10 days."""
+"""Round times in seconds, 1 ms to 16 days; dense enough for two of them on every axis."""
 
 
 def count(value: int | None) -> str:

@@ -6,9 +6,11 @@ A line is a running mean, over all seeds of otherwise equal cells; the faint one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
 from loretta_core.report.figures.placement import spread
@@ -38,13 +40,13 @@ def loss_curves(rows: Sequence[Row], *, name: str) -> str:
     height = max(4.2, 1 + max(len(lines) for _, _, lines in sides) * LABEL_GAP / 72)
     with styled():
         figure, axes = panels(len(sides), columns=2, width=6.2, height=height)
+        names: list[list[Annotation]] = []
         for index, (panel, ((model, task), (_, title), lines)) in enumerate(zip(axes, sides, strict=True)):
             if index % 2:
                 panel.sharey(axes[index - 1])
-            _draw(panel, lines, colours=colours)
+            names.append(_write_names(panel, _draw(panel, lines, colours=colours)))
             above = wrapped(f"{model} on {task}") + "\n" if len(groups) > 1 else ""
             panel.set(xlabel="training step", ylabel="training loss", title=f"{above}Trained {title}")
-        names = [_write_names(panel) for panel in axes]
         settle(figure)
         for panel, texts in zip(axes, names, strict=True):
             _align(panel, texts)
@@ -84,7 +86,9 @@ def _line_name(row: Row, rows: Sequence[Row]) -> str:
     return ", ".join(parts)
 
 
-def _draw(axes: Axes, lines: dict[str, list[Row]], *, colours: dict[str, str]) -> None:
+def _draw(axes: Axes, lines: dict[str, list[Row]], *, colours: dict[str, str]) -> list[Line2D]:
+    """The lines with names: one for each method and trainer."""
+    named: list[Line2D] = []
     variants: dict[str, int] = {}
     for line, rows in lines.items():
         method = rows[0].labels["method"]
@@ -95,14 +99,13 @@ def _draw(axes: Axes, lines: dict[str, list[Row]], *, colours: dict[str, str]) -
         points = mean_curve([_curve(row) for row in rows])
         smooth = running_mean(points, window=max(1, round(len(points) * _WINDOW_SHARE)))
         marker = "o" if len(smooth) == 1 else ""
-        axes.plot(
-            *zip(*smooth, strict=True), color=colours[method], linestyle=DASHES[variant % len(DASHES)], linewidth=1.8, marker=marker, label=line, gid="mean"
-        )
+        named += axes.plot(*zip(*smooth, strict=True), color=colours[method], linestyle=DASHES[variant % len(DASHES)], linewidth=1.8, marker=marker, label=line)
     if not lines:
         axes.text(0.5, 0.5, "no such cell in this sweep", transform=axes.transAxes, ha="center", color=MUTED)
+    return named
 
 
-def _write_names(axes: Axes) -> list[Annotation]:
+def _write_names(axes: Axes, lines: Sequence[Line2D]) -> list[Annotation]:
     """The names of the lines, right of the panel. Written before the layout, which then makes room for the longest."""
     return [
         axes.annotate(
@@ -110,8 +113,7 @@ def _write_names(axes: Axes) -> list[Annotation]:
             va="center", fontsize=9, color=ink(str(line.get_color())), annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.5, "shrinkA": 0, "shrinkB": 1, "relpos": (0, 0.5)},
         )
-        for line in axes.lines
-        if line.get_gid() == "mean"
+        for line in lines
     ]  # fmt: skip
 
 
@@ -126,4 +128,4 @@ def _align(axes: Axes, texts: Sequence[Annotation]) -> None:
 def _curve(row: Row) -> Points:
     if row.record is None or row.record.status != "finished":
         return ()
-    return row.record.curves.get("train_loss", ())
+    return [(step, value) for step, value in row.record.curves.get("train_loss", ()) if math.isfinite(value)]

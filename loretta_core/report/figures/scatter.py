@@ -21,7 +21,7 @@ def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Call
 
     Args:
         unit: writes a tick.
-        ticks: where ticks may stand; by default at 1, 2, 5 times powers of ten.
+        ticks: where ticks may stand; by default at 1, 2, 3, 5 times powers of ten.
     """
     shown = [row for row in rows if row.score is not None and (cost(row) or 0) > 0]
     if not shown:
@@ -83,16 +83,15 @@ def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float
     low, high = min(costs) / 1.8, max(costs) * 2.6  # room for labels on the right
     axes.set_xlim(low, high)
     narrow = max(costs) / min(costs) < 20
-    axes.xaxis.set_major_locator(FixedLocator(_some(ticks, low, high)) if ticks else LogLocator(base=10, subs=(1, 2, 5) if narrow else (1,), numticks=12))
+    axes.xaxis.set_major_locator(FixedLocator(_some(ticks, low, high)) if ticks else LogLocator(base=10, subs=(1, 2, 3, 5) if narrow else (1,), numticks=12))
     if ticks:
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.12)
-    before = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
-    if before and max(before) - min(before) < 0.02:
-        level = sum(before) / len(before)
-        axes.axhline(level, gid="level", color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
+    level = _before(rows)
+    if level is not None:
+        axes.axhline(level, color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
         axes.annotate(
             "before training",
             (0.995, level),
@@ -105,12 +104,19 @@ def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float
         )
 
 
-def _some(ticks: Sequence[float], low: float, high: float, *, most: int = 7) -> list[float]:
-    """Those in the range, every second one left out until they fit."""
-    inside = [tick for tick in ticks if low <= tick <= high]
-    while len(inside) > most:
-        inside = inside[::2]
-    return inside
+def _before(rows: Sequence[Row]) -> float | None:
+    """The score before training, where the cells agree on it; fresh heads do not."""
+    scores = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
+    return sum(scores) / len(scores) if scores and max(scores) - min(scores) < 0.02 else None
+
+
+def _some(ticks: Sequence[float], low: float, high: float) -> list[float]:
+    """Those in the range that are at least a ninth of the axis apart, so that their labels do not touch."""
+    kept: list[float] = []
+    for tick in ticks:
+        if low <= tick <= high and (not kept or math.log(tick / kept[-1]) >= math.log(high / low) / 9):
+            kept.append(tick)
+    return kept
 
 
 def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:
@@ -123,7 +129,7 @@ def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[st
             best.setdefault(
                 (row.labels["method"], row.labels["trainer"]), Label(x=x, y=row.score, text=row.labels["method"], colour=colours[row.labels["trainer"]])
             )
-    place(axes, list(best.values()), obstacles=[*_bars(axes, rows, cost=cost), *_texts(axes), *_levels(axes)])
+    place(axes, list(best.values()), obstacles=[*_bars(axes, rows, cost=cost), *_texts(axes), *_level(axes, rows)])
 
 
 def _bars(axes: Axes, rows: Sequence[Row], *, cost: Cost) -> list[Bbox]:
@@ -139,8 +145,11 @@ def _texts(axes: Axes) -> list[Bbox]:
     return [text.get_window_extent() for text in axes.texts]
 
 
-def _levels(axes: Axes) -> list[Bbox]:
-    """The dashed lines across the panel."""
+def _level(axes: Axes, rows: Sequence[Row]) -> list[Bbox]:
+    """The dashed line across the panel."""
+    level = _before(rows)
+    if level is None:
+        return []
     frame = axes.get_window_extent()
-    heights = [axes.transData.transform((1, line.get_ydata()[0]))[1] for line in axes.lines if line.get_gid() == "level"]
-    return [Bbox.from_extents(frame.x0, height - 1, frame.x1, height + 1) for height in heights]
+    height = axes.transData.transform((1, level))[1]
+    return [Bbox.from_extents(frame.x0, height - 1, frame.x1, height + 1)]

@@ -43,6 +43,7 @@ RC: dict[str, Any] = {
     "text.color": INK,
     "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text: searchable, readable aloud, small
+    "text.parse_math": False,  # a `$` in the name of a model is a `$`
     "svg.hashsalt": "loretta",  # the same rows give the same bytes
 }
 
@@ -88,7 +89,7 @@ def colour_of(names: Sequence[str], *, skip: int = 0) -> dict[str, str]:
 
 def ink(colour: str) -> str:
     """The colour, dark enough for text on white."""
-    return to_hex([part * 0.72 for part in to_rgb(colour)])
+    return to_hex([part * 0.66 for part in to_rgb(colour)])
 
 
 def marker_of(names: Sequence[str]) -> dict[str, str]:
