@@ -92,6 +92,16 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
+HEAD_LAYERS: dict[str, str] = {
+    "roberta": "classifier.dense",
+    "xlm-roberta": "classifier.dense",
+    "electra": "classifier.dense",
+    "deberta": "pooler.dense",
+    "deberta-v2": "pooler.dense",
+}
+"""The hidden x hidden layer of a classification head that a LoRETTA method may tensorize. Not BERT's and ALBERT's pooler, which is pre-trained."""
+
+
 def sites_for(model_type: str, method: str) -> Sites:
     """The sites of `method` (its name in a sweep) on `model_type` (its name in a Hugging Face config). Raises MethodError if there is no entry."""
     if method not in SITE_METHODS:

@@ -19,12 +19,8 @@ _NO_CACHE = "its attention takes no keys and values from outside (no past_key_va
 _NARROW = "its word embeddings are narrower than its layers, and PEFT makes prompts of the layers' width"
 _IDS_ONLY = "its classifier finds the end of the text in the token ids, and a prompt is passed as embeddings"
 _NO_BIAS = "it has no bias terms"
-_CONV1D = "its layers are transformers' Conv1D, which only PEFT's own methods take"
 
 REFUSED: dict[str, dict[str, str]] = {
-    "loretta_adp": {"gpt2": _CONV1D},
-    "loretta_rep": {"gpt2": _CONV1D},
-    "adapters": {"gpt2": _CONV1D},
     "prompt": {"albert": _NARROW, "t5": _IDS_ONLY},
     "prefix": {"deberta": _NO_CACHE, "deberta-v2": _NO_CACHE, "albert": _NO_CACHE, "t5": "PEFT gives its classifier past keys and values without token ids"},
     "ptune": {"albert": _NARROW, "t5": _IDS_ONLY},

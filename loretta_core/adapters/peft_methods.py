@@ -23,15 +23,16 @@ from peft import (
     get_peft_model,
 )
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from loretta_core.adapters.prompts import prompt_model
+from loretta_core.adapters.tuner import find_targets
 from loretta_core.config.method import Ia3, Lora, Peft, Prefix, Prompt, Ptune
 from loretta_core.errors import MethodError
-from loretta_core.sites import input_side_names, resolve_targets
+from loretta_core.sites import input_side_names, matching
 
 
 def lora_config(method: Lora) -> LoraConfig:
@@ -94,26 +95,9 @@ def inject(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
 
 def _fill_sites(model: nn.Module, config: LoraConfig | IA3Config, *, method: str) -> None:
     assert not isinstance(config.target_modules, str)
-    layers = dense_layers(model)
-    config.target_modules = resolve_targets(config.target_modules, linear_paths=list(layers), method=method, model_type=_model_type(model))
-    hit = [layer for path, layer in layers.items() if any(path == name or path.endswith(f".{name}") for name in config.target_modules)]
-    config.fan_in_fan_out = all(isinstance(layer, Conv1D) for layer in hit)
-
-
-def dense_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """{path: layer} of the linear layers of the backbone and of GPT-2's `Conv1D`, also of those that already carry adapters."""
-    layers: dict[str, nn.Module] = {}
-    closed: tuple[str, ...] = ()
-    for path, module in model.named_modules():
-        if path.startswith(closed):
-            continue
-        is_layer = isinstance(module, BaseTunerLayer)
-        if is_layer:
-            closed = (*closed, f"{path}.")
-        base = module.get_base_layer() if is_layer else module
-        if isinstance(base, nn.Linear | Conv1D):
-            layers[path] = base
-    return layers
+    config.target_modules = find_targets(model, config.target_modules, method=method)
+    hit = [module for path, module in model.named_modules() if any(matching([path], target=name) for name in config.target_modules)]
+    config.fan_in_fan_out = all(isinstance(module, Conv1D) for module in hit)
 
 
 def _model_type(model: nn.Module) -> str:

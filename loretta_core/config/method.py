@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from loretta_core.config.base import Typed
 from loretta_core.config.peft_types import refuse_peft_type
 
 Activation = Literal["relu", "gelu", "tanh", "silu"]
 Targets = Annotated[list[str], Field(min_length=1)]
+
+
+def _known_shape(value: object) -> object:
+    if value in ("auto", "paper") or (isinstance(value, list) and len(value) > 1 and all(type(mode) is int and mode > 0 for mode in value)):
+        return value
+    raise ValueError(f"{value!r}: expected 'auto', 'paper' or a list of at least two modes, such as [8, 8, 12, 8, 8]")
+
+
+def _known_head(value: object) -> object:
+    return value if value in (None, "dense") else _known_shape(value)
+
+
+Shape = Annotated[Literal["auto", "paper"] | list[int], BeforeValidator(_known_shape)]
+HeadShape = Annotated[Literal["auto", "paper", "dense"] | list[int] | None, BeforeValidator(_known_head)]
 
 
 class _Method(Typed):
@@ -44,12 +58,18 @@ class LorettaAdp(_Method):
     """Dropout on the adapter's input (paper: 0)."""
     scaling: float = 1.0
     """Factor on the adapter's output (paper: 1)."""
-    shape: Literal["auto"] = "auto"
-    """How widths are factored into tensor modes; `auto` works for any width and caps the ranks."""
+    shape: Shape = "auto"
+    """How widths are factored into tensor modes: `auto` works for any width and caps the ranks, `paper` takes the printed lists and counts, a list gives
+    the modes of the first matrix, width x bottleneck_size (the other matrix mirrors them)."""
     target_modules: Targets | None = None
     """Names of the linear layers that get an adapter; None takes the table for the model's architecture."""
     train_norms: bool = True
     """Train LayerNorm/RMSNorm weights too (paper: yes)."""
+    adapter_bias: Literal["both", "down", "none"] = "both"
+    """Which of an adapter's two matrices have a bias (paper: both)."""
+    classifier_shape: HeadShape = None
+    """Tensorize the hidden x hidden layer of a RoBERTa-like or DeBERTa classification head: modes as in `shape`, or `dense` for not at all. None: as the
+    paper does with shape = "paper" (yes), otherwise dense."""
 
 
 class LorettaRep(_Method):
@@ -64,12 +84,19 @@ class LorettaRep(_Method):
     """The update is scaled by lora_alpha / r (paper: 16)."""
     lora_dropout: float = Field(0.0, ge=0.0, lt=1.0)
     """Dropout on the update's input (paper's LLaMA scripts: 0.05)."""
-    shape: Literal["auto"] = "auto"
-    """How widths are factored into tensor modes; `auto` works for any width and caps the ranks."""
+    shape: Shape = "auto"
+    """How widths are factored into tensor modes: `auto` works for any width and caps the ranks, `paper` takes the printed lists and counts, a list gives
+    the modes of the first matrix, in_features x r (the other matrix mirrors them)."""
     target_modules: Targets | None = None
     """Names of the linear layers that get an update; None takes the table for the model's architecture."""
     train_norms: bool = True
     """Train LayerNorm/RMSNorm weights too (paper: yes)."""
+    init_weights: Literal["zero", "subtract"] = "zero"
+    """How the update starts at nothing: `zero` in its last core, or random cores whose product is `subtract`ed ever after (the paper's noise reduction, in
+    its exact form)."""
+    classifier_shape: HeadShape = None
+    """Tensorize the hidden x hidden layer of a RoBERTa-like or DeBERTa classification head: modes as in `shape`, or `dense` for not at all. None: as the
+    paper does with shape = "paper" (yes), otherwise dense."""
 
 
 class Lora(_Method):
