@@ -1,5 +1,6 @@
 """A tiny random model of every architecture in the site table."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -55,3 +56,10 @@ def tiny():
 @pytest.fixture
 def token_ids():
     return torch.randint(3, 40, (3, 6), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
