@@ -22,7 +22,12 @@ _NO_BIAS = "it has no bias terms"
 
 REFUSED: dict[str, dict[str, str]] = {
     "prompt": {"albert": _NARROW, "t5": _IDS_ONLY},
-    "prefix": {"deberta": _NO_CACHE, "deberta-v2": _NO_CACHE, "albert": _NO_CACHE, "t5": "PEFT gives its classifier past keys and values without token ids"},
+    "prefix": {
+        "deberta": _NO_CACHE,
+        "deberta-v2": _NO_CACHE,
+        "albert": _NO_CACHE,
+        "t5": "PEFT runs its decoder with the prefix and without the token ids it starts from",
+    },
     "ptune": {"albert": _NARROW, "t5": _IDS_ONLY},
     "bitfit": {"llama": _NO_BIAS, "mistral": _NO_BIAS, "qwen3": _NO_BIAS, "gemma": _NO_BIAS, "t5": _NO_BIAS},
 }
@@ -31,7 +36,9 @@ REFUSED: dict[str, dict[str, str]] = {
 DECODERS = ("opt", "phi", "llama", "mistral", "qwen2", "qwen3", "gemma", "gpt2", "gpt_neox")
 """Architectures whose classification head reads the last token of the text."""
 
-_LAST_POSITION = "its classification head then reads the last position, which in a padded batch is padding; use a task with a prompt"
+_LAST_POSITION = "the head finds the last token in the token ids, and without them reads the last position, which in a padded batch is padding"
+HEAD_REFUSED = {"prompt": _LAST_POSITION, "ptune": _LAST_POSITION}
+"""method → why not on DECODERS with a classification head."""
 
 
 def refusal(method: str, *, model_type: str, head: bool, config: Mapping[str, Any] | None = None) -> str | None:
@@ -46,8 +53,8 @@ def refusal(method: str, *, model_type: str, head: bool, config: Mapping[str, An
         hidden = config.get("hidden_size")
         if hidden != config.get("embedding_size", hidden) or hidden != config.get("word_embed_proj_dim", hidden):
             return _NARROW
-        if head and model_type in DECODERS:
-            return _LAST_POSITION
+    if head and model_type in DECODERS and method in HEAD_REFUSED:
+        return HEAD_REFUSED[method]
     return REFUSED.get(method, {}).get(model_type)
 
 

@@ -3,6 +3,8 @@
 * Masked-LM models: PEFT has no task type for them. Its feature extraction does the same work, so it is what the saved config names.
 * `disable_adapter` fails for models that cannot generate, and leaves the trained head in place; here it restores the base exactly.
 * Logits: one row per token of the text, as from the base model; PEFT's own models give those of the virtual tokens first.
+
+With a prompt, an encoder's classification head reads the first virtual token in place of [CLS] (as with PEFT): both see the whole text.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """A tiny random model of every architecture in the site table."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -81,3 +82,10 @@ def token_ids():
     tokens = torch.randint(3, 40, (3, 6), generator=torch.Generator().manual_seed(0))
     tokens[:, -1] = 2  # T5's classifier reads the end-of-text token
     return tokens
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
