@@ -16,7 +16,8 @@ from loretta_core.adapters.build import TaskType, apply_method
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.trainer import Adam
 from loretta_core.errors import ModelError
-from loretta_core.models import load_model, load_tokenizer
+from loretta_core.models import load_config, load_model, load_tokenizer
+from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator, training_batches
@@ -82,6 +83,7 @@ def build_run(cell: CellConfig) -> Run:
     """
     torch.manual_seed(cell.seed)
     device = _device(cell)
+    check_supported(cell.method.type, config=load_config(cell.model), head=cell.task.objective == "head")
     data = load_data(cell.task)
     tokenizer = load_tokenizer(cell.model)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=len(data.label_names))

@@ -9,7 +9,7 @@ from peft import get_peft_model
 from transformers import BertConfig, BertForSequenceClassification
 
 from loretta_core.adapters import BottleneckConfig, LorettaAdpConfig, LorettaRepConfig
-from loretta_core.adapters.build import apply_method, load_adapter, save_adapter
+from loretta_core.adapters.build import apply_method, load_adapter, save_adapter, trainable_parameter_count
 from loretta_core.config.method import Adapters, Ft, Lora, LorettaAdp, LorettaRep
 from loretta_core.errors import MethodError, OutputError
 
@@ -61,6 +61,14 @@ def test_an_unknown_architecture_needs_targets(tiny, method):
         (LorettaAdpConfig(bottleneck_size=0), "loretta_adp: bottleneck_size = 0"),
         (BottleneckConfig(bottleneck_size=-3), "adapters: bottleneck_size = -3"),
         (BottleneckConfig(non_linearity="swish"), "non_linearity = 'swish': expected one of relu, gelu, tanh, silu"),
+        (LorettaAdpConfig(adapter_bias="up"), "adapter_bias = 'up': expected one of both, down, none"),
+        (BottleneckConfig(adapter_bias="up"), "adapter_bias = 'up'"),
+        (BottleneckConfig(scaling="learned"), "scaling = 'learned': expected a number"),
+        (LorettaAdpConfig(adapter_dropout=1.5), "dropout probability"),
+        (LorettaRepConfig(init_weights="mean"), "loretta_rep: init_weights = 'mean'; expected one of zero, subtract"),
+        (LorettaRepConfig(shape="papper"), "shape = 'papper': expected 'auto', 'paper' or a list"),
+        (LorettaRepConfig(shape="paper"), "shape = 'paper': the paper and its code have no modes for 32 x 8; widths: 768, .*Take shape = 'auto'"),
+        (LorettaRepConfig(classifier_shape="auto", task_type="SEQ_CLS"), "classifier_shape = 'auto': bert with task_type SEQ_CLS .*: roberta, "),
         (LorettaAdpConfig(shape=[8, 8, 12]), r"shape = \[8, 8, 12\] multiplies to 768, but the matrix is 32 x 64"),
         (LorettaAdpConfig(target_modules=".*nothing"), "nothing"),
         (LorettaAdpConfig(target_modules=r".*\.LayerNorm"), "LayerNorm and not a Linear"),
@@ -75,6 +83,29 @@ def test_settings_that_do_not_fit_leave_the_model_as_it_was(tiny, config, messag
     assert unchanged(model, before)
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (LorettaAdpConfig(classifier_shape=[32, 31], task_type="SEQ_CLS"), r"shape = \[32, 31\] multiplies to 992, but the matrix is 32 x 32"),
+        (LorettaAdpConfig(classifier_shape="paper", task_type="SEQ_CLS"), "no modes for 32 x 32"),
+        (LorettaAdpConfig(classifier_shape="auto", task_type="TOKEN_CLS"), "classifier_shape = 'auto': roberta with task_type TOKEN_CLS"),
+    ],
+)
+def test_a_head_that_cannot_be_tensorized_leaves_the_model_as_it_was(tiny, config, message):
+    model = tiny("roberta")
+    before = deepcopy(model)
+    with pytest.raises(MethodError, match=message):
+        get_peft_model(model, config)
+    assert unchanged(model, before)
+
+
+@pytest.mark.parametrize("bias", ["all", "lora_only", "adapter_only"])
+@pytest.mark.parametrize("config_cls", [LorettaAdpConfig, LorettaRepConfig, BottleneckConfig])
+def test_biases_of_the_base_do_not_train(config_cls, bias):
+    with pytest.raises(MethodError, match=f"bias = '{bias}': expected 'none'.*adapter_bias"):
+        config_cls(bias=bias)
+
+
 def test_an_explicit_shape_is_used_for_down_and_mirrored_for_up(tiny):
     model = get_peft_model(tiny("bert"), LorettaAdpConfig(shape=[4, 8, 8], bottleneck_size=8, tensor_rank=2))
     block = model.get_submodule("base_model.model.bert.encoder.layer.0.output.dense").blocks["default"]
@@ -82,10 +113,11 @@ def test_an_explicit_shape_is_used_for_down_and_mirrored_for_up(tiny):
     assert block.up.shape.modes == (8, 8, 4)
 
 
-def test_a_rank_above_the_unfoldings_is_capped(tiny):
-    counts = [
-        sum(p.numel() for p in get_peft_model(tiny("bert"), LorettaAdpConfig(tensor_rank=rank)).parameters() if p.requires_grad) for rank in (32, 64, 4096)
-    ]
+def test_a_rank_above_the_unfoldings_is_capped_and_said_so(tiny):
+    counts = [trainable_parameter_count(get_peft_model(tiny("bert"), LorettaAdpConfig(tensor_rank=32)))]
+    for rank in (64, 4096):
+        with pytest.warns(UserWarning, match=rf"loretta_adp: tensor_rank = {rank} is capped: no unfolding .* above 32"):
+            counts.append(trainable_parameter_count(get_peft_model(tiny("bert"), LorettaAdpConfig(tensor_rank=rank))))
     assert counts[0] == counts[1] == counts[2]
 
 

@@ -9,7 +9,8 @@ from loretta_core.report.records import read_record
 from loretta_core.train.run import run_cell
 
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=50"]
-METHODS = sorted(FAMILIES["method"])
+METHODS = [*sorted(FAMILIES["method"].keys() - {"peft"}), '{type="peft",peft_type="VERA",r=4,target_modules=["query","value"]}']
+SAME_AT_START = [name for name in METHODS if name not in ("prompt", "prefix", "ptune")]
 TRAINERS = sorted(FAMILIES["trainer"].keys() - {"adam", "zo_sgd"})
 
 
@@ -31,7 +32,7 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     assert lines[-1]["score"] == record.score
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SAME_AT_START)
 def test_the_score_before_training_is_the_same_for_every_method(method, tmp_path):
     cell = cell_from_overrides([*SMALL, f"method={method}", "trainer=adam", "trainer.steps=1"])
     lora = cell_from_overrides([*SMALL, "method=lora", "trainer=adam", "trainer.steps=1"])
