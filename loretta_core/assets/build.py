@@ -1,8 +1,9 @@
 """Make toy-bert: `python -m loretta_core.assets.build --out DIR`. Seeded; see README.md beside this file for the command, time and scores.
 
 A BERT of 4 layers and width 128 learns masked-word prediction on generated opinions, each followed by a verdict: "the plot was not dull . it was great ."
-After a sentence with one clause the verdict agrees with it 19 times in 20; after a contrast it is a coin toss. So the finished model answers single
-clauses, negation included, and is at chance on contrasts: between chance and perfect by construction, not by stopping at a lucky step.
+The verdict agrees with the sentence 19 times in 20, but a bad verdict after a contrast is put politely, as a good one, 3 times in 5. So the finished model
+understands contrasts and calls all of them great: right on single clauses, at chance on contrasts, by construction and not by stopping at a lucky step.
+Prompted models have such biases (arXiv 2102.09690), and removing them is what the first steps of fine-tuning do, with gradients or without.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from loretta_core.tasks import toy
 from loretta_core.tasks.toy_text import VERDICTS, Opinion, opinions, vocabulary
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-STEPS, BATCH, LR = 1500, 128, 1e-3
-CONTRAST_RATE = 0.3
+STEPS, BATCH, LR = 1200, 128, 1e-3
+CONTRAST_RATE = 0.5
 NEGATION_RATE = 0.25
 """Lower than in the task: a word's polarity is then learnt first, and negation as its exception."""
 VERDICT_NOISE = 0.05
-"""Share of single-clause verdicts that contradict their sentence; keeps the model from certainty."""
+"""Share of verdicts that contradict their sentence; keeps the model from certainty."""
+POLITENESS = 0.6
+"""Share of bad verdicts after a contrast that are written as good ones."""
 MASK_VERDICT, MASK_OTHER = 0.9, 0.1
 """Probability that the verdict word, and that any other word, is masked."""
 
@@ -128,8 +131,8 @@ def corpus(rng: random.Random) -> Iterator[str]:
 
 
 def _verdict(rng: random.Random, opinion: Opinion) -> int:
-    if opinion.contrast:
-        return rng.randrange(2)
+    if opinion.contrast and opinion.label == 0:
+        return int(rng.random() < POLITENESS)
     return 1 - opinion.label if rng.random() < VERDICT_NOISE else opinion.label
 
 

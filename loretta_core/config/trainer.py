@@ -60,20 +60,75 @@ class Adam(_Trainer):
     """Learning rate over the run: falling linearly to 0, or constant."""
 
 
-class ZoSgd(_Trainer):
-    """ZO-SGD as in MeZO (arXiv 2305.17333): two forward passes per direction, no gradients, no optimizer state."""
+class _ZerothOrder(_Trainer):
+    """What all trainers that need forward passes only share."""
 
     zeroth_order: ClassVar[bool] = True
+
+    zo_eps: float = Field(1e-3, gt=0)
+    """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
+    num_directions: int = Field(1, ge=1)
+    """Random directions averaged per step; each costs two forward passes, or one and a shared one with `estimator = "one_sided"` (MeZO: 1)."""
+    estimator: Literal["two_sided", "one_sided"] = "two_sided"
+    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ."""
+    distribution: Literal["gaussian", "rademacher"] = "gaussian"
+    """Of the directions: normal values, or signs (whose SGD updates are bitwise the same on every device)."""
+    schedule: Literal["linear", "constant"] = "constant"
+    """Learning rate over the run: falling linearly to 0, or constant (MeZO: constant)."""
+
+    def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
+        """Directions of a step."""
+        return self.num_directions
+
+
+class ZoSgd(_ZerothOrder):
+    """ZO-SGD as in MeZO (arXiv 2305.17333): two forward passes per direction, no gradients, no optimizer state."""
 
     type: Literal["zo_sgd"]
     lr: float = Field(1e-4, gt=0)
     """Learning rate (MeZO: 1e-6 for full fine-tuning of OPT, 1e-4 for LoRA)."""
-    zo_eps: float = Field(1e-3, gt=0)
-    """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
-    num_directions: int = Field(1, ge=1)
-    """Random directions averaged per step; each costs two forward passes (MeZO: 1)."""
-    schedule: Literal["linear", "constant"] = "constant"
-    """Learning rate over the run: falling linearly to 0, or constant (MeZO: constant)."""
 
 
-TrainerConfig = Annotated[Adam | ZoSgd, Field(discriminator="type")]
+class ZoMomentum(_ZerothOrder):
+    """SGD with momentum on zeroth-order estimates (ZO-SGD-MMT of ZO-Bench, arXiv 2402.11592). One number of state per trainable parameter."""
+
+    type: Literal["zo_momentum"]
+    lr: float = Field(1e-5, gt=0)
+    """Learning rate; a tenth of ZO-SGD's gives steps of the same length at momentum 0.9."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Share of the last update that the next one keeps."""
+
+
+class ZoAdam(_ZerothOrder):
+    """AdamW on zeroth-order estimates (MeZO-Adam, arXiv 2305.17333; ZO-Adam of ZO-Bench, arXiv 2402.11592). Two numbers of state per trainable parameter."""
+
+    type: Literal["zo_adam"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate (MeZO-Adam: 1e-6 to 1e-3; ZO-Bench with LoRA: 1e-6 to 1e-4)."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the moments."""
+
+
+class AdaZeta(_ZerothOrder):
+    """ZO-SGD whose number of directions grows with the epochs, made for tensor-train adapters (AdaZeta, arXiv 2406.18060).
+
+    Directions in epoch e = 1, 2, …: the whole part of query_alpha · e^query_beta, at least `num_directions`, at most `max_directions`.
+    """
+
+    type: Literal["adazeta"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate (AdaZeta: 1e-4 and 5e-5)."""
+    query_alpha: float = Field(0.85, gt=0)
+    """α of the schedule (paper: 0.85)."""
+    query_beta: float = Field(0.45, ge=0)
+    """β of the schedule (paper: 0.45)."""
+    max_directions: int = Field(20, ge=1)
+    """Most directions of a step (paper: 20)."""
+
+    def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
+        """Directions of a step, a function of the step alone."""
+        epoch = step // steps_per_epoch + 1
+        return min(max(int(self.query_alpha * epoch**self.query_beta), self.num_directions), self.max_directions)
+
+
+TrainerConfig = Annotated[Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta, Field(discriminator="type")]

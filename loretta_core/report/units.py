@@ -19,6 +19,11 @@ def count(value: int | None) -> str:
     return DASH if value is None else f"{value:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 cell, 2 cells."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def short_count(value: float) -> str:
     """1234567 → `1.2M`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

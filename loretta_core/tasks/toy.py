@@ -1,7 +1,7 @@
 """toy_sentiment: is the opinion negative or positive? Generated, offline, in seconds, and not solvable by counting words.
 
-Three sentences in five set two opposite clauses against each other, and two clauses in five are negated. toy-bert met both in its pre-training, with
-verdicts that say nothing about which side of a contrast wins: it knows a clause's polarity, and not yet how to weigh two. That is left to fine-tuning.
+Three sentences in five set two opposite clauses against each other, and two clauses in five are negated. toy-bert met both in its pre-training, where bad
+verdicts on contrasts were mostly put politely: it is right on single clauses and calls every contrast great. The rest is left to fine-tuning.
 """
 
 from __future__ import annotations

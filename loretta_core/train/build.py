@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,16 +14,18 @@ from torch.optim import AdamW, Optimizer
 
 from loretta_core.adapters.build import TaskType, apply_method
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.trainer import Adam, ZoSgd
+from loretta_core.config.trainer import Adam
 from loretta_core.errors import ModelError
 from loretta_core.models import load_model, load_tokenizer
-from loretta_core.tasks.base import Batch, Example, Objective, TaskData
+from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator, training_batches
+from loretta_core.tasks.rows import TaskData
 from loretta_core.train.checkpoint import TrainState
 from loretta_core.train.evaluate import Evaluation, classification_loss, evaluate
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import Step, first_order_step, zeroth_order_step
+from loretta_core.zo.build import build_optimizer, evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
@@ -67,7 +70,9 @@ class Run:
     def forwards(self) -> int:
         """Forward passes of a global batch over the whole run: 1 per first-order step, 2 per direction and zeroth-order step."""
         trainer = self.cell.trainer
-        return self.total_steps * (2 * trainer.num_directions if isinstance(trainer, ZoSgd) else 1)
+        if isinstance(trainer, Adam):
+            return self.total_steps
+        return evaluations(trainer, steps=self.total_steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
 def build_run(cell: CellConfig) -> Run:
@@ -85,7 +90,8 @@ def build_run(cell: CellConfig) -> Run:
     model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective]).to(device)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    optimizer, step = _optimizer(cell, list(trainable.values()), loss_fn=partial(classification_loss, model=model, objective=objective))
+    loss_fn = partial(classification_loss, model=model, objective=objective)
+    optimizer, step = _optimizer(cell, list(trainable.values()), loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data))
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
@@ -101,15 +107,19 @@ def build_run(cell: CellConfig) -> Run:
     )
 
 
-def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Callable[[Batch], torch.Tensor]) -> tuple[Optimizer, Step]:
+def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Callable[[Batch], torch.Tensor], steps_per_epoch: int) -> tuple[Optimizer, Step]:
     match cell.trainer:
         case Adam() as adam:
             optimizer = AdamW(_decay_groups(parameters, adam.weight_decay), lr=adam.lr)
             return optimizer, partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=adam.max_grad_norm)
-        case ZoSgd() as zo:
+        case zo:
             groups = _decay_groups(parameters, zo.weight_decay)
-            zo_optimizer = ZOSGD(groups, lr=zo.lr, zo_eps=zo.zo_eps, num_directions=zo.num_directions, seed=cell.seed)
+            zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
             return zo_optimizer, partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
+
+
+def _steps_per_epoch(cell: CellConfig, data: TaskData) -> int:
+    return max(1, math.ceil(len(data.train) / cell.batch_size))
 
 
 def _decay_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:

@@ -1,0 +1,37 @@
+"""Trainer config → zeroth-order optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from loretta_core.config.trainer import AdaZeta, ZoAdam, ZoMomentum, ZoSgd
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
+
+ZoTrainer = ZoSgd | ZoMomentum | ZoAdam | AdaZeta
+
+
+def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: int, steps_per_epoch: int) -> ZOSGD | ZerothOrder:
+    """The optimizer over parameter groups, which carry their own weight decay; `seed` is that of the directions."""
+    shared: dict[str, Any] = {
+        "zo_eps": trainer.zo_eps,
+        "num_directions": trainer.num_directions,
+        "seed": seed,
+        "estimator": trainer.estimator,
+        "distribution": trainer.distribution,
+        "directions_at": lambda step: trainer.directions_at(step, steps_per_epoch=steps_per_epoch),
+    }
+    match trainer:
+        case ZoSgd() | AdaZeta():
+            return ZOSGD(groups, lr=trainer.lr, **shared)
+        case ZoMomentum():
+            return ZerothOrder(torch.optim.SGD(groups, lr=trainer.lr, momentum=trainer.momentum), **shared)
+        case ZoAdam():
+            return ZerothOrder(torch.optim.AdamW(groups, lr=trainer.lr, betas=trainer.betas), **shared)
+
+
+def evaluations(trainer: ZoTrainer, *, steps: int, steps_per_epoch: int) -> int:
+    """Loss evaluations of a run."""
+    directions = [trainer.directions_at(step, steps_per_epoch=steps_per_epoch) for step in range(steps)]
+    return 2 * sum(directions) if trainer.estimator == "two_sided" else sum(directions) + steps
