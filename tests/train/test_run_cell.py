@@ -20,7 +20,7 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     record = run_cell(cell, directory=tmp_path)
     assert record == read_record(tmp_path)
     assert record.status == "finished"
-    assert record.score_low < record.score < record.score_high
+    assert record.score_low < record.score <= record.score_high  # of 50 out of 50 right, Wilson's upper end is 1
     assert record.test_rows == 50
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
     assert record.forwards == (4 if trainer == "adam" else 8)
