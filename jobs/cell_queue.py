@@ -44,6 +44,8 @@ class CellQueue:
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _waiting: deque[_Entry] = field(default_factory=deque)
     _held: dict[str, _Entry] = field(default_factory=dict)
+    _lost: set[str] = field(default_factory=set)
+    """Groups whose processes are gone. A pull of theirs may still wait here, since a call outlives its caller; it must not take a cell."""
     _arrival: asyncio.Condition = field(default_factory=asyncio.Condition)
     _stopping: bool = False
     _interrupted: bool = False
@@ -64,10 +66,10 @@ class CellQueue:
         """The next cell for a group, or "idle" after `patience_s` seconds without one."""
         async with self._arrival:
             try:
-                await asyncio.wait_for(self._arrival.wait_for(lambda: self._waiting or self._stopping), patience_s)
+                await asyncio.wait_for(self._arrival.wait_for(lambda: self._waiting or self._stopping or group in self._lost), patience_s)
             except TimeoutError:
                 return Order("idle")
-            if self._stopping:
+            if self._stopping or group in self._lost:
                 return Order("stop")
             entry = self._waiting.popleft()
         entry.attempts += 1
@@ -82,6 +84,9 @@ class CellQueue:
 
     async def lose(self, group: str, reason: str) -> bool:
         """A group's processes are gone. Returns whether it held a cell, which waits again now or is reported as failed."""
+        async with self._arrival:
+            self._lost.add(group)
+            self._arrival.notify_all()
         entry = self._held.pop(group, None)
         if entry is None:
             return False

@@ -9,20 +9,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs import tracking_db
 from jobs.interrupts import Interrupts
-from jobs.ledger import standing, write_failure
+from jobs.ledger import cell_directory, standing, write_failure
 from jobs.mlflow_sink import close_run
 from jobs.outcome import Outcome
-from jobs.progress import Progress, counted
+from jobs.progress import Progress
 from jobs.resources import Shape, by_shape, groups_that_fit, refusal
 from jobs.session import nodes, ray_session
+from jobs.tracking_db import Tracking
 from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
+from loretta_core.report.records import Record
+from loretta_core.report.units import counted
 
 if TYPE_CHECKING:
     from jobs.executors import Executor
@@ -52,13 +55,7 @@ def run_cells(cells: Sequence[CellConfig], *, request: Request, progress: Progre
     tracking = tracking_db.prepare(request.tracking_uri or tracking_db.default_uri(request.out), name=request.name, out=request.out)
 
     def done(outcome: Outcome) -> None:
-        cell = by_id[outcome.cell_id]
-        record = standing(request.out, [cell]).finished.get(outcome.cell_id)
-        if outcome.status == "failed":
-            record = write_failure(request.out, cell, outcome)
-            if outcome.kind == "infrastructure":
-                close_run(tracking, cell, outcome)
-        progress.done(outcome, record)
+        progress.done(*settle(outcome, cell=by_id[outcome.cell_id], out=request.out, tracking=tracking))
 
     complete = False
     try:
@@ -69,7 +66,24 @@ def run_cells(cells: Sequence[CellConfig], *, request: Request, progress: Progre
                     _run_shape(shape, members, request=request, worker=worker, done=done, progress=progress, interrupts=interrupts)
         complete = not interrupts.requested.is_set()
     finally:
-        tracking_db.close(tracking, complete=complete)
+        problem = tracking_db.close(tracking, complete=complete)
+        if problem:
+            progress.say(problem)
+
+
+def settle(outcome: Outcome, *, cell: CellConfig, out: Path, tracking: Tracking) -> tuple[Outcome, Record | None]:
+    """Compare an outcome with the record it left, which decides; record a failure. Returns the outcome as it stands now, and the record."""
+    record = standing(out, [cell]).finished.get(cell.cell_id)
+    if record is not None:
+        return replace(outcome, status="finished"), record  # a process that died, or a sink that broke, after the record was written
+    if outcome.status == "finished":
+        message = f"the worker wrote no record that can be read at {cell_directory(out, cell.cell_id)}: do all nodes of the cluster share {out}?"
+        outcome = replace(outcome, status="failed", kind="infrastructure", message=message)
+    if outcome.status == "failed":
+        record = write_failure(out, cell, outcome)
+        if outcome.kind == "infrastructure":
+            close_run(tracking, cell, outcome)
+    return outcome, record
 
 
 def _run_shape(

@@ -168,7 +168,7 @@ def reason_of(error: Exception) -> str:
     causes = list(error.worker_failures.values()) if isinstance(error, ray.train.WorkerGroupError) else [error]
     if any(isinstance(cause, (ray.exceptions.OutOfMemoryError, MemoryError)) or "memory usage threshold" in str(cause) for cause in causes):
         return "out of memory: Ray ended a worker to save the machine"
-    if any(isinstance(cause, ray.exceptions.RayActorError) for cause in causes):
+    if any(isinstance(cause, ray.exceptions.RayActorError) or "worker process has died" in str(cause) for cause in causes):
         return "a worker process ended unexpectedly: killed, out of memory, or crashed"
     lines = [line.strip() for cause in causes for line in str(cause).splitlines() if line.strip()]
     return (lines or [type(error).__name__])[-1][:300]

@@ -43,6 +43,13 @@ def standing(out: Path, cells: Iterable[CellConfig]) -> Standing:
     return Standing(finished, failed, {cell_id: _damage(out, cell_id) for cell_id in ids if cell_id not in records and _has_record(out, cell_id)})
 
 
+def unfinished(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
+    """The cells that a sweep would compute now, in their order."""
+    cells = list(cells)
+    finished = standing(out, cells).finished
+    return [cell for cell in cells if cell.cell_id not in finished]
+
+
 def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
     """Record a failed cell, with its traceback beside it in error.txt."""
     now = datetime.now(UTC)
@@ -55,11 +62,20 @@ def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
         started_at=(now - timedelta(seconds=outcome.seconds)).isoformat(timespec="seconds"),
         finished_at=now.isoformat(timespec="seconds"),
     )
-    directory = cell_directory(out, cell.cell_id)
-    write_record(record, directory)
+    write_record(record, cell_directory(out, cell.cell_id))
+    forget_trace(out, cell.cell_id)
     if outcome.trace:
-        (directory / "error.txt").write_text(outcome.trace, encoding="utf-8")
+        _trace_file(out, cell.cell_id).write_text(outcome.trace, encoding="utf-8")
     return record
+
+
+def forget_trace(out: Path, cell_id: str) -> None:
+    """Delete the traceback of an earlier attempt: it explains nothing about this one."""
+    _trace_file(out, cell_id).unlink(missing_ok=True)
+
+
+def _trace_file(out: Path, cell_id: str) -> Path:
+    return cell_directory(out, cell_id) / "error.txt"
 
 
 def _has_record(out: Path, cell_id: str) -> bool:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
@@ -70,7 +70,8 @@ def _write_owner(file: TextIO) -> None:
 
 def _refresh(path: Path, over: threading.Event) -> None:
     while not over.wait(REFRESH_S):
-        os.utime(path)
+        with suppress(OSError):  # deleted by somebody, or storage away for a moment: the next time will do
+            os.utime(path)
 
 
 def _read(file: TextIO) -> dict[str, str]:
@@ -83,6 +84,6 @@ def _read(file: TextIO) -> dict[str, str]:
 
 def _owner(file: TextIO) -> str:
     owner = _read(file)
-    if not owner:
+    if not {"pid", "host", "since", "command"} <= owner.keys():
         return "another process"
     return f"process {owner['pid']} on {owner['host']} since {owner['since']} ({owner['command']})"

@@ -32,6 +32,9 @@ RETRY_S = 30.0
 _RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
+_FAILURE_TAGS = {"failure", "reason"}
+
+
 class Point(NamedTuple):
     """One value of one metric."""
 
@@ -100,6 +103,8 @@ class MlflowSink:
                 run = _create(client, self._tracking, self._cell)
             else:
                 client.update_run(run.info.run_id, status="RUNNING")
+                for name in _FAILURE_TAGS & run.data.tags.keys():  # of an earlier attempt
+                    client.delete_tag(run.info.run_id, name)
                 self._sent_to = {name: _last_step(client, run, name) for name in run.data.metrics}
             self._run_id, self._client = run.info.run_id, client
         return self._client

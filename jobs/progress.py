@@ -55,11 +55,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def counted(number: int, noun: str) -> str:
-    """1 cell, 2 cells."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _result(outcome: Outcome, record: Record | None) -> str:
     if outcome.status == "failed" or record is None or record.score is None:
         return f"failed ({outcome.kind}): {outcome.message}"

@@ -1,6 +1,6 @@
 """A connection to Ray: the cluster of RAY_ADDRESS (also set inside `ray job submit`), or one of our own on this machine.
 
-Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this run alone, sends no usage data, and is gone afterwards.
+Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this process alone, sends no usage data, and is gone afterwards.
 The dashboard cannot be left out: Ray Train frees the resources of a stopped group through its State API.
 """
 
@@ -10,12 +10,14 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.resources import Node
+from loretta_core.errors import ConfigError
 
 OBJECT_STORE_BYTES = 150_000_000
 """Cells travel as a few kilobytes of JSON; models are loaded where they are used."""
@@ -38,19 +40,21 @@ _QUIET = {
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Connect; disconnect, and stop what was started here, at the end."""
+    """Connect; disconnect, and stop what was started here, at the end. Raises ConfigError when there is no such cluster, or it refuses us."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
-        # A token in the environment, unlike Ray's default, leaves no readable file in the home directory.
-        os.environ.update({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+        # A token in the environment, unlike Ray's default, leaves no readable file in the home directory. Ray remembers the first one for as long as the
+        # process lives, so a second session has to go on with it.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray  # after the environment: Ray reads it once, when it is imported
 
     scratch = None if address else _short_directory()
     try:
         if address:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            _join_cluster(address)
         else:
             _start_cluster(str(scratch))
         yield
@@ -66,6 +70,31 @@ def nodes() -> list[Node]:
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in alive]
+
+
+def _join_cluster(address: str) -> None:
+    import ray
+    import ray.exceptions
+
+    advice = "start it (`ray start --head`), correct RAY_ADDRESS, or unset it to compute on this machine"
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "://" not in address and not _listens(host, int(port)):  # Ray itself would try for minutes
+        raise ConfigError(f"RAY_ADDRESS = {address}: nobody listens there; {advice}")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise ConfigError(
+            f"RAY_ADDRESS = {address}: no Ray there lets us in ({str(error).strip().splitlines()[0]}); {advice}. If it is running: is the token in "
+            "RAY_AUTH_TOKEN, or in the file RAY_AUTH_TOKEN_PATH, that of this cluster?"
+        ) from None
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=10):
+            return True
+    except OSError:
+        return False
 
 
 def _start_cluster(scratch: str) -> None:

@@ -1,6 +1,6 @@
 """`python -m jobs.sweep FILE`: run what is missing of a sweep, then compare.
 
-    load ─► lock OUT ─► ledger: what is finished? ─► MLflow once ─► Ray ─► Tune trials in front of warm groups ─► comparison
+    load ─► ledger: what is finished? ─► inputs there? ─► lock OUT ─► MLflow once ─► Ray ─► Tune trials in front of warm groups ─► comparison
 
 Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 130 interrupted (finished cells are kept; the same command goes on).
 Nothing here imports Ray, MLflow or torch before there is a cell to run.
@@ -15,16 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.driver import Request, run_cells
+from jobs.inputs import check_inputs
 from jobs.interrupts import Interrupts
-from jobs.ledger import Standing, standing
+from jobs.ledger import Standing, standing, unfinished
 from jobs.lock import output_lock
-from jobs.progress import Progress, counted
+from jobs.progress import Progress
 from jobs.worker_config import RUN_CELL
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 from loretta_core.report.compare import write_comparison
 from loretta_core.report.manifest import write_manifest
 from loretta_core.report.records import check_output_dir
+from loretta_core.report.units import counted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def sweep(
@@ -55,9 +59,11 @@ def sweep(
         command: what to type to go on after an interruption.
         run_cell: module:function that computes a cell.
 
-    Raises ConfigError when nothing can be started: the output directory is in use or not ours, MLflow does not answer.
+    Raises ConfigError when nothing can be started: a model or a data file cannot be used, the output directory is in use or not ours,
+    MLflow or the Ray of RAY_ADDRESS does not answer.
     """
     out = out or Path(config.output)
+    check_inputs(unfinished(out, config.cells))
     check_output_dir(out)
     with output_lock(out):
         write_manifest(out, sweep=config)

@@ -64,15 +64,19 @@ def prepare(uri: str, *, name: str, out: Path) -> Tracking:
             fcntl.flock(lock, fcntl.LOCK_EX)
             client = connect(uri)
             experiment = _experiment(client, name, artifacts=out / "mlartifacts" if uri.startswith("sqlite:") else None)
-        parent = _parent(client, experiment.experiment_id, name)
+            parent = _parent(client, experiment.experiment_id, name)
         return Tracking(uri, experiment.experiment_id, parent.info.run_id)
     except Exception as error:
         raise ConfigError(f"MLflow at {uri} cannot be used ({type(error).__name__}: {_first_line(error)}); start it, or give another --tracking-uri") from error
 
 
-def close(tracking: Tracking, *, complete: bool) -> None:
-    """End the parent run."""
-    connect(tracking.uri).set_terminated(tracking.parent_run_id, status="FINISHED" if complete else "KILLED")
+def close(tracking: Tracking, *, complete: bool) -> str:
+    """End the parent run. Returns what went wrong, or "": the cells are done and recorded, and a server that left in the meantime takes nothing from them."""
+    try:
+        connect(tracking.uri).set_terminated(tracking.parent_run_id, status="FINISHED" if complete else "KILLED")
+    except Exception as error:
+        return f"MLflow at {tracking.uri} does not answer any more ({type(error).__name__}); metrics that are missing there are in each cell's metrics.jsonl"
+    return ""
 
 
 def _experiment(client: MlflowClient, name: str, *, artifacts: Path | None) -> Experiment:

@@ -18,7 +18,7 @@ import ray
 import ray.train
 
 from jobs.cell_queue import Order
-from jobs.ledger import cell_directory
+from jobs.ledger import cell_directory, forget_trace
 from jobs.mlflow_sink import MlflowSink
 from jobs.outcome import Interrupted, Outcome
 from jobs.ranks import Alone, Several
@@ -55,6 +55,7 @@ def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], 
     sink = MlflowSink(config.tracking, cell) if first and config.tracking is not None else None
     sinks: list[MetricSink] = [StopSink(queue)] if sink is None else [StopSink(queue), sink]
     try:
+        forget_trace(config.out, order.cell_id)
         compute(cell, directory=cell_directory(config.out, order.cell_id), sinks=sinks)
         return Outcome(order.cell_id, "finished", seconds=time.perf_counter() - started)
     except Exception as error:

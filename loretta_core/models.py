@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from loretta_core.config.locate import locate
 from loretta_core.config.model import TOY_MODELS, ModelConfig
 from loretta_core.config.task import Objective
 from loretta_core.errors import ModelError
 
 _AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM}
-_WEIGHTS = ("*.safetensors",)
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
@@ -53,23 +53,6 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
         )
     except (OSError, ValueError) as error:
         raise _unreadable(model, source, error) from None
-
-
-def locate(model: ModelConfig) -> str:
-    """A name → what `from_pretrained` takes: a directory or a hub id. Raises ModelError for a directory that cannot be a checkpoint."""
-    if model.name in TOY_MODELS:
-        return str(Path(__file__).parent / "assets" / model.name)
-    directory = Path(model.name).expanduser()
-    if not directory.is_dir():
-        if model.name.startswith((".", "/", "~")) or model.name.count("/") > 1:
-            raise ModelError(f"model {model.name!r}: no such directory (paths are relative to the directory the sweep is started in)")
-        return model.name
-    if not (directory / "config.json").is_file():
-        raise ModelError(f"model {model.name!r}: the directory has no config.json; expected a Hugging Face checkpoint (`save_pretrained`)")
-    if not any(path for pattern in _WEIGHTS for path in directory.glob(pattern)):
-        pickled = " It has weights in pickle format only, which are not read; convert them to safetensors." if list(directory.glob("*.bin")) else ""
-        raise ModelError(f"model {model.name!r}: the directory has no weights (*.safetensors).{pickled}")
-    return str(directory)
 
 
 def _unreadable(model: ModelConfig, source: str, error: Exception) -> ModelError:

@@ -44,7 +44,11 @@ def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirector
     config = load_sweep(file, overrides=overrides)
     directory = out or Path(config.output)
     if dry_run:
-        print(show_plan(config, out=directory, as_json=json))
+        from jobs.inputs import check_inputs
+        from jobs.ledger import unfinished
+
+        print(show_plan(config, out=directory, as_json=json), flush=True)
+        check_inputs(unfinished(directory, config.cells))  # raises after the plan: what is wrong with the data does not hide the cells
         return 0
     if json:
         raise ConfigError("--json goes with --dry-run; for results as JSON use `loretta compare --json`")

@@ -12,6 +12,7 @@ from loretta_core.report import units
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.records import RECORD_NAME, check_output_dir, read_record
 from loretta_core.report.tables import Table, to_text
+from loretta_core.report.units import counted
 
 
 def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
@@ -63,7 +64,7 @@ def _remarks(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, 
     finished = standing.count("finished")
     cautions = {caution: None for cell in sweep.cells for caution in cell.cautions}
     return [
-        f"{len(standing)} cells: {finished} finished, {len(standing) - finished} to run. Output: {out}",
+        f"{counted(len(standing), 'cell')}: {finished} finished, {len(standing) - finished} to run. Output: {out}",
         *([f"{sweep.excluded} excluded by the sweep's rules"] if sweep.excluded else []),
         *(f"duplicate, runs once: {label}" for label in sweep.duplicates),
         *(f"skipped: {description}: {reason}" for description, reason in sweep.skipped),

@@ -2,9 +2,10 @@
 
 import pytest
 
+from loretta_core.config.locate import locate
 from loretta_core.config.model import Pretrained
 from loretta_core.errors import ModelError
-from loretta_core.models import load_tokenizer, locate
+from loretta_core.models import load_tokenizer
 
 
 def named(name: str) -> Pretrained:

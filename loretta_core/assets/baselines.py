@@ -14,9 +14,9 @@ from loretta_core.config.model import Pretrained
 from loretta_core.config.task import ToySentiment
 from loretta_core.models import load_model, load_tokenizer
 from loretta_core.report.stats import wilson_interval
-from loretta_core.tasks.base import Row
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator
+from loretta_core.tasks.rows import Row
 from loretta_core.train.evaluate import evaluate
 
 

@@ -1,4 +1,4 @@
-"""What a comparison says, in a sentence per task."""
+"""What a comparison says, in a sentence per task and model."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from loretta_core.report.rows import Row
 
 
 def headlines(rows: Sequence[Row]) -> list[str]:
-    """The best cell of each task and what the model scored before training, in words."""
+    """The best cell of each task and model, and what that model scored before training, in words."""
     lines = []
-    for task in dict.fromkeys(row.labels["task"] for row in rows):
-        scored = [row for row in rows if row.labels["task"] == task and row.record and row.score is not None]
+    models = {row.labels["model"] for row in rows}
+    for task, model in dict.fromkeys((row.labels["task"], row.labels["model"]) for row in rows):
+        scored = [row for row in rows if (row.labels["task"], row.labels["model"]) == (task, model) and row.record and row.score is not None]
         if scored:
             best = scored[0]
-            what = f"{best.labels['method']} with {best.labels['trainer']}, {_score(best)}"
-            lines.append(f"Best on {task}: {what}. {_before(scored)}".rstrip())
+            where = f"{task} with {model}" if len(models) > 1 else task
+            lines.append(f"Best on {where}: {best.labels['method']} with {best.labels['trainer']}, {_score(best)}. {_before(scored)}".rstrip())
     return lines
 
 
@@ -30,4 +31,4 @@ def _before(rows: Sequence[Row]) -> str:
 
 def _score(row: Row) -> str:
     assert row.record is not None
-    return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)
+    return f"{row.record.score_name} " + units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)

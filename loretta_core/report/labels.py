@@ -61,7 +61,7 @@ def _label(part: Typed, *, fields: Sequence[str]) -> str:
 
 def _short(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)  # six digits where they are enough to tell values apart
     if isinstance(value, (list, tuple)):
         return "+".join(map(str, value))
     return "default" if value is None else str(value)

@@ -26,15 +26,16 @@ GLOSSARY = {
     "task": "The data, and the question asked about it.",
     "method": "Which parameters train. ft: all of them. lora: a low-rank update of some matrices. adapters: small dense layers between the frozen ones. "
     "loretta_adp and loretta_rep: the same two ideas with the new matrices stored as tensor trains, which need fewer numbers.",
-    "trainer": "How they train. adam: with gradients (first order). zo_sgd: from differences between forward passes, without gradients (zeroth order); "
-    "slower to learn, and needs hardly more memory than using the model.",
+    "trainer": "How they train. adam: with gradients (first order). Names that begin with zo_: from differences between forward passes, without "
+    "gradients (zeroth order); slower to learn, and needs hardly more memory than using the model.",
     "precision": "Number format of the frozen weights.",
     "batch size": "Rows per training step, over all workers.",
     "seed": "Seed of initialisation, batch order and random directions.",
     "trainable parameters": "How many numbers the method trains; the rest of the model stays as it was.",
     "score": "Share of test rows answered correctly by the checkpoint that did best on the validation rows, ± half of the 95 % Wilson interval. "
     "The interval covers the choice of test rows only, not that of the seed.",
-    "before training": "Score of the untouched model on the same test rows (zero-shot): what training has to beat.",
+    "before training": "Score of the untouched model on the same test rows, zero-shot (by chance, if its classification head is fresh). "
+    "What training has to beat.",
     "training time": "Time in training steps, without loading and evaluation. Runs that shared a machine slowed each other down.",
     "peak memory": "GPU memory on a GPU. On a CPU it is the memory of the whole process, libraries included (about 0.5 GiB).",
     "cell": "Name of the run: a digest of its settings. Everything about it lies in cells/<id>/.",
@@ -136,12 +137,10 @@ def _table_with_zero_shot(rows: Sequence[Row]) -> tuple[tuple[Text, ...], tuple[
 
 
 def _summary(rows: Sequence[Row]) -> str:
-    parts = [f"{len(rows)} cells"]
-    for status in ("finished", "failed", "not run"):
-        number = sum(row.status == status for row in rows)
-        if number:
-            parts.append(f"{number} {status}")
-    return ", ".join(parts) + "."
+    numbers = {status: sum(row.status == status for row in rows) for status in ("finished", "failed", "not run")}
+    cells = f"{len(rows)} cell{'s' * (len(rows) != 1)}"
+    states = ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
+    return f"{cells} (a cell is one fine-tuning run, scored on test rows that it never trained on): {states}." if rows else "No cells."
 
 
 def _notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:

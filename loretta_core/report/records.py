@@ -76,6 +76,8 @@ class Record(BaseModel):
     environment: dict[str, str] = {}
     adapter: str | None = None
     """Directory of the trained weights, relative to the cell's directory."""
+    weights_sha256: str | None = None
+    """Digest of the trained weights, fp32 in the optimizer's order; zeroth-order cells only. Replaying the log to `best_step` gives it again."""
     inputs_sha256: str | None = None
     """Digest of the data rows the cell saw."""
     error: Failure | None = None
@@ -102,7 +104,7 @@ def read_record(directory: Path) -> Record:
         digest = content.pop("content_sha256")
     except FileNotFoundError:
         raise OutputError(f"{path}: no such record") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError):
         raise OutputError(f"{path}: damaged (not a complete record); delete it to run the cell again") from None
     if content.get("format") != FORMAT:
         raise OutputError(f"{path}: format {content.get('format')!r}, this version reads {FORMAT}; use the version that wrote it, or another --out")
@@ -155,7 +157,7 @@ def write_atomically(path: Path, text: str) -> None:
 def _check_format(marker: Path) -> None:
     try:
         given = json.loads(marker.read_text(encoding="utf-8")).get("format")
-    except (json.JSONDecodeError, AttributeError):
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
         given = None
     if given != FORMAT:
         raise OutputError(f"{marker.parent}: output directory of format {given!r}, this version writes {FORMAT}; give another one with --out")

@@ -19,4 +19,4 @@ def wilson_interval(correct: int, rows: int, *, z: float = Z_95) -> tuple[float,
     spread = 1 + z**2 / rows
     centre = (share + z**2 / (2 * rows)) / spread
     half = z * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2)) / spread
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))  # rounding would leave 0 and 1 outside

@@ -57,7 +57,7 @@ def to_markdown(table: Table) -> str:
     first_number = len(table.columns) - table.numeric
     rule = ["---:" if index >= first_number else "---" for index in range(len(table.columns))]
     lines = [table.columns, rule, *table.body]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |" for cells in lines)
+    return "\n".join("| " + " | ".join(" ".join(cell.replace("|", "\\|").splitlines()) for cell in cells) + " |" for cells in lines)
 
 
 def to_json(rows: Sequence[Row]) -> str:

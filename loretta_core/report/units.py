@@ -6,15 +6,28 @@ DASH = "–"
 """A number that was never reached."""
 
 
+TIME_TICKS = (
+    *(scale * unit for unit in (0.001, 0.01, 0.1) for scale in (1, 2, 3, 5)),
+    *(1, 2, 3, 5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800),
+    *(3600 * hours for hours in (1, 2, 4, 8, 12, 24, 48, 96, 192, 384)),
+)
+"""Round times in seconds, 1 ms to 16 days; dense enough for two of them on every axis."""
+
+
 def count(value: int | None) -> str:
     """1234567 → `1,234,567`."""
     return DASH if value is None else f"{value:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """1 cell, 2 cells."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def short_count(value: float) -> str:
     """1234567 → `1.2M`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= limit:
+        if abs(value) >= 0.9995 * limit:  # what would be rounded to four digits belongs to the next unit
             return f"{value / limit:.3g}{unit}"
     return f"{value:g}"
 
@@ -35,7 +48,7 @@ def size(value_bytes: int | None) -> str:
     """5e8 → `477 MiB`."""
     if value_bytes is None:
         return DASH
-    if value_bytes < 2**30:
+    if value_bytes < 1023.5 * 2**20:
         return f"{value_bytes / 2**20:.0f} MiB"
     return f"{value_bytes / 2**30:.1f} GiB"
 

@@ -1,4 +1,4 @@
-"""What a task is, whatever its source: labelled rows in three splits, and a question put to a model.
+"""What a task is, whatever its source: labelled rows (`rows.py`), and a question put to a model.
 
     rows ──encode──► examples ──collate──► batches ──objective.class_logits──► (B, C) scores of the classes ──► loss, prediction
 
@@ -9,40 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-Split = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One labelled example as text."""
-
-    text: Mapping[str, str]
-    """Column name → text; one column, or two for sentence pairs."""
-    label: int
-    """Index into the task's label names."""
-
-
-@dataclass(frozen=True)
-class TaskData:
-    """The rows of a task, ready to encode."""
-
-    train: Sequence[Row]
-    validation: Sequence[Row]
-    test: Sequence[Row]
-    """The rows that give the score. The same object as `validation` when the task has no test split."""
-    label_names: tuple[str, ...]
-    inputs_sha256: str
-    """Digest of every row of every split: two cells with the same id and different digests saw different data."""
-
-    @property
-    def scored_on(self) -> Split:
-        """The split that the score is computed on."""
-        return "validation" if self.test is self.validation else "test"
+from loretta_core.tasks.rows import Row
 
 
 @dataclass(frozen=True)

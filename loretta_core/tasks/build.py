@@ -11,10 +11,11 @@ from transformers import PreTrainedTokenizerBase
 from loretta_core.config.task import Jsonl, TaskConfig, ToySentiment
 from loretta_core.errors import DataError
 from loretta_core.tasks import toy
-from loretta_core.tasks.base import Objective, Row, TaskData
+from loretta_core.tasks.base import Objective
 from loretta_core.tasks.head import ClassificationHead
 from loretta_core.tasks.jsonl import load_jsonl
 from loretta_core.tasks.prompts import MaskedPrompt
+from loretta_core.tasks.rows import Row, TaskData
 
 
 def load_data(task: TaskConfig) -> TaskData:

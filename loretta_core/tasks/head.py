@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.tasks.base import Batch, Example, Row
+from loretta_core.tasks.base import Batch, Example
+from loretta_core.tasks.rows import Row
 
 
 class ClassificationHead:

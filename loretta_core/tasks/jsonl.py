@@ -10,7 +10,7 @@ from typing import Any
 
 from loretta_core.config.task import Jsonl
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Row
+from loretta_core.tasks.rows import Row
 
 
 def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Batch, Example, Row
+from loretta_core.tasks.base import Batch, Example
+from loretta_core.tasks.rows import Row
 
 
 class MaskedPrompt:

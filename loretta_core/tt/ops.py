@@ -44,9 +44,10 @@ def apply(x: Float[Tensor, "*batch I"], cores: Sequence[Tensor], *, shape: TTSha
 def apply_halves(x: Float[Tensor, "*batch I"], pair: Halves, *, bias: Float[Tensor, " O"] | None = None) -> Float[Tensor, "*batch O"]:
     """x Wᵀ + bias from the two thin halves of W."""
     left_RI, right_RO = pair
-    y_NR = F.linear(x.reshape(-1, left_RI.shape[1]), left_RI)
-    y_NO = y_NR @ right_RO if bias is None else torch.addmm(bias, y_NR, right_RO)
-    return y_NO.view(*x.shape[:-1], right_RO.shape[1])
+    if x.dim() != 2:
+        return apply_halves(x.reshape(-1, left_RI.shape[1]), pair, bias=bias).view(*x.shape[:-1], right_RO.shape[1])
+    y_NR = F.linear(x, left_RI)
+    return y_NR @ right_RO if bias is None else torch.addmm(bias, y_NR, right_RO)
 
 
 def to_dense(cores: Sequence[Tensor], *, shape: TTShape) -> Float[Tensor, "O I"]:

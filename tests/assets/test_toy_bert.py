@@ -4,9 +4,10 @@ import pytest
 import torch
 from transformers import BertForMaskedLM
 
+from loretta_core.config.locate import locate
 from loretta_core.config.model import Pretrained
 from loretta_core.config.task import ToySentiment
-from loretta_core.models import load_model, load_tokenizer, locate
+from loretta_core.models import load_model, load_tokenizer
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator
 from loretta_core.train.evaluate import evaluate

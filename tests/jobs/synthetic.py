@@ -1,9 +1,14 @@
-"""Cells that cost nothing: stand-ins for `loretta_core.train.run.run_cell` that workers import by name."""
+"""Cells that cost nothing: a stand-in for `loretta_core.train.run.run_cell` that workers import by name. The seed decides what happens.
+
+python -m tests.jobs.synthetic FILE …      `python -m jobs.sweep FILE …` with such cells
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,42 +22,48 @@ from loretta_core.train.sinks import MetricSink
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED = 101, 102, 103, 104, 105
 
+MENDED = "mended"
+"""A file of this name in OUT makes every cell end well."""
+
+WORKERS = "SYNTHETIC_WORKERS"
+"""Environment variable: processes of a worker group, which no engine asks for yet."""
+
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
-    """No training; what happens is decided by the seed."""
+    """No training. Notes the process and its working directory in attempts.txt."""
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "pids.txt").open("a").write(f"{os.getpid()} {Path.cwd()}\n")
-    _misbehave(cell.seed, directory)
+    with (directory / "attempts.txt").open("a") as attempts:
+        attempts.write(f"{os.getpid()} {Path.cwd()}\n")
+    if not (directory.parents[1] / MENDED).exists():
+        _misbehave(cell.seed, directory, sinks)
     for step in range(STEPS):
         for sink in sinks:
             sink.log(step, {"train_loss": 1.0 / (step + 1)})
-    record = _record(cell)
+    record = finished_record(cell)
     write_record(record, directory)
     for sink in sinks:
         sink.close("finished", {"score": 0.9, "trainable_params": 10.0})
     return record
 
 
-def slow_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
-    """A minute in small steps, so that it can be interrupted."""
-    for step in range(600):
-        time.sleep(0.1)
-        for sink in sinks:
-            sink.log(step, {"train_loss": 1.0})
-    return run_cell(cell, directory=directory, sinks=())
-
-
-def _misbehave(seed: int, directory: Path) -> None:
+def _misbehave(seed: int, directory: Path, sinks: Sequence[MetricSink]) -> None:
     if seed == FAILING_SEED:
         raise CellFailed("the loss is nan at step 3", kind="nan")
     if seed == BROKEN_SEED:
         raise KeyError("a bug")
-    if seed == KILLER_SEED or (seed == KILLED_ONCE_SEED and not (directory / "was-killed").exists()):
-        (directory / "was-killed").touch()
+    if seed == KILLER_SEED:
         os.kill(os.getpid(), signal.SIGKILL)
+    if seed == KILLED_ONCE_SEED and not (directory / "was-killed").exists():
+        (directory / "was-killed").touch()
+        os._exit(1)
+    if seed == SLOW_SEED:
+        for step in range(6000):
+            time.sleep(0.05)
+            for sink in sinks:
+                sink.log(step, {"train_loss": 1.0})
 
 
-def _record(cell: CellConfig) -> Record:
+def finished_record(cell: CellConfig) -> Record:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Record(
         cell_id=cell.cell_id,
@@ -75,3 +86,12 @@ def _record(cell: CellConfig) -> Record:
         started_at=now,
         finished_at=now,
     )
+
+
+if __name__ == "__main__":
+    from jobs import resources, sweep
+
+    if WORKERS in os.environ:
+        resources.shape_of = lambda cell: resources.Shape(int(os.environ[WORKERS]), cell.engine.cpus, cell.engine.gpus)
+    sweep.sweep = functools.partial(sweep.sweep, run_cell="tests.jobs.synthetic:run_cell")
+    sys.exit(sweep.main())

@@ -93,7 +93,7 @@ def test_bookkeeping_fields_are_not_for_users(field):
 
 
 def test_a_value_that_peft_refuses_is_a_method_error():
-    with pytest.raises(MethodError, match="PEFT's VERA does not fit BertForSequenceClassification: .*target_modules"):
+    with pytest.raises(MethodError, match=r"PEFT's VERA does not fit BertForSequenceClassification: .*target_modules"):
         apply_method(tiny("bert"), method=method("VERA", target_modules=["nowhere"]), task_type="SEQ_CLS")
     with pytest.raises(MethodError, match="refuses these settings"):
         apply_method(tiny("bert"), method=method("LOHA", layers_pattern="layer"), task_type="SEQ_CLS")

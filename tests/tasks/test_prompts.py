@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Example, Row
+from loretta_core.tasks.base import Example
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.prompts import MaskedPrompt, verbalizer_ids
+from loretta_core.tasks.rows import Row
 
 TEMPLATE = "{text} it was {mask} ."
 

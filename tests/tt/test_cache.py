@@ -141,7 +141,7 @@ def test_copies_do_not_share_the_cache(layer, clone):
     with torch.no_grad():
         before = layer(x)
         twin = clone(layer)
+        assert twin._cache._entry is None
         twin.cores[0].mul_(3)
         torch.testing.assert_close(twin(x), truth(twin, x))
         assert torch.equal(layer(x), before)
-    assert len(pickle.dumps(layer)) == len(pickle.dumps(twin))

@@ -28,8 +28,9 @@ def draw(rows: Sequence[Row]) -> list[Drawing]:
         Drawing(
             name="score_against_parameters",
             title="Score against trainable parameters",
-            caption="Up and to the left is better: a higher score with fewer numbers to train and store. Each point is one cell, named by its method; bars are "
-            "95 % intervals: two cells whose bars overlap widely are not told apart by this test set. The dashed line is the model before any training.",
+            caption="Up and to the left is better: a higher score with fewer numbers to train and store. Each point is one cell, named by its method (the "
+            "best of several seeds; where there is no room, the name is left out). Bars are 95 % intervals: two cells whose bars overlap widely are not told "
+            "apart by this test set. The dashed line is the model before any training.",
             svg=scatter(
                 rows,
                 name="score_against_parameters",
@@ -48,13 +49,14 @@ def draw(rows: Sequence[Row]) -> list[Drawing]:
                 cost=lambda row: row.record.train_seconds if row.record else None,
                 axis="training time (logarithmic)",
                 unit=units.tick_seconds,
+                ticks=units.TIME_TICKS,
             ),
         ),
         Drawing(
             name="training_loss",
             title="Training loss",
             caption="How each cell learned: on the left with gradients (first order), on the right with forward passes only (zeroth order, two forward passes "
-            "per direction and step). Lower is better. Lines are running means; the faint lines are single batches.",
+            "per direction and step). Lower is better. Lines are running means over batches and seeds; the faint lines are single batches.",
             svg=loss_curves(rows, name="training_loss"),
         ),
     ]

@@ -6,6 +6,7 @@ without a free position is left out (the table has it) rather than made unreadab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -40,7 +41,10 @@ def place(axes: Axes, labels: Sequence[Label], *, obstacles: Iterable[Bbox] = ()
     taken = [*obstacles, *(Bbox.from_bounds(x - 5 * pixels, y - 5 * pixels, 10 * pixels, 10 * pixels) for x, y in points)]
     placed = 0
     for label in labels:
-        text = axes.annotate(label.text, (label.x, label.y), xytext=(0, 0), textcoords="offset points", va="center", fontsize=9, color=ink(label.colour))
+        text = axes.annotate(
+            label.text, (label.x, label.y), xytext=(0, 0), textcoords="offset points", va="center", fontsize=9, color=ink(label.colour),
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+        )  # fmt: skip
         for dx, dy, side in _POSITIONS:
             text.set_ha(side)
             text.set_position((dx, dy))
@@ -56,15 +60,16 @@ def place(axes: Axes, labels: Sequence[Label], *, obstacles: Iterable[Bbox] = ()
     return placed
 
 
-def spread(positions: Sequence[float], *, gap: float) -> list[float]:
-    """Move sorted positions apart, as little as needed, until neighbours are at least `gap` apart; the group keeps its centre."""
+def spread(positions: Sequence[float], *, gap: float, low: float = -math.inf, high: float = math.inf) -> list[float]:
+    """Move positions apart, as little as needed, until neighbours are at least `gap` apart; a group keeps its centre and stays within [low, high]."""
     order = sorted(range(len(positions)), key=lambda index: positions[index])
     clusters: list[tuple[list[int], float]] = []  # (members, first position)
     for index in order:
-        members, start = [index], positions[index]
+        members, start = [index], min(max(positions[index], low), high)
         while clusters and clusters[-1][1] + gap * len(clusters[-1][0]) > start:
             members = clusters.pop()[0] + members
             start = sum(positions[member] - gap * rank for rank, member in enumerate(members)) / len(members)
+            start = max(min(start, high - gap * (len(members) - 1)), low)
         clusters.append((members, start))
     result = [0.0] * len(positions)
     for members, start in clusters:

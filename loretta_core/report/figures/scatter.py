@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from loretta_core.report.figures.placement import Label, place
-from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, settle, styled, to_svg
+from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, settle, styled, to_svg, wrapped
 from loretta_core.report.rows import Row
 
 Cost = Callable[[Row], float | None]
 
 
-def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Callable[[float], str]) -> str:
-    """SVG of score over `cost` (logarithmic); `unit` writes a tick. Empty when no row has both."""
+def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Callable[[float], str], ticks: Sequence[float] = ()) -> str:
+    """SVG of score over `cost` (logarithmic). Empty when no row has both.
+
+    Args:
+        unit: writes a tick.
+        ticks: where ticks may stand; by default at 1, 2, 3, 5 times powers of ten.
+    """
     shown = [row for row in rows if row.score is not None and (cost(row) or 0) > 0]
     if not shown:
         return ""
@@ -28,14 +34,22 @@ def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Call
         figure, axes = panels(len(groups), columns=2 if len(groups) > 1 else 1, width=7.6 if len(groups) == 1 else 5.6, height=4.6)
         for panel, ((model, task), members) in zip(axes, groups.items(), strict=True):
             _points(panel, members, cost=cost, trainers=trainers)
-            _frame(panel, members, cost=cost, unit=unit)
-            panel.set(xlabel=axis, ylabel=f"{members[0].record.score_name} on test data" if members[0].record else "score", title=f"{model} on {task}")
+            _frame(panel, members, cost=cost, unit=unit, ticks=ticks)
+            score = f"{members[0].record.score_name} on test data" if members[0].record else "score"
+            panel.set(xlabel=axis, ylabel=score, title=wrapped(f"{model} on {task}"))
         legend = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
-        figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=min(3, len(legend)), title="trained with")
+        columns = _columns(legend, width=figure.get_figwidth())
+        figure.set_figheight(figure.get_figheight() + 0.23 * (math.ceil(len(legend) / columns) - 1))
+        figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns, title="trained with")
         settle(figure)
         for panel, members in zip(axes, groups.values(), strict=True):
             _label(panel, members, cost=cost, trainers=trainers)
         return to_svg(figure, name=name)
+
+
+def _columns(names: Iterable[str], *, width: float) -> int:
+    """How many entries of a legend fit side by side into `width` inches: 6.2 points a letter, 50 for the marker and the gaps."""
+    return max(1, min(3, len(list(names)), int(width * 72 / (50 + 6.2 * max(map(len, names))))))
 
 
 def _points(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:
@@ -63,18 +77,20 @@ def _interval(row: Row) -> tuple[float, float]:
     return max(0.0, score - record.score_low), max(0.0, record.score_high - score)
 
 
-def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float], str]) -> None:
+def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float], str], ticks: Sequence[float]) -> None:
     axes.set_xscale("log")
     costs = [value for row in rows if (value := cost(row))]
-    axes.set_xlim(min(costs) / 1.8, max(costs) * 2.6)  # room for labels on the right
+    low, high = min(costs) / 1.8, max(costs) * 2.6  # room for labels on the right
+    axes.set_xlim(low, high)
     narrow = max(costs) / min(costs) < 20
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5) if narrow else (1,), numticks=12))
+    axes.xaxis.set_major_locator(FixedLocator(_some(ticks, low, high)) if ticks else LogLocator(base=10, subs=(1, 2, 3, 5) if narrow else (1,), numticks=12))
+    if ticks:
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: unit(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(y=0.12)
-    before = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
-    if before and max(before) - min(before) < 0.02:
-        level = sum(before) / len(before)
+    level = _before(rows)
+    if level is not None:
         axes.axhline(level, color=MUTED, linestyle=(0, (4, 3)), linewidth=1)
         axes.annotate(
             "before training",
@@ -88,6 +104,21 @@ def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float
         )
 
 
+def _before(rows: Sequence[Row]) -> float | None:
+    """The score before training, where the cells agree on it; fresh heads do not."""
+    scores = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
+    return sum(scores) / len(scores) if scores and max(scores) - min(scores) < 0.02 else None
+
+
+def _some(ticks: Sequence[float], low: float, high: float) -> list[float]:
+    """Those in the range that are at least a ninth of the axis apart, so that their labels do not touch."""
+    kept: list[float] = []
+    for tick in ticks:
+        if low <= tick <= high and (not kept or math.log(tick / kept[-1]) >= math.log(high / low) / 9):
+            kept.append(tick)
+    return kept
+
+
 def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:
     """The method's name at the best point of each method and trainer; seeds and other repetitions share it."""
     colours = colour_of(trainers)
@@ -98,7 +129,7 @@ def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[st
             best.setdefault(
                 (row.labels["method"], row.labels["trainer"]), Label(x=x, y=row.score, text=row.labels["method"], colour=colours[row.labels["trainer"]])
             )
-    place(axes, list(best.values()), obstacles=[*_bars(axes, rows, cost=cost), *_texts(axes)])
+    place(axes, list(best.values()), obstacles=[*_bars(axes, rows, cost=cost), *_texts(axes), *_level(axes, rows)])
 
 
 def _bars(axes: Axes, rows: Sequence[Row], *, cost: Cost) -> list[Bbox]:
@@ -112,3 +143,13 @@ def _bars(axes: Axes, rows: Sequence[Row], *, cost: Cost) -> list[Bbox]:
 
 def _texts(axes: Axes) -> list[Bbox]:
     return [text.get_window_extent() for text in axes.texts]
+
+
+def _level(axes: Axes, rows: Sequence[Row]) -> list[Bbox]:
+    """The dashed line across the panel."""
+    level = _before(rows)
+    if level is None:
+        return []
+    frame = axes.get_window_extent()
+    height = axes.transData.transform((1, level))[1]
+    return [Bbox.from_extents(frame.x0, height - 1, frame.x1, height + 1)]

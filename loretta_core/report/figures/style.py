@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ RC: dict[str, Any] = {
     "text.color": INK,
     "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text: searchable, readable aloud, small
+    "text.parse_math": False,  # a `$` in the name of a model is a `$`
     "svg.hashsalt": "loretta",  # the same rows give the same bytes
 }
 
@@ -75,14 +77,19 @@ def to_svg(figure: Figure, *, name: str) -> str:
     return svg
 
 
-def colour_of(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each distinct name, in order of appearance."""
-    return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(dict.fromkeys(names))}
+def wrapped(title: str) -> str:
+    """A title in lines that fit a panel of half the figure's width."""
+    return textwrap.fill(title, width=60)
+
+
+def colour_of(names: Sequence[str], *, skip: int = 0) -> dict[str, str]:
+    """A colour for each distinct name, in order of appearance, leaving out the first `skip` of the palette as long as there are others."""
+    return {name: PALETTE[(index + skip) % len(PALETTE)] for index, name in enumerate(dict.fromkeys(names))}
 
 
 def ink(colour: str) -> str:
     """The colour, dark enough for text on white."""
-    return to_hex([part * 0.72 for part in to_rgb(colour)])
+    return to_hex([part * 0.66 for part in to_rgb(colour)])
 
 
 def marker_of(names: Sequence[str]) -> dict[str, str]:

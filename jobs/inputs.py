@@ -1,0 +1,29 @@
+"""What cells read must be there before anything starts: a checkpoint directory without weights, a task file without its columns.
+
+Needs neither torch nor Ray, so that a refusal takes a moment and leaves nothing behind. The workers check again: files can change, and whether a hub id can be
+fetched shows only where it is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from loretta_core.config import CellConfig
+from loretta_core.config.locate import locate
+from loretta_core.config.model import ModelConfig
+from loretta_core.config.task import Jsonl, TaskConfig
+from loretta_core.tasks.jsonl import load_jsonl
+
+
+def check_inputs(cells: Iterable[CellConfig]) -> None:
+    """Look at every model and every task of the cells, each once. Raises ModelError or DataError for the first that cannot be used."""
+    models: dict[str, ModelConfig] = {}
+    tasks: dict[str, TaskConfig] = {}
+    for cell in cells:
+        models[cell.model.model_dump_json()] = cell.model
+        tasks[cell.task.model_dump_json()] = cell.task
+    for model in models.values():
+        locate(model)
+    for task in tasks.values():
+        if isinstance(task, Jsonl):
+            load_jsonl(task)

@@ -1,0 +1,37 @@
+"""The rows of a task: text and label in three splits. Free of torch, so that data can be checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One labelled example as text."""
+
+    text: Mapping[str, str]
+    """Column name → text; one column, or two for sentence pairs."""
+    label: int
+    """Index into the task's label names."""
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The rows of a task, ready to encode."""
+
+    train: Sequence[Row]
+    validation: Sequence[Row]
+    test: Sequence[Row]
+    """The rows that give the score. The same object as `validation` when the task has no test split."""
+    label_names: tuple[str, ...]
+    inputs_sha256: str
+    """Digest of every row of every split: two cells with the same id and different digests saw different data."""
+
+    @property
+    def scored_on(self) -> Split:
+        """The split that the score is computed on."""
+        return "validation" if self.test is self.validation else "test"

@@ -1,0 +1,213 @@
+"""The queue between trials and groups, on a bare event loop: no cell is lost, none is computed twice, nobody waits for ever."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from jobs.cell_queue import MAX_ATTEMPTS, CellQueue, Order
+from jobs.outcome import Outcome
+
+PATIENCE_S = 0.02
+
+
+def play(scene: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine; a scene that hangs fails the test."""
+
+    async def bounded() -> Any:
+        return await asyncio.wait_for(scene, 10)
+
+    return asyncio.run(bounded())
+
+
+async def ask(queue: CellQueue, *names: str) -> list[asyncio.Task[Outcome]]:
+    tasks = [asyncio.create_task(queue.run(name, f"json of {name}")) for name in names]
+    await asyncio.sleep(0.01)
+    return tasks
+
+
+def finished(name: str) -> Outcome:
+    return Outcome(name, "finished")
+
+
+def test_cells_go_out_in_order_and_outcomes_come_back_to_those_who_asked():
+    async def scene():
+        queue = CellQueue()
+        tasks = await ask(queue, "a", "b")
+        assert await queue.pull("g1", PATIENCE_S) == Order("work", "a", "json of a")
+        assert await queue.pull("g2", PATIENCE_S) == Order("work", "b", "json of b")
+        assert await queue.held() == ["a", "b"]
+        await queue.finish("g2", finished("b"))
+        await queue.finish("g1", finished("a"))
+        assert await queue.held() == []
+        return [await task for task in tasks]
+
+    assert play(scene()) == [finished("a"), finished("b")]
+
+
+def test_a_waiting_group_gets_a_cell_the_moment_it_comes():
+    async def scene():
+        queue = CellQueue()
+        pull = asyncio.create_task(queue.pull("g", 10))
+        await asyncio.sleep(0.01)
+        await ask(queue, "a")
+        return await pull
+
+    assert play(scene()).cell_id == "a"
+
+
+def test_patience_ends():
+    assert play(CellQueue().pull("g", PATIENCE_S)) == Order("idle")
+
+
+def test_asking_twice_computes_once():
+    async def scene():
+        queue = CellQueue()
+        tasks = await ask(queue, "a", "a")
+        await queue.pull("g", PATIENCE_S)
+        assert (await queue.pull("g2", PATIENCE_S)).action == "idle"
+        await queue.finish("g", finished("a"))
+        late = await queue.run("a", "json of a")
+        assert (await queue.pull("g", PATIENCE_S)).action == "idle"
+        return [*[await task for task in tasks], late]
+
+    assert play(scene()) == [finished("a")] * 3
+
+
+def test_somebody_who_stops_waiting_does_not_take_the_cell_along():
+    async def scene():
+        queue = CellQueue()
+        (task,) = await ask(queue, "a")
+        task.cancel()
+        again = asyncio.create_task(queue.run("a", "json of a"))
+        await queue.pull("g", PATIENCE_S)
+        await queue.finish("g", finished("a"))
+        return await again
+
+    assert play(scene()) == finished("a")
+
+
+def test_a_cell_whose_group_died_goes_first_and_only_so_often():
+    async def scene():
+        queue = CellQueue()
+        killer, other = await ask(queue, "killer", "other")
+        for attempt in range(MAX_ATTEMPTS):
+            assert not killer.done()
+            assert (await queue.pull(f"g{attempt}", PATIENCE_S)).cell_id == "killer"
+            assert await queue.lose(f"g{attempt}", "killed by signal 9")
+        assert (await queue.pull("g-last", PATIENCE_S)).cell_id == "other"
+        assert not other.done()
+        return await killer
+
+    outcome = play(scene())
+    assert (outcome.status, outcome.kind) == ("failed", "infrastructure")
+    assert f"{MAX_ATTEMPTS} times: killed by signal 9" in outcome.message
+
+
+def test_losing_an_idle_group_says_that_it_held_nothing():
+    assert play(CellQueue().lose("g", "gone")) is False
+
+
+def test_a_dead_group_that_was_still_waiting_gets_no_cell():
+    async def scene():
+        queue = CellQueue()
+        pull_of_the_dead = asyncio.create_task(queue.pull("g1", 10))  # an actor call outlives its caller
+        await asyncio.sleep(0.01)
+        await queue.lose("g1", "killed while idle")
+        (task,) = await ask(queue, "a")
+        assert (await queue.pull("g2", PATIENCE_S)).cell_id == "a"
+        assert (await pull_of_the_dead).action == "stop"
+        await queue.finish("g2", finished("a"))
+        return await task
+
+    assert play(scene()) == finished("a")
+
+
+def test_a_finish_of_a_group_that_was_given_up_changes_nothing():
+    async def scene():
+        queue = CellQueue()
+        (task,) = await ask(queue, "a")
+        await queue.pull("g1", PATIENCE_S)
+        await queue.lose("g1", "gone")
+        await queue.finish("g1", Outcome("a", "failed", message="from the grave"))
+        await queue.pull("g2", PATIENCE_S)
+        await queue.finish("g2", finished("a"))
+        return await task
+
+    assert play(scene()) == finished("a")
+
+
+def test_without_groups_everything_fails_with_the_reason():
+    async def scene():
+        queue = CellQueue()
+        (before,) = await ask(queue, "before")
+        await queue.abandon("no group could be kept alive")
+        return [await before, await queue.run("after", "json of after")]
+
+    for outcome in play(scene()):
+        assert (outcome.status, outcome.kind, outcome.message) == ("failed", "infrastructure", "no group could be kept alive")
+
+
+def test_a_cell_that_loses_the_last_group_fails_with_the_reason_instead_of_waiting_for_ever():
+    async def scene():
+        queue = CellQueue()
+        (task,) = await ask(queue, "a")
+        await queue.pull("g", PATIENCE_S)
+        await queue.abandon("no group is left")
+        await queue.lose("g", "gone")
+        return await task
+
+    assert play(scene()).message == "no group is left"
+
+
+def test_stop_sends_waiting_and_later_groups_home():
+    async def scene():
+        queue = CellQueue()
+        pull = asyncio.create_task(queue.pull("g1", 10))
+        await asyncio.sleep(0.01)
+        await queue.stop(interrupt=False)
+        return [await pull, await queue.pull("g2", 10), await queue.is_interrupted()]
+
+    assert play(scene()) == [Order("stop"), Order("stop"), False]
+
+
+def test_an_interrupt_gives_waiting_cells_back_and_leaves_the_running_one_to_its_group():
+    async def scene():
+        queue = CellQueue()
+        running, waiting = await ask(queue, "running", "waiting")
+        await queue.pull("g", PATIENCE_S)
+        await queue.stop(interrupt=True)
+        assert await queue.is_interrupted()
+        assert not running.done()
+        late = await queue.run("late", "json of late")
+        await queue.finish("g", Outcome("running", "interrupted", message="at step 3"))
+        return [await running, await waiting, late]
+
+    running, waiting, late = play(scene())
+    assert running.message == "at step 3"
+    assert {waiting.status, late.status} == {"interrupted"}
+    assert "before the cell began" in waiting.message
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_many_cells_over_few_groups_each_exactly_once(groups):
+    async def scene():
+        queue = CellQueue()
+        seen = []
+
+        async def group(name: str) -> None:
+            while (order := await queue.pull(name, 10)).action == "work":
+                seen.append(order.cell_id)
+                await asyncio.sleep(0)
+                await queue.finish(name, finished(order.cell_id))
+
+        workers = [asyncio.create_task(group(f"g{index}")) for index in range(groups)]
+        outcomes = await asyncio.gather(*(queue.run(f"c{index}", "") for index in range(50)))
+        await queue.stop(interrupt=False)
+        await asyncio.gather(*workers)
+        return seen, outcomes
+
+    seen, outcomes = play(scene())
+    assert sorted(seen) == sorted(f"c{index}" for index in range(50))
+    assert outcomes == [finished(f"c{index}") for index in range(50)]

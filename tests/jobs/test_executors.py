@@ -1,0 +1,29 @@
+"""A line for people from the page of text of a lost group. (Real groups: test_sweep.py.)"""
+
+import pytest
+import ray.exceptions
+from ray.train import WorkerGroupError
+
+from jobs.executors import reason_of
+
+DIED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: …"
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (ray.exceptions.RayActorError(), "a worker process ended unexpectedly: killed, out of memory, or crashed"),
+        (RuntimeError(f"Worker 0 is unhealthy\n{DIED}"), "a worker process ended unexpectedly: killed, out of memory, or crashed"),
+        (ray.exceptions.OutOfMemoryError("Task was killed due to the node running low on memory."), "out of memory: Ray ended a worker to save the machine"),
+        (RuntimeError(f"{DIED}\nmemory usage threshold"), "out of memory: Ray ended a worker to save the machine"),
+        (MemoryError(), "out of memory: Ray ended a worker to save the machine"),
+        (ValueError("first line\nGroupBroken: rank 0 waited"), "GroupBroken: rank 0 waited"),
+        (ValueError(), "WorkerGroupError"),
+    ],
+)
+def test_the_reason_of_a_lost_group(failure, reason):
+    assert reason_of(WorkerGroupError("a page of text", {0: failure})) == reason
+
+
+def test_the_reason_is_short():
+    assert len(reason_of(ray.exceptions.RayError("x" * 10_000))) == 300
