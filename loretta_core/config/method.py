@@ -147,6 +147,13 @@ class Ia3(_Method):
     feedforward_modules: Targets | None = None
     """Those of target_modules whose input is scaled instead of their output; None takes the table for the model's architecture."""
 
+    @model_validator(mode="after")
+    def _feedforward_is_part_of_the_targets(self) -> Self:
+        extra = [name for name in self.feedforward_modules or () if name not in (self.target_modules or ())]
+        if extra:
+            raise ValueError(f"feedforward_modules {extra} are not in target_modules = {self.target_modules}; name them there too")
+        return self
+
 
 class Prompt(_Method):
     """Prompt tuning: trained embeddings before the text (arXiv 2104.08691), PEFT's own implementation."""

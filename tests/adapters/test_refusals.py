@@ -129,8 +129,19 @@ def saved(tiny, tmp_path):
 
 @pytest.mark.parametrize("overrides", [{"hidden_size": 64}, {"num_hidden_layers": 3}, {"num_hidden_layers": 1}], ids=str)
 def test_another_base_is_noticed(tiny, saved, overrides):
+    base = tiny("bert", **overrides)
+    before = deepcopy(base)
     with pytest.raises(OutputError, match=r"belongs to another base model or method; (missing|unknown|other shape): base_model"):
-        load_adapter(tiny("bert", **overrides), method=ADP, directory=saved)
+        load_adapter(base, method=ADP, directory=saved)
+    assert unchanged(base, before)
+
+
+def test_another_architecture_is_noticed(tiny, saved):
+    base = tiny("llama")
+    before = deepcopy(base)
+    with pytest.raises(MethodError, match=r"target_modules=\['output.dense'\]: \['output.dense'\] matched no Linear in llama"):
+        load_adapter(base, method=ADP, directory=saved)
+    assert unchanged(base, before)
 
 
 def test_another_method_is_noticed(tiny, saved):
@@ -138,7 +149,7 @@ def test_another_method_is_noticed(tiny, saved):
         load_adapter(tiny("bert"), method=Lora(type="lora"), directory=saved)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "missing", "no-config", "tensor-lost"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "no-config", "tensor-lost", "header-changed", "config-changed", "not-safetensors"])
 def test_damaged_files_are_noticed(tiny, saved, damage):
     weights = saved / "adapter_model.safetensors"
     match damage:
@@ -148,13 +159,24 @@ def test_damaged_files_are_noticed(tiny, saved, damage):
             weights.unlink()
         case "no-config":
             (saved / "adapter_config.json").unlink()
+        case "header-changed":
+            content = weights.read_bytes()
+            weights.write_bytes(content[:8] + content[8:].replace(b'"F32"', b'"F64"', 1))
+        case "not-safetensors":
+            weights.write_bytes(b"\x80\x04 a pickle would start like this")
+        case "config-changed":
+            path = saved / "adapter_config.json"
+            path.write_text(path.read_text().replace('"tensor_rank": 2', '"tensor_rank": 3'))
         case "tensor-lost":
             from safetensors.torch import load_file, save_file
 
             state = load_file(weights)
             save_file({name: value.clone() for name, value in state.items() if "LayerNorm" not in name}, weights)
+    base = tiny("bert")
+    before = deepcopy(base)
     with pytest.raises(OutputError):
-        load_adapter(tiny("bert"), method=ADP, directory=saved)
+        load_adapter(base, method=ADP, directory=saved)
+    assert unchanged(base, before)
 
 
 def test_full_fine_tuning_checks_its_file_too(tiny, tmp_path):
