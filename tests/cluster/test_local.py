@@ -17,7 +17,10 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "cluster" / "local.sh"
 MARK = b"LORETTA_CLUSTER_MARK="
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="the script finds its processes in /proc")
+pytestmark = [
+    pytest.mark.xdist_group("ray"),
+    pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="the script finds its processes in /proc"),
+]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from loretta_core.report.records import Record, find_records
 from tests.jobs.head import Head, stop_all, user_environment
 from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 400
