@@ -143,7 +143,7 @@ def _create(client: MlflowClient, tracking: Tracking, cell: CellConfig) -> Run:
         "mlflow.parentRunId": tracking.parent_run_id,
         "model": cell.model.caption,
         "task": cell.task.type,
-        "method": cell.method.type,
+        "method": cell.method.short_name,
         "trainer": cell.trainer.type,
         "seed": str(cell.seed),
     }

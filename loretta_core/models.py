@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from loretta_core.config.locate import locate
 from loretta_core.config.model import TOY_MODELS, ModelConfig
@@ -25,6 +25,15 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code)
         return tokenizer
+    except (OSError, ValueError) as error:
+        raise _unreadable(model, source, error) from None
+
+
+def load_config(model: ModelConfig) -> dict[str, Any]:
+    """The checkpoint's config.json, every default filled in; no weights are read. Raises ModelError."""
+    source = locate(model)
+    try:
+        return AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code).to_dict()
     except (OSError, ValueError) as error:
         raise _unreadable(model, source, error) from None
 

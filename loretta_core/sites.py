@@ -2,8 +2,13 @@
 
 A name matches a layer whose path ends with it. Adapter methods (loretta_adp, adapters) put a bottleneck on the *output* of a linear layer,
 y = h + a(h) with h = W x + b, or on its *input*, y = W (x + a(x)) + b; the width is that of the side. Weight methods (loretta_rep, lora) add a low-rank
-update to the layer itself. The choices for bert, roberta, deberta, opt and llama are those of the authors' code (LoRETTA, arXiv 2402.11417); in their Llama
-there is no adapter at the attention. ALBERT runs one set of weights in every layer, so its adapters are shared by all passes as well.
+update to the layer itself. Scaling (ia3) multiplies the *output* of keys and values and the *input* of the layer that leaves the feed-forward block
+(arXiv 2205.05638); where query, key and value are one layer, all three are scaled.
+
+The adapters of bert, roberta, deberta, opt and llama are those of the authors' code (LoRETTA, arXiv 2402.11417); in their Llama there is no adapter at the
+attention, and later decoders follow it. T5 has them after attention and after the feed-forward block, in encoder and decoder (arXiv 1902.00751). ALBERT runs
+one set of weights in every layer, so whatever is attached to it is shared by all passes as well. GPT-2's layers are `Conv1D`, a linear layer with a
+transposed weight.
 """
 
 from __future__ import annotations
@@ -16,6 +21,8 @@ from loretta_core.errors import MethodError
 
 ADAPTER_METHODS = ("loretta_adp", "adapters")
 WEIGHT_METHODS = ("loretta_rep", "lora")
+SCALING_METHODS = ("ia3",)
+SITE_METHODS = (*ADAPTER_METHODS, *WEIGHT_METHODS, *SCALING_METHODS)
 
 Side = Literal["input", "output"]
 
@@ -25,9 +32,9 @@ class Sites:
     """The layers of one architecture that one method changes."""
 
     output: tuple[str, ...] = ()
-    """Layers whose output passes through an adapter, or (weight methods) whose weight is updated."""
+    """Layers whose output passes through an adapter or is scaled, or (weight methods) whose weight is updated."""
     input: tuple[str, ...] = ()
-    """Layers whose input passes through an adapter."""
+    """Layers whose input passes through an adapter or is scaled."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,26 +43,41 @@ class Sites:
 
 @dataclass(frozen=True)
 class Architecture:
-    """The two site lists of one model type."""
+    """The site lists of one model type."""
 
     adapters: Sites
     weights: Sites
+    scaling: Sites
+
+    def of(self, method: str) -> Sites:
+        """The list of one of SITE_METHODS."""
+        return self.adapters if method in ADAPTER_METHODS else self.weights if method in WEIGHT_METHODS else self.scaling
 
 
-_BERT = Architecture(adapters=Sites(output=("output.dense",)), weights=Sites(output=("query", "value")))
-_DEBERTA = Architecture(adapters=_BERT.adapters, weights=Sites(output=("in_proj",)))
-_DEBERTA_V2 = Architecture(adapters=_BERT.adapters, weights=Sites(output=("query_proj", "value_proj")))
-_ALBERT = Architecture(adapters=Sites(output=("attention.dense", "ffn_output")), weights=_BERT.weights)
-_OPT = Architecture(adapters=Sites(input=("fc1",), output=("fc2",)), weights=Sites(output=("q_proj", "v_proj")))
-_LLAMA = Architecture(adapters=Sites(input=("gate_proj", "up_proj"), output=("down_proj",)), weights=_OPT.weights)
+def _bert_like(*, weights: tuple[str, ...], scaled: tuple[str, ...]) -> Architecture:
+    # `output.dense` ends the attention as well as the feed-forward block.
+    return Architecture(Sites(output=("output.dense",)), Sites(output=weights), Sites(output=scaled, input=("output.dense",)))
+
+
+def _decoder(*, into: tuple[str, ...], out_of: str, weights: tuple[str, ...], scaled: tuple[str, ...]) -> Architecture:
+    """`into` and `out_of` are the layers of the feed-forward block."""
+    return Architecture(Sites(input=into, output=(out_of,)), Sites(output=weights), Sites(output=scaled, input=(out_of,)))
+
+
+_QUERY_VALUE = ("q_proj", "v_proj")
+_KEY_VALUE = ("k_proj", "v_proj")
+_BERT = _bert_like(weights=("query", "value"), scaled=("key", "value"))
+_ALBERT = Architecture(Sites(output=("attention.dense", "ffn_output")), _BERT.weights, Sites(output=("key", "value"), input=("ffn_output",)))
+_OPT = _decoder(into=("fc1",), out_of="fc2", weights=_QUERY_VALUE, scaled=_KEY_VALUE)
+_LLAMA = _decoder(into=("gate_proj", "up_proj"), out_of="down_proj", weights=_QUERY_VALUE, scaled=_KEY_VALUE)
 
 ARCHITECTURES: dict[str, Architecture] = {
     "bert": _BERT,
     "roberta": _BERT,
     "xlm-roberta": _BERT,
     "electra": _BERT,
-    "deberta": _DEBERTA,
-    "deberta-v2": _DEBERTA_V2,
+    "deberta": _bert_like(weights=("in_proj",), scaled=("in_proj",)),
+    "deberta-v2": _bert_like(weights=("query_proj", "value_proj"), scaled=("key_proj", "value_proj")),
     "albert": _ALBERT,
     "opt": _OPT,
     "phi": _OPT,
@@ -64,26 +86,38 @@ ARCHITECTURES: dict[str, Architecture] = {
     "qwen2": _LLAMA,
     "qwen3": _LLAMA,
     "gemma": _LLAMA,
+    "gpt2": _decoder(into=("mlp.c_fc",), out_of="mlp.c_proj", weights=("c_attn",), scaled=("c_attn",)),
+    "gpt_neox": _decoder(into=("dense_h_to_4h",), out_of="dense_4h_to_h", weights=("query_key_value",), scaled=("query_key_value",)),
+    "t5": Architecture(Sites(output=("o", "wo")), Sites(output=("q", "v")), Sites(output=("k", "v"), input=("wo",))),
 }
+
+
+HEAD_LAYERS: dict[str, str] = {
+    "roberta": "classifier.dense",
+    "xlm-roberta": "classifier.dense",
+    "electra": "classifier.dense",
+    "deberta": "pooler.dense",
+    "deberta-v2": "pooler.dense",
+}
+"""The hidden x hidden layer of a classification head that a LoRETTA method may tensorize. Not BERT's and ALBERT's pooler, which is pre-trained."""
 
 
 def sites_for(model_type: str, method: str) -> Sites:
     """The sites of `method` (its name in a sweep) on `model_type` (its name in a Hugging Face config). Raises MethodError if there is no entry."""
-    if method not in (*ADAPTER_METHODS, *WEIGHT_METHODS):
-        raise MethodError(f"method {method!r} attaches to no sites; methods that do: {', '.join((*ADAPTER_METHODS, *WEIGHT_METHODS))}")
+    if method not in SITE_METHODS:
+        raise MethodError(f"method {method!r} attaches to no sites; methods that do: {', '.join(SITE_METHODS)}")
     if model_type not in ARCHITECTURES:
         raise MethodError(
             f"{method}: no sites are known for the architecture {model_type!r}; set `target_modules` to the names of its linear layers. "
             f"Known architectures: {', '.join(ARCHITECTURES)}"
         )
-    entry = ARCHITECTURES[model_type]
-    return entry.adapters if method in ADAPTER_METHODS else entry.weights
+    return ARCHITECTURES[model_type].of(method)
 
 
-def input_side_names(targets: Collection[str], *, model_type: str) -> tuple[str, ...]:
-    """Which of a user's own `targets` take the adapter on the input: those that the architecture's table puts there, as `fc1` in OPT."""
+def input_side_names(targets: Collection[str], *, model_type: str, method: str = "loretta_adp") -> tuple[str, ...]:
+    """Which of a user's own `targets` `method` changes on the input: those that the architecture's table puts there, as `fc1` in OPT for adapters."""
     entry = ARCHITECTURES.get(model_type)
-    known = entry.adapters.input if entry else ()
+    known = entry.of(method).input if entry else ()
     return tuple(sorted(target for target in targets if any(target == name or target.endswith(f".{name}") for name in known)))
 
 

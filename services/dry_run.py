@@ -1,4 +1,4 @@
-"""`loretta sweep FILE --dry-run`: the cells of a sweep and where each stands. Reads; writes nothing, starts nothing, imports no torch."""
+"""`loretta sweep FILE --dry-run`: the cells of a sweep, where each stands and what it would train. Reads; writes nothing, starts nothing, imports no torch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.errors import OutputError
+from loretta_core.plan.cell import CellPlan, plan_cell
+from loretta_core.report import units
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.records import RECORD_NAME, check_output_dir, read_record
 from loretta_core.report.tables import Table, to_text
@@ -18,7 +20,8 @@ def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
     if out.exists() and (out.is_file() or any(out.iterdir())):
         check_output_dir(out)
     standing = [where_it_stands(cell, out=out) for cell in sweep.cells]
-    return _json(sweep, standing, out=out) if as_json else _text(sweep, standing, out=out)
+    plans = [plan_cell(cell) for cell in sweep.cells]
+    return _json(sweep, standing, plans, out=out) if as_json else _text(sweep, standing, plans, out=out)
 
 
 def where_it_stands(cell: CellConfig, *, out: Path) -> str:
@@ -32,21 +35,32 @@ def where_it_stands(cell: CellConfig, *, out: Path) -> str:
         return "damaged"
 
 
-def _text(sweep: SweepConfig, standing: list[str], *, out: Path) -> str:
+def _text(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, out: Path) -> str:
     labels = component_labels(sweep.cells)
     extra = [name for name in varying_columns(sweep.cells) if name != "seed"]
-    columns = ("cell", "model", "task", "method", "trainer", *(name.replace("_", " ") for name in extra), "seed", "status")
+    columns = ("cell", "model", "task", "method", "trainer", *(name.replace("_", " ") for name in extra), "seed", "status", "trainable parameters")
     body = tuple(
-        (cell.cell_id, *label.values(), *(str(getattr(cell, name)) for name in extra), str(cell.seed), _SHOWN[status])
-        for cell, label, status in zip(sweep.cells, labels, standing, strict=True)
+        (
+            cell.cell_id,
+            *label.values(),
+            *(str(getattr(cell, name)) for name in extra),
+            str(cell.seed),
+            _status(status, plan),
+            units.count(plan.trainable_params),
+        )
+        for cell, label, status, plan in zip(sweep.cells, labels, standing, plans, strict=True)
     )
-    return "\n".join([to_text(Table(columns=columns, body=body, numeric=0)), "", *_remarks(sweep, standing, out=out)])
+    return "\n".join([to_text(Table(columns=columns, body=body, numeric=1)), "", *_remarks(sweep, standing, plans, out=out)])
+
+
+def _status(status: str, plan: CellPlan) -> str:
+    return "cannot run" if plan.refusal and status != "finished" else _SHOWN[status]
 
 
 _SHOWN = {"finished": "finished", "new": "new", "failed": "failed, runs again", "damaged": "damaged record, runs again"}
 
 
-def _remarks(sweep: SweepConfig, standing: list[str], *, out: Path) -> list[str]:
+def _remarks(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, out: Path) -> list[str]:
     finished = standing.count("finished")
     cautions = {caution: None for cell in sweep.cells for caution in cell.cautions}
     return [
@@ -54,14 +68,23 @@ def _remarks(sweep: SweepConfig, standing: list[str], *, out: Path) -> list[str]
         *([f"{sweep.excluded} excluded by the sweep's rules"] if sweep.excluded else []),
         *(f"duplicate, runs once: {label}" for label in sweep.duplicates),
         *(f"skipped: {description}: {reason}" for description, reason in sweep.skipped),
+        *dict.fromkeys(f"cannot run: {plan.refusal}" for plan in plans if plan.refusal),
         *(f"caution: {caution}" for caution in cautions),
         "Nothing was started.",
     ]
 
 
-def _json(sweep: SweepConfig, standing: list[str], *, out: Path) -> str:
+def _json(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, out: Path) -> str:
     cells = [
-        {"cell_id": cell.cell_id, "label": cell.label, "status": status, "cell": cell.to_dict()} for cell, status in zip(sweep.cells, standing, strict=True)
+        {
+            "cell_id": cell.cell_id,
+            "label": cell.label,
+            "status": status,
+            "trainable_params": plan.trainable_params,
+            "refusal": plan.refusal,
+            "cell": cell.to_dict(),
+        }
+        for cell, status, plan in zip(sweep.cells, standing, plans, strict=True)
     ]
     content = {
         "name": sweep.name,

@@ -11,6 +11,9 @@ from pydantic_core import PydanticUndefined
 
 from loretta_core.config import FAMILIES
 from loretta_core.config.model import TOY_MODELS
+from loretta_core.report.tables import Table, to_text
+from loretta_core.sites import ARCHITECTURES
+from loretta_core.support import DECODERS, HEAD_REFUSED, support_table
 
 WIDTH = 110
 
@@ -25,9 +28,37 @@ _NOTES = {
 def listing(what: str, *, as_json: bool) -> str:
     """Name, description and fields of every member of a family (`methods`, `models`, `tasks`, `trainers`)."""
     entries = [_entry(name, cls) for name, cls in FAMILIES[what.removesuffix("s")].items()]
+    if what == "methods":
+        for entry in entries:
+            entry["refused"] = refused_by(entry["name"])
     if as_json:
         return json.dumps(entries, indent=1, ensure_ascii=False)
-    return "\n\n".join([*map(_text, entries), textwrap.fill(_NOTES[what], WIDTH)])
+    notes = [textwrap.fill(_NOTES[what], WIDTH)]
+    if what == "methods":
+        notes = [support_text(), *notes]
+    return "\n\n".join([*map(_text, entries), *notes])
+
+
+def refused_by(method: str) -> dict[str, str]:
+    """architecture → why not."""
+    return {model_type: reason for model_type, reason in support_table().get(method, {}).items() if reason}
+
+
+def support_text() -> str:
+    """Which method works on which architecture, with the reason for every "no" below."""
+    table = support_table()
+    reasons = dict.fromkeys(reason for row in table.values() for reason in row.values() if reason)
+    shown = {None: "yes", **{reason: f"no ({number})" for number, reason in enumerate(reasons, start=1)}}
+    body = tuple((model_type, *(shown[row[model_type]] for row in table.values())) for model_type in ARCHITECTURES)
+    heads = (
+        f"With a classification head on {', '.join(DECODERS)}: no {' and no '.join(HEAD_REFUSED)}, because {'; '.join(dict.fromkeys(HEAD_REFUSED.values()))}."
+    )
+    notes = [*(f"({number}) {reason}" for number, reason in enumerate(reasons, start=1)), heads, _OTHERS]
+    wrapped = [textwrap.fill(note, WIDTH, initial_indent="  ", subsequent_indent="      ") for note in notes]
+    return "\n".join(["Which method works on which architecture", "", to_text(Table(columns=("", *table), body=body, numeric=0)), "", *wrapped])
+
+
+_OTHERS = "Other architectures: set target_modules to the names of their linear layers; an error lists them. `peft` depends on the method of PEFT."
 
 
 def _entry(name: str, cls: type[BaseModel]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ def test_every_architecture_has_both_kinds_of_sites(model_type):
     assert sites_for(model_type, "loretta_adp").names
     assert sites_for(model_type, "lora").names
     assert not sites_for(model_type, "lora").input
+    assert sites_for(model_type, "ia3").output
+    assert sites_for(model_type, "ia3").input
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,27 @@ def test_sites_of_the_authors(model_type, on_input, on_output, weights):
     adapters = sites_for(model_type, "loretta_adp")
     assert (adapters.input, adapters.output) == (on_input, on_output)
     assert sites_for(model_type, "loretta_rep").names == weights
+
+
+@pytest.mark.parametrize(
+    ("model_type", "scaled_output", "scaled_input"),
+    [
+        ("bert", ("key", "value"), ("output.dense",)),
+        ("albert", ("key", "value"), ("ffn_output",)),
+        ("llama", ("k_proj", "v_proj"), ("down_proj",)),
+        ("gpt2", ("c_attn",), ("mlp.c_proj",)),
+        ("t5", ("k", "v"), ("wo",)),
+    ],
+)
+def test_ia3_scales_keys_values_and_what_enters_the_last_layer(model_type, scaled_output, scaled_input):
+    sites = sites_for(model_type, "ia3")
+    assert (sites.output, sites.input) == (scaled_output, scaled_input)
+
+
+def test_a_users_targets_keep_the_side_of_the_table():
+    assert input_side_names(["k_proj", "mlp.down_proj"], model_type="llama", method="ia3") == ("mlp.down_proj",)
+    assert input_side_names(["k_proj", "mlp.down_proj"], model_type="llama") == ()
+    assert input_side_names(["anything"], model_type="unknown", method="ia3") == ()
 
 
 def test_unknown_architectures_and_methods_are_refused():

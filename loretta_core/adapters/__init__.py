@@ -1,7 +1,7 @@
 """A frozen backbone becomes trainable: LoRETTA and its baselines as PEFT tuners.
 
-Importing this package registers LORETTA_ADP, LORETTA_REP and BOTTLENECK with PEFT; a saved adapter of these types needs that before
-`PeftModel.from_pretrained` can read it.
+Importing this package registers LORETTA_ADP, LORETTA_REP and BOTTLENECK with PEFT, which a saved adapter of these types needs before
+`PeftModel.from_pretrained` can read it; `import loretta_core` sees to it.
 """
 
 from loretta_core.adapters.bottleneck import BottleneckConfig

@@ -20,7 +20,7 @@ class AdapterTuner(SiteTuner[ConfigT, BottleneckLayer]):
 
     layer_cls: type[BottleneckLayer]
 
-    def make_layer(self, config: ConfigT, base_layer: nn.Linear, path: str) -> BottleneckLayer:
+    def make_layer(self, config: ConfigT, base_layer: nn.Module, path: str) -> BottleneckLayer:
         on_input = any(matching([path], target=name) for name in config.input_modules or ())
         return self.layer_cls(base_layer, on_input=on_input)
 

@@ -13,16 +13,19 @@ from torch import Tensor, nn
 from loretta_core.adapters.layer import AdapterLayer, run_block
 from loretta_core.errors import MethodError
 
+BIASES = ("both", "down", "none")
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "silu": nn.SiLU}
 
 
 class Bottleneck(nn.Module):
-    """Raises MethodError for an unknown activation."""
+    """Raises MethodError for an unknown activation and for a scaling that is no number (the authors' "learned" is not supported)."""
 
-    def __init__(self, *, down: nn.Module, up: nn.Module, non_linearity: str, adapter_dropout: float, scaling: float) -> None:
+    def __init__(self, *, down: nn.Module, up: nn.Module, non_linearity: str, adapter_dropout: float, scaling: float | str) -> None:
         super().__init__()
         if non_linearity not in ACTIVATIONS:
             raise MethodError(f"non_linearity = {non_linearity!r}: expected one of {', '.join(ACTIVATIONS)}")
+        if not isinstance(scaling, int | float):
+            raise MethodError(f"scaling = {scaling!r}: expected a number")
         self.down = down
         self.up = up
         self.activation = ACTIVATIONS[non_linearity]()
@@ -34,12 +37,18 @@ class Bottleneck(nn.Module):
         return y if self.scaling == 1.0 else self.scaling * y
 
 
+def biases(adapter_bias: str) -> tuple[bool, bool]:
+    """(bias of down, bias of up). Raises MethodError for an unknown choice."""
+    if adapter_bias not in BIASES:
+        raise MethodError(f"adapter_bias = {adapter_bias!r}: expected one of {', '.join(BIASES)}")
+    return adapter_bias != "none", adapter_bias == "both"
+
+
 class BottleneckLayer(AdapterLayer):
     """Abstract: a linear layer with bottlenecks on one of its sides."""
 
-    def __init__(self, base_layer: nn.Linear, *, on_input: bool) -> None:
+    def __init__(self, base_layer: nn.Module, *, on_input: bool) -> None:
         super().__init__(base_layer)
-        self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self.on_input = on_input
         self.width = self.in_features if on_input else self.out_features
 

@@ -1,6 +1,6 @@
 """The dense baseline of loretta_adp: bottleneck adapters (Houlsby et al., arXiv 1902.00751) at the same sites, method name `adapters`.
 
-a(x) = scaling * W_up act(W_down dropout(x) + b_down) + b_up        W_up and b_up start at zero
+a(x) = scaling * (W_up act(W_down dropout(x) + b_down) + b_up)        W_up and b_up start at zero
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from loretta_core.adapters.adapter_tuner import AdapterTuner
-from loretta_core.adapters.block import Bottleneck, BottleneckLayer
+from loretta_core.adapters.block import Bottleneck, BottleneckLayer, biases
 from loretta_core.adapters.config import AdapterConfig
 from loretta_core.adapters.registry import peft_type, register
 
@@ -41,10 +41,11 @@ class BottleneckModel(AdapterTuner[BottleneckConfig]):
     layer_cls = DenseBottleneckLayer
 
     def make_block(self, config: BottleneckConfig, layer: BottleneckLayer) -> nn.Module:
-        down = nn.Linear(layer.width, config.bottleneck_size, dtype=torch.float32)
-        up = nn.Linear(config.bottleneck_size, layer.width, dtype=torch.float32)
-        nn.init.zeros_(up.weight)
-        nn.init.zeros_(up.bias)
+        down_bias, up_bias = biases(config.adapter_bias)
+        down = nn.Linear(layer.width, config.bottleneck_size, bias=down_bias, dtype=torch.float32)
+        up = nn.Linear(config.bottleneck_size, layer.width, bias=up_bias, dtype=torch.float32)
+        for parameter in up.parameters():
+            nn.init.zeros_(parameter)
         return Bottleneck(down=down, up=up, non_linearity=config.non_linearity, adapter_dropout=config.adapter_dropout, scaling=config.scaling)
 
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft import PeftConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig
+from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
 
+from loretta_core.adapters import peft_methods
+from loretta_core.adapters.bitfit import BitfitConfig
 from loretta_core.adapters.bottleneck import BottleneckConfig
-from loretta_core.adapters.config import SiteConfig
 from loretta_core.adapters.full import load_full, save_full, train_everything
 from loretta_core.adapters.loretta_adp import LorettaAdpConfig
 from loretta_core.adapters.loretta_rep import LorettaRepConfig
 from loretta_core.adapters.saved_modules import new_modules, upcast_saved_modules
 from loretta_core.adapters.storage import load_peft
-from loretta_core.adapters.tuner import find_targets
-from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, MethodConfig
+from loretta_core.config.method import Adapters, Bitfit, LorettaAdp, LorettaRep, MethodConfig
+from loretta_core.errors import MethodError
+from loretta_core.support import check_supported
 
 TaskType = Literal["SEQ_CLS", "MASKED_LM", "CAUSAL_LM"]
 
@@ -32,9 +35,9 @@ TaskType = Literal["SEQ_CLS", "MASKED_LM", "CAUSAL_LM"]
 class Method:
     """One entry of the zoo. `peft_config` is None for methods that need no adapter."""
 
-    peft_config: Callable[..., LoraConfig | SiteConfig] | None
+    peft_config: Callable[..., PeftConfig] | None
     identity_at_init: bool = True
-    """The adapted model equals its base at step 0. Every method here does."""
+    """The adapted model equals its base at step 0. Exempt: prompts and prefixes, which are a new input, and `peft`, which may name any method."""
     merges: bool = True
     """`merge_and_unload` gives a plain model with the same function."""
 
@@ -51,17 +54,27 @@ def _adapters(method: Adapters) -> BottleneckConfig:
     return BottleneckConfig(**method.model_dump(exclude={"type"}))
 
 
-def _lora(method: Lora) -> LoraConfig:
-    return LoraConfig(**method.model_dump(exclude={"type"}))
+def _bitfit(method: Bitfit) -> BitfitConfig:
+    return BitfitConfig()
 
 
 METHODS: dict[str, Method] = {
     "loretta_adp": Method(_loretta_adp, merges=False),
     "loretta_rep": Method(_loretta_rep),
-    "lora": Method(_lora),
     "adapters": Method(_adapters, merges=False),
+    "lora": Method(peft_methods.lora_config),
+    "ia3": Method(peft_methods.ia3_config),
+    "prompt": Method(peft_methods.prompt_config, identity_at_init=False, merges=False),
+    "prefix": Method(peft_methods.prefix_config, identity_at_init=False, merges=False),
+    "ptune": Method(peft_methods.ptune_config, identity_at_init=False, merges=False),
+    "bitfit": Method(_bitfit),
+    "peft": Method(peft_methods.any_peft_config, identity_at_init=False),
     "ft": Method(None),
 }
+
+
+_HEADS_PEFT_MISSES = {"t5": ("classification_head",)}
+"""PEFT trains heads named `classifier` or `score`."""
 
 
 def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: TaskType) -> nn.Module:
@@ -69,14 +82,17 @@ def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: Tas
 
     Raises MethodError when the method does not fit the model; the model is then unchanged.
     """
+    check_supported(method.type, config=model.config.to_dict(), head=task_type == "SEQ_CLS")
     make_config = METHODS[method.type].peft_config
     if make_config is None:
         return train_everything(model)
-    config = make_config(method)
+    config: Any = make_config(method)
     # PEFT has no masked-LM task type; without one it wraps the model and adds nothing.
     config.task_type = None if task_type == "MASKED_LM" else task_type
     if task_type == "SEQ_CLS":
-        config.modules_to_save = new_modules(model) or None
+        if "modules_to_save" not in config.to_dict():
+            raise MethodError(f"{type(config).__name__} of PEFT trains no classification head; use a task with a prompt")
+        config.modules_to_save = [*new_modules(model), *_HEADS_PEFT_MISSES.get(model.config.model_type, ())] or None
     return _inject(model, config)
 
 
@@ -95,7 +111,16 @@ def load_adapter(model: PreTrainedModel, *, method: MethodConfig, directory: Pat
     make_config = METHODS[method.type].peft_config
     if make_config is None:
         return load_full(model, directory)
-    return load_peft(model, directory, config_cls=type(make_config(method)), inject=_inject)
+    return load_peft(model, directory, config_cls=type(make_config(method)), inject=_inject_saved)
+
+
+def merge_adapter(model: PeftModel) -> PreTrainedModel:
+    """The base model with the adapter folded in, of the base's own class; `model` is used up. Raises MethodError for methods that cannot be merged."""
+    # PEFT 0.21 stumbles over trained heads that are more than one layer (RoBERTa's): it looks for their `weight`. So they are put in place first.
+    for path, module in list(model.named_modules()):
+        if isinstance(module, ModulesToSaveWrapper):
+            model.set_submodule(path, module.modules_to_save[module.active_adapters[0]])
+    return model.merge_and_unload()
 
 
 def trainable_parameter_count(model: nn.Module) -> int:
@@ -104,10 +129,13 @@ def trainable_parameter_count(model: nn.Module) -> int:
 
 
 def _inject(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
-    if isinstance(config, LoraConfig):
-        assert not isinstance(config.target_modules, str)
-        # PEFT's own table differs from ours here and there, and its error names no layers.
-        config.target_modules = find_targets(model, config.target_modules, method="lora")
-    wrapped = get_peft_model(model, config)
+    wrapped = peft_methods.inject(model, config)
     upcast_saved_modules(wrapped, adapter="default")
     return wrapped
+
+
+def _inject_saved(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+    # PEFT stores the prompt or prefix that a network computed, not the network: such an adapter is complete for predicting and cannot be trained further.
+    config.inference_mode = isinstance(config, PromptEncoderConfig) or (isinstance(config, PrefixTuningConfig) and config.prefix_projection)
+    wrapped = _inject(model, config)
+    return wrapped.requires_grad_(False) if config.inference_mode else wrapped

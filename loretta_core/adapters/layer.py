@@ -13,8 +13,20 @@ from abc import abstractmethod
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from loretta_core.errors import MethodError
+
+LINEAR = (nn.Linear, Conv1D)
+"""GPT-2's Conv1D is a linear layer that stores its weight transposed."""
+
+
+def linear_size(layer: nn.Module) -> tuple[int, int]:
+    """(in_features, out_features) of a linear layer of either kind."""
+    if isinstance(layer, Conv1D):
+        return layer.nx, layer.nf
+    assert isinstance(layer, nn.Linear)
+    return layer.in_features, layer.out_features
 
 
 class AdapterLayer(nn.Module, BaseTunerLayer):
@@ -23,6 +35,8 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
     def __init__(self, base_layer: nn.Module) -> None:
         super().__init__()
         self.base_layer = base_layer
+        if isinstance(base_layer, LINEAR):
+            self.in_features, self.out_features = linear_size(base_layer)
         self._disable_adapters = False
         self._active_adapter: str | list[str] = []
         self.merged_adapters: list[str] = []

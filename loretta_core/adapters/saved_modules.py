@@ -34,7 +34,12 @@ def upcast_saved_modules(model: nn.Module, *, adapter: str) -> None:
         if isinstance(module, ModulesToSaveWrapper) and adapter in module.modules_to_save:
             copy = module.modules_to_save[adapter]
             if any(parameter.dtype in (torch.bfloat16, torch.float16) for parameter in copy.parameters()):
-                copy.float().register_forward_pre_hook(_cast_to_fp32, with_kwargs=True)
+                cast_inputs(copy.float())
+
+
+def cast_inputs(module: nn.Module) -> None:
+    """Let an fp32 module take the base's activations in whatever precision they come."""
+    module.register_forward_pre_hook(_cast_to_fp32, with_kwargs=True)
 
 
 def _cast_to_fp32(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

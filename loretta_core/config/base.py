@@ -22,6 +22,11 @@ class Typed(Strict):
 
     type: str
 
+    @property
+    def short_name(self) -> str:
+        """What tables call it."""
+        return self.type
+
     def changed(self) -> dict[str, object]:
         """The fields that differ from their defaults, without `type`."""
         return self.model_dump(exclude_defaults=True, exclude={"type"})

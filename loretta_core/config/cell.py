@@ -72,7 +72,7 @@ class CellConfig(Strict):
     @property
     def label(self) -> str:
         """One line for people: `toy-bert · toy_sentiment · lora · adam · seed 0`."""
-        return " · ".join([self.model.caption, self.task.type, self.method.type, self.trainer.type, f"seed {self.seed}"])
+        return " · ".join([self.model.caption, self.task.type, self.method.short_name, self.trainer.type, f"seed {self.seed}"])
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -37,20 +37,26 @@ def _distinguish(parts: Sequence[Typed]) -> list[str]:
 
 
 def _differing_fields(group: Sequence[Typed]) -> list[str]:
-    first = group[0]
-    names = [name for name in type(first).model_fields if name != "type"]
-    return [name for name in names if any(getattr(part, name) != getattr(first, name) for part in group)]
+    """Names in which the settings of a group differ; a key that only some of them have differs."""
+    settings = [part.model_dump(exclude={"type"}) for part in group]
+    names = dict.fromkeys(name for table in settings for name in table)
+    return [name for name in names if any(table.get(name, _ABSENT) != settings[0].get(name, _ABSENT) for table in settings)]
+
+
+_ABSENT = object()
 
 
 def _plain_name(part: Typed) -> str:
-    """The last part of a model's name, the type of anything else."""
-    return part.caption if part.type == "pretrained" else part.type
+    """The last part of a model's name, the short name of anything else."""
+    return part.caption if part.type == "pretrained" else part.short_name
 
 
 def _label(part: Typed, *, fields: Sequence[str]) -> str:
-    if part.type == "pretrained" and "name" in fields:  # two checkpoints in directories of the same name
-        return " ".join([str(part.model_dump()["name"]), *(f"{name}={_short(getattr(part, name))}" for name in fields if name != "name")])
-    return " ".join([_plain_name(part), *(f"{name}={_short(getattr(part, name))}" for name in fields)])
+    settings = part.model_dump(exclude={"type"})
+    shown = [f"{name}={_short(settings[name])}" for name in fields if name in settings and name != "name"]
+    # Two checkpoints in directories of the same name are told apart by the whole name.
+    whole = part.type == "pretrained" and "name" in fields
+    return " ".join([str(settings["name"]) if whole else _plain_name(part), *shown])
 
 
 def _short(value: object) -> str:

@@ -76,6 +76,8 @@ class Record(BaseModel):
     environment: dict[str, str] = {}
     adapter: str | None = None
     """Directory of the trained weights, relative to the cell's directory."""
+    weights_sha256: str | None = None
+    """Digest of the trained weights, fp32 in the optimizer's order; zeroth-order cells only. Replaying the log to `best_step` gives it again."""
     inputs_sha256: str | None = None
     """Digest of the data rows the cell saw."""
     error: Failure | None = None

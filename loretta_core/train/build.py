@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ from loretta_core.adapters.build import TaskType, apply_method
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.trainer import Adam
 from loretta_core.errors import ModelError
-from loretta_core.models import load_model, load_tokenizer
+from loretta_core.models import load_config, load_model, load_tokenizer
+from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator, training_batches
@@ -27,6 +29,7 @@ from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import Step, first_order_step, zeroth_order_step
 from loretta_core.zo.build import build_optimizer, evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
+from loretta_core.zo.replay import LogWriter, weights_sha256
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -61,6 +64,12 @@ class Run:
         """Score a split with the current weights."""
         return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH)
 
+    @property
+    def weights_sha256(self) -> str | None:
+        """Digest of the current weights of a zeroth-order run."""
+        optimizer = self.state.optimizer
+        return weights_sha256(optimizer.theta) if isinstance(optimizer, ZOSGD | ZerothOrder) else None
+
     def release(self) -> None:
         """End of training: the parameters stop being views of an optimizer's buffer, so that the model can be saved."""
         if isinstance(self.state.optimizer, ZOSGD | ZerothOrder):
@@ -75,13 +84,17 @@ class Run:
         return evaluations(trainer, steps=self.total_steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
-def build_run(cell: CellConfig) -> Run:
+def build_run(cell: CellConfig, *, log: Path | None = None) -> Run:
     """Load, inject, encode. Raises ConfigError (data, model or method that cannot be used).
+
+    Args:
+        log: where a zeroth-order run keeps its replay log.
 
     Seeds torch's global generator with the cell's seed: it draws the new weights and, later, dropout.
     """
     torch.manual_seed(cell.seed)
     device = _device(cell)
+    check_supported(cell.method.type, config=load_config(cell.model), head=cell.task.objective == "head")
     data = load_data(cell.task)
     tokenizer = load_tokenizer(cell.model)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=len(data.label_names))
@@ -100,7 +113,7 @@ def build_run(cell: CellConfig) -> Run:
         objective=objective,
         collate=Collator(tokenizer, device=device),
         examples=examples,
-        state=TrainState(trainable, optimizer),
+        state=_state(cell, trainable, optimizer, log=log),
         step=step,
         set_lr=lr_setter(optimizer, trainer=cell.trainer, total_steps=total_steps),
         total_steps=total_steps,
@@ -116,6 +129,14 @@ def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Cal
             groups = _decay_groups(parameters, zo.weight_decay)
             zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
             return zo_optimizer, partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
+
+
+def _state(cell: CellConfig, trainable: dict[str, nn.Parameter], optimizer: Optimizer, *, log: Path | None) -> TrainState:
+    if log is None or not isinstance(optimizer, ZOSGD | ZerothOrder):
+        return TrainState(trainable, optimizer)
+    writer = LogWriter(log, header={"cell_id": cell.cell_id, "initial_sha256": weights_sha256(optimizer.theta), "parameters": optimizer.theta.numel()})
+    optimizer.on_step = writer
+    return TrainState(trainable, optimizer, writer.flush)
 
 
 def _steps_per_epoch(cell: CellConfig, data: TaskData) -> int:

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ class TrainState:
 
     trainable: Mapping[str, nn.Parameter]
     optimizer: Optimizer
+    flush: Callable[[], None] = lambda: None
+    """Called before a checkpoint is written: a log of the run must not be behind it."""
 
     def copy_trainable(self) -> dict[str, Tensor]:
         """A copy of the trainable parameters."""
@@ -65,6 +67,7 @@ class Checkpointer:
         """Write the state, unless the last save is too recent."""
         if time.monotonic() - self._last_save < self._min_interval_s:
             return
+        state.flush()
         tensors = _prefixed("parameter", state.copy_trainable()) | _prefixed("best", progress.best) | _optimizer_tensors(state.optimizer)
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():

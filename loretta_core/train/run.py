@@ -18,11 +18,15 @@ from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment
 from loretta_core.train.sinks import JsonlSink, MetricSink
 
+LOG_NAME = "replay.zolog"
+"""The replay log of a zeroth-order cell, in its directory."""
+
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
     """Train and score a cell; continue from its checkpoint if it was interrupted.
 
-    Writes into `directory`: cell.json, metrics.jsonl, adapter/, while training checkpoint.safetensors, and last record.json: a cell with a record is finished.
+    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, while training checkpoint.safetensors, and last record.json: a
+    cell with a record is finished.
     Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
@@ -59,7 +63,7 @@ def summary(record: Record) -> dict[str, float]:
 
 
 def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], started_at: datetime, started: float) -> Record:
-    run = build_run(cell)
+    run = build_run(cell, log=directory / LOG_NAME)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
     checkpointer = Checkpointer(directory / "checkpoint.safetensors", identity=f"{cell.cell_id} {run.data.inputs_sha256}")
@@ -75,6 +79,7 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
         sinks=sinks,
     )
     final = run.evaluate("test")
+    run.state.flush()
     run.release()
     save_adapter(run.model, directory / "adapter")
     record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=time.perf_counter() - started)
@@ -108,6 +113,7 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         curves=progress.curves,
         environment=environment(run.collate.device),
         adapter="adapter",
+        weights_sha256=run.weights_sha256,
         inputs_sha256=run.data.inputs_sha256,
         started_at=started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),

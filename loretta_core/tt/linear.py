@@ -7,14 +7,16 @@ The cores are ordered fp32 parameters of shape (r, k, r'); a low-precision calle
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from loretta_core.tt import init, ops
-from loretta_core.tt.shapes import tt_shape
+from loretta_core.tt.cache import HalvesCache
+from loretta_core.tt.shapes import Shape, tt_shape
+from loretta_core.tt.svd import tt_svd
 
 
 class TTLinear(nn.Module):
@@ -26,7 +28,7 @@ class TTLinear(nn.Module):
         out_features: int,
         *,
         rank: int,
-        shape: str | Sequence[int] = "auto",
+        shape: Shape = "auto",
         bias: bool = True,
         zero_init: bool = False,
         generator: Generator | None = None,
@@ -34,8 +36,11 @@ class TTLinear(nn.Module):
         super().__init__()
         self.shape = tt_shape(in_features, out_features, rank=rank, shape=shape)
         self.zero_init = zero_init
+        self._cache = HalvesCache()
         self.cores = nn.ParameterList(nn.Parameter(torch.empty(size, dtype=torch.float32)) for size in self.shape.core_sizes)
         self.bias = nn.Parameter(torch.empty(out_features, dtype=torch.float32)) if bias else None
+        self._core_names = tuple(map(str, range(len(self.cores))))
+        self._contracts = self.shape.contracts
         self.reset_parameters(generator=generator)
 
     def reset_parameters(self, *, generator: Generator | None = None) -> None:
@@ -46,13 +51,28 @@ class TTLinear(nn.Module):
             bound = 0.0 if self.zero_init else self.shape.out_features**-0.5
             nn.init.uniform_(self.bias, -bound, bound, generator=generator)
 
+    @torch.no_grad()
+    def set_dense_(self, weight_OI: Float[Tensor, "O I"]) -> float:
+        """Take over the nearest train that TT-SVD finds for `weight_OI`; returns the bound on the error, in the Frobenius norm. The bias stays."""
+        found = tt_svd(weight_OI, shape=self.shape)
+        for core, value in zip(self.cores, found.cores, strict=True):
+            core.copy_(value)
+        return found.error_bound
+
     def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
-        return ops.apply(x, list(self.cores), shape=self.shape, bias=self.bias)
+        # Not `list(self.cores)`, which costs as much as the product of one token.
+        parameters: Any = self.cores._parameters
+        cores = [parameters[name] for name in self._core_names]
+        if self._contracts:
+            return ops.apply_halves(x, self._cache.halves(cores, shape=self.shape, training=self.training), bias=self.bias)
+        return ops.apply(x, cores, shape=self.shape, bias=self.bias)
 
     def to_dense(self) -> Float[Tensor, "O I"]:
         """The weight, in the layout of `nn.Linear.weight`."""
         return ops.to_dense(list(self.cores), shape=self.shape)
 
     def extra_repr(self) -> str:
-        ranks = ", ".join(map(str, self.shape.ranks))
-        return f"in_features={self.shape.in_features}, out_features={self.shape.out_features}, modes={self.shape.modes}, ranks=({ranks})"
+        shape = self.shape
+        padding = f", padding={shape.padding_overhead:.1%}" if shape.padding_overhead else ""
+        order = "contracted" if shape.contracts else "rebuilt"
+        return f"in_features={shape.in_features}, out_features={shape.out_features}, modes={shape.modes}, ranks={shape.ranks}, {order}{padding}"

@@ -1,13 +1,16 @@
 """How a matrix is laid out as a tensor train: modes, ranks, padding, counts. Standard library only.
 
-A matrix of in x out entries is a chain of cores G_i of shape (r_{i-1}, k_i, r_i). The input and the output width are factored separately, so that the
-cores always split into input cores and output cores ("aligned"); this is what the fast contraction needs and what the authors' tables often lack
-(LoRETTA, arXiv 2402.11417, table 10). The wider side comes first in descending order, and h -> b and b -> h are mirror images of each other:
+A matrix of in x out entries is a chain of cores G_i of shape (r_{i-1}, k_i, r_i). There are three ways to choose the modes k_i:
 
-    tt_shape(768, 64)  ->  12, 8, 8 | 8, 8        tt_shape(64, 768)  ->  8, 8 | 8, 8, 12
+    "auto"   the input and the output width are factored separately, so that the cores always split into input cores and output cores ("aligned"), which the
+             fast contraction needs. The wider side comes first in descending order; h -> b and b -> h are mirror images of each other:
+             tt_shape(768, 64)  ->  12, 8, 8 | 8, 8        tt_shape(64, 768)  ->  8, 8 | 8, 8, 12
+    "paper"  the lists of the paper (`tt/paper.py`), aligned or not, every inner rank equal to the one asked for: its parameter counts
+    a list   modes that multiply to in * out; where no first few multiply to in, the matrix is rebuilt instead of contracted
 
-Any width works: one whose best factorization has a mode above 64 (large primes) is padded up to the next width that factors into modes of at most 16,
-and the padding is cropped from the halves, never from the data. A rank is capped at the size of the unfolding it sits in: more could not be used.
+Any width works with "auto": one whose best factorization has a mode above 64 (large primes) is padded up to the next width that factors into modes of at
+most 16, and the padding is cropped from the halves, never from the data. A rank is capped at the size of the unfolding it sits in ("paper" excepted): more
+could not be used.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from loretta_core.errors import MethodError
+from loretta_core.tt.paper import paper_modes
 
 IDEAL_MODE = 10
 """Modes near this size give the fewest parameters for the widths of language models (reference tables: 8 to 16)."""
@@ -26,21 +30,21 @@ LARGEST_MODE = 64
 """Above this, an exact factorization costs more parameters than padding does."""
 LARGEST_PADDED_MODE = 16
 
+Shape = str | Sequence[int]
+"""A setting: "auto", "paper" or modes."""
+
 
 @dataclass(frozen=True)
 class TTShape:
-    """The cores of one matrix. `in_modes` multiply to at least `in_features`, `out_modes` to at least `out_features`; the excess is padding."""
+    """The cores of one matrix."""
 
     in_features: int
     out_features: int
-    in_modes: tuple[int, ...]
-    out_modes: tuple[int, ...]
+    modes: tuple[int, ...]
+    cut: int | None
+    """How many cores, the first ones, belong to the input; None if one core straddles the boundary."""
     ranks: tuple[int, ...]
     """r_0 = 1, r_1, …, r_d = 1: one more than there are modes."""
-
-    @property
-    def modes(self) -> tuple[int, ...]:
-        return self.in_modes + self.out_modes
 
     @property
     def core_sizes(self) -> tuple[tuple[int, int, int], ...]:
@@ -52,17 +56,33 @@ class TTShape:
         return sum(left * mode * right for left, mode, right in self.core_sizes)
 
     @property
+    def aligned(self) -> bool:
+        return self.cut is not None
+
+    @property
+    def in_modes(self) -> tuple[int, ...]:
+        """They multiply to at least `in_features`; the excess is padding. Aligned shapes only."""
+        assert self.cut is not None
+        return self.modes[: self.cut]
+
+    @property
+    def out_modes(self) -> tuple[int, ...]:
+        assert self.cut is not None
+        return self.modes[self.cut :]
+
+    @property
     def mid_rank(self) -> int:
-        """The rank between the last input core and the first output core."""
-        return self.ranks[len(self.in_modes)]
+        """The rank between the last input core and the first output core. Aligned shapes only."""
+        assert self.cut is not None
+        return self.ranks[self.cut]
 
     @property
     def padded_in(self) -> int:
-        return math.prod(self.in_modes)
+        return math.prod(self.in_modes) if self.aligned else self.in_features
 
     @property
     def padded_out(self) -> int:
-        return math.prod(self.out_modes)
+        return math.prod(self.out_modes) if self.aligned else self.out_features
 
     @property
     def padding_overhead(self) -> float:
@@ -71,24 +91,33 @@ class TTShape:
 
     @property
     def contracts(self) -> bool:
-        """True if two skinny products are cheaper than rebuilding the matrix: r_mid < in*out / (in+out)."""
-        return self.mid_rank * (self.in_features + self.out_features) < self.in_features * self.out_features
+        """True if two skinny products are possible and cheaper than rebuilding the matrix: r_mid < in*out / (in+out)."""
+        return self.aligned and self.mid_rank * (self.in_features + self.out_features) < self.in_features * self.out_features
 
 
-def tt_shape(in_features: int, out_features: int, *, rank: int, shape: str | Sequence[int] = "auto") -> TTShape:
-    """Lay out an in x out matrix with cores of at most `rank`. `shape` is "auto" or a list of modes whose first few multiply to `in_features`.
-
-    Raises MethodError for widths or ranks below 1 and for modes that do not fit.
-    """
+def tt_shape(in_features: int, out_features: int, *, rank: int, shape: Shape = "auto") -> TTShape:
+    """Lay out an in x out matrix with cores of at most `rank`. Raises MethodError for widths or ranks below 1 and for modes that do not fit."""
     if in_features < 1 or out_features < 1:
         raise MethodError(f"a tensor train needs widths of at least 1, got {in_features} x {out_features}")
     if rank < 1:
         raise MethodError(f"tensor_rank = {rank}: expected at least 1")
-    in_modes, out_modes = _auto_modes(in_features, out_features) if shape == "auto" else _split(shape, in_features=in_features, out_features=out_features)
-    return TTShape(in_features, out_features, in_modes, out_modes, _capped_ranks(in_modes + out_modes, rank=rank))
+    if shape == "auto":
+        in_modes, out_modes = _auto_modes(in_features, out_features)
+        modes = in_modes + out_modes
+        return TTShape(in_features, out_features, modes, len(in_modes), _capped_ranks(modes, rank=rank))
+    if shape == "paper":
+        modes = paper_modes(in_features, out_features)
+        return TTShape(in_features, out_features, modes, _cut(modes, in_features), (1, *[rank] * (len(modes) - 1), 1))
+    modes = _checked(shape, in_features=in_features, out_features=out_features)
+    return TTShape(in_features, out_features, modes, _cut(modes, in_features), _capped_ranks(modes, rank=rank))
 
 
-def mirrored(shape: str | Sequence[int]) -> str | Sequence[int]:
+def tt_parameter_count(in_features: int, out_features: int, *, rank: int, shape: Shape = "auto", bias: bool = False) -> int:
+    """Parameters of a TTLinear, without building it."""
+    return tt_shape(in_features, out_features, rank=rank, shape=shape).parameter_count + (out_features if bias else 0)
+
+
+def mirrored(shape: Shape) -> Shape:
     """The setting for the matrix of the opposite direction, out x in."""
     return shape if isinstance(shape, str) else tuple(reversed(shape))
 
@@ -100,24 +129,24 @@ def _auto_modes(in_features: int, out_features: int) -> tuple[tuple[int, ...], t
     return in_modes, out_modes
 
 
-def _split(shape: str | Sequence[int], *, in_features: int, out_features: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Cut an explicit list of modes where its product reaches the input width."""
+def _checked(shape: Shape, *, in_features: int, out_features: int) -> tuple[int, ...]:
+    """An explicit list that multiplies to the matrix."""
     if isinstance(shape, str):
-        raise MethodError(f"shape = {shape!r}: expected 'auto' or a list of modes")
+        raise MethodError(f"shape = {shape!r}: expected 'auto', 'paper' or a list of modes")
     modes = tuple(shape)
     if any(mode < 1 for mode in modes):
         raise MethodError(f"shape = {list(modes)}: every mode must be at least 1")
     if math.prod(modes) != in_features * out_features:
         raise MethodError(
-            f"shape = {list(modes)} multiplies to {math.prod(modes)}, but the matrix is {in_features} x {out_features} = {in_features * out_features}"
+            f"shape = {list(modes)} multiplies to {math.prod(modes)}, but the matrix is {in_features} x {out_features} = {in_features * out_features}; "
+            f"'auto' takes {[*tt_shape(in_features, out_features, rank=1).modes]}"
         )
-    for cut in range(1, len(modes)):
-        if math.prod(modes[:cut]) == in_features:
-            return modes[:cut], modes[cut:]
-    raise MethodError(
-        f"shape = {list(modes)} is not aligned with {in_features} x {out_features}: its first modes must multiply to {in_features}; "
-        f"'auto' takes {[*tt_shape(in_features, out_features, rank=1).modes]}"
-    )
+    return modes
+
+
+def _cut(modes: Sequence[int], in_features: int) -> int | None:
+    """Where the product of the first modes is the input width."""
+    return next((cut for cut in range(1, len(modes)) if math.prod(modes[:cut]) == in_features), None)
 
 
 def _capped_ranks(modes: Sequence[int], *, rank: int) -> tuple[int, ...]:

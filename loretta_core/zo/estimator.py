@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,9 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from loretta_core.zo.flat import FlatParameters
-
-Closure = Callable[[], Tensor | float]
-"""() → scalar loss at the current parameters, without a backward pass; called under no_grad."""
+from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
 
 Estimator = Literal["two_sided", "one_sided"]
 
@@ -43,9 +41,18 @@ class Probe:
 
 
 @torch.no_grad()
-def probe(closure: Closure, *, flat: FlatParameters, shifts: Iterable[Float[Tensor, " P"]], estimator: Estimator = "two_sided") -> Probe:
+def probe(
+    closure: Closure, *, flat: FlatParameters, shifts: Iterable[Float[Tensor, " P"]], estimator: Estimator = "two_sided", evaluator: Evaluator | None = None
+) -> Probe:
     """Evaluate the loss along every shift εz; θ itself is never written, whatever happens."""
-    return _two_sided(closure, flat, shifts) if estimator == "two_sided" else _one_sided(closure, flat, shifts)
+    evaluator = evaluator or Serial()
+    if estimator == "one_sided":
+        base = float(closure())
+        losses = evaluator.losses(closure, flat=flat, variants=(Variant(1, shift_P) for shift_P in shifts))
+        return Probe(base, tuple(as_fp32(loss - base) for loss in losses))
+    losses = evaluator.losses(closure, flat=flat, variants=(Variant(sign, shift_P) for shift_P in shifts for sign in (1, -1)))
+    sides = list(zip(losses[::2], losses[1::2], strict=True))
+    return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides))
 
 
 def as_fp32(value: float) -> float:
@@ -54,26 +61,3 @@ def as_fp32(value: float) -> float:
         return struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
-
-
-def _two_sided(closure: Closure, flat: FlatParameters, shifts: Iterable[Float[Tensor, " P"]]) -> Probe:
-    losses, differences = [], []
-    with flat.shifted() as buffer_P:
-        for shift_P in shifts:
-            torch.add(flat.theta_P, shift_P, out=buffer_P)
-            plus = float(closure())
-            torch.sub(flat.theta_P, shift_P, out=buffer_P)
-            minus = float(closure())
-            losses.append(0.5 * (plus + minus))
-            differences.append(as_fp32(0.5 * (plus - minus)))
-    return Probe(sum(losses) / len(losses), tuple(differences))
-
-
-def _one_sided(closure: Closure, flat: FlatParameters, shifts: Iterable[Float[Tensor, " P"]]) -> Probe:
-    loss = float(closure())
-    differences = []
-    with flat.shifted() as buffer_P:
-        for shift_P in shifts:
-            torch.add(flat.theta_P, shift_P, out=buffer_P)
-            differences.append(as_fp32(float(closure()) - loss))
-    return Probe(loss, tuple(differences))

@@ -31,8 +31,18 @@ class FlatParameters:
         self._scratch_P = torch.empty_like(self.theta_P)
         self._point_at(self.theta_P)
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters, in the order of the buffer."""
+        return list(self._parameters)
+
     def __len__(self) -> int:
         return self.theta_P.numel()
+
+    def split(self, values: Tensor) -> list[Tensor]:
+        """A vector (P) as views with the parameters' shapes, or a stack (V, P) as views (V, …)."""
+        pieces = values.split([parameter.numel() for parameter in self._parameters], dim=-1)
+        return [piece.unflatten(-1, parameter.shape) if parameter.ndim != 1 else piece for parameter, piece in zip(self._parameters, pieces, strict=True)]
 
     @contextmanager
     def shifted(self) -> Iterator[Float[Tensor, " P"]]:
@@ -45,7 +55,7 @@ class FlatParameters:
 
     def set_gradients(self, gradient_P: Float[Tensor, " P"]) -> None:
         """Make every `parameter.grad` a view of the buffer."""
-        for parameter, piece in zip(self._parameters, self._pieces(gradient_P), strict=True):
+        for parameter, piece in zip(self._parameters, self.split(gradient_P), strict=True):
             parameter.grad = piece
 
     def release(self) -> None:
@@ -55,9 +65,5 @@ class FlatParameters:
             parameter.data = parameter.data.clone()
 
     def _point_at(self, buffer_P: Float[Tensor, " P"]) -> None:
-        for parameter, piece in zip(self._parameters, self._pieces(buffer_P), strict=True):
+        for parameter, piece in zip(self._parameters, self.split(buffer_P), strict=True):
             parameter.data = piece
-
-    def _pieces(self, buffer_P: Float[Tensor, " P"]) -> list[Tensor]:
-        pieces = buffer_P.split([parameter.numel() for parameter in self._parameters])
-        return [piece.view(parameter.shape) for parameter, piece in zip(self._parameters, pieces, strict=True)]

@@ -21,9 +21,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from loretta_core.zo.estimator import Closure, Estimator, probe
+from loretta_core.zo.estimator import Estimator, probe
 from loretta_core.zo.flat import FlatParameters
 from loretta_core.zo.noise import Direction, Distribution, draw
+from loretta_core.zo.variants import Closure, Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
 """Called after a step with its number and the differences d that made the update; empty for a skipped step."""
@@ -39,8 +40,8 @@ class _ForwardOnly(Optimizer):
         self._flat = FlatParameters([parameter for group in self.param_groups for parameter in group["params"]])
         self._last: tuple[Direction, Tensor] | None = None
         self.skipped_steps = 0
-        self.evaluations = 0
-        """Calls of the closure so far."""
+        self.evaluator: Evaluator = Serial()
+        """How the loss is evaluated around θ: `variants.Batched(model)` and `variants.Fastest(model)` use one forward for several points."""
         self.on_step: OnStep | None = None
 
     @property
@@ -62,7 +63,7 @@ class _ForwardOnly(Optimizer):
         number = self.steps_taken
         directions = self._directions(number)
         shifts = (self._shift(direction) for direction in directions)
-        seen = probe(self._counted(closure), flat=self._flat, shifts=shifts, estimator=self._estimator)
+        seen = probe(closure, flat=self._flat, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
         differences = seen.differences if seen.finite else ()
         self.apply(differences)
         if self.on_step is not None:
@@ -111,13 +112,6 @@ class _ForwardOnly(Optimizer):
             size = sum(parameter.numel() for parameter in group["params"])
             yield group, slice(start, start + size)
             start += size
-
-    def _counted(self, closure: Closure) -> Closure:
-        def evaluate() -> Tensor | float:
-            self.evaluations += 1
-            return closure()
-
-        return evaluate
 
 
 class ZOSGD(_ForwardOnly):

@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,18 +53,24 @@ class LogWriter:
     """Appends the steps of a run to a file; use as `optimizer.on_step`.
 
     Args:
-        path: the file; an existing one with the same header is continued after its last good block, its later steps are dropped.
+        path: the file. The first step that is logged decides: 0 begins it anew, a later one continues it there and drops what follows.
         header: JSON values that say what the log belongs to, such as the digest of the initial weights.
-        first_step: the next step that will be logged; 0 for a new run. Raises OutputError if the file does not reach so far or belongs to another run.
+
+    The first step raises OutputError if the file does not reach so far, or belongs to another run.
     """
 
-    def __init__(self, path: Path, *, header: Mapping[str, Any], first_step: int = 0) -> None:
-        self._file = _open(path, header, first_step)
+    def __init__(self, path: Path, *, header: Mapping[str, Any]) -> None:
+        self._path = path
+        self._header = header
+        self._begun = False
         self._rows: list[tuple[float, ...]] = []
-        self._next = first_step
+        self._next = 0
 
     def __call__(self, step: int, differences: Sequence[float]) -> None:
         """Log one step. Blocks are written when they are full, when the number of directions changes, and by `flush`."""
+        if not self._begun:
+            _begin(self._path, self._header, step)
+            self._begun, self._next = True, step
         assert step == self._next, f"step {step} follows step {self._next - 1}"
         if differences and any(self._rows) and len(differences) != max(map(len, self._rows)):
             self.flush()
@@ -76,15 +82,11 @@ class LogWriter:
     def flush(self) -> None:
         """Write what is held as one block, to the disk."""
         if self._rows:
-            self._file.write(_packed(self._rows, first_step=self._next - len(self._rows)))
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with self._path.open("ab") as file:
+                file.write(_packed(self._rows, first_step=self._next - len(self._rows)))
+                file.flush()
+                os.fsync(file.fileno())
             self._rows = []
-
-    def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        self._file.close()
 
 
 def read_log(path: Path) -> Log:
@@ -128,40 +130,34 @@ def weights_sha256(theta_P: Float[Tensor, " P"]) -> str:
     return hashlib.sha256(theta_P.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()).hexdigest()
 
 
-def _open(path: Path, header: Mapping[str, Any], first_step: int) -> BinaryIO:
-    text = json.dumps(header, sort_keys=True).encode()
-    if first_step == 0 or not path.exists():
-        if first_step:
-            raise OutputError(f"{path}: no replay log to continue at step {first_step}")
+def _begin(path: Path, header: Mapping[str, Any], first_step: int) -> None:
+    """Make the file end just before `first_step`."""
+    if first_step == 0:
+        text = json.dumps(header, sort_keys=True).encode()
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("wb")
-        file.write(MAGIC + struct.pack("<I", len(text)) + text)
-        return file
+        path.write_bytes(MAGIC + struct.pack("<I", len(text)) + text)
+        return
     log = read_log(path)
-    if log.header != json.loads(text):
+    if log.header != dict(header):
         raise OutputError(f"{path}: the replay log belongs to another run: it says {dict(log.header)}, this is {dict(header)}")
     if len(log.rows) < first_step:
         raise OutputError(f"{path}: the replay log ends at step {len(log.rows)} and cannot be continued at step {first_step}; {log.damage or 'it is shorter'}")
-    return _cut(path, log, first_step)
+    _cut(path, log, first_step)
 
 
-def _cut(path: Path, log: Log, first_step: int) -> BinaryIO:
+def _cut(path: Path, log: Log, first_step: int) -> None:
     """Keep steps before `first_step`: whole blocks stay, the block that holds it is written again up to there."""
     data = path.read_bytes()
-    end = kept = 0
     _, end = _header(data, path)
+    kept = 0
     for first, block, at in _blocks(data[: log.end], end):
-        assert not isinstance(block, str)
         if first + len(block) > first_step:
             break
         end, kept = at, first + len(block)
-    file = path.open("r+b")
-    file.truncate(end)
-    file.seek(end)
-    if kept < first_step:
-        file.write(_packed(list(log.rows[kept:first_step]), first_step=kept))
-        file.flush()
-    return file
+    rest = _packed(log.rows[kept:first_step], first_step=kept) if kept < first_step else b""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data[:end] + rest)
+    temporary.replace(path)
 
 
 def _header(data: bytes, path: Path) -> tuple[dict[str, Any], int]:

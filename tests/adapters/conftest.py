@@ -1,5 +1,6 @@
 """A tiny random model of every architecture in the site table."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -36,6 +37,30 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen2": _DECODER,
     "qwen3": _DECODER,
     "gemma": _DECODER,
+    "gpt2": {
+        "vocab_size": 40,
+        "n_embd": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "n_inner": 48,
+        "n_positions": 16,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    },
+    "gpt_neox": _SIZES,
+    "t5": {
+        "vocab_size": 40,
+        "d_model": 32,
+        "d_kv": 8,
+        "d_ff": 48,
+        "num_layers": 2,
+        "num_heads": 4,
+        "pad_token_id": 0,
+        "eos_token_id": 2,
+        "dropout_rate": 0.0,
+        "decoder_start_token_id": 0,
+    },
 }
 
 _HEADS = {"SEQ_CLS": AutoModelForSequenceClassification, "MASKED_LM": AutoModelForMaskedLM, "CAUSAL_LM": AutoModelForCausalLM}
@@ -54,4 +79,13 @@ def tiny():
 
 @pytest.fixture
 def token_ids():
-    return torch.randint(3, 40, (3, 6), generator=torch.Generator().manual_seed(0))
+    tokens = torch.randint(3, 40, (3, 6), generator=torch.Generator().manual_seed(0))
+    tokens[:, -1] = 2  # T5's classifier reads the end-of-text token
+    return tokens
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -11,6 +11,7 @@ from loretta_core.adapters.build import apply_method, trainable_parameter_count
 from loretta_core.adapters.norms import TrainableNorm
 from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep
 from loretta_core.sites import ARCHITECTURES, sites_for
+from loretta_core.support import refusal
 
 METHODS = {
     "loretta_adp": LorettaAdp(type="loretta_adp", tensor_rank=2, bottleneck_size=8),
@@ -24,19 +25,25 @@ def layers_of(model):
     return {path: module for path, module in model.named_modules() if isinstance(module, BaseTunerLayer) and not isinstance(module, TrainableNorm)}
 
 
-@pytest.mark.parametrize("model_type", ARCHITECTURES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("model_type", "method"),
+    [(model_type, method) for model_type in ARCHITECTURES for method in METHODS if refusal(method, model_type=model_type, head=True) is None],
+)
 def test_sites_identity_and_gradients(tiny, token_ids, model_type, method):
     base = tiny(model_type)
     model = apply_method(deepcopy(base), method=METHODS[method], task_type="SEQ_CLS")
-    assert torch.equal(model(input_ids=token_ids).logits, base(input_ids=token_ids).logits)
+    # T5's logits differ by one rounding between two copies of the same model.
+    torch.testing.assert_close(model(input_ids=token_ids).logits, base(input_ids=token_ids).logits, rtol=0, atol=1e-6 if model_type == "t5" else 0)
 
     names = sites_for(model_type, method).names
     layers = layers_of(model)
     passes = 1 if model_type == "albert" else 2
     found = {name: [path for path in layers if path.endswith(f".{name}")] for name in names}
     expected = 4 if names == ("output.dense",) else passes  # BERT-like: attention.output.dense and output.dense
-    assert {name: len(paths) for name, paths in found.items()} == dict.fromkeys(names, expected)
+    if model_type == "t5":  # two encoder layers, two decoder layers with two attentions each
+        assert {name: len(paths) for name, paths in found.items()} == {name: 4 if name == "wo" else 6 for name in names}
+    else:
+        assert {name: len(paths) for name, paths in found.items()} == dict.fromkeys(names, expected)
     assert len(layers) == sum(map(len, found.values()))
 
     with torch.no_grad():
@@ -57,7 +64,7 @@ def test_adapters_sit_on_the_side_of_the_hidden_width(tiny, model_type, sides):
         assert layer.width == 32
 
 
-@pytest.mark.parametrize("model_type", ARCHITECTURES)
+@pytest.mark.parametrize("model_type", [name for name in ARCHITECTURES if refusal("loretta_rep", model_type=name, head=True) is None])
 def test_every_norm_trains_whatever_its_name(tiny, model_type):
     base = tiny(model_type)
     norms = {path for path, module in base.named_modules() if "Norm" in type(module).__name__}

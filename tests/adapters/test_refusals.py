@@ -9,7 +9,7 @@ from peft import get_peft_model
 from transformers import BertConfig, BertForSequenceClassification
 
 from loretta_core.adapters import BottleneckConfig, LorettaAdpConfig, LorettaRepConfig
-from loretta_core.adapters.build import apply_method, load_adapter, save_adapter
+from loretta_core.adapters.build import apply_method, load_adapter, save_adapter, trainable_parameter_count
 from loretta_core.config.method import Adapters, Ft, Lora, LorettaAdp, LorettaRep
 from loretta_core.errors import MethodError, OutputError
 
@@ -61,6 +61,14 @@ def test_an_unknown_architecture_needs_targets(tiny, method):
         (LorettaAdpConfig(bottleneck_size=0), "loretta_adp: bottleneck_size = 0"),
         (BottleneckConfig(bottleneck_size=-3), "adapters: bottleneck_size = -3"),
         (BottleneckConfig(non_linearity="swish"), "non_linearity = 'swish': expected one of relu, gelu, tanh, silu"),
+        (LorettaAdpConfig(adapter_bias="up"), "adapter_bias = 'up': expected one of both, down, none"),
+        (BottleneckConfig(adapter_bias="up"), "adapter_bias = 'up'"),
+        (BottleneckConfig(scaling="learned"), "scaling = 'learned': expected a number"),
+        (LorettaAdpConfig(adapter_dropout=1.5), "dropout probability"),
+        (LorettaRepConfig(init_weights="mean"), "loretta_rep: init_weights = 'mean'; expected one of zero, subtract"),
+        (LorettaRepConfig(shape="papper"), "shape = 'papper': expected 'auto', 'paper' or a list"),
+        (LorettaRepConfig(shape="paper"), "shape = 'paper': the paper and its code have no modes for 32 x 8; widths: 768, .*Take shape = 'auto'"),
+        (LorettaRepConfig(classifier_shape="auto", task_type="SEQ_CLS"), "classifier_shape = 'auto': bert with task_type SEQ_CLS .*: roberta, "),
         (LorettaAdpConfig(shape=[8, 8, 12]), r"shape = \[8, 8, 12\] multiplies to 768, but the matrix is 32 x 64"),
         (LorettaAdpConfig(target_modules=".*nothing"), "nothing"),
         (LorettaAdpConfig(target_modules=r".*\.LayerNorm"), "LayerNorm and not a Linear"),
@@ -75,6 +83,29 @@ def test_settings_that_do_not_fit_leave_the_model_as_it_was(tiny, config, messag
     assert unchanged(model, before)
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (LorettaAdpConfig(classifier_shape=[32, 31], task_type="SEQ_CLS"), r"shape = \[32, 31\] multiplies to 992, but the matrix is 32 x 32"),
+        (LorettaAdpConfig(classifier_shape="paper", task_type="SEQ_CLS"), "no modes for 32 x 32"),
+        (LorettaAdpConfig(classifier_shape="auto", task_type="TOKEN_CLS"), "classifier_shape = 'auto': roberta with task_type TOKEN_CLS"),
+    ],
+)
+def test_a_head_that_cannot_be_tensorized_leaves_the_model_as_it_was(tiny, config, message):
+    model = tiny("roberta")
+    before = deepcopy(model)
+    with pytest.raises(MethodError, match=message):
+        get_peft_model(model, config)
+    assert unchanged(model, before)
+
+
+@pytest.mark.parametrize("bias", ["all", "lora_only", "adapter_only"])
+@pytest.mark.parametrize("config_cls", [LorettaAdpConfig, LorettaRepConfig, BottleneckConfig])
+def test_biases_of_the_base_do_not_train(config_cls, bias):
+    with pytest.raises(MethodError, match=f"bias = '{bias}': expected 'none'.*adapter_bias"):
+        config_cls(bias=bias)
+
+
 def test_an_explicit_shape_is_used_for_down_and_mirrored_for_up(tiny):
     model = get_peft_model(tiny("bert"), LorettaAdpConfig(shape=[4, 8, 8], bottleneck_size=8, tensor_rank=2))
     block = model.get_submodule("base_model.model.bert.encoder.layer.0.output.dense").blocks["default"]
@@ -82,10 +113,11 @@ def test_an_explicit_shape_is_used_for_down_and_mirrored_for_up(tiny):
     assert block.up.shape.modes == (8, 8, 4)
 
 
-def test_a_rank_above_the_unfoldings_is_capped(tiny):
-    counts = [
-        sum(p.numel() for p in get_peft_model(tiny("bert"), LorettaAdpConfig(tensor_rank=rank)).parameters() if p.requires_grad) for rank in (32, 64, 4096)
-    ]
+def test_a_rank_above_the_unfoldings_is_capped_and_said_so(tiny):
+    counts = [trainable_parameter_count(get_peft_model(tiny("bert"), LorettaAdpConfig(tensor_rank=32)))]
+    for rank in (64, 4096):
+        with pytest.warns(UserWarning, match=rf"loretta_adp: tensor_rank = {rank} is capped: no unfolding .* above 32"):
+            counts.append(trainable_parameter_count(get_peft_model(tiny("bert"), LorettaAdpConfig(tensor_rank=rank))))
     assert counts[0] == counts[1] == counts[2]
 
 
@@ -97,8 +129,19 @@ def saved(tiny, tmp_path):
 
 @pytest.mark.parametrize("overrides", [{"hidden_size": 64}, {"num_hidden_layers": 3}, {"num_hidden_layers": 1}], ids=str)
 def test_another_base_is_noticed(tiny, saved, overrides):
+    base = tiny("bert", **overrides)
+    before = deepcopy(base)
     with pytest.raises(OutputError, match=r"belongs to another base model or method; (missing|unknown|other shape): base_model"):
-        load_adapter(tiny("bert", **overrides), method=ADP, directory=saved)
+        load_adapter(base, method=ADP, directory=saved)
+    assert unchanged(base, before)
+
+
+def test_another_architecture_is_noticed(tiny, saved):
+    base = tiny("llama")
+    before = deepcopy(base)
+    with pytest.raises(MethodError, match=r"target_modules=\['output.dense'\]: \['output.dense'\] matched no Linear in llama"):
+        load_adapter(base, method=ADP, directory=saved)
+    assert unchanged(base, before)
 
 
 def test_another_method_is_noticed(tiny, saved):
@@ -106,7 +149,7 @@ def test_another_method_is_noticed(tiny, saved):
         load_adapter(tiny("bert"), method=Lora(type="lora"), directory=saved)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "missing", "no-config", "tensor-lost"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "no-config", "tensor-lost", "header-changed", "config-changed", "not-safetensors"])
 def test_damaged_files_are_noticed(tiny, saved, damage):
     weights = saved / "adapter_model.safetensors"
     match damage:
@@ -116,13 +159,24 @@ def test_damaged_files_are_noticed(tiny, saved, damage):
             weights.unlink()
         case "no-config":
             (saved / "adapter_config.json").unlink()
+        case "header-changed":
+            content = weights.read_bytes()
+            weights.write_bytes(content[:8] + content[8:].replace(b'"F32"', b'"F64"', 1))
+        case "not-safetensors":
+            weights.write_bytes(b"\x80\x04 a pickle would start like this")
+        case "config-changed":
+            path = saved / "adapter_config.json"
+            path.write_text(path.read_text().replace('"tensor_rank": 2', '"tensor_rank": 3'))
         case "tensor-lost":
             from safetensors.torch import load_file, save_file
 
             state = load_file(weights)
             save_file({name: value.clone() for name, value in state.items() if "LayerNorm" not in name}, weights)
+    base = tiny("bert")
+    before = deepcopy(base)
     with pytest.raises(OutputError):
-        load_adapter(tiny("bert"), method=ADP, directory=saved)
+        load_adapter(base, method=ADP, directory=saved)
+    assert unchanged(base, before)
 
 
 def test_full_fine_tuning_checks_its_file_too(tiny, tmp_path):

@@ -72,7 +72,10 @@ def test_every_sweep_in_the_repository_loads():
         assert tomllib.loads(path.read_text())["description"], f"{path} does not say what it is for"
 
 
-PLANNING = "loretta_core, loretta_core.config, loretta_core.report.records, loretta_core.sites, loretta_core.tt.shapes, services.cli"
+PLANNING = (
+    "loretta_core, loretta_core.config, loretta_core.plan.cell, loretta_core.report.records, loretta_core.sites, loretta_core.support, loretta_core.tt.shapes, "
+    "services.cli, services.dry_run, services.listing"
+)
 
 
 def test_planning_rooms_do_not_import_torch():

@@ -47,6 +47,26 @@ def test_the_fast_product_equals_both_twins(in_features, out_features, rank, bia
         torch.testing.assert_close(gradients[0], gradient)
 
 
+@pytest.mark.parametrize("modes", [[5, 7, 4], [20, 7], [7, 20], [4, 5, 7]])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_straddling_core_is_rebuilt_as_defined(modes, bias):
+    shape = tt_shape(10, 14, rank=3, shape=modes)
+    assert not shape.aligned
+    cores = random_cores(shape)
+    x = torch.randn(6, 10, dtype=torch.float64, requires_grad=True)
+    b = torch.randn(14, dtype=torch.float64, requires_grad=True) if bias else None
+    leaves = [x, *cores, *([b] if bias else [])]
+    outputs = [
+        ops.apply(x, cores, shape=shape, bias=b),
+        reference.apply_rebuilt(x, cores, shape=shape, bias=b),
+        torch.nn.functional.linear(x, reference.dense_by_definition(cores, shape=shape), b),
+    ]
+    gradients = [torch.autograd.grad(output.square().sum(), leaves) for output in outputs]
+    for output, gradient in zip(outputs[1:], gradients[1:], strict=True):
+        torch.testing.assert_close(outputs[0], output)
+        torch.testing.assert_close(gradients[0], gradient)
+
+
 @pytest.mark.parametrize(("in_features", "out_features"), [(96, 64), (128, 8)])
 def test_leading_dimensions_pass_through(in_features, out_features):
     shape = tt_shape(in_features, out_features, rank=8)
@@ -62,6 +82,7 @@ def test_padding_changes_the_cores_and_not_the_layer():
     layer = TTLinear(67, 131, rank=4)
     assert layer(torch.ones(2, 67)).shape == (2, 131)
     assert layer.to_dense().shape == (131, 67)
+    assert f"padding={layer.shape.padding_overhead:.1%}" in repr(layer)
 
 
 def test_contraction_keeps_no_copy_of_the_activations():

@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loretta_core.errors import MethodError
-from loretta_core.tt.shapes import LARGEST_MODE, factor, mirrored, tt_shape
+from loretta_core.tt.shapes import LARGEST_MODE, factor, mirrored, tt_parameter_count, tt_shape
 
 WIDTHS = st.integers(64, 32_768)
 
@@ -48,6 +48,7 @@ def test_widths_of_real_models(width, modes, count):
     assert down.padding_overhead == 0
 
 
+@settings(deadline=None)
 @given(WIDTHS)
 def test_any_width_factors_into_modest_modes(width):
     modes = factor(width)
@@ -57,6 +58,7 @@ def test_any_width_factors_into_modest_modes(width):
     assert width <= math.prod(modes) <= 1.07 * width
 
 
+@settings(deadline=None)
 @given(st.integers(1, 63))
 def test_small_widths_are_never_padded_and_need_few_modes(width):
     assert math.prod(factor(width)) == width
@@ -71,6 +73,7 @@ def test_primes_are_padded_and_say_so(width):
     assert shape.padded_out == 64
 
 
+@settings(deadline=None)
 @given(WIDTHS, WIDTHS, st.integers(1, 64))
 def test_every_layout_is_aligned_and_capped(in_features, out_features, rank):
     shape = tt_shape(in_features, out_features, rank=rank)
@@ -122,14 +125,25 @@ def test_an_explicit_list_splits_at_the_input_width():
     assert (shape.in_modes, shape.out_modes) == ((8, 16, 6), (64,))
 
 
+def test_a_list_that_splits_nowhere_is_rebuilt():
+    shape = tt_shape(768, 64, rank=5, shape=[1024, 48])
+    assert not shape.aligned
+    assert not shape.contracts
+    assert shape.padding_overhead == 0
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_counts_need_no_layer(bias):
+    assert tt_parameter_count(768, 64, rank=5, bias=bias) == 700 + 64 * bias
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"rank": 0}, r"tensor_rank = 0: expected at least 1"),
         ({"rank": -2}, r"tensor_rank = -2"),
-        ({"rank": 5, "shape": "papper"}, r"'papper': expected 'auto' or a list"),
-        ({"rank": 5, "shape": [8, 8, 12, 8]}, r"multiplies to 6144, but the matrix is 768 x 64 = 49152"),
-        ({"rank": 5, "shape": [1024, 48]}, r"not aligned with 768 x 64: its first modes must multiply to 768; 'auto' takes \[12, 8, 8, 8, 8\]"),
+        ({"rank": 5, "shape": "papper"}, r"'papper': expected 'auto', 'paper' or a list"),
+        ({"rank": 5, "shape": [8, 8, 12, 8]}, r"multiplies to 6144, but the matrix is 768 x 64 = 49152; 'auto' takes \[12, 8, 8, 8, 8\]"),
         ({"rank": 5, "shape": [-8, -8, 12, 8, 8]}, r"at least 1"),
     ],
 )

@@ -50,7 +50,7 @@ def test_replay_is_bitwise_at_any_step(make, tmp_path):
     params = parameters()
     writer = LogWriter(tmp_path / "log", header=HEADER)
     kept = run(make(params), params, steps=700, writer=writer, snapshots=(1, 18, 256, 257, 699, 700))
-    writer.close()
+    writer.flush()
     log = read_log(tmp_path / "log")
     assert log.header == HEADER
     assert not log.damage
@@ -66,7 +66,7 @@ def test_framing_is_small(tmp_path):
     params = parameters()
     writer = LogWriter(tmp_path / "log", header=HEADER)
     run(OPTIMIZERS["sgd"](params), params, steps=4 * STEPS_PER_BLOCK, writer=writer)
-    writer.close()
+    writer.flush()
     payload = 4 * 4 * STEPS_PER_BLOCK
     assert (tmp_path / "log").stat().st_size <= 1.05 * payload + 100
 
@@ -106,19 +106,23 @@ def test_what_is_no_log_is_refused(tmp_path):
 def test_continuing_drops_later_steps_and_refuses_strangers(tmp_path):
     path = written(tmp_path)
     rows = read_log(path).rows
-    LogWriter(path, header=HEADER, first_step=300).close()
-    assert read_log(path).rows == rows[:300]
+    writer = LogWriter(path, header=HEADER)
+    writer(300, (1.5,))
+    writer.flush()
+    assert read_log(path).rows == (*rows[:300], (1.5,))
     with pytest.raises(OutputError, match="belongs to another run"):
-        LogWriter(path, header={"what": "another"}, first_step=300)
-    with pytest.raises(OutputError, match="ends at step 300"):
-        LogWriter(path, header=HEADER, first_step=301)
+        LogWriter(path, header={"what": "another"})(300, (1.5,))
+    with pytest.raises(OutputError, match="ends at step 301"):
+        LogWriter(path, header=HEADER)(302, (1.5,))
+    LogWriter(path, header=HEADER).flush()
+    assert len(read_log(path).rows) == 301
 
 
 def written(tmp_path):
     params = parameters()
     writer = LogWriter(tmp_path / "log", header=HEADER)
     run(OPTIMIZERS["sgd"](params), params, steps=2 * STEPS_PER_BLOCK, writer=writer)
-    writer.close()
+    writer.flush()
     return tmp_path / "log"
 
 
@@ -149,9 +153,9 @@ def test_a_killed_run_goes_on_from_its_log_bitwise(tmp_path):
     params = parameters()
     optimizer = OPTIMIZERS["adam"](params)
     replay(log, optimizer, set_lr=lambda step: set_lr(optimizer, step))
-    writer = LogWriter(tmp_path / "log", header=HEADER, first_step=optimizer.steps_taken)
+    writer = LogWriter(tmp_path / "log", header=HEADER)
     run(optimizer, params, steps=900, writer=writer)
-    writer.close()
+    writer.flush()
     undisturbed = parameters()
     whole = OPTIMIZERS["adam"](undisturbed)
     run(whole, undisturbed, steps=900)

@@ -1,0 +1,96 @@
+"""What a model is made of, as far as counting needs it: its layers with their paths and widths. Standard library only.
+
+The paths are those of transformers' modules, so that a method's site names match here as they do in the real model. A parameter that several layers share
+(tied embeddings) is listed once, at its first place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["linear", "norm", "embedding", "bare"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One module that owns parameters, or (`bare`) one parameter that sits in a larger module."""
+
+    path: str
+    kind: Kind
+    in_features: int
+    """Linear: input width. Embedding: rows. Otherwise 1."""
+    out_features: int
+    bias: bool
+
+    @property
+    def count(self) -> int:
+        return self.in_features * self.out_features + self.bias_count * (self.kind != "bare")
+
+    @property
+    def bias_count(self) -> int:
+        """Of a bare parameter all: those of transformers are biases."""
+        return self.out_features if self.bias else 0
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """{full name: numbers in it}, as `named_parameters` of the real module has them."""
+        if self.kind == "bare":
+            return {self.path: self.out_features}
+        weight = {f"{self.path}.weight": self.in_features * self.out_features}
+        return {**weight, f"{self.path}.bias": self.out_features} if self.bias else weight
+
+
+def linear(path: str, in_features: int, out_features: int, *, bias: bool = True) -> Layer:
+    return Layer(path, "linear", in_features, out_features, bias)
+
+
+def norm(path: str, width: int, *, bias: bool = True) -> Layer:
+    return Layer(path, "norm", 1, width, bias)
+
+
+def embedding(path: str, rows: int, width: int) -> Layer:
+    return Layer(path, "embedding", rows, width, bias=False)
+
+
+def bare_bias(path: str, width: int) -> Layer:
+    return Layer(path, "bare", 1, width, bias=True)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The widths that prompts and prefixes depend on."""
+
+    hidden: int
+    layers: int
+    keys: int
+    """Width of the keys of one layer: less than `hidden` with grouped queries."""
+
+
+@dataclass(frozen=True)
+class ModelLayers:
+    """A model with its head."""
+
+    model_type: str
+    sizes: Sizes
+    layers: tuple[Layer, ...]
+    backbone: str
+    """Path of the module below the head, with a dot, as `bert.`."""
+    trained_head: tuple[str, ...] = field(default=())
+    """Paths of the modules that train and are saved in full with every method but `ft`."""
+
+    @property
+    def total(self) -> int:
+        return sum(layer.count for layer in self.layers)
+
+    def in_head(self, layer: Layer) -> bool:
+        return any(layer.path == name or layer.path.startswith(f"{name}.") for name in self.trained_head)
+
+    @property
+    def frozen(self) -> tuple[Layer, ...]:
+        """Everything outside the trained head."""
+        return tuple(layer for layer in self.layers if not self.in_head(layer))
+
+    @property
+    def head_count(self) -> int:
+        return sum(layer.count for layer in self.layers if self.in_head(layer))

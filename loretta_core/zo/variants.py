@@ -1,0 +1,147 @@
+"""Several states of the trainable parameters, one loss each: one after the other, or all in one forward of the frozen model.
+
+    Serial     the parameters point at θ + shift, one variant at a time; memory of one evaluation
+    Batched    torch.func: the closure runs once under vmap, with the trainable parameters stacked as (V, …); the frozen weights are shared, so the base's
+               matrix products see V times the rows
+    Fastest    times both on the first steps of each shape and keeps the faster one
+
+Batching wins where the forward is bound by launches or by reading weights (few rows and tokens) and loses nothing but memory elsewhere; it is never assumed.
+A variant is only a row of the stack: nothing here says that all rows belong to one optimizer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from loretta_core.zo.flat import FlatParameters
+
+Closure = Callable[[], Tensor | float]
+"""() → scalar loss at the current parameters, without a backward pass; called under no_grad."""
+
+
+class Variant(NamedTuple):
+    """θ + sign · shift."""
+
+    sign: int
+    shift_P: Float[Tensor, " P"]
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Losses of variants around θ. θ itself is bitwise the same afterwards, also when the closure raises."""
+
+    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+        """One loss per variant, in order."""
+        ...
+
+
+class Serial:
+    """One variant after the other."""
+
+    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+        """See Evaluator. `variants` may be a generator: only one shift needs to exist at a time."""
+        found = []
+        with flat.shifted() as buffer_P:
+            for sign, shift_P in variants:
+                torch.add(flat.theta_P, shift_P, alpha=sign, out=buffer_P)
+                found.append(float(closure()))
+        return found
+
+
+class Batched:
+    """All variants in one forward.
+
+    Args:
+        model: holds the trainable parameters; the closure calls it, and must not look at values (`.item()`, `if loss > 0`) on the way to its loss.
+
+    Raises ValueError if an optimizer's parameter is not in the model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+
+    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+        """See Evaluator."""
+        stacked_VP = torch.stack([torch.add(flat.theta_P, shift_P, alpha=sign) for sign, shift_P in variants])
+        names = self._names(flat)
+        views = flat.split(stacked_VP)
+        holder = _Holder(self._model, closure)
+
+        def one(values: dict[str, Tensor]) -> Tensor:
+            return functional_call(holder, values, ())
+
+        # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
+        with sdpa_kernel(SDPBackend.MATH):
+            return vmap(one, randomness="error")(dict(zip(names, views, strict=True))).float().tolist()
+
+    def _names(self, flat: FlatParameters) -> list[str]:
+        known = {id(parameter): f"model.{name}" for name, parameter in self._model.named_parameters()}
+        try:
+            return [known[id(parameter)] for parameter in flat.parameters]
+        except KeyError:
+            raise ValueError("a parameter of the optimizer is not in the model that batches its variants") from None
+
+
+class _Holder(nn.Module):
+    """A module around a closure: `functional_call` swaps the parameters of `model` while it runs."""
+
+    def __init__(self, model: nn.Module, closure: Closure) -> None:
+        super().__init__()
+        self.model = model
+        self._closure = closure
+
+    def forward(self) -> Tensor:
+        """The closure's loss."""
+        loss = self._closure()
+        assert isinstance(loss, Tensor), "the closure must return a tensor to be batched"
+        return loss
+
+
+TRIALS = 3
+"""Evaluations of each kind that are timed before one is chosen; the fastest counts, so that a hiccup does not decide."""
+
+
+@dataclass
+class Fastest:
+    """Times Serial and Batched per number of variants and key, then stays with the faster one.
+
+    Args:
+        model: as in Batched.
+        key: what the time depends on besides the number of variants, such as the shape of the batch; a new key is timed anew.
+    """
+
+    model: nn.Module
+    key: Callable[[], object] = lambda: None
+    _seconds: dict[tuple[object, int, bool], list[float]] = field(default_factory=dict)
+
+    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+        """See Evaluator."""
+        chosen = list(variants)
+        key = self.key()
+        serial, batched = (self._seconds.setdefault((key, len(chosen), kind), []) for kind in (False, True))
+        together = self._choice(serial, batched)
+        started = time.perf_counter()
+        found = (Batched(self.model) if together else Serial()).losses(closure, flat=flat, variants=chosen)
+        if min(len(serial), len(batched)) < TRIALS:
+            (batched if together else serial).append(time.perf_counter() - started)
+        return found
+
+    def batches(self, variants: int) -> bool | None:
+        """What was chosen for the current key; None while it is being timed."""
+        serial, batched = (self._seconds.get((self.key(), variants, kind), []) for kind in (False, True))
+        return None if min(len(serial), len(batched)) < TRIALS else self._choice(serial, batched)
+
+    @staticmethod
+    def _choice(serial: Sequence[float], batched: Sequence[float]) -> bool:
+        if len(serial) < TRIALS or len(batched) < TRIALS:
+            return len(batched) < len(serial)
+        return min(batched) < min(serial)
