@@ -15,7 +15,7 @@ set -euo pipefail
 
 REPOSITORY=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 STATE=${LORETTA_CLUSTER_DIR:-/tmp/loretta-cluster-$(id -u)}
-MOST_WORKERS=16 # each node takes about 300 MB and ten processes
+MOST_WORKERS=16 # each node is about nine processes, before it does anything
 OBJECT_STORE_BYTES=150000000
 LONGEST_STATE=45 # Ray adds about 60 characters; the kernel takes 107
 
@@ -63,12 +63,14 @@ start() {
   unset RAY_AUTH_TOKEN RAY_ADDRESS RAY_API_SERVER_ADDRESS
   # The head computes nothing, as on a real cluster.
   node head "$ray" start --head --port="${ports[0]}" --dashboard-host=127.0.0.1 --dashboard-port="${ports[1]}" \
-    --ray-client-server-port="${ports[2]}" --dashboard-agent-listen-port="${ports[3]}" --num-cpus=0 --num-gpus=0 --temp-dir="$STATE/ray"
-  address=$(cat "$STATE/ray/ray_current_cluster")
+    --ray-client-server-port="${ports[2]}" --dashboard-agent-listen-port="${ports[3]}" --num-cpus=0 --num-gpus=0 --temp-dir="$STATE/head"
+  address=$(cat "$STATE/head/ray_current_cluster")
+  # Each node has a directory of its own. In a common one, a node that needs the files of a job no longer removes them for
+  # all, and the job dies in its vanished working directory (torch: "oneMKL FATAL ERROR: Cannot load libtorch_cpu.so").
   for ((worker = 0; worker < workers; worker++)); do
     read -ra gpus <<<"$(gpus_of "$worker" "$workers")"
     CUDA_VISIBLE_DEVICES=$(IFS=, && echo "${gpus[*]-}") node "worker-$((worker + 1))" "$ray" start --address="$address" \
-      --dashboard-agent-listen-port="${ports[worker + 4]}" --num-cpus="$cpus" --num-gpus="${#gpus[@]}"
+      --dashboard-agent-listen-port="${ports[worker + 4]}" --num-cpus="$cpus" --num-gpus="${#gpus[@]}" --temp-dir="$STATE/worker-$((worker + 1))"
   done
   trap - EXIT
   write_environment "$address" "${ports[1]}"

@@ -151,13 +151,18 @@ def _a_job_sees_three_nodes(variables, directory):
         "import ray\nray.init()\nalive = [node for node in ray.nodes() if node['Alive']]\n"
         "cpus = sorted(node['Resources'].get('CPU', 0) for node in alive)\n"
         "@ray.remote\ndef double(x):\n    return 2 * x\n"
-        "print('RESULT', len(alive), cpus, ray.get(double.remote(21)))\n"
+        "print('RESULT', len(alive), cpus, ray.get([double.remote(each) for each in (20, 21)]))\n"
+        # A node that is done with the job's files must not remove those of another node.
+        "import pathlib, subprocess, sys\n"
+        "for _ in range(2):\n    subprocess.run([sys.executable, '-c', 'import ray; ray.init()'], capture_output=True, check=True)\n"
+        "print('FILES', [path.name for path in pathlib.Path().iterdir()])\n"
     )
     ray = Path(sys.executable).parent / "ray"
     arguments = [str(ray), "job", "submit", "--working-dir", str(directory), "--", "python", "job.py"]
     job = subprocess.run(arguments, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300)
     assert job.returncode == 0, job.stdout + job.stderr
-    assert "RESULT 3 [0, 1.0, 1.0] 42" in job.stdout
+    assert "RESULT 3 [0, 1.0, 1.0] [40, 42]" in job.stdout
+    assert "FILES ['job.py']" in job.stdout
 
 
 def exported(state):
