@@ -111,7 +111,7 @@ def load_adapter(model: PreTrainedModel, *, method: MethodConfig, directory: Pat
     make_config = METHODS[method.type].peft_config
     if make_config is None:
         return load_full(model, directory)
-    return load_peft(model, directory, config_cls=type(make_config(method)), inject=_inject_saved)
+    return load_peft(model, directory, config_cls=type(make_config(method)), inject=_inject_saved, has_twin=method.type != "peft")
 
 
 def merge_adapter(model: PeftModel) -> PreTrainedModel:

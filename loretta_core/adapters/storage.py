@@ -23,9 +23,12 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def load_peft(
-    model: PreTrainedModel, directory: Path, *, config_cls: type[PeftConfig], inject: Callable[[PreTrainedModel, PeftConfig], PeftModel]
+    model: PreTrainedModel, directory: Path, *, config_cls: type[PeftConfig], inject: Callable[[PreTrainedModel, PeftConfig], PeftModel], has_twin: bool = True
 ) -> PeftModel:
-    """Inject as the saved config says and fill in the saved values. Raises OutputError."""
+    """Inject as the saved config says and fill in the saved values. Raises OutputError.
+
+    `has_twin` is false for methods that compute with the base's values while they are injected, which a twin without memory does not have.
+    """
     try:
         config = PeftConfig.from_pretrained(str(directory))
         state = load_file(directory / WEIGHTS)
@@ -34,7 +37,7 @@ def load_peft(
     if type(config) is not config_cls:
         raise OutputError(f"the adapter in {directory} is of type {config.peft_type}, which {config_cls.__name__} does not describe")
     config.inference_mode = False
-    if config.is_prompt_learning:  # it changes nothing inside the base, and computes what it saves
+    if config.is_prompt_learning or not has_twin:  # a prompt changes nothing inside the base, and computes what it saves
         wrapped = inject(model, config)
         _check_same(state, wrapped, directory)
     else:
