@@ -106,7 +106,7 @@ def _run_shape(
 
     groups = min(groups_that_fit(shape, nodes()), len(cells), request.max_concurrent or len(cells))
     progress.say(f"{counted(len(cells), 'cell')} on {counted(groups, 'worker group')} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
-    executor = TrainExecutor(shape=shape, groups=groups, storage=request.directory / "train", worker=worker.for_shape(shape), say=progress.say)
+    executor = TrainExecutor(shape=shape, groups=groups, storage=request.directory.resolve() / "train", worker=worker.for_shape(shape), say=progress.say)
     with executor, _interruptible(executor, interrupts):
         run_trials(cells, client=executor.client(), at_once=groups + 1, directory=request.directory / "tune", done=done, stop=interrupts.requested)
 

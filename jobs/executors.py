@@ -168,7 +168,8 @@ def reason_of(error: Exception) -> str:
     causes = list(error.worker_failures.values()) if isinstance(error, ray.train.WorkerGroupError) else [error]
     if any(isinstance(cause, (ray.exceptions.OutOfMemoryError, MemoryError)) or "memory usage threshold" in str(cause) for cause in causes):
         return "out of memory: Ray ended a worker to save the machine"
-    if any(isinstance(cause, ray.exceptions.RayActorError) or "worker process has died" in str(cause) for cause in causes):
+    created_badly = [str(cause) for cause in causes if "error raised in its creation task" in str(cause)]
+    if not created_badly and any(isinstance(cause, ray.exceptions.RayActorError) or "worker process has died" in str(cause) for cause in causes):
         return "a worker process ended unexpectedly: killed, out of memory, or crashed"
-    lines = [line.strip() for cause in causes for line in str(cause).splitlines() if line.strip()]
+    lines = [line.strip() for text in created_badly or map(str, causes) for line in text.splitlines() if line.strip()]
     return (lines or [type(error).__name__])[-1][:300]

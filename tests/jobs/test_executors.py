@@ -16,6 +16,10 @@ DIED = "The actor is dead because its worker process has died. Worker exit type:
         (RuntimeError(f"Worker 0 is unhealthy\n{DIED}"), "a worker process ended unexpectedly: killed, out of memory, or crashed"),
         (ray.exceptions.OutOfMemoryError("Task was killed due to the node running low on memory."), "out of memory: Ray ended a worker to save the machine"),
         (RuntimeError(f"{DIED}\nmemory usage threshold"), "out of memory: Ray ended a worker to save the machine"),
+        (
+            RuntimeError("The actor died because of an error raised in its creation task, …\nTraceback …\nArrowInvalid: URI has empty scheme"),
+            "ArrowInvalid: URI has empty scheme",
+        ),
         (MemoryError(), "out of memory: Ray ended a worker to save the machine"),
         (ValueError("first line\nGroupBroken: rank 0 waited"), "GroupBroken: rank 0 waited"),
         (ValueError(), "WorkerGroupError"),

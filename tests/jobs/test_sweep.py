@@ -72,8 +72,8 @@ class Place:
 
     @property
     def command(self) -> list[str]:
-        """What a user types."""
-        return [sys.executable, "-m", "tests.jobs.synthetic", str(self.file), "--out", str(self.out)]
+        """What a user types; the output directory is a relative path, as the default one is."""
+        return [sys.executable, "-m", "tests.jobs.synthetic", str(self.file), "--out", os.path.relpath(self.out, ROOT)]
 
 
 def place(directory: Path, *seeds: int) -> Place:
