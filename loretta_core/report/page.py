@@ -25,8 +25,9 @@ GLOSSARY = {
     "model": "The pre-trained model that every run starts from.",
     "task": "The data, and the question asked about it.",
     "method": "Which parameters train. ft: all of them. lora: a low-rank update of some matrices. adapters: small dense layers between the frozen ones. "
-    "loretta_adp and loretta_rep: the same two ideas with the new matrices stored as tensor trains, which need fewer numbers.",
-    "trainer": "How they train. adam: with gradients (first order). Names that begin with zo_: from differences between forward passes, without "
+    "loretta_adp and loretta_rep: the same two ideas with the new matrices stored as tensor trains, which need fewer numbers. "
+    "bitfit: the biases. ia3: factors on activations. prompt, prefix, ptune: made-up words or keys before the text. peft: the method that the row names.",
+    "trainer": "How they train. adam: with gradients (first order). Names that begin with zo_, and adazeta: from differences between forward passes, without "
     "gradients (zeroth order); slower to learn, and needs hardly more memory than using the model.",
     "precision": "Number format of the frozen weights.",
     "batch size": "Rows per training step, over all workers.",
