@@ -1,8 +1,8 @@
 # Everything that computes: a node of a Ray cluster, or sweeps in one container. Build from the repository's root:
 #
 #   docker build -f docker/train.Dockerfile -t loretta-train:0.1.0 .
-#   docker run --rm --gpus all --shm-size=4g -v "$PWD/outputs:/work/outputs" loretta-train:0.1.0                      the quickstart
-#   docker run --rm --gpus all --shm-size=4g -v "$PWD:/work" loretta-train:0.1.0 sweep my-sweep.toml                  your sweep
+#   docker run --rm --gpus all --shm-size=4g -v "$PWD/outputs:/data/outputs" loretta-train:0.1.0                      the quickstart
+#   docker run --rm --gpus all --shm-size=4g -v "$PWD:/data" loretta-train:0.1.0 sweep my-sweep.toml                  your sweep
 #   docker run --rm --gpus all --shm-size=4g --network host --entrypoint ray loretta-train:0.1.0 start --block --address=HEAD:6379   a Ray node
 #
 # It runs as user 10001: a mounted directory must let that user write (or give --user). Ray needs the shared memory; the token of a Ray
@@ -16,7 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 RUN useradd --uid 10001 --create-home --shell /bin/bash loretta \
-    && install --directory --owner=loretta /work \
+    && install --directory --owner=loretta /data \
     && python3 -m venv /opt/venv
 
 ENV PATH=/opt/venv/bin:$PATH \
@@ -46,8 +46,8 @@ RUN pip install --constraint constraints.txt --editable '.[train,services]' \
     && python -m compileall -q loretta_core jobs services
 
 USER loretta
-WORKDIR /work
+WORKDIR /data
 
 # No HEALTHCHECK: a sweep ends with an exit code, and a Ray node reports its health to the head.
 ENTRYPOINT ["loretta"]
-CMD ["sweep", "/opt/loretta/jobs/sweeps/quickstart.toml", "--out", "/work/outputs"]
+CMD ["sweep", "/opt/loretta/jobs/sweeps/quickstart.toml", "--out", "/data/outputs"]
