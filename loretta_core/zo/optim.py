@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from loretta_core.zo.estimator import Estimator, probe
+from loretta_core.zo.estimator import Estimator, Probe, probe
 from loretta_core.zo.flat import FlatParameters
 from loretta_core.zo.noise import Direction, Distribution, draw
 from loretta_core.zo.variants import Closure, Evaluator, Serial
@@ -39,6 +39,7 @@ class _ForwardOnly(Optimizer):
         self._directions_at = directions_at
         self._flat = FlatParameters([parameter for group in self.param_groups for parameter in group["params"]])
         self._last: tuple[Direction, Tensor] | None = None
+        self._seen: Probe | None = None
         self.skipped_steps = 0
         self.evaluator: Evaluator = Serial()
         """How the loss is evaluated around θ: `variants.Batched(model)` and `variants.Fastest(model)` use one forward for several points."""
@@ -55,20 +56,29 @@ class _ForwardOnly(Optimizer):
         return self._flat.theta_P
 
     @torch.no_grad()
-    def step(self, closure: Closure) -> float:  # type: ignore[override]
+    def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """Evaluate `closure` (→ scalar loss, no backward) along each direction and update θ.
 
-        Returns the loss at θ in fp32 (two-sided: the mean of all evaluations, equal to O(ε²)), without a forward of its own.
+        Returns the loss at θ in fp32 (two-sided: the mean of all evaluations, equal to O(ε²)), without a forward of its own. Without a closure it makes the
+        update of the last `probe`, for loops that call `step()` themselves.
         """
-        number = self.steps_taken
-        directions = self._directions(number)
-        shifts = (self._shift(direction) for direction in directions)
-        seen = probe(closure, flat=self._flat, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
+        if closure is not None:
+            self.probe(closure)
+        if self._seen is None:
+            raise ValueError("step() was called without a closure and without a probe(closure) before it: a zeroth-order step needs the loss")
+        number, seen, self._seen = self.steps_taken, self._seen, None
         differences = seen.differences if seen.finite else ()
         self.apply(differences)
         if self.on_step is not None:
             self.on_step(number, differences)
         return seen.loss
+
+    @torch.no_grad()
+    def probe(self, closure: Closure) -> float:
+        """The evaluations of the current step alone; returns the loss at θ. The next `step()` makes the update."""
+        shifts = (self._shift(direction) for direction in self._directions(self.steps_taken))
+        self._seen = probe(closure, flat=self._flat, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
+        return self._seen.loss
 
     @torch.no_grad()
     def apply(self, differences: Sequence[float]) -> None:
