@@ -33,6 +33,8 @@ class Probe:
     """The loss at θ: exact for one-sided, to O(ε²) for two-sided estimates."""
     differences: tuple[float, ...]
     """d of each direction, fp32 values."""
+    evaluations: int = 0
+    """How many losses were computed."""
 
     @property
     def finite(self) -> bool:
@@ -49,10 +51,10 @@ def probe(
     if estimator == "one_sided":
         base = float(closure())
         losses = evaluator.losses(closure, flat=flat, variants=(Variant(1, shift_P) for shift_P in shifts))
-        return Probe(base, tuple(as_fp32(loss - base) for loss in losses))
+        return Probe(base, tuple(as_fp32(loss - base) for loss in losses), 1 + len(losses))
     losses = evaluator.losses(closure, flat=flat, variants=(Variant(sign, shift_P) for shift_P in shifts for sign in (1, -1)))
     sides = list(zip(losses[::2], losses[1::2], strict=True))
-    return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides))
+    return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), len(losses))
 
 
 def as_fp32(value: float) -> float:
