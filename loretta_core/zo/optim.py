@@ -79,6 +79,11 @@ class _ForwardOnly(Optimizer):
         """The parameters as one vector, in the order of the groups: a view, not a copy."""
         return self._flat.theta_P
 
+    @property
+    def flat(self) -> FlatParameters:
+        """The parameters as an evaluator gets them."""
+        return self._flat
+
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """Evaluate `closure` (→ scalar loss, no backward) along each direction and update θ.
