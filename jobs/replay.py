@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(replay_cell(options.cell, out=options.out, step=options.step, to=options.to))
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, ConfigError) else 1
     return 0
 
 

@@ -18,14 +18,19 @@ if TYPE_CHECKING:
     from loretta_core.tt.linear import TTLinear
     from loretta_core.tt.shapes import TTShape, tt_parameter_count, tt_shape
     from loretta_core.tt.svd import tt_round, tt_svd
+    from loretta_core.zo.hf import ZOTrainer
+    from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 __all__ = [
+    "ZOSGD",
     "BottleneckConfig",
     "LorettaAdpConfig",
     "LorettaError",
     "LorettaRepConfig",
     "TTLinear",
     "TTShape",
+    "ZOTrainer",
+    "ZerothOrder",
     "tt_parameter_count",
     "tt_round",
     "tt_shape",
@@ -40,6 +45,9 @@ _HOMES = {
     "LorettaRepConfig": "loretta_core.adapters.loretta_rep",
     "TTLinear": "loretta_core.tt.linear",
     "TTShape": "loretta_core.tt.shapes",
+    "ZOSGD": "loretta_core.zo.optim",
+    "ZOTrainer": "loretta_core.zo.hf",
+    "ZerothOrder": "loretta_core.zo.optim",
     "tt_parameter_count": "loretta_core.tt.shapes",
     "tt_round": "loretta_core.tt.svd",
     "tt_shape": "loretta_core.tt.shapes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,6 +88,20 @@ def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), jso
 
     show_comparison(out, name=name, as_json=json)
     return 0
+
+
+@app.command
+def replay(cell: Positional[str], *, step: int | None = None, out: Directory = Path("outputs"), to: OwnDirectory = None) -> int:
+    """Rebuild the weights of a zeroth-order cell at any of its steps from its replay log, and save them.
+
+    Args:
+        cell: Id of the cell, or its first digits.
+        step: Which step; 0 is before training. By default the one whose weights were kept, which are then checked against the record.
+        out: Output directory of the cell.
+        to: Where to save; by default OUT/cells/CELL/replayed/step-N.
+    """
+    options = ["--out", str(out), *(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
+    return subprocess.run([sys.executable, "-m", "jobs.replay", cell, *options], check=False).returncode
 
 
 @app.command(name="list")

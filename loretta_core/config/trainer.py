@@ -73,6 +73,8 @@ class _ZerothOrder(_Trainer):
     """Loss differences between θ+εz and θ−εz, or between θ+εz and θ."""
     distribution: Literal["gaussian", "rademacher"] = "gaussian"
     """Of the directions: normal values, or signs (whose SGD updates are bitwise the same on every device)."""
+    clip: float | None = Field(None, gt=0)
+    """Loss differences farther than so many robust standard deviations from the recent ones' median are clipped; None never clips (MeZO: none)."""
     schedule: Literal["linear", "constant"] = "constant"
     """Learning rate over the run: falling linearly to 0, or constant (MeZO: constant)."""
 

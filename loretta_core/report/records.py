@@ -71,6 +71,12 @@ class Record(BaseModel):
     steps: int | None = None
     forwards: int | None = None
     """Forward passes of a global batch in training."""
+    skipped_steps: int | None = None
+    """Zeroth-order steps whose loss was not finite; they changed nothing."""
+    clipped_differences: int | None = None
+    """Zeroth-order loss differences that `trainer.clip` changed."""
+    signal_to_noise: float | None = None
+    """Median of the last loss differences over the rounding of an fp32 loss; below about 10 the steps follow rounding errors."""
     curves: dict[str, list[tuple[int, float]]] = {}
     """train_loss, validation_loss, validation_score → [(step, value)]."""
     environment: dict[str, str] = {}

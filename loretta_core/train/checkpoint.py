@@ -128,8 +128,8 @@ def _scalars(progress: Progress) -> dict[str, Any]:
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """What a parameter group says besides its parameters: learning rate, step count, seed."""
-    return {name: value for name, value in group.items() if isinstance(value, (bool, int, float, str))}
+    """What a parameter group says besides its parameters: learning rate, step count, seed, recent differences."""
+    return {name: value for name, value in group.items() if isinstance(value, (bool, int, float, str)) or (name == "recent" and isinstance(value, list))}
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

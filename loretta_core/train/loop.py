@@ -52,6 +52,7 @@ def fit(
     state: TrainState,
     checkpointer: Checkpointer,
     sinks: Sequence[MetricSink] = (),
+    skips_allowed: int = 0,
 ) -> Progress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
 
@@ -61,23 +62,26 @@ def fit(
         set_lr: called with the step before it is taken; sets and returns the learning rate.
         evaluate: scores the validation rows.
         state: the weights and the optimizer, as seen by the checkpointer.
+        skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
 
-    Raises CellFailed (kind "nan") as soon as the loss is not finite.
+    Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.
     """
     progress = checkpointer.restore(state) or Progress()
     if progress.step == 0:
         _evaluate(progress, evaluate, state, sinks)
-    stream = batches(progress.step)
+    stream, skips = batches(progress.step), 0
     while progress.step < total_steps:
         started = time.perf_counter()
         lr = set_lr(progress.step)
         loss = step(next(stream))
         progress.train_seconds += time.perf_counter() - started
         progress.step += 1
-        if not math.isfinite(loss):
+        skips = 0 if math.isfinite(loss) else skips + 1
+        if skips > skips_allowed:
             raise CellFailed(f"the loss is {loss} at step {progress.step} of {total_steps} (lr {lr:g}); lower the learning rate", kind="nan")
-        progress.note("train_loss", loss)
-        _log(sinks, progress.step, {"train_loss": loss, "lr": lr})
+        if not skips:
+            progress.note("train_loss", loss)
+            _log(sinks, progress.step, {"train_loss": loss, "lr": lr})
         if progress.step % eval_every == 0 or progress.step == total_steps:
             _evaluate(progress, evaluate, state, sinks)
             checkpointer.save(state, progress)

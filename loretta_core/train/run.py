@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from loretta_core.adapters.build import save_adapter
 from loretta_core.config.cell import CellConfig
@@ -17,9 +19,13 @@ from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment
 from loretta_core.train.sinks import JsonlSink, MetricSink
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 LOG_NAME = "replay.zolog"
 """The replay log of a zeroth-order cell, in its directory."""
+
+SKIPS_ALLOWED = 20
+"""Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
@@ -77,6 +83,7 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
         state=run.state,
         checkpointer=checkpointer,
         sinks=sinks,
+        skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
     )
     final = run.evaluate("test")
     run.state.flush()
@@ -110,6 +117,7 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         peak_memory_bytes=peak.bytes(),
         steps=run.total_steps,
         forwards=run.forwards,
+        **_guard_counts(run),
         curves=progress.curves,
         environment=environment(run.collate.device),
         adapter="adapter",
@@ -119,6 +127,15 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         warnings=_warnings(run),
     )
+
+
+def _guard_counts(run: Run) -> dict[str, Any]:
+    optimizer = run.state.optimizer
+    if not isinstance(optimizer, ZOSGD | ZerothOrder):
+        return {}
+    ratio = optimizer.signal_to_noise
+    counts = {"skipped_steps": optimizer.skipped_steps, "clipped_differences": optimizer.clipped_differences}
+    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None}
 
 
 def _warnings(run: Run) -> list[str]:

@@ -20,6 +20,7 @@ def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: i
         "seed": seed,
         "estimator": trainer.estimator,
         "distribution": trainer.distribution,
+        "clip": trainer.clip,
         "directions_at": lambda step: trainer.directions_at(step, steps_per_epoch=steps_per_epoch),
     }
     match trainer:

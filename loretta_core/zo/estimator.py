@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +33,8 @@ class Probe:
     """The loss at θ: exact for one-sided, to O(ε²) for two-sided estimates."""
     differences: tuple[float, ...]
     """d of each direction, fp32 values."""
+    evaluations: int = 0
+    """How many losses were computed."""
 
     @property
     def finite(self) -> bool:
@@ -47,12 +49,19 @@ def probe(
     """Evaluate the loss along every shift εz; θ itself is never written, whatever happens."""
     evaluator = evaluator or Serial()
     if estimator == "one_sided":
-        base = float(closure())
-        losses = evaluator.losses(closure, flat=flat, variants=(Variant(1, shift_P) for shift_P in shifts))
-        return Probe(base, tuple(as_fp32(loss - base) for loss in losses))
+        base, *losses = evaluator.losses(closure, flat=flat, variants=_and_theta(shifts))
+        return Probe(base, tuple(as_fp32(loss - base) for loss in losses), 1 + len(losses))
     losses = evaluator.losses(closure, flat=flat, variants=(Variant(sign, shift_P) for shift_P in shifts for sign in (1, -1)))
     sides = list(zip(losses[::2], losses[1::2], strict=True))
-    return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides))
+    return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), len(losses))
+
+
+def _and_theta(shifts: Iterable[Float[Tensor, " P"]]) -> Iterator[Variant]:
+    """θ first: it is a variant like the others, so that every evaluator, a batched or a distributed one too, treats it like them."""
+    for index, shift_P in enumerate(shifts):
+        if index == 0:
+            yield Variant(0, shift_P)
+        yield Variant(1, shift_P)
 
 
 def as_fp32(value: float) -> float:

@@ -29,7 +29,8 @@ class FlatParameters:
             raise ValueError(f"zeroth-order parameters must be fp32 on one device, got {sorted(map(str, kinds))}")
         self.theta_P = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters])
         self._scratch_P = torch.empty_like(self.theta_P)
-        self._point_at(self.theta_P)
+        self._theta_views, self._scratch_views = self.split(self.theta_P), self.split(self._scratch_P)  # made once: hundreds of views cost milliseconds
+        self._point_at(self._theta_views)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -48,10 +49,10 @@ class FlatParameters:
     def shifted(self) -> Iterator[Float[Tensor, " P"]]:
         """Within the context the parameters are views of the yielded buffer, whose content is the caller's to write; θ is untouched."""
         try:
-            self._point_at(self._scratch_P)
+            self._point_at(self._scratch_views)
             yield self._scratch_P
         finally:
-            self._point_at(self.theta_P)
+            self._point_at(self._theta_views)
 
     def set_gradients(self, gradient_P: Float[Tensor, " P"]) -> None:
         """Make every `parameter.grad` a view of the buffer."""
@@ -60,10 +61,10 @@ class FlatParameters:
 
     def release(self) -> None:
         """Give every parameter a storage of its own again. Saving a model needs this: safetensors refuses tensors that share one buffer."""
-        self._point_at(self.theta_P)
+        self._point_at(self._theta_views)
         for parameter in self._parameters:
             parameter.data = parameter.data.clone()
 
-    def _point_at(self, buffer_P: Float[Tensor, " P"]) -> None:
-        for parameter, piece in zip(self._parameters, self.split(buffer_P), strict=True):
+    def _point_at(self, views: Sequence[Tensor]) -> None:
+        for parameter, piece in zip(self._parameters, views, strict=True):
             parameter.data = piece

@@ -6,7 +6,7 @@
     g_k = d_k / ε     z_k drawn from (seed, step, k)     d_k from `estimator.py`
 
 All q directions of a step are evaluated at the same θ. The update is a function of (step, d_1 … d_q, learning rate) alone, so that a log of the d's is
-enough to repeat a run (`replay.py`). A step in which a loss is not finite changes nothing and is counted in `skipped_steps`.
+enough to repeat a run (`replay.py`). A step in which a loss is not finite changes nothing and is counted; outliers can be clipped (`guard.py`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from loretta_core.zo.estimator import Estimator, probe
+from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
 from loretta_core.zo.flat import FlatParameters
+from loretta_core.zo.guard import clipped, remembered, signal_to_noise
 from loretta_core.zo.noise import Direction, Distribution, draw
 from loretta_core.zo.variants import Closure, Evaluator, Serial
 
@@ -33,13 +34,17 @@ OnStep = Callable[[int, Sequence[float]], None]
 class _ForwardOnly(Optimizer):
     """What both kinds share: draw, evaluate, decide, update, advance."""
 
-    def _prepare(self, *, estimator: Estimator, distribution: Distribution, directions_at: Callable[[int], int] | None) -> None:
+    def _prepare(self, *, estimator: Estimator, distribution: Distribution, directions_at: Callable[[int], int] | None, clip: float | None) -> None:
+        if clip is not None and not clip > 0:
+            raise ValueError(f"expected clip > 0 or None; got {clip}")
+        self._clip = clip
         self._estimator: Estimator = estimator
         self._distribution: Distribution = distribution
         self._directions_at = directions_at
         self._flat = FlatParameters([parameter for group in self.param_groups for parameter in group["params"]])
         self._last: tuple[Direction, Tensor] | None = None
-        self.skipped_steps = 0
+        self._seen: Probe | None = None
+        self._loss = math.nan
         self.evaluator: Evaluator = Serial()
         """How the loss is evaluated around θ: `variants.Batched(model)` and `variants.Fastest(model)` use one forward for several points."""
         self.on_step: OnStep | None = None
@@ -50,25 +55,61 @@ class _ForwardOnly(Optimizer):
         return self.param_groups[0]["steps_taken"]
 
     @property
+    def skipped_steps(self) -> int:
+        """Steps whose loss was not finite."""
+        return self.param_groups[0]["skipped_steps"]
+
+    @property
+    def clipped_differences(self) -> int:
+        """Differences that `clip` has changed."""
+        return self.param_groups[0]["clipped_differences"]
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the loss."""
+        return self.param_groups[0]["evaluations"]
+
+    @property
+    def signal_to_noise(self) -> float:
+        """Recent differences in units of the loss's rounding (`guard.signal_to_noise`); nan before the first step."""
+        return signal_to_noise(self.param_groups[0]["recent"], loss=self._loss)
+
+    @property
     def theta(self) -> Float[Tensor, " P"]:
         """The parameters as one vector, in the order of the groups: a view, not a copy."""
         return self._flat.theta_P
 
+    @property
+    def flat(self) -> FlatParameters:
+        """The parameters as an evaluator gets them."""
+        return self._flat
+
     @torch.no_grad()
-    def step(self, closure: Closure) -> float:  # type: ignore[override]
+    def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
         """Evaluate `closure` (→ scalar loss, no backward) along each direction and update θ.
 
-        Returns the loss at θ in fp32 (two-sided: the mean of all evaluations, equal to O(ε²)), without a forward of its own.
+        Returns the loss at θ in fp32 (two-sided: the mean of all evaluations, equal to O(ε²)), without a forward of its own. Without a closure it makes the
+        update of the last `probe`, for loops that call `step()` themselves.
         """
-        number = self.steps_taken
-        directions = self._directions(number)
-        shifts = (self._shift(direction) for direction in directions)
-        seen = probe(closure, flat=self._flat, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
-        differences = seen.differences if seen.finite else ()
+        if closure is not None:
+            self.probe(closure)
+        if self._seen is None:
+            raise ValueError("step() was called without a closure and without a probe(closure) before it: a zeroth-order step needs the loss")
+        number, seen, self._seen = self.steps_taken, self._seen, None
+        differences = self._guarded(seen.differences) if seen.finite else ()
         self.apply(differences)
         if self.on_step is not None:
             self.on_step(number, differences)
         return seen.loss
+
+    @torch.no_grad()
+    def probe(self, closure: Closure) -> float:
+        """The evaluations of the current step alone; returns the loss at θ. The next `step()` makes the update."""
+        shifts = (self._shift(direction) for direction in self._directions(self.steps_taken))
+        self._seen = probe(closure, flat=self._flat, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
+        self.param_groups[0]["evaluations"] += self._seen.evaluations
+        self._loss = self._seen.loss
+        return self._loss
 
     @torch.no_grad()
     def apply(self, differences: Sequence[float]) -> None:
@@ -76,13 +117,21 @@ class _ForwardOnly(Optimizer):
         if differences:
             self._update(self._directions(self.steps_taken, len(differences)), differences)
         else:
-            self.skipped_steps += 1
+            self.param_groups[0]["skipped_steps"] += 1
+        self.param_groups[0]["recent"] = remembered(self.param_groups[0]["recent"], differences)
         for group in self.param_groups:
             group["steps_taken"] += 1
 
     def release(self) -> None:
         """End of training: give every parameter a storage of its own again, as saving needs. The optimizer must not step afterwards."""
         self._flat.release()
+
+    def _guarded(self, differences: Sequence[float]) -> Sequence[float]:
+        if self._clip is None:
+            return differences
+        kept = tuple(map(as_fp32, clipped(differences, past=self.param_groups[0]["recent"], clip=self._clip)))
+        self.param_groups[0]["clipped_differences"] += sum(one != other for one, other in zip(kept, differences, strict=True))
+        return kept
 
     @abstractmethod
     def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None: ...
@@ -126,7 +175,8 @@ class ZOSGD(_ForwardOnly):
         seed: seed of the directions.
         estimator: "two_sided" or "one_sided".
         distribution: "gaussian" (MeZO) or "rademacher" (signs: updates are bitwise the same on every device).
-        directions_at: step → q, instead of `num_directions` (AdaZeta's schedule: `schedule.adazeta_directions`).
+        directions_at: step → q, instead of `num_directions` (AdaZeta's schedule).
+        clip: loss differences farther than so many robust standard deviations from the recent ones' median are clipped (None: never).
 
     Raises ValueError for settings out of range and for parameters that are not fp32 on one device.
     """
@@ -143,11 +193,12 @@ class ZOSGD(_ForwardOnly):
         estimator: Estimator = "two_sided",
         distribution: Distribution = "gaussian",
         directions_at: Callable[[int], int] | None = None,
+        clip: float | None = None,
     ) -> None:
         if lr < 0 or weight_decay < 0:
             raise ValueError(f"expected lr ≥ 0 and weight_decay ≥ 0; got {lr} and {weight_decay}")
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **_shared(zo_eps, num_directions, seed)})
-        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at)
+        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
 
     def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
         """One rounded coefficient times z, subtracted: for signs a single IEEE addition per coordinate, the same on every device."""
@@ -166,7 +217,7 @@ class ZerothOrder(_ForwardOnly):
 
     Args:
         inner: the optimizer; its parameter groups are shared, a group may have its own zo_eps.
-        zo_eps, num_directions, seed, estimator, distribution, directions_at: as in ZOSGD.
+        zo_eps, num_directions, seed, estimator, distribution, directions_at, clip: as in ZOSGD.
     """
 
     def __init__(
@@ -179,11 +230,12 @@ class ZerothOrder(_ForwardOnly):
         estimator: Estimator = "two_sided",
         distribution: Distribution = "gaussian",
         directions_at: Callable[[int], int] | None = None,
+        clip: float | None = None,
     ) -> None:
         super().__init__(inner.param_groups, {**inner.defaults, **_shared(zo_eps, num_directions, seed)})
         self._inner = inner
         self._share()
-        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at)
+        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
         self._gradient_P = torch.zeros_like(self._flat.theta_P)
         self._flat.set_gradients(self._gradient_P)
 
@@ -213,4 +265,5 @@ class ZerothOrder(_ForwardOnly):
 def _shared(zo_eps: float, num_directions: int, seed: int) -> dict[str, Any]:
     if not (zo_eps > 0 and math.isfinite(zo_eps)) or num_directions < 1:
         raise ValueError(f"expected zo_eps > 0 and num_directions ≥ 1; got {zo_eps} and {num_directions}")
-    return {"zo_eps": zo_eps, "num_directions": num_directions, "seed": seed, "steps_taken": 0}
+    counts = {"steps_taken": 0, "skipped_steps": 0, "clipped_differences": 0, "evaluations": 0}
+    return {"zo_eps": zo_eps, "num_directions": num_directions, "seed": seed, "recent": [], **counts}

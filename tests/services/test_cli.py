@@ -227,3 +227,11 @@ def test_a_refusal_is_one_line_in_a_real_terminal(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_replay_names_its_cell_or_says_so(results, capfd):
+    assert cli.main(["replay", "zz", "--out", str(results)]) == 2
+    assert "error: 'zz' names no cells" in capfd.readouterr().err
+    cell = next((results / "cells").iterdir()).name
+    assert cli.main(["replay", cell[:6], "--step", "3", "--out", str(results)]) == 2
+    assert "only zeroth-order cells have one" in capfd.readouterr().err

@@ -62,7 +62,7 @@ class Toy:
     def close(self, status, summary):
         pass
 
-    def fit(self):
+    def fit(self, skips_allowed=0):
         return fit(
             step=self.step,
             batches=self.batches,
@@ -73,6 +73,7 @@ class Toy:
             state=self.state,
             checkpointer=self.checkpointer,
             sinks=[self],
+            skips_allowed=skips_allowed,
         )
 
 
@@ -118,6 +119,18 @@ def test_a_loss_that_is_not_finite_stops_the_cell_and_says_when(tmp_path):
     with pytest.raises(CellFailed, match="loss is nan at step 1 of 40") as error:
         toy.fit()
     assert error.value.kind == "nan"
+
+
+@pytest.mark.parametrize(("lost", "survives"), [((3, 4, 9), True), ((3, 4, 5), False)])
+def test_skipped_steps_are_survived_unless_too_many_come_in_a_row(lost, survives, tmp_path):
+    toy = Toy("zo_sgd", tmp_path / "c")
+    loss = toy.loss
+    toy.loss = lambda x_BI: loss(x_BI) * (math.nan if toy.taken in lost else 1.0)
+    if survives:
+        assert [step for step, _ in toy.fit(skips_allowed=2).curves["train_loss"]] == [step for step in range(1, 41) if step not in lost]
+        return
+    with pytest.raises(CellFailed, match="loss is nan at step 5 of 40"):
+        toy.fit(skips_allowed=2)
 
 
 def test_a_damaged_or_foreign_checkpoint_is_ignored(tmp_path, caplog):

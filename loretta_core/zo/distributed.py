@@ -1,0 +1,109 @@
+"""Several workers, one run, scalars only: evaluators whose losses come from a process group (torch.distributed, gloo is enough).
+
+    Directions    worker r evaluates every W-th variant of the step; the losses are gathered        bitwise the run of one worker, for any W
+    Data          every worker evaluates all variants on its part of the batch; the losses are averaged, weighted by rows
+
+Everything after the gathered vector (mean, guard, skip, update) is computed from it alone, in rank order, by the same code on every worker; so replicas stay
+bit-identical without ever sending a parameter. Every `check_every` evaluations a digest of θ travels with the losses. A message is 8 bytes per loss and 16
+more: at most 16·q + 24 bytes per step and worker for q two-sided directions. Schedules of q and of the learning rate must be functions of the step.
+A worker that died comes back by `rejoin`: the log and 4 bytes per step and direction instead of a copy of the weights.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+import torch
+import torch.distributed as dist
+
+from loretta_core.errors import CellFailed
+from loretta_core.zo.flat import FlatParameters
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
+from loretta_core.zo.replay import Log, replay, weights_sha256
+from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
+
+
+class _Exchange:
+    """Sends this worker's numbers with its weight and, now and then, its digest of θ; gives everybody's numbers in rank order."""
+
+    def __init__(self, group: dist.ProcessGroup | None, *, check_every: int) -> None:
+        self._group, self._check_every, self._calls = group, check_every, 0
+        self.bytes_sent = 0
+        """Payload of this worker so far."""
+
+    def gather(self, numbers: Sequence[float], *, weight: float, flat: FlatParameters) -> tuple[list[list[float]], list[float]]:
+        """Numbers and weight of every rank. Raises CellFailed when two ranks hold different parameters."""
+        digest = weights_sha256(flat.theta_P)[:16] if self._calls % self._check_every == 0 else "0" * 16
+        self._calls += 1
+        message = torch.frombuffer(bytearray(struct.pack(f"<{len(numbers) + 1}d", *numbers, weight) + bytes.fromhex(digest)), dtype=torch.uint8)
+        self.bytes_sent += message.numel()
+        messages = [torch.empty_like(message) for _ in range(dist.get_world_size(self._group))]
+        dist.all_gather(messages, message, group=self._group)
+        rows = [bytes(one.tolist()) for one in messages]
+        if len({row[-8:] for row in rows}) > 1:
+            raise CellFailed(f"workers hold different parameters: their digests are {[row[-8:].hex() for row in rows]}; resume the cell from its log")
+        values = [struct.unpack(f"<{len(numbers) + 1}d", row[:-8]) for row in rows]
+        return [list(row[:-1]) for row in values], [row[-1] for row in values]
+
+
+class Directions:
+    """Workers share the variants of a step; every worker's closure must be the same loss of the same batch.
+
+    Args:
+        group: the process group; None is the default one.
+        inner: how a worker evaluates its variants.
+        check_every: steps between comparisons of the workers' parameters.
+    """
+
+    def __init__(self, group: dist.ProcessGroup | None = None, *, inner: Evaluator | None = None, check_every: int = 100) -> None:
+        self._group, self._inner = group, inner or Serial()
+        self.exchange = _Exchange(group, check_every=check_every)
+
+    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+        """See Evaluator."""
+        rank, workers = dist.get_rank(self._group), dist.get_world_size(self._group)
+        whole = list(variants)
+        own = self._inner.losses(closure, flat=flat, variants=islice(whole, rank, None, workers)) if rank < len(whole) else []
+        padded = own + [0.0] * (-(-len(whole) // workers) - len(own))
+        rows, _ = self.exchange.gather(padded, weight=1.0, flat=flat)
+        return [rows[index % workers][index // workers] for index in range(len(whole))]
+
+
+class Data:
+    """Workers share the rows of a batch.
+
+    Args:
+        group, inner, check_every: as in Directions.
+        weight: rows in this worker's part of the current batch; the losses must be means over them.
+    """
+
+    def __init__(
+        self,
+        group: dist.ProcessGroup | None = None,
+        *,
+        inner: Evaluator | None = None,
+        weight: Callable[[], float] = lambda: 1.0,
+        check_every: int = 100,
+    ) -> None:
+        self._inner, self._weight = inner or Serial(), weight
+        self.exchange = _Exchange(group, check_every=check_every)
+
+    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+        """See Evaluator."""
+        rows, weights = self.exchange.gather(self._inner.losses(closure, flat=flat, variants=variants), weight=self._weight(), flat=flat)
+        total = sum(weights)
+        return [sum(loss * weight for loss, weight in zip(column, weights, strict=True)) / total for column in zip(*rows, strict=True)]
+
+
+def rejoin(optimizer: ZOSGD | ZerothOrder, log: Log, *, group: dist.ProcessGroup | None = None, set_lr: Callable[[int], object] | None = None) -> int:
+    """Bring every worker to the last step that all of their logs hold, and check that they agree; returns that step.
+
+    `optimizer` is built as for the run, over the initial parameters or those of an earlier step. Raises CellFailed when the parameters differ.
+    """
+    steps = torch.tensor([len(log.rows)])
+    dist.all_reduce(steps, op=dist.ReduceOp.MIN, group=group)
+    replay(log, optimizer, steps=int(steps), set_lr=set_lr)
+    _Exchange(group, check_every=1).gather([], weight=0.0, flat=optimizer.flat)
+    return int(steps)

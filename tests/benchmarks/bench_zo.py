@@ -1,0 +1,265 @@
+"""What a zeroth-order step costs, against the forwards it contains and against MeZO's own loop.
+
+    python tests/benchmarks/bench_zo.py [--quick] [--out bench_zo.json]
+
+One process, one thread, CPU, fp32, one model with the same adapters and the same batch on both sides. CPU time of the process, which on one thread is the
+wall time of an idle machine. The sides of a comparison take turns (a b, b a, a b, …) and their medians are divided, so that whatever else the machine does
+hits both: only the ratios mean anything. `target` is what was aimed at; `met` is reported also when it is false. The other side is `mezo.py`.
+
+The adapters are those of the method `loretta_adp` on a model of RoBERTa-base's size with random weights; the passes over the parameters alone are measured
+on 480 tensors of 100,800 parameters in all. `--quick` uses 2 layers and few repetitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from mezo import MeZO
+from peft import get_peft_model
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+from transformers import RobertaConfig, RobertaForSequenceClassification
+
+from loretta_core import ZOSGD, LorettaAdpConfig
+from loretta_core.zo.noise import Direction, Distribution, draw
+from loretta_core.zo.replay import LogWriter, read_log, replay
+from loretta_core.zo.variants import Batched, Fastest
+
+REPEATS, QUICK_REPEATS = 21, 7
+TENSORS, TENSOR_SIZE = 480, 210
+BATCHES = ((1, 16), (1, 64), (8, 16), (8, 32))
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the report: `value` and what it was made of."""
+
+    name: str
+    value: float
+    unit: str
+    ours: float | None = None
+    other: float | None = None
+    target: str = ""
+    met: bool | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smaller model and fewer repetitions: rough medians")
+    parser.add_argument("--out", type=Path, help="write the report as JSON")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results = []
+    for one in all_results(quick=arguments.quick):
+        print(line(one), flush=True)
+        results.append(one)
+    print(f"{sum(one.met is True for one in results)} targets met, {sum(one.met is False for one in results)} not met")
+    if arguments.out:
+        machine = {"torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine(), "threads": torch.get_num_threads()}
+        report = {"quick": arguments.quick, "machine": machine, "results": [asdict(one) for one in results]}
+        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def all_results(*, quick: bool) -> Iterator[Result]:
+    repeats, layers = (QUICK_REPEATS, 2) if quick else (REPEATS, 12)
+    yield perturbation_pass(repeats=20 * repeats)
+    for distribution in ("gaussian", "rademacher"):
+        yield noise(distribution, repeats=20 * repeats)
+    yield passes_of_a_step(repeats=20 * repeats)
+    for distribution, target in (("rademacher", 2000), ("gaussian", 1000)):
+        yield replayed(distribution, target=target, repeats=3 if quick else 5)
+    model = adapted(layers=layers)
+    yield whole_step(model, rows=8, tokens=32, repeats=repeats)
+    yield against_mezo(model, rows=1, tokens=16, repeats=3 * repeats)
+    yield against_mezo(model, rows=8, tokens=32, repeats=repeats)
+    yield memory(model, rows=8, tokens=32)
+    for rows, tokens in BATCHES:
+        for directions in (1, 4):
+            yield batched(model, rows=rows, tokens=tokens, directions=directions, repeats=repeats)
+
+
+def perturbation_pass(*, repeats: int) -> Result:
+    """θ + εz into the evaluated parameters, z given."""
+    parameters = many_tensors()
+    mezo = MeZO(parameters, lr=1e-4, eps=1e-3)
+    pieces = [torch.randn_like(parameter) for parameter in parameters]
+    theta, shift, buffer = (torch.randn(TENSORS * TENSOR_SIZE) for _ in range(3))
+    times = interleaved(partial(torch.add, theta, shift, alpha=1, out=buffer), partial(mezo.perturb_with, pieces, 0), repeats=repeats)
+    return ratio("perturbation pass of 100,800 parameters in 480 tensors, noise given", *times, at_least=15.0)
+
+
+def noise(distribution: Distribution, *, repeats: int) -> Result:
+    """z of all parameters once; both sides draw it more often than once a step, MeZO four times, ours once at one direction."""
+    parameters = many_tensors()
+
+    def theirs() -> None:
+        torch.manual_seed(0)
+        for parameter in parameters:
+            torch.normal(mean=0, std=1, size=parameter.size())
+
+    step = iter(range(10**9))
+    times = interleaved(lambda: draw(Direction(0, next(step)), size=TENSORS * TENSOR_SIZE, distribution=distribution), theirs, repeats=repeats)
+    return ratio(f"noise of 100,800 parameters, {distribution} against torch.normal", *times)
+
+
+def passes_of_a_step(*, repeats: int) -> Result:
+    """A whole step with a loss that costs nothing: everything but the forwards."""
+    ours, theirs, loss = ZOSGD(many_tensors()), MeZO(many_tensors(), lr=1e-4, eps=1e-3), torch.tensor(1.0)
+    return ratio(
+        "step of 100,800 parameters in 480 tensors without its forwards",
+        *interleaved(*(partial(o.step, lambda: loss) for o in (ours, theirs)), repeats=repeats),
+    )
+
+
+def replayed(distribution: Distribution, *, target: int, repeats: int) -> Result:
+    """Steps per second of `replay`, the log read from disk."""
+    steps, times = 1000, []
+    with TemporaryDirectory() as directory:
+        writer = LogWriter(Path(directory) / "log", header={})
+        for step in range(steps):
+            writer(step, (1e-6 * (step % 7 - 3),))
+        writer.flush()
+        for _ in range(repeats):
+            optimizer = ZOSGD(many_tensors(), distribution=distribution)
+            times.append(timed(lambda optimizer=optimizer: replay(read_log(Path(directory) / "log"), optimizer)))
+    speed = steps / statistics.median(times)
+    return Result(f"replay of 100,800 parameters, {distribution}", speed, "steps/s", target=f">= {target:,}", met=speed >= target)
+
+
+def whole_step(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Result:
+    """A step against the two forwards it contains."""
+    model = deepcopy(model)
+    loss = closure(model, rows=rows, tokens=tokens)
+    optimizer = ZOSGD(trainable(model), lr=1e-6)
+    times = interleaved(partial(optimizer.step, loss), lambda: (loss(), loss()), repeats=repeats)
+    return ratio(f"step against two bare forwards, {rows} x {tokens} tokens", *times, at_most=1.03)
+
+
+def against_mezo(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Result:
+    """Steps per second against MeZO's, with the choice between serial and batched forwards left to `Fastest`."""
+    first, second = deepcopy(model), deepcopy(model)
+    ours, theirs = ZOSGD(trainable(first), lr=1e-6), MeZO(trainable(second), lr=1e-6, eps=1e-3)
+    ours.evaluator = Fastest(first)
+    sides = [partial(optimizer.step, closure(m, rows=rows, tokens=tokens)) for optimizer, m in ((ours, first), (theirs, second))]
+    for _ in range(6):
+        sides[0]()
+    chosen = "batched" if ours.evaluator.batches(2) else "serial"
+    target = 1.3 if (rows, tokens) == (1, 16) else None
+    return ratio(f"steps/s against MeZO's, {rows} x {tokens} tokens ({chosen} chosen)", *interleaved(*sides, repeats=repeats), at_least=target)
+
+
+def memory(model: nn.Module, *, rows: int, tokens: int) -> Result:
+    """Peak of a step over the peak of one forward, the weights included in both."""
+    model = deepcopy(model)
+    loss = closure(model, rows=rows, tokens=tokens)
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    inference = weights + peak_bytes(loss)
+    optimizer = ZOSGD(trainable(model), lr=1e-6)
+    buffers = optimizer.theta.numel() * optimizer.theta.element_size()  # the scratch copy; θ itself replaced the parameters' storage
+    stepping = weights + buffers + peak_bytes(partial(optimizer.step, loss))
+    return Result(
+        f"peak memory of a step above inference, {rows} x {tokens} tokens",
+        stepping / inference,
+        "ratio",
+        stepping,
+        inference,
+        "<= 1.05",
+        stepping <= 1.05 * inference,
+    )
+
+
+def batched(model: nn.Module, *, rows: int, tokens: int, directions: int, repeats: int) -> Result:
+    """All variants of a step in one forward against one after the other."""
+    sides = []
+    for together in (True, False):
+        copy = deepcopy(model)
+        optimizer = ZOSGD(trainable(copy), lr=1e-6, num_directions=directions)
+        if together:
+            optimizer.evaluator = Batched(copy)
+        sides.append(partial(optimizer.step, closure(copy, rows=rows, tokens=tokens)))
+    return ratio(f"{2 * directions} variants in one forward against serial, {rows} x {tokens} tokens", *interleaved(*sides, repeats=max(3, repeats // 3)))
+
+
+def adapted(*, layers: int) -> nn.Module:
+    torch.manual_seed(0)
+    base = RobertaForSequenceClassification(RobertaConfig(num_hidden_layers=layers, max_position_embeddings=514))
+    return get_peft_model(base, LorettaAdpConfig(task_type="SEQ_CLS", tensor_rank=5)).eval()
+
+
+def closure(model: nn.Module, *, rows: int, tokens: int) -> Callable[[], Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    ids_BL, labels_B = torch.randint(5, 50_000, (rows, tokens), generator=generator), torch.randint(0, 2, (rows,), generator=generator)
+    mask_BL = torch.ones_like(ids_BL)
+
+    @torch.no_grad()
+    def loss() -> Tensor:
+        return model(input_ids=ids_BL, attention_mask=mask_BL, labels=labels_B).loss
+
+    return loss
+
+
+def trainable(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def many_tensors() -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(0)
+    return [nn.Parameter(torch.randn(TENSOR_SIZE, generator=generator)) for _ in range(TENSORS)]
+
+
+def peak_bytes(run: Callable[[], object]) -> int:
+    """Largest sum of allocations minus releases during `run`, from the allocator's own events."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        run()
+    events = sorted((event.start_ns(), event.nbytes()) for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]")
+    total, peak = 0, 0
+    for _, size in events:
+        total += size
+        peak = max(peak, total)
+    return peak
+
+
+def interleaved(first: Callable[[], object], second: Callable[[], object], *, repeats: int) -> tuple[float, float]:
+    """Median times of two sides that take turns."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(-2, repeats):  # the first two warm up
+        for index in (0, 1) if repeat % 2 == 0 else (1, 0):
+            elapsed = timed((first, second)[index])
+            if repeat >= 0:
+                times[index].append(elapsed)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def timed(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+def ratio(name: str, ours: float, other: float, *, at_most: float | None = None, at_least: float | None = None) -> Result:
+    """Times: theirs over ours (how many times faster), or ours over theirs where a cost is bounded."""
+    value = ours / other if at_most is not None else other / ours
+    if at_most is not None:
+        return Result(name, value, "times the cost", ours, other, f"<= {at_most:g}", value <= at_most)
+    return Result(name, value, "times faster", ours, other, f">= {at_least:g}" if at_least else "", value >= at_least if at_least else None)
+
+
+def line(one: Result) -> str:
+    verdict = f"  (target {one.target}: {'met' if one.met else 'NOT MET'})" if one.target else ""
+    times = f"  [{1e3 * one.ours:.3f} / {1e3 * one.other:.3f} ms]" if one.ours is not None and one.other is not None and one.unit != "ratio" else ""
+    return f"{one.value:10.3f} {one.unit:15s} {one.name}{times}{verdict}"
+
+
+if __name__ == "__main__":
+    main()

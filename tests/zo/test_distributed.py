@@ -1,0 +1,110 @@
+"""Real processes over gloo: scalars only, replicas bit-identical, the run of one worker."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[2]
+
+WORKER = """
+import json, sys, torch, torch.distributed as dist
+torch.set_num_threads(1)
+from torch import nn
+from loretta_core.errors import CellFailed
+from loretta_core.zo.distributed import Data, Directions, rejoin
+from loretta_core.zo.optim import ZOSGD, ZerothOrder
+from loretta_core.zo.replay import LogWriter, read_log, weights_sha256
+from pathlib import Path
+
+rank, workers, path = int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+dist.init_process_group("gloo", init_method=f"file://{path}/store", rank=rank, world_size=workers)
+
+def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", resume_at=0, disturbed=-1):
+    generator = torch.Generator().manual_seed(0)
+    x_BI, y_B = torch.randn(24, 40, generator=generator, dtype=torch.float64), torch.randn(24, generator=generator, dtype=torch.float64)
+    weight = nn.Parameter(torch.randn(40, generator=generator))
+    options = {"num_directions": 2, "estimator": estimator, "clip": 4.0}
+    optimizer = ZerothOrder(torch.optim.AdamW([weight], lr=1e-2), **options) if kind == "adam" else ZOSGD([weight], lr=1e-3, **options)
+    sizes = [8, 16] if mode == "data" and workers == 2 else [24] * workers
+    first = sum(sizes[:rank]) if mode == "data" else 0
+    rows = slice(first, first + sizes[rank])
+    optimizer.evaluator = Data(weight=lambda: sizes[rank], check_every=10) if mode == "data" else Directions(check_every=10)
+
+    def loss(step):
+        value = ((x_BI[rows] @ weight.double() - y_B[rows]) ** 2).mean()
+        return value * float("nan") if step % 100 == 50 else value
+
+    seen, writer = [], LogWriter(path / f"{log}-{rank}", header={})
+    optimizer.on_step = lambda step, differences: (writer(step, differences), seen.append(differences))
+    if resume_at:
+        assert rejoin(optimizer, read_log(path / f"{log}-{rank}")) == resume_at
+    for step in range(optimizer.steps_taken, steps):
+        if step == disturbed and rank == 1:
+            weight.data[3] += 1e-3
+        try:
+            optimizer.step(lambda: loss(step))
+        except CellFailed as error:
+            return {"error": str(error)}
+    writer.flush()
+    sent = optimizer.evaluator.exchange.bytes_sent
+    return {"sha": weights_sha256(optimizer.theta), "first": seen[0], "bytes": sent / len(seen), "skipped": optimizer.skipped_steps}
+
+print(json.dumps({name: run(**{"log": name} | job) for name, job in json.loads(sys.argv[1]).items()}))
+dist.destroy_process_group()
+"""
+
+SHARED = {"sgd": {"steps": 1000}, "adam": {"steps": 60, "kind": "adam"}, "one-sided": {"steps": 60, "estimator": "one_sided"}}
+JOBS = SHARED | {
+    "data": {"steps": 200, "mode": "data"},
+    "whole": {"steps": 90, "kind": "adam"},
+    "cut": {"steps": 55, "kind": "adam"},
+    "resumed": {"steps": 90, "kind": "adam", "log": "cut", "resume_at": 55},
+    "disturbed": {"steps": 30, "disturbed": 7},
+}
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """Number of workers → what each rank found, per job."""
+    return {workers: spawn(workers, SHARED if workers == 4 else JOBS, tmp_path_factory.mktemp("group")) for workers in (1, 2, 4)}
+
+
+def spawn(workers, jobs, path):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    commands = [[sys.executable, "-c", WORKER, json.dumps(jobs), str(rank), str(workers), str(path)] for rank in range(workers)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) for command in commands]
+    results = [process.communicate(timeout=300) for process in processes]
+    assert not any(process.returncode for process in processes), results[0][1]
+    return [json.loads(output.splitlines()[-1]) for output, _ in results]
+
+
+@pytest.mark.parametrize("job", SHARED)
+def test_sharing_directions_is_bitwise_the_run_of_one_worker(job, found):
+    results = [rank[job] for ranks in found.values() for rank in ranks]
+    assert len(results) == 7
+    assert len({result["sha"] for result in results}) == 1
+    assert all(result["bytes"] <= 16 * 2 + 64 for result in results)
+    assert results[0]["skipped"] == (10 if job == "sgd" else 1)
+
+
+def test_sharing_the_batch_gives_the_projected_gradient_of_one_worker(found):
+    alone, (first, second) = found[1][0]["data"], [rank["data"] for rank in found[2]]
+    assert first["first"] == pytest.approx(alone["first"], rel=1e-6)
+    assert first["sha"] == second["sha"]
+    assert first["bytes"] <= 16 * 2 + 64
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_that_lost_their_state_rejoin_from_the_log(workers, found):
+    assert len({rank[job]["sha"] for rank in found[workers] for job in ("whole", "resumed")}) == 1
+    assert found[workers][0]["cut"]["sha"] != found[workers][0]["whole"]["sha"]
+
+
+def test_replicas_that_differ_are_noticed(found):
+    assert all("workers hold different parameters" in rank["disturbed"]["error"] for rank in found[2])
+    assert "error" not in found[1][0]["disturbed"]
