@@ -24,7 +24,7 @@ from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.rows import TaskData
 from loretta_core.train.checkpoint import TrainState
-from loretta_core.train.evaluate import Evaluation, classification_loss, evaluate
+from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import Step, first_order_step, zeroth_order_step
 from loretta_core.zo.build import build_optimizer, evaluations
@@ -62,7 +62,7 @@ class Run:
 
     def evaluate(self, split: str) -> Evaluation:
         """Score a split with the current weights."""
-        return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH)
+        return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH, metric=self.data.metric)
 
     @property
     def weights_sha256(self) -> str | None:
@@ -98,12 +98,15 @@ def build_run(cell: CellConfig, *, log: Path | None = None) -> Run:
     data = load_data(cell.task)
     tokenizer = load_tokenizer(cell.model)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=len(data.label_names))
-    examples = {split: objective.encode(rows) for split, rows in (("train", data.train), ("validation", data.validation), ("test", data.test))}
+    examples = {
+        split: objective.encode(rows, training=split == "train")
+        for split, rows in (("train", data.train), ("validation", data.validation), ("test", data.test))
+    }
     base = load_model(cell.model, objective=cell.task.objective, num_labels=len(data.label_names), dtype=_DTYPES[cell.precision])
     model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective]).to(device)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    loss_fn = partial(classification_loss, model=model, objective=objective)
+    loss_fn = partial(mean_loss, model=model, objective=objective)
     optimizer, step = _optimizer(cell, list(trainable.values()), loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data))
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
