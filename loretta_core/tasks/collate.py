@@ -21,9 +21,10 @@ class Collator:
         """Pad and stack; one dtype (int64; numbers to predict are fp32), one device."""
         choices = [choice for example in examples for choice in example.choices]
         sequences = [{"input_ids": choice.tokens} for choice in choices] or [dict(example.inputs) for example in examples]
-        padded = self._tokenizer.pad(sequences, return_tensors="pt")
+        side = "right" if choices else self._tokenizer.padding_side  # a decoder is scored without padding before the text
+        padded = self._tokenizer.pad(sequences, padding_side=side, return_tensors="pt")
         masks = [example.mask_position for example in examples]
-        left = self._tokenizer.padding_side == "left"
+        left = side == "left"
         shift = [padded["input_ids"].shape[1] - len(example.inputs["input_ids"]) if left else 0 for example in examples]
         return Batch(
             {key: value.to(self.device) for key, value in padded.items()},

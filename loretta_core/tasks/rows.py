@@ -41,6 +41,11 @@ class TaskData:
     """What the reader of the score should know about the splits."""
 
     @property
+    def outputs(self) -> int:
+        """Labels, or 1 for a number."""
+        return len(self.label_names) or 1
+
+    @property
     def scored_on(self) -> Split:
         """The split that the score is computed on."""
         return "validation" if self.test is self.validation else "test"
