@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from loretta_core.config import CellConfig
 from loretta_core.config.locate import locate
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import Jsonl, TaskConfig
+from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
 from loretta_core.tasks.jsonl import load_jsonl
+from loretta_core.tasks.splits import load_benchmark
 
 
 def check_inputs(cells: Iterable[CellConfig]) -> None:
@@ -27,3 +28,5 @@ def check_inputs(cells: Iterable[CellConfig]) -> None:
     for task in tasks.values():
         if isinstance(task, Jsonl):
             load_jsonl(task)
+        elif isinstance(task, Glue | Decoder) and task.path is not None:
+            load_benchmark(task)

@@ -9,14 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from loretta_core.config.locate import locate
 from loretta_core.config.model import TOY_MODELS, ModelConfig
 from loretta_core.config.task import Objective
 from loretta_core.errors import ModelError
 
-_AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM}
+_AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:

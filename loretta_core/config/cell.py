@@ -62,6 +62,12 @@ class CellConfig(Strict):
             raise ValueError("zeroth-order updates of bf16 weights mostly round to nothing; use precision = 'fp32' or a PEFT method")
         return self
 
+    @model_validator(mode="after")
+    def _demonstrations_are_read(self) -> Self:
+        if self.trainer.type == "icl" and self.task.objective != "causal":
+            raise ValueError(f'trainer "icl" puts solved rows into a decoder\'s prompt, and task.objective is "{self.task.objective}"; use "causal"')
+        return self
+
     @cached_property
     def cell_id(self) -> str:
         """16 hex digits that name the cell's directory, MLflow run and Tune trial."""

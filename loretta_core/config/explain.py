@@ -19,9 +19,9 @@ Origins = Mapping[str, str]
 
 
 def members(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The classes of a family by their `type`; a family may have one member."""
+    """The classes of a family by their `type`; a family may have one member, and a class may serve several types."""
     union = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
-    return {get_args(cls.model_fields["type"].annotation)[0]: cls for cls in (get_args(union) or (union,))}
+    return {name: cls for cls in (get_args(union) or (union,)) for name in get_args(cls.model_fields["type"].annotation)}
 
 
 FAMILIES: dict[str, dict[str, type[BaseModel]]] = {

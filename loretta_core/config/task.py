@@ -2,7 +2,10 @@
 
 `objective = "head"` puts a fresh classification head on the encoder. `objective = "prompt"` turns the task into filling a mask: the text goes into a
 template, and the label is the verbalizer word the masked-LM head prefers. A prompted model has a score before any training; zeroth-order training
-needs that (MeZO, arXiv 2305.17333, section 3: from a random head it does not learn).
+needs that (MeZO, arXiv 2305.17333, section 3: from a random head it does not learn). `objective = "causal"` asks a decoder: the label is the candidate answer
+it finds likeliest, or the text it writes.
+
+Prompts, columns and hub ids of the benchmarks are not here but in loretta_core/tasks/benchmarks.py and causal.py.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ from pydantic import Field, model_validator
 
 from loretta_core.config.base import Typed
 
-Objective = Literal["head", "prompt"]
+Objective = Literal["head", "prompt", "causal"]
+EncoderObjective = Literal["head", "prompt"]
+MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pearson_spearman", "squad_em", "squad_f1", "drop_em", "drop_f1"]
 Rows = Annotated[int, Field(ge=1)]
 
 
@@ -21,7 +26,7 @@ class ToySentiment(Typed):
     """Generated sentences with negation and contrast, labelled negative or positive; needs no files. Made for toy-bert."""
 
     type: Literal["toy_sentiment"]
-    objective: Objective = "prompt"
+    objective: EncoderObjective = "prompt"
     """`prompt` (masked-LM verbalizer) or `head` (fresh classification head)."""
     train_rows: Rows = 1000
     """Training sentences (the papers' low-data setting: 1,000)."""
@@ -36,7 +41,7 @@ class ToySentiment(Typed):
 
 
 class Jsonl(Typed):
-    """Your own classification task: JSON lines with text column(s) and a label column."""
+    """Your own task: JSON lines (or .csv, .tsv, .parquet) with text column(s) and a label or answer column."""
 
     type: Literal["jsonl"]
     train: str
@@ -45,18 +50,26 @@ class Jsonl(Typed):
     """Path of the validation file; it chooses the best checkpoint, and gives the score too when `test` is not set."""
     test: str | None = None
     """Path of the test file. When None, the score is the one of the chosen checkpoint on `validation`, and the record says so."""
-    text: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)] = ("text",)
-    """One column, or two for sentence pairs."""
+    text: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
+    """One column, or two for sentence pairs; a prompt may use any number."""
     label: str = "label"
     """Column of the label: an integer from 0, or one of `labels`."""
     labels: list[str] | None = None
     """Label names in the order of their numbers; None takes the integers found in the training file."""
     objective: Objective = "head"
-    """`head` (fresh classification head) or `prompt` (masked-LM verbalizer)."""
+    """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (a decoder ranks the verbalizer's answers or writes its own)."""
     template: str | None = None
-    """Prompt with `{column}` for each text column and `{mask}`, e.g. `{sentence} It was {mask}.`"""
+    """Prompt with `{column}` for each text column, and for `prompt` `{mask}`, e.g. `{sentence} It was {mask}.`"""
     verbalizer: list[str] | None = None
-    """One word per label, each a single token of the model, e.g. ["terrible", "great"]."""
+    """One answer per label; for `prompt` each a single token of the model, e.g. ["terrible", "great"]. For `causal` it is appended to the template as it is."""
+    answer: str | None = None
+    """Column with the text to write, or a list of accepted texts (the first is trained on); with `causal`, instead of labels."""
+    max_new_tokens: int = Field(50, ge=1)
+    """Longest answer that is written, in tokens; it ends at a line break or the end token."""
+    regression: bool = False
+    """The label is a number; with objective `head`."""
+    metric: MetricName | None = None
+    """None: accuracy; mean of Pearson and Spearman for a number; token F1 (SQuAD) for a written answer."""
     train_rows: Rows | None = None
     """Use this many training rows, drawn with `data_seed`; None uses all."""
     validation_rows: Rows | None = None
@@ -68,17 +81,107 @@ class Jsonl(Typed):
     max_length: int = Field(128, ge=8)
     """Longest input in tokens; longer ones are cut in the text, never in the prompt."""
 
+    @property
+    def length(self) -> int:
+        """Longest input in tokens."""
+        return self.max_length
+
     @model_validator(mode="after")
     def _prompt_is_complete(self) -> Self:
         if self.objective == "prompt" and (self.template is None or self.verbalizer is None):
             raise ValueError('objective = "prompt" needs `template` (with {mask}) and `verbalizer` (one word per label)')
         if self.objective == "head" and (self.template is not None or self.verbalizer is not None):
             raise ValueError('`template` and `verbalizer` are used by objective = "prompt" only; set it or remove them')
+        if self.objective == "causal" and (self.template is None or (self.verbalizer is None) == (self.answer is None)):
+            raise ValueError('objective = "causal" needs `template`, and either `verbalizer` (one answer per label) or `answer` (the column to write)')
         if self.template is not None:
-            missing = [f"{{{name}}}" for name in [*self.text, "mask"] if f"{{{name}}}" not in self.template]
+            wanted = [*self.text, "mask"] if self.objective == "prompt" else self.text
+            missing = [f"{{{name}}}" for name in wanted if f"{{{name}}}" not in self.template]
             if missing:
                 raise ValueError(f"template {self.template!r} lacks {', '.join(missing)}")
         return self
 
+    @model_validator(mode="after")
+    def _columns_are_used(self) -> Self:
+        if self.answer is not None and self.objective != "causal":
+            raise ValueError('`answer` is written by a decoder; set objective = "causal" or remove it')
+        if self.regression and (self.objective != "head" or self.labels is not None):
+            raise ValueError('`regression` predicts a number with objective = "head" and has no `labels`')
+        if self.objective == "head" and len(self.text) > 2:
+            raise ValueError(f"a classification head reads one or two texts, got {len(self.text)} columns")
+        return self
 
-TaskConfig = Annotated[ToySentiment | Jsonl, Field(discriminator="type")]
+
+class _Benchmark(Typed):
+    """What the published tasks share: where the files are, and which rows are used.
+
+    Public test sets have no labels. So the test rows come from the official validation split, and the rows that choose the checkpoint from the end of the
+    shuffled training split (MeZO, LoRETTA).
+    """
+
+    objective: Objective
+    path: str | None = None
+    """Directory with `train` and `validation` as .jsonl, .csv, .tsv or .parquet, or a downloaded hub snapshot; None loads from the hub (or its cache)."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """The task's column name → the name in your files, where they differ."""
+    protocol: Literal["low_data", "k_shot", "full"] = "low_data"
+    """low_data: `train_rows` for training (papers: 1,000). k_shot: `shots` rows per class, for training and for validation. full: every training row."""
+    train_rows: Rows = 1000
+    """Training rows of low_data. A split too small for train_rows + validation_rows gives a fifth (at most 100) to validation and the rest to training."""
+    validation_rows: Rows = 500
+    """Rows that choose the checkpoint, for low_data and full."""
+    test_rows: Rows | None = 1000
+    """Rows that give the score, or all there are if fewer; None uses all."""
+    shots: Rows = 16
+    """Rows per class of k_shot (MeZO: 16 and 512)."""
+    data_seed: int = Field(0, ge=0)
+    """Seed of the row draws. Independent of the cell's seed, so that seeds compare on the same data."""
+    max_length: int | None = Field(None, ge=8)
+    """Longest input in tokens. None is the papers' choice: 128, and 2,048 for a decoder. Longer texts are cut, answers and prompts never."""
+    metric: MetricName | None = None
+    """None is the task's own (F1 for MRPC and QQP, Matthews for CoLA, mean of Pearson and Spearman for STS-B, token F1 for SQuAD and DROP, else accuracy)."""
+
+    @property
+    def length(self) -> int:
+        """`max_length` with the papers' choice filled in."""
+        return self.max_length or (2048 if self.objective == "causal" else 128)
+
+
+class Glue(_Benchmark):
+    """A task of GLUE (arXiv 1804.07461), for encoders; sst2 and rte for decoders too. mnli is scored on the matched, mnli_mm on the mismatched rows."""
+
+    type: Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_mm", "qnli", "rte", "wnli"]
+    objective: Objective = "head"
+    """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (MeZO's prompt for decoders; sst2 and rte only)."""
+
+    @property
+    def outputs(self) -> int:
+        """Labels, or 1 for a number."""
+        return {"mnli": 3, "mnli_mm": 3, "stsb": 1}.get(self.type, 2)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.objective == "causal" and self.type not in ("sst2", "rte"):
+            raise ValueError(f'objective = "causal" has prompts for sst2 and rte; use "head" or "prompt" for {self.type}')
+        if self.protocol == "k_shot" and self.type == "stsb":
+            raise ValueError('protocol = "k_shot" draws rows per class, and stsb has numbers; use "low_data" with fewer train_rows')
+        return self
+
+
+class Decoder(_Benchmark):
+    """A task in MeZO's format for decoders (arXiv 2305.17333): answers are ranked by their mean log-probability, or written (squad, drop)."""
+
+    type: Literal["cb", "boolq", "wsc", "wic", "multirc", "copa", "record", "squad", "drop"]
+    objective: Literal["causal"] = "causal"
+    """Always `causal`."""
+    max_new_tokens: int = Field(50, ge=1)
+    """Longest answer that is written, in tokens (MeZO: 50); it ends at a line break or the end token."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.protocol == "k_shot" and self.type in ("copa", "record", "squad", "drop"):
+            raise ValueError(f'protocol = "k_shot" draws rows per class, and {self.type} has none; use "low_data" with fewer train_rows')
+        return self
+
+
+TaskConfig = Annotated[ToySentiment | Jsonl | Glue | Decoder, Field(discriminator="type")]

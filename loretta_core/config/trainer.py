@@ -133,4 +133,35 @@ class AdaZeta(_ZerothOrder):
         return min(max(int(self.query_alpha * epoch**self.query_beta), self.num_directions), self.max_directions)
 
 
-TrainerConfig = Annotated[Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta, Field(discriminator="type")]
+class _Untrained(Typed):
+    """The model as it is: a baseline row."""
+
+    zeroth_order: ClassVar[bool] = False
+
+    def total_steps(self, *, rows: int, batch_size: int) -> int:
+        """None are taken."""
+        return 0
+
+    def evaluation_period(self, total_steps: int) -> int:
+        """Unused: the only evaluation is the one before training."""
+        return 1
+
+
+class NoTraining(_Untrained):
+    """Zero-shot: the score of the untrained model. With a prompt, what the model knows; with a fresh head, chance."""
+
+    type: Literal["none"]
+
+
+class InContext(_Untrained):
+    """In-context learning: the prompt begins with solved training rows (arXiv 2005.14165); nothing is trained. For decoders."""
+
+    type: Literal["icl"]
+    demonstrations: int = Field(32, ge=1)
+    """Solved rows before each prompt, drawn with the cell's seed (MeZO: 32). What does not fit into `task.max_length` is cut from the left."""
+
+
+LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta
+"""The trainers that change weights."""
+
+TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta, Field(discriminator="type")]

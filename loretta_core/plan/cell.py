@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.task import Jsonl, TaskConfig
+from loretta_core.config.task import Glue, Jsonl, TaskConfig
 from loretta_core.errors import MethodError
 from loretta_core.plan.checkpoint import find_checkpoint, read_config
 from loretta_core.plan.model import LAYOUTS, model_layers, stored_tensors
@@ -42,5 +42,5 @@ def plan_cell(cell: CellConfig) -> CellPlan:
 def label_count(task: TaskConfig) -> int | None:
     """Labels that are counted in the data are not known before it is read."""
     if isinstance(task, Jsonl):
-        return len(task.labels) if task.labels is not None else None
-    return 2
+        return 1 if task.regression else len(task.labels) if task.labels is not None else None
+    return task.outputs if isinstance(task, Glue) else 2

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.config.model import TOY_MODELS
-from loretta_core.config.task import Jsonl
+from loretta_core.config.task import Glue, Jsonl
 
-_AUTO_CLASSES = {"prompt": "AutoModelForMaskedLM", "head": "AutoModelForSequenceClassification"}
+_AUTO_CLASSES = {"prompt": "AutoModelForMaskedLM", "head": "AutoModelForSequenceClassification", "causal": "AutoModelForCausalLM"}
 
 
 def loading_code(cell: CellConfig, *, adapter: Path) -> str:
@@ -34,5 +34,15 @@ def loading_code(cell: CellConfig, *, adapter: Path) -> str:
 
 def _num_labels(cell: CellConfig) -> str:
     """Needed unless it is two, the default of transformers. Labels that were found in the data are not in the cell."""
-    known = cell.task.labels if isinstance(cell.task, Jsonl) and cell.task.objective == "head" else None
-    return f", num_labels={len(known)}" if known and len(known) != 2 else ""
+    if cell.task.objective != "head":
+        return ""
+    match cell.task:
+        case Glue():
+            outputs = cell.task.outputs
+        case Jsonl(regression=True):
+            outputs = 1
+        case Jsonl(labels=list(labels)):
+            outputs = len(labels)
+        case _:
+            outputs = 2
+    return f", num_labels={outputs}" if outputs != 2 else ""

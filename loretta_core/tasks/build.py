@@ -8,14 +8,19 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.config.task import Jsonl, TaskConfig, ToySentiment
+from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToySentiment
 from loretta_core.errors import DataError
 from loretta_core.tasks import toy
 from loretta_core.tasks.base import Objective
-from loretta_core.tasks.head import ClassificationHead
+from loretta_core.tasks.benchmarks import BENCHMARKS, STSB_RANGE
+from loretta_core.tasks.candidates import CandidateRanking
+from loretta_core.tasks.causal import RANK_BY_LM_LOSS
+from loretta_core.tasks.generation import Generation
+from loretta_core.tasks.head import ClassificationHead, RegressionHead
 from loretta_core.tasks.jsonl import load_jsonl
-from loretta_core.tasks.prompts import MaskedPrompt
+from loretta_core.tasks.prompts import MaskedPrompt, MaskedRegression
 from loretta_core.tasks.rows import Row, TaskData
+from loretta_core.tasks.splits import load_benchmark
 
 
 def load_data(task: TaskConfig) -> TaskData:
@@ -25,19 +30,51 @@ def load_data(task: TaskConfig) -> TaskData:
             return _toy_sentiment(task)
         case Jsonl():
             splits, names = load_jsonl(task)
-            return _task_data(splits, names)
+            metric = task.metric or ("squad_f1" if task.answer else "pearson_spearman" if task.regression else "accuracy")
+            return _task_data(splits, names, metric=metric)
+        case Glue() | Decoder():
+            benchmark = BENCHMARKS[task.type]
+            splits, notes = load_benchmark(task)
+            return _task_data(splits, benchmark.labels, metric=task.metric or benchmark.metric, notes=notes)
 
 
 def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
     """The question a task asks. Raises DataError if the prompt does not fit the tokenizer or the labels."""
+    match task:
+        case Jsonl(objective="causal") | Glue(objective="causal") | Decoder():
+            return _causal(task, tokenizer, num_labels)
+        case Glue(objective="head"):
+            head = ClassificationHead if BENCHMARKS[task.type].labels else RegressionHead
+            return head(tokenizer, max_length=task.length)
+        case Glue():
+            benchmark = BENCHMARKS[task.type]
+            assert benchmark.template is not None, "every GLUE task has a template"
+            prompt = MaskedPrompt(tokenizer, template=benchmark.template, verbalizer=benchmark.verbalizer, max_length=task.length)
+            return prompt if benchmark.labels else MaskedRegression(prompt, low=STSB_RANGE[0], high=STSB_RANGE[1])
+        case Jsonl(regression=True):
+            return RegressionHead(tokenizer, max_length=task.max_length)
     if task.objective == "head":
         return ClassificationHead(tokenizer, max_length=task.max_length)
     template, verbalizer = (toy.TEMPLATE, toy.VERBALIZER) if isinstance(task, ToySentiment) else (task.template, task.verbalizer)
     assert template is not None, "the config requires a template for a prompt"
     assert verbalizer is not None, "the config requires a verbalizer for a prompt"
+    _one_word_per_label(verbalizer, num_labels)
+    return MaskedPrompt(tokenizer, template=template, verbalizer=verbalizer, max_length=task.max_length)
+
+
+def _causal(task: Jsonl | Glue | Decoder, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token  # Llama and GPT-2 have none; padding is masked, so any token does
+    if isinstance(task, Decoder | Jsonl) and (task.type in ("squad", "drop") or (isinstance(task, Jsonl) and task.answer)):
+        return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens)
+    if isinstance(task, Jsonl):
+        _one_word_per_label(task.verbalizer or (), num_labels)
+    return CandidateRanking(tokenizer, max_length=task.length, rank_loss=task.type not in RANK_BY_LM_LOSS)
+
+
+def _one_word_per_label(verbalizer: Sequence[str], num_labels: int) -> None:
     if len(verbalizer) != num_labels:
         raise DataError(f"task.verbalizer has {len(verbalizer)} words and the task {num_labels} labels; give one word per label")
-    return MaskedPrompt(tokenizer, template=template, verbalizer=verbalizer, max_length=task.max_length)
 
 
 def _toy_sentiment(task: ToySentiment) -> TaskData:
@@ -47,8 +84,14 @@ def _toy_sentiment(task: ToySentiment) -> TaskData:
     return _task_data(splits, ("negative", "positive"))
 
 
-def _task_data(splits: dict[str, list[Row]], names: tuple[str, ...]) -> TaskData:
-    content = {split: [[dict(row.text), row.label] for row in rows] for split, rows in splits.items()}
+def _task_data(splits: dict[str, list[Row]], names: tuple[str, ...], *, metric: str = "accuracy", notes: tuple[str, ...] = ()) -> TaskData:
+    content = {split: [_content(row) for row in rows] for split, rows in splits.items()}
     digest = hashlib.sha256(json.dumps([names, content], sort_keys=True).encode()).hexdigest()
     validation: Sequence[Row] = splits["validation"]
-    return TaskData(splits["train"], validation, splits.get("test", validation), names, digest)
+    return TaskData(splits["train"], validation, splits.get("test", validation), names, digest, metric=metric, notes=notes)
+
+
+def _content(row: Row) -> list[object]:
+    """What the digest sees of a row; rows without answers of their own digest as they always did."""
+    own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []
+    return [dict(row.text), row.label, *own]

@@ -18,14 +18,22 @@ class Collator:
         self.device = device
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
-        """Pad and stack; one dtype (int64), one device."""
-        padded = self._tokenizer.pad([dict(example.inputs) for example in examples], return_tensors="pt")
+        """Pad and stack; one dtype (int64; numbers to predict are fp32), one device."""
+        choices = [choice for example in examples for choice in example.choices]
+        sequences = [{"input_ids": choice.tokens} for choice in choices] or [dict(example.inputs) for example in examples]
+        side = "right" if choices else self._tokenizer.padding_side  # a decoder is scored without padding before the text
+        padded = self._tokenizer.pad(sequences, padding_side=side, return_tensors="pt")
         masks = [example.mask_position for example in examples]
-        left = self._tokenizer.padding_side == "left"
+        left = side == "left"
         shift = [padded["input_ids"].shape[1] - len(example.inputs["input_ids"]) if left else 0 for example in examples]
-        positions = None if masks[0] is None else torch.tensor([(m or 0) + s for m, s in zip(masks, shift, strict=True)], device=self.device)
-        labels = torch.tensor([example.label for example in examples], device=self.device)
-        return Batch({key: value.to(self.device) for key, value in padded.items()}, labels, positions)
+        return Batch(
+            {key: value.to(self.device) for key, value in padded.items()},
+            torch.tensor([example.label for example in examples], device=self.device),
+            None if masks[0] is None else torch.tensor([(m or 0) + s for m, s in zip(masks, shift, strict=True)], device=self.device),
+            scored_S=torch.tensor([choice.scored for choice in choices], device=self.device) if choices else None,
+            choices_B=tuple(len(example.choices) for example in examples) if choices else (),
+            examples=tuple(examples) if choices else (),
+        )
 
 
 def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int, start_step: int = 0) -> Iterator[list[Example]]:

@@ -1,26 +1,29 @@
-"""A classification task from JSON-lines files of your own."""
+"""A task from files of your own: columns, template, verbalizer or answer, metric, all from the TOML."""
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from loretta_core.config.task import Jsonl
 from loretta_core.errors import DataError
+from loretta_core.tasks.files import read_rows
 from loretta_core.tasks.rows import Row
 
 
 def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     """Rows of the splits and the label names. `test` is absent when the task names no test file.
 
-    Raises DataError that names the file and line: missing file, bad JSON, missing column, empty text, unknown label, empty split.
+    Raises DataError that names the file and line: missing file, bad JSON, missing column, empty text, unknown label, an `id` twice, empty split.
     """
     files = {"train": task.train, "validation": task.validation} | ({"test": task.test} if task.test else {})
-    raw = {split: list(_read(Path(path), [*task.text, task.label])) for split, path in files.items()}
-    names = tuple(task.labels) if task.labels else _names_of(raw["train"], task)
+    target = task.answer or task.label
+    raw = {split: read_rows(Path(path), columns=[*task.text, target], label=None if task.answer else target) for split, path in files.items()}
+    for split, items in raw.items():
+        check_ids(items, files[split])
+    names = () if task.answer or task.regression else tuple(task.labels) if task.labels else _names_of(raw["train"], task)
     limits = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
     return {
         split: _draw(
@@ -30,33 +33,20 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     }, names
 
 
-def _read(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file (paths are relative to the directory the sweep is started in)")
-    empty = True
-    with path.open(encoding="utf-8") as lines:
-        for number, line in _decoded(lines, path):
-            if not line.strip():
-                continue
-            try:
-                item = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}:{number}: not JSON: {error}") from None
-            missing = [name for name in columns if name not in item] if isinstance(item, dict) else list(columns)
-            if missing:
-                have = ", ".join(item) if isinstance(item, dict) else type(item).__name__
-                raise DataError(f"{path}:{number}: no column {missing[0]!r}; columns there: {have}. Set task.text and task.label to the names in the file")
-            empty = False
-            yield number, item
-    if empty:
-        raise DataError(f"{path}: the split is empty; expected one JSON object a line")
+def check_ids(items: Sequence[tuple[int, Mapping[str, Any]]], path: str) -> None:
+    """DataError if a text or a number in a column `id` comes twice: a row would count twice."""
+    seen: dict[str | int, int] = {}
+    for number, item in items:
+        value = item.get("id")
+        if isinstance(value, str | int) and seen.setdefault(value, number) != number:
+            raise DataError(f"{path}:{number}: id {value!r} is also the id of line {seen[value]}; remove one of the rows, or the column")
 
 
-def _decoded(lines: Any, path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        yield from enumerate(lines, start=1)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start} of a block); convert the file") from None
+def text_of(item: Mapping[str, Any], name: str, place: str) -> str:
+    """DataError unless it is a text with something in it."""
+    if not isinstance(item[name], str) or not item[name].strip():
+        raise DataError(f"{place}: column {name!r} is {item[name]!r}, expected a text that is not empty")
+    return item[name]
 
 
 def _names_of(items: Sequence[tuple[int, dict[str, Any]]], task: Jsonl) -> tuple[str, ...]:
@@ -71,15 +61,33 @@ def _names_of(items: Sequence[tuple[int, dict[str, Any]]], task: Jsonl) -> tuple
 
 
 def _row(item: dict[str, Any], *, task: Jsonl, names: tuple[str, ...], place: str) -> Row:
-    for name in task.text:
-        if not isinstance(item[name], str) or not item[name].strip():
-            raise DataError(f"{place}: column {name!r} is {item[name]!r}, expected a text that is not empty")
+    text = {name: text_of(item, name, place) for name in task.text}
+    prompt = {"prompt": _fill(task.template, text)} if task.objective == "causal" and task.template is not None else text
+    if task.answer is not None:
+        return Row(prompt, 0, answers=_answers(item[task.answer], place, task.answer))
     value = item[task.label]
+    if task.regression:
+        if type(value) not in (int, float):
+            raise DataError(f"{place}: label {value!r}, expected a number")
+        return Row(prompt, float(value))
     if isinstance(value, str) and value in names:
         value = names.index(value)
     if type(value) is not int or not 0 <= value < len(names):
         raise DataError(f"{place}: label {item[task.label]!r}, expected one of {', '.join(names)}")
-    return Row({name: item[name] for name in task.text}, value)
+    return Row(prompt, value, candidates=tuple(task.verbalizer or ()) if task.objective == "causal" else ())
+
+
+def _fill(template: str, text: Mapping[str, str]) -> str:
+    for name, value in text.items():
+        template = template.replace(f"{{{name}}}", value)
+    return template
+
+
+def _answers(value: Any, place: str, name: str) -> tuple[str, ...]:
+    answers = tuple(value) if isinstance(value, list) else (value,)
+    if not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        raise DataError(f"{place}: column {name!r} is {value!r}, expected a text or a list of texts, none of them empty")
+    return answers
 
 
 def _draw(rows: list[Row], limit: int | None, seed: int, path: str) -> list[Row]:

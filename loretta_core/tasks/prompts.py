@@ -12,14 +12,15 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Batch, Example
+from loretta_core.tasks.base import Batch, Classifier, Example, Judged
 from loretta_core.tasks.rows import Row
 
 
-class MaskedPrompt:
+class MaskedPrompt(Classifier):
     """Fill-the-mask classification. Raises DataError if the template or the verbalizer does not fit the tokenizer."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, template: str, verbalizer: Sequence[str], max_length: int) -> None:
@@ -30,7 +31,7 @@ class MaskedPrompt:
         self._max_length = max_length
         self._word_ids_C = torch.tensor(verbalizer_ids(tokenizer, verbalizer))
 
-    def encode(self, rows: Sequence[Row]) -> list[Example]:
+    def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Render and tokenise; a text too long is cut, the prompt around it never is."""
         return [self._encode(row, number) for number, row in enumerate(rows, start=1)]
 
@@ -68,6 +69,36 @@ class MaskedPrompt:
         offsets = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         kept = max(0, len(offsets) - by)
         return text[: offsets[kept - 1][1]] if kept else ""
+
+
+class MaskedRegression:
+    """A number between two words (LM-BFF, section 4.1): prediction = low + (high − low) · p(second word), loss = cross-entropy to that share."""
+
+    def __init__(self, prompt: MaskedPrompt, *, low: float, high: float) -> None:
+        self._prompt = prompt
+        self._low = low
+        self._span = high - low
+
+    def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
+        """As for classification. DataError for a number out of range."""
+        for number, row in enumerate(rows, start=1):
+            if not self._low <= row.label <= self._low + self._span:
+                raise DataError(f"row {number}: label {row.label}, expected a number from {self._low:g} to {self._low + self._span:g}")
+        return self._prompt.encode(rows)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+        """Mean cross-entropy to the share of the second word."""
+        return F.cross_entropy(self._prompt.class_logits(model, batch), self._shares(batch))
+
+    def judge(self, model: nn.Module, batch: Batch) -> Judged:
+        """The expected number."""
+        logits_BC = self._prompt.class_logits(model, batch)
+        loss = F.cross_entropy(logits_BC, self._shares(batch), reduction="sum")
+        return Judged(loss.item(), (self._low + self._span * logits_BC.softmax(dim=-1)[:, 1]).tolist())
+
+    def _shares(self, batch: Batch) -> Float[Tensor, "B 2"]:
+        high_B = (batch.labels_B.float() - self._low) / self._span
+        return torch.stack([1 - high_B, high_B], dim=-1)
 
 
 def verbalizer_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:

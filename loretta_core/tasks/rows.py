@@ -15,8 +15,12 @@ class Row:
 
     text: Mapping[str, str]
     """Column name → text; one column, or two for sentence pairs."""
-    label: int
-    """Index into the task's label names."""
+    label: int | float
+    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one."""
+    candidates: tuple[str, ...] = ()
+    """The answers to choose from, where each row has its own."""
+    answers: tuple[str, ...] = ()
+    """Accepted texts, where the answer is a text."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,18 @@ class TaskData:
     test: Sequence[Row]
     """The rows that give the score. The same object as `validation` when the task has no test split."""
     label_names: tuple[str, ...]
+    """Empty for a number and for free answers."""
     inputs_sha256: str
     """Digest of every row of every split: two cells with the same id and different digests saw different data."""
+    metric: str = "accuracy"
+    """How predictions are scored (`metrics.py`)."""
+    notes: tuple[str, ...] = ()
+    """What the reader of the score should know about the splits."""
+
+    @property
+    def outputs(self) -> int:
+        """Labels, or 1 for a number."""
+        return len(self.label_names) or 1
 
     @property
     def scored_on(self) -> Split:

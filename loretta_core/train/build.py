@@ -11,27 +11,28 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from loretta_core.adapters.build import TaskType, apply_method
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.trainer import Adam
+from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.errors import ModelError
 from loretta_core.models import load_config, load_model, load_tokenizer
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
+from loretta_core.tasks.causal import with_demonstrations
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.rows import TaskData
 from loretta_core.train.checkpoint import TrainState
-from loretta_core.train.evaluate import Evaluation, classification_loss, evaluate
+from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import Step, first_order_step, zeroth_order_step
 from loretta_core.zo.build import build_optimizer, evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay import LogWriter, weights_sha256
 
-_TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM"}
+_TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM", "causal": "CAUSAL_LM"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 EVALUATION_BATCH = 64
@@ -62,7 +63,7 @@ class Run:
 
     def evaluate(self, split: str) -> Evaluation:
         """Score a split with the current weights."""
-        return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH)
+        return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH, metric=self.data.metric)
 
     @property
     def weights_sha256(self) -> str | None:
@@ -79,7 +80,7 @@ class Run:
     def forwards(self) -> int:
         """Forward passes of a global batch over the whole run: 1 per first-order step, 2 per direction and zeroth-order step."""
         trainer = self.cell.trainer
-        if isinstance(trainer, Adam):
+        if isinstance(trainer, Adam | NoTraining | InContext):
             return self.total_steps
         return evaluations(trainer, steps=self.total_steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
@@ -96,14 +97,18 @@ def build_run(cell: CellConfig, *, log: Path | None = None) -> Run:
     device = _device(cell)
     check_supported(cell.method.type, config=load_config(cell.model), head=cell.task.objective == "head")
     data = load_data(cell.task)
+    shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     tokenizer = load_tokenizer(cell.model)
-    objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=len(data.label_names))
-    examples = {split: objective.encode(rows) for split, rows in (("train", data.train), ("validation", data.validation), ("test", data.test))}
-    base = load_model(cell.model, objective=cell.task.objective, num_labels=len(data.label_names), dtype=_DTYPES[cell.precision])
+    objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs)
+    examples = {
+        split: objective.encode(rows, training=split == "train")
+        for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
+    }
+    base = load_model(cell.model, objective=cell.task.objective, num_labels=data.outputs, dtype=_DTYPES[cell.precision])
     model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective]).to(device)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    loss_fn = partial(classification_loss, model=model, objective=objective)
+    loss_fn = partial(mean_loss, model=model, objective=objective)
     optimizer, step = _optimizer(cell, list(trainable.values()), loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data))
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
@@ -115,13 +120,16 @@ def build_run(cell: CellConfig, *, log: Path | None = None) -> Run:
         examples=examples,
         state=_state(cell, trainable, optimizer, log=log),
         step=step,
-        set_lr=lr_setter(optimizer, trainer=cell.trainer, total_steps=total_steps),
+        set_lr=_no_lr if isinstance(cell.trainer, NoTraining | InContext) else lr_setter(optimizer, trainer=cell.trainer, total_steps=total_steps),
         total_steps=total_steps,
     )
 
 
 def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Callable[[Batch], torch.Tensor], steps_per_epoch: int) -> tuple[Optimizer, Step]:
     match cell.trainer:
+        case NoTraining() | InContext():
+            optimizer = SGD(parameters, lr=0.0)
+            return optimizer, partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=None)
         case Adam() as adam:
             optimizer = AdamW(_decay_groups(parameters, adam.weight_decay), lr=adam.lr)
             return optimizer, partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=adam.max_grad_norm)
@@ -129,6 +137,10 @@ def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Cal
             groups = _decay_groups(parameters, zo.weight_decay)
             zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
             return zo_optimizer, partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
+
+
+def _no_lr(step: int) -> float:
+    return 0.0
 
 
 def _state(cell: CellConfig, trainable: dict[str, nn.Parameter], optimizer: Optimizer, *, log: Path | None) -> TrainState:

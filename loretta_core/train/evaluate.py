@@ -1,4 +1,7 @@
-"""Predictions and score on a split."""
+"""Predictions and score on a split, with a 95 % interval.
+
+A metric that is a share of rows (accuracy, exact match) has a Wilson interval; the others (F1, Matthews, correlations, token F1) a bootstrap over rows.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from loretta_core.report.stats import wilson_interval
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.collate import Collator, evaluation_batches
-from loretta_core.tasks.metrics import accuracy
+from loretta_core.tasks.metrics import METRICS, Prediction, Reference, bootstrap_interval, score
 
 
 @dataclass(frozen=True)
@@ -19,30 +22,38 @@ class Evaluation:
     """The outcome on one split."""
 
     score: float
-    """Accuracy in [0, 1]."""
+    """The task's metric."""
     loss: float
-    """Mean cross-entropy over the rows, in nats."""
-    predictions: tuple[int, ...]
-    """Predicted label of each row, in the split's order."""
+    """Mean loss over the rows: cross-entropy in nats, or squared error."""
+    predictions: tuple[Prediction, ...]
+    """Predicted label, number or text of each row, in the split's order."""
 
 
-def classification_loss(batch: Batch, *, model: nn.Module, objective: Objective) -> Tensor:
-    """Mean fp32 cross-entropy over the rows of a batch."""
-    return F.cross_entropy(objective.class_logits(model, batch), batch.labels_B)
+def mean_loss(batch: Batch, *, model: nn.Module, objective: Objective) -> Tensor:
+    """Mean fp32 loss over the rows of a batch."""
+    return objective.loss(model, batch)
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, examples: Sequence[Example], *, objective: Objective, collate: Collator, batch_size: int) -> Evaluation:
+def evaluate(
+    model: nn.Module, examples: Sequence[Example], *, objective: Objective, collate: Collator, batch_size: int, metric: str = "accuracy"
+) -> Evaluation:
     """Score `examples`; the model is put into eval mode and back."""
     was_training = model.training
     model.eval()
-    predictions = [0] * len(examples)
+    predictions: list[Prediction] = [0] * len(examples)
     total = 0.0
     for indices, chosen in evaluation_batches(examples, batch_size=batch_size):
-        batch = collate(chosen)
-        logits_BC = objective.class_logits(model, batch)
-        total += F.cross_entropy(logits_BC, batch.labels_B, reduction="sum").item()
-        for index, label in zip(indices, logits_BC.argmax(dim=-1).tolist(), strict=True):
-            predictions[index] = label
+        judged = objective.judge(model, collate(chosen))
+        total += judged.loss_sum
+        for index, prediction in zip(indices, judged.predictions, strict=True):
+            predictions[index] = prediction
     model.train(was_training)
-    return Evaluation(accuracy(predictions, [example.label for example in examples]), total / len(examples), tuple(predictions))
+    return Evaluation(score(metric, predictions, [example.reference for example in examples]), total / len(examples), tuple(predictions))
+
+
+def score_interval(metric: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> tuple[float, float]:
+    """Lower and upper end; the score is inside."""
+    value, rows = score(metric, predictions, references), len(references)
+    low, high = wilson_interval(round(value * rows), rows) if METRICS[metric].share else bootstrap_interval(metric, predictions, references)
+    return min(value, low), max(value, high)

@@ -12,10 +12,9 @@ from typing import Any
 from loretta_core.adapters.build import save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.report.records import Record, write_record
-from loretta_core.report.stats import wilson_interval
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
-from loretta_core.train.evaluate import Evaluation
+from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment
 from loretta_core.train.sinks import JsonlSink, MetricSink
@@ -97,13 +96,13 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
 
 def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak: PeakMemory, started_at: datetime, wall_seconds: float) -> Record:
     rows = len(final.predictions)
-    low, high = wilson_interval(round(final.score * rows), rows)
+    low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
         cell_id=run.cell.cell_id,
         cell=run.cell.to_dict(),
         status="finished",
         score=final.score,
-        score_name="accuracy",
+        score_name=run.data.metric,
         score_low=low,
         score_high=high,
         test_rows=rows,
@@ -139,7 +138,7 @@ def _guard_counts(run: Run) -> dict[str, Any]:
 
 
 def _warnings(run: Run) -> list[str]:
-    notes = list(run.cell.cautions)
+    notes = [*run.cell.cautions, *run.data.notes]
     if run.data.scored_on == "validation":
         notes.append("there is no test split: the score is on the validation rows, which also chose the checkpoint, and is optimistic")
     return notes

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from torch.optim import Optimizer
 
-from loretta_core.config.trainer import TrainerConfig
+from loretta_core.config.trainer import LearningConfig
 
 
-def learning_rate(step: int, *, trainer: TrainerConfig, total_steps: int) -> float:
+def learning_rate(step: int, *, trainer: LearningConfig, total_steps: int) -> float:
     """The learning rate of step `step` (from 0) of `total_steps`."""
     warmup = round(trainer.warmup_ratio * total_steps)
     if step < warmup:
@@ -23,7 +23,7 @@ def learning_rate(step: int, *, trainer: TrainerConfig, total_steps: int) -> flo
     return trainer.lr * (total_steps - step) / max(1, total_steps - warmup)
 
 
-def lr_setter(optimizer: Optimizer, *, trainer: TrainerConfig, total_steps: int) -> Callable[[int], float]:
+def lr_setter(optimizer: Optimizer, *, trainer: LearningConfig, total_steps: int) -> Callable[[int], float]:
     """A function that sets and returns the learning rate of a step."""
 
     def set_lr(step: int) -> float:

@@ -82,3 +82,16 @@ def test_planning_rooms_do_not_import_torch():
     code = f"import sys, {PLANNING}; found = {{'torch', 'transformers', 'ray', 'mlflow'}} & set(sys.modules); sys.exit(str(found) if found else 0)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_seed_documents_sweeps_have_the_cells_they_promise():
+    cells = {path.stem: load_sweep(path).cells for path in (ROOT / "jobs" / "sweeps").glob("*.toml")}
+    bert = cells["bert_all"]
+    assert len(bert) == 4 * 5 * 3
+    assert {(cell.method.type, cell.trainer.type) for cell in bert} == {
+        (method, trainer) for method in ("loretta_adp", "loretta_rep", "lora", "adapters", "ft") for trainer in ("adam", "zo_sgd", "zo_adam")
+    }
+    llama = {(cell.method.type, cell.trainer.type) for cell in cells["llama_sst2"]}
+    assert llama == {("ft", "adam"), ("ft", "zo_sgd"), ("lora", "adam"), ("lora", "zo_sgd"), ("lora", "none"), ("lora", "icl")}
+    assert len(cells["paper_glue"]) == 2 * 8 * 8
+    assert len(cells["paper_llama"]) == 7 * (6 + 2)

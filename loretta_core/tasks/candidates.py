@@ -1,0 +1,126 @@
+"""Objective "causal": a decoder ranks the candidate answers of a prompt by their mean log-probability (MeZO, arXiv 2305.17333, appendix E).
+
+    score of candidate c = 1/|c| · Σ_t log p(c_t | prompt, c_<t)
+
+Loss: cross-entropy over the scores when all rows share the label words (`rank_loss`); else the LM loss on the tokens of the right answer. A prompt too long is
+cut from the left, for all candidates of a row alike; the beginning-of-text token and the answer are never cut. Sequences are padded on the right whatever the
+tokenizer prefers: no token sees padding, and positions count from 0 on every architecture.
+
+S sequences (all candidates of all rows), L tokens, B rows, C candidates, T answer tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from loretta_core.errors import DataError
+from loretta_core.tasks.base import Batch, Choice, Example, Judged
+from loretta_core.tasks.causal import candidate_text
+from loretta_core.tasks.rows import Row
+
+SEQUENCES = 16
+"""Sequences per forward when scoring: a row may have dozens of candidates, and each token has V logits."""
+
+
+class CandidateRanking:
+    """The likeliest candidate is the answer."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, rank_loss: bool) -> None:
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+        self._rank_loss = rank_loss
+
+    def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
+        """Tokenise the prompt with each candidate; for the LM loss, with the right one only."""
+        return [self._encode(row, number, only_right=training and not self._rank_loss) for number, row in enumerate(rows, start=1)]
+
+    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+        """Mean over the rows."""
+        scores_BC = _by_row(answer_scores(model, batch), batch.choices_B)
+        if self._rank_loss:
+            return F.cross_entropy(scores_BC, batch.labels_B)
+        return -scores_BC[:, 0].mean()
+
+    def judge(self, model: nn.Module, batch: Batch) -> Judged:
+        """The index of the likeliest candidate, or its text where rows have accepted texts."""
+        scores_BC = _by_row(torch.cat([answer_scores(model, piece) for piece in _pieces(batch)]), batch.choices_B)
+        right_B = scores_BC.gather(1, batch.labels_B[:, None]).squeeze(1)
+        losses_B = F.cross_entropy(scores_BC, batch.labels_B, reduction="none") if self._rank_loss else -right_B
+        best = scores_BC.argmax(dim=-1).tolist()
+        return Judged(losses_B.sum().item(), [e.candidates[i] if e.answers else i for e, i in zip(batch.examples, best, strict=True)])
+
+    def _encode(self, row: Row, number: int, *, only_right: bool) -> Example:
+        indices = [int(row.label)] if only_right else range(len(row.candidates))
+        kept = [candidate_text(row, index) for index in indices]
+        choices = encode_choices(self._tokenizer, row.text["prompt"], kept, max_length=self._max_length, place=f"row {number}")
+        answers = [choice.tokens[-choice.scored :] for choice in choices]
+        firsts = [self._first_word(tokens) for tokens in answers] if self._rank_loss else [tuple(tokens) for tokens in answers]
+        if len(set(firsts)) != len(firsts):
+            what = "begin with the same token" if self._rank_loss else "are the same tokens"
+            raise DataError(f"row {number}: two of the answers {kept} {what}; the labels could not be told apart")
+        longest = max(choices, key=lambda choice: len(choice.tokens)).tokens
+        label = 0 if only_right else row.label
+        return Example({"input_ids": longest}, label, choices=choices, candidates=row.candidates if row.answers else (), answers=row.answers)
+
+    def _first_word(self, tokens: list[int]) -> int:
+        """Where a space is a token of its own, all answers may begin with it."""
+        return next((token for token in tokens if str(self._tokenizer.decode([token])).strip()), tokens[0])
+
+
+def encode_choices(tokenizer: PreTrainedTokenizerBase, prompt: str, answers: Sequence[str], *, max_length: int, place: str) -> tuple[Choice, ...]:
+    """Tokens of prompt + answer for each answer, cut from the left by the same number of tokens. DataError if an answer is nothing or does not fit."""
+    start = first_tokens(tokenizer)
+    choices: list[Choice] = []
+    for answer in answers:
+        encoded = tokenizer(prompt + answer, add_special_tokens=False, return_offsets_mapping=True)
+        scored = sum(end > len(prompt) for _, end in encoded["offset_mapping"])
+        if scored == 0 or not answer.strip():
+            raise DataError(f"{place}: the answer {answer!r} has no tokens; expected a text that is not empty")
+        choices.append(Choice(encoded["input_ids"], scored))
+    excess = max(0, max(len(choice.tokens) for choice in choices) + len(start) - max_length)
+    for choice, answer in zip(choices, answers, strict=True):
+        if excess and excess >= len(choice.tokens) - choice.scored:
+            raise DataError(
+                f"{place}: the answer {answer[:60]!r} does not fit into max_length = {max_length} tokens with any of its prompt; raise task.max_length"
+            )
+    return tuple(Choice([*start, *choice.tokens[excess:]], choice.scored) for choice in choices)
+
+
+def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The beginning-of-text token, for tokenizers that write one."""
+    return [token for token in tokenizer("")["input_ids"] if token == tokenizer.bos_token_id][:1]
+
+
+def answer_scores(model: nn.Module, batch: Batch) -> Float[Tensor, " S"]:
+    """Mean fp32 log-probability of the answer tokens of each sequence."""
+    assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
+    ids_SL, mask_SL = batch.inputs["input_ids"], batch.inputs["attention_mask"]
+    logits_SLV = model(input_ids=ids_SL, attention_mask=mask_SL).logits
+    ends_S = mask_SL.sum(dim=1)
+    positions_L = torch.arange(ids_SL.shape[1], device=ids_SL.device)
+    answer_SL = (positions_L >= (ends_S - batch.scored_S)[:, None]) & (positions_L < ends_S[:, None])
+    answer_SL = answer_SL[:, 1:]  # token t is predicted at t - 1; the first token of a text is never predicted
+    log_p_T = -F.cross_entropy(logits_SLV[:, :-1][answer_SL].float(), ids_SL[:, 1:][answer_SL], reduction="none")
+    counts_S = answer_SL.sum(dim=1)
+    sequence_T = torch.arange(len(ids_SL), device=ids_SL.device).repeat_interleave(counts_S)
+    return torch.zeros(len(ids_SL), device=ids_SL.device).index_add(0, sequence_T, log_p_T) / counts_S
+
+
+def _by_row(scores_S: Float[Tensor, " S"], choices_B: Sequence[int]) -> Float[Tensor, "B C"]:
+    """Rows with fewer candidates get −inf."""
+    return nn.utils.rnn.pad_sequence(list(scores_S.split(list(choices_B))), batch_first=True, padding_value=-torch.inf)
+
+
+def _pieces(batch: Batch) -> Iterator[Batch]:
+    """The batch in forwards of at most SEQUENCES, each without the columns that are padding in all of it."""
+    assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
+    for start in range(0, len(batch.scored_S), SEQUENCES):
+        piece = slice(start, start + SEQUENCES)
+        length = int(batch.inputs["attention_mask"][piece].sum(dim=1).max())
+        yield Batch({name: values[piece, :length] for name, values in batch.inputs.items()}, batch.labels_B, scored_S=batch.scored_S[piece])

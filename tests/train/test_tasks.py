@@ -1,0 +1,95 @@
+"""Every kind of task from config to record: a few steps with gradients and with forward passes, and the two baselines that train nothing."""
+
+import json
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from loretta_core.config import cell_from_overrides
+from loretta_core.errors import ConfigError
+from loretta_core.train.run import run_cell
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("llama")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    core = Tokenizer(models.BPE({"<s>": 0, "</s>": 1} | {letter: index + 2 for index, letter in enumerate(alphabet)}, []))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>").save_pretrained(directory)
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    LlamaForCausalLM(LlamaConfig(vocab_size=258, bos_token_id=0, eos_token_id=1, **shape)).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("data")
+    tables = {
+        "sst2": [{"sentence": f"film {n}", "label": n % 2} for n in range(20)],
+        "stsb": [{"sentence1": f"film {n}", "sentence2": "a film", "label": n / 4} for n in range(20)],
+        "copa": [{"premise": f"Man {n} fell.", "choice1": "He slid.", "choice2": "It rained.", "question": "cause", "label": n % 2} for n in range(20)],
+        "record": [{"passage": f"P {n}", "query": "@placeholder won", "entities": ["A", "Bo", "C"], "answers": ["Bo"]} for n in range(20)],
+        "squad": [{"title": "T", "context": f"It is {n}", "question": "What?", "answers": {"text": [str(n)]}} for n in range(20)],
+    }
+    for name, rows in tables.items():
+        (directory / name).mkdir()
+        for split in ("train", "validation"):
+            (directory / name / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return directory
+
+
+TINY = ["batch_size=4", "task.max_length=96"]
+CASES = [
+    ("toy-bert", "sst2", "head", "accuracy"),
+    ("toy-bert", "stsb", "head", "pearson_spearman"),
+    ("llama", "sst2", "causal", "accuracy"),
+    ("llama", "copa", "causal", "accuracy"),
+    ("llama", "record", "causal", "accuracy"),
+    ("llama", "squad", "causal", "squad_f1"),
+]
+
+
+def cell(model, task, objective, *, llama, data, trainer, method="lora"):
+    name = llama if model == "llama" else model
+    steps = [] if trainer in ("none", "icl") else ["trainer.steps=2"]
+    shown = ["trainer.demonstrations=2"] if trainer == "icl" else []
+    fields = [f"task={task}", f"task.path={data / task}", f"task.objective={objective}", f"method={method}", f"trainer={trainer}"]
+    return cell_from_overrides([f"model={name}", *fields, *steps, *shown, *TINY])
+
+
+@pytest.mark.parametrize(("model", "task", "objective", "metric"), CASES)
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd"])
+def test_every_kind_of_task_trains_and_scores(model, task, objective, metric, trainer, llama, data, tmp_path):
+    record = run_cell(cell(model, task, objective, llama=llama, data=data, trainer=trainer), directory=tmp_path)
+    assert record.score_name == metric
+    assert record.score_low <= record.score <= record.score_high
+    assert record.test_rows == 20
+    assert any("20 training rows, fewer than the 1500 asked for" in note for note in record.warnings)
+    assert len(record.curves["train_loss"]) == 2
+
+
+@pytest.mark.parametrize(("model", "task", "objective", "metric"), [case for case in CASES if case[0] == "llama"])
+@pytest.mark.parametrize("trainer", ["none", "icl"])
+def test_baselines_train_nothing(model, task, objective, metric, trainer, llama, data, tmp_path):
+    record = run_cell(cell(model, task, objective, llama=llama, data=data, trainer=trainer), directory=tmp_path)
+    assert record.score == record.initial_score
+    assert record.steps == record.forwards == 0
+    assert "train_loss" not in record.curves
+
+
+def test_demonstrations_change_what_the_model_sees(llama, data, tmp_path):
+    losses = [
+        run_cell(cell("llama", "squad", "causal", llama=llama, data=data, trainer=trainer), directory=tmp_path / trainer).curves["validation_loss"]
+        for trainer in ("none", "icl")
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_demonstrations_need_a_decoder(llama, data):
+    with pytest.raises(ConfigError, match='trainer "icl" puts solved rows into a decoder'):
+        cell("toy-bert", "sst2", "head", llama=llama, data=data, trainer="icl")
