@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-installed
 SWEEP := jobs/sweeps/quickstart.toml
-# One process per core, one thread each; what starts Ray shares one of them.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+# One thread each. Most tests run one process per core; those that start Ray run alone.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test check lint format types imports test-quick test-slow clean
@@ -28,7 +28,8 @@ quickstart: $(STAMP)  ## Compare fine-tuning methods on the shipped toy model, o
 	$(BIN)/loretta sweep $(SWEEP)
 
 test: $(STAMP)  ## Everything but slow and GPU tests
-	$(PYTEST) -m 'not slow and not gpu'
+	$(PYTEST) -n auto -m 'not ray and not slow and not gpu'
+	$(PYTEST) -m 'ray and not slow and not gpu'
 
 check: lint types imports test-quick  ## Format, lint, types, import law, quick tests
 
@@ -43,7 +44,7 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 test-quick: $(STAMP)
-	$(PYTEST) -m 'not integration and not slow and not gpu'
+	$(PYTEST) -n auto -m 'not integration and not slow and not gpu'
 
 test-slow: $(STAMP)  ## Chaos, several nodes, long runs
 	$(BIN)/python -m pytest -m slow --timeout 1800

@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "cluster" / "local.sh"
 MARK = b"LORETTA_CLUSTER_MARK="
 
 pytestmark = [
-    pytest.mark.xdist_group("ray"),
+    pytest.mark.ray,
     pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="the script finds its processes in /proc"),
 ]
 

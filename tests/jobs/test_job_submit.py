@@ -10,7 +10,7 @@ from loretta_core.config import load_sweep
 from loretta_core.report.records import find_records
 from tests.jobs.head import Head, user_environment
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.integration, pytest.mark.ray]
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = "jobs/sweeps/quickstart.toml"

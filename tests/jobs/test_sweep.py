@@ -21,7 +21,7 @@ from loretta_core.report.records import Record, find_records
 from tests.jobs.head import Head, stop_all, user_environment
 from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.integration, pytest.mark.ray]
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 400
@@ -238,7 +238,7 @@ def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path, he
         stop_all(process.pid)
 
     assert second_driver.code == 2
-    assert f"error: {here.out}: in use by process {process.pid} on" in second_driver.errors
+    assert f"error: {os.path.relpath(here.out, ROOT)}: in use by process {process.pid} on" in second_driver.errors
 
     assert process.returncode == 130, errors
     assert "Traceback" not in errors

@@ -54,10 +54,15 @@ def assert_same(loaded, saved, name):
         assert torch.equal(loaded, saved)
 
 
+def _marks(quick_model: bool, plain: bool) -> list[pytest.MarkDecorator]:
+    return [[pytest.mark.slow], [pytest.mark.integration], []][quick_model + plain]
+
+
 def on(names, bases=(*QUICK, *BROAD)):
-    """Parametrize over the given methods on all models where they work; what is neither BERT nor Llama, nor a plain configuration, is not quick."""
+    """Parametrize over the given methods on all models where they work; what is neither BERT nor Llama, or no plain configuration, is not quick;
+    what is neither, is slow."""
     cases = [
-        pytest.param(*base, name, id=f"{name}-{'-'.join(base)}", marks=[] if base in QUICK and name not in VARIANTS else [pytest.mark.integration])
+        pytest.param(*base, name, id=f"{name}-{'-'.join(base)}", marks=_marks(base in QUICK, name not in VARIANTS))
         for name in names
         for base in bases
         if refusal(name.partition("-")[0], model_type=base[0], head=base[1] == "SEQ_CLS", config=SIZES[base[0]]) is None

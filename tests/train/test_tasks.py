@@ -11,6 +11,8 @@ from loretta_core.config import cell_from_overrides
 from loretta_core.errors import ConfigError
 from loretta_core.train.run import run_cell
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory):
