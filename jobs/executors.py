@@ -33,8 +33,9 @@ from loretta_core.config import CellConfig
 MOST_FRUITLESS_STARTS = 3
 """A group that dies so often in a row without having held a cell is given up."""
 
-CLOSE_S = 20.0
-"""How long groups may take to leave at the end."""
+CLOSE_S = 120.0
+"""How long groups may take to leave at the end. One that is just being formed leaves when it is complete; a thread that calls Ray after its shutdown would end
+the driver process on the spot, before the comparison."""
 
 
 class CellRunner(Protocol):

@@ -137,7 +137,7 @@ def test_the_sweep_goes_on_and_says_that_something_failed(first, troubled):
     }
 
 
-@pytest.mark.slow  # failed once in four runs: the output ended before the comparison; the cause is not known yet
+@pytest.mark.slow  # failed once in four runs, before CLOSE_S was long enough; not run often enough since
 def test_every_reason_is_recorded_and_shown(first, troubled):
     reasons = {seed: (record.error.kind, record.error.message) for seed, record in troubled.records.items() if record.error}
     died = "the worker process died while it computed this cell, 2 times: a worker process ended unexpectedly: killed, out of memory, or crashed"
