@@ -52,11 +52,12 @@ def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], 
     """Compute one cell; every exception becomes an outcome."""
     started = time.perf_counter()
     cell = CellConfig.from_json(order.cell_json)
-    sink = MlflowSink(config.tracking, cell) if first and config.tracking is not None else None
+    directory = cell_directory(config.out, order.cell_id)
+    sink = MlflowSink(config.tracking, cell, directory=directory) if first and config.tracking is not None else None
     sinks: list[MetricSink] = [StopSink(queue)] if sink is None else [StopSink(queue), sink]
     try:
         forget_trace(config.out, order.cell_id)
-        compute(cell, directory=cell_directory(config.out, order.cell_id), sinks=sinks)
+        compute(cell, directory=directory, sinks=sinks)
         return Outcome(order.cell_id, "finished", seconds=time.perf_counter() - started)
     except Exception as error:
         outcome = Outcome.from_error(order.cell_id, error, seconds=time.perf_counter() - started)

@@ -17,7 +17,7 @@ from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment
-from loretta_core.train.sinks import JsonlSink, MetricSink
+from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 LOG_NAME = "replay.zolog"
@@ -37,7 +37,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     started_at, started = datetime.now(UTC), time.perf_counter()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
-    every_sink = [JsonlSink(directory / "metrics.jsonl"), *sinks]
+    every_sink = [JsonlSink(directory / JOURNAL_NAME), *sinks]
     try:
         record = _train_and_score(cell, directory=directory, sinks=every_sink, started_at=started_at, started=started)
     except BaseException:
