@@ -21,10 +21,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from loretta_core.errors import CellFailed
+from loretta_core.train.workers import ALONE, Workers
+
 if TYPE_CHECKING:
     from loretta_core.train.loop import Progress
 
 log = logging.getLogger(__name__)
+
+MIN_INTERVAL_S = 10.0
+"""Seconds between saves, where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,20 @@ class Checkpointer:
     Args:
         path: the file.
         identity: what the state belongs to (cell id and data digest); a file with another identity is ignored.
-        min_interval_s: seconds between saves; a shorter cell is cheaper to repeat than to save.
+        min_interval_s: seconds between saves (None: MIN_INTERVAL_S); a shorter cell is cheaper to repeat than to save.
+        workers: those of the cell. The first one writes, all read.
     """
 
-    def __init__(self, path: Path, *, identity: str, min_interval_s: float = 10.0) -> None:
+    def __init__(self, path: Path, *, identity: str, min_interval_s: float | None = None, workers: Workers = ALONE) -> None:
+        self._workers = workers
         self._path = path
         self._identity = identity
-        self._min_interval_s = min_interval_s
+        self._min_interval_s = MIN_INTERVAL_S if min_interval_s is None else min_interval_s
         self._last_save = time.monotonic()
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """Write the state, unless the last save is too recent."""
-        if time.monotonic() - self._last_save < self._min_interval_s:
+        if not self._workers.first or time.monotonic() - self._last_save < self._min_interval_s:
             return
         state.flush()
         tensors = _prefixed("parameter", state.copy_trainable()) | _prefixed("best", progress.best) | _optimizer_tensors(state.optimizer)
@@ -77,7 +85,17 @@ class Checkpointer:
         self._last_save = time.monotonic()
 
     def restore(self, state: TrainState) -> Progress | None:
-        """Load the last save into `state`. None when there is none of this identity, or the file is damaged (then the cell starts anew)."""
+        """Load the last save into `state`. None when there is none of this identity, or the file is damaged (then the cell starts anew).
+
+        Raises CellFailed when workers do not see the same file.
+        """
+        progress = self._read(state)
+        steps = self._workers.gather(progress.step if progress else 0)
+        if len(set(steps)) > 1:
+            raise CellFailed(f"the workers found checkpoints of different steps {steps} at {self._path}; do all nodes share it?", kind="infrastructure")
+        return progress
+
+    def _read(self, state: TrainState) -> Progress | None:
         if not self._path.is_file():
             return None
         try:
@@ -94,7 +112,8 @@ class Checkpointer:
 
     def clear(self) -> None:
         """Delete the file: the cell is finished."""
-        self._path.unlink(missing_ok=True)
+        if self._workers.first:
+            self._path.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment
 from loretta_core.train.sinks import JsonlSink, MetricSink
+from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 LOG_NAME = "replay.zolog"
@@ -28,18 +29,21 @@ SKIPS_ALLOWED = 20
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
-    """Train and score a cell; continue from its checkpoint if it was interrupted.
+    """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, while training checkpoint.safetensors, and last record.json: a
-    cell with a record is finished.
+    cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics.
     Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
-    every_sink = [JsonlSink(directory / "metrics.jsonl"), *sinks]
+    workers = workers_of(cell.engine)
+    every_sink = [*sinks]
+    if workers.first:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
+        every_sink.insert(0, JsonlSink(directory / "metrics.jsonl"))
     try:
-        record = _train_and_score(cell, directory=directory, sinks=every_sink, started_at=started_at, started=started)
+        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, started_at=started_at, started=started)
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -67,11 +71,11 @@ def summary(record: Record) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], started_at: datetime, started: float) -> Record:
-    run = build_run(cell, log=directory / LOG_NAME)
+def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, started_at: datetime, started: float) -> Record:
+    run = build_run(cell, workers=workers, log=directory / LOG_NAME)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
-    checkpointer = Checkpointer(directory / "checkpoint.safetensors", identity=f"{cell.cell_id} {run.data.inputs_sha256}")
+    checkpointer = Checkpointer(directory / "checkpoint.safetensors", identity=f"{cell.cell_id} {run.data.inputs_sha256}", workers=workers)
     progress = fit(
         step=run.step,
         batches=run.batches,
@@ -87,14 +91,17 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
     final = run.evaluate("test")
     run.state.flush()
     run.release()
-    save_adapter(run.model, directory / "adapter")
-    record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=time.perf_counter() - started)
-    write_record(record, directory)
+    peak_bytes = max(workers.gather(peak.bytes()))
+    if workers.first:
+        save_adapter(run.model, directory / "adapter")
+    record = _record(run, progress, initial=initial, final=final, peak_bytes=peak_bytes, started_at=started_at, wall_seconds=time.perf_counter() - started)
+    if workers.first:
+        write_record(record, directory)
     checkpointer.clear()
     return record
 
 
-def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak: PeakMemory, started_at: datetime, wall_seconds: float) -> Record:
+def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak_bytes: int, started_at: datetime, wall_seconds: float) -> Record:
     rows = len(final.predictions)
     low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
@@ -113,7 +120,7 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         total_params=sum(parameter.numel() for parameter in run.model.parameters()),
         train_seconds=progress.train_seconds,
         wall_seconds=wall_seconds,
-        peak_memory_bytes=peak.bytes(),
+        peak_memory_bytes=peak_bytes,
         steps=run.total_steps,
         forwards=run.forwards,
         **_guard_counts(run),
