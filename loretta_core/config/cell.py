@@ -76,6 +76,11 @@ class CellConfig(Strict):
                 )
             case Zero() if self.trainer.type != "adam":
                 raise ValueError(f'engine "zero" splits the state of a first-order optimizer, and trainer {self.trainer.type} has none; use "plain" or "ddp"')
+            case Zero() if self.method.type != "ft" and self.precision != "fp32":
+                raise ValueError(
+                    f'engine "zero" with precision = "{self.precision}" casts every weight to bf16, and what {self.method.type} trains stays fp32; a PEFT '
+                    'method has little state to split: use engine "ddp", or precision = "fp32"'
+                )
             case Ddp(share="directions") if not self.trainer.zeroth_order:
                 raise ValueError(f'engine.share = "directions": {self.trainer.type} has no random directions; use "batch"')
         return self

@@ -16,9 +16,6 @@ from loretta_core.config.base import Typed
 
 
 class _Placement(Typed):
-    sharded: ClassVar[bool] = False
-    """True if no process holds all weights."""
-
     gradient_accumulation: int = Field(1, ge=1)
     """Pieces a worker's part of a batch is cut into to save memory; must divide it. The result is that of the whole batch up to rounding."""
     cpus: float = Field(1.0, gt=0)
@@ -30,6 +27,11 @@ class _Placement(Typed):
     def rows_in_parts(self) -> int:
         """Workers among which the rows of a batch are split."""
         return 1
+
+    @property
+    def sharded(self) -> bool:
+        """Whether no worker holds all weights."""
+        return False
 
 
 class Plain(_Placement):
@@ -72,6 +74,11 @@ class Zero(_Placement):
     def rows_in_parts(self) -> int:
         """Workers among which the rows of a batch are split."""
         return self.workers
+
+    @property
+    def sharded(self) -> bool:
+        """Whether no worker holds all weights."""
+        return self.stage == 3
 
     @model_validator(mode="after")
     def _disk_is_named(self) -> Self:

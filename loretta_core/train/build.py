@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from loretta_core.adapters.build import TaskType, apply_method
+from loretta_core.adapters.build import TaskType, apply_method, save_adapter
 from loretta_core.config.cell import CellConfig
+from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.models import load_config, load_model, load_tokenizer
 from loretta_core.support import check_supported
@@ -21,11 +22,10 @@ from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.causal import with_demonstrations
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.rows import TaskData
-from loretta_core.train.checkpoint import TrainState
-from loretta_core.train.engine_plain import device_of, learner
+from loretta_core.train.engine_plain import Learner, device_of, learner
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss
 from loretta_core.train.schedule import lr_setter
-from loretta_core.train.step import Step
+from loretta_core.train.step import LossFn
 from loretta_core.train.workers import ALONE, Workers, seed_step
 from loretta_core.zo.build import evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
@@ -33,6 +33,12 @@ from loretta_core.zo.replay import weights_sha256
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM", "causal": "CAUSAL_LM"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "mixed": torch.bfloat16}
+
+LOG_NAME = "replay.zolog"
+"""The replay log of a zeroth-order cell, in its directory."""
+
+SHARDS_NAME = "shards"
+"""The sharded checkpoints of a `zero` cell, in its directory."""
 
 EVALUATION_BATCH = 64
 """Rows per forward when scoring; a score does not depend on it beyond rounding."""
@@ -48,8 +54,11 @@ class Run:
     objective: Objective
     collate: Collator
     examples: dict[str, list[Example]]
-    state: TrainState
-    step: Step
+    learner: Learner
+    evaluated: nn.Module
+    """The model to call for predictions."""
+    trainable_params: int
+    total_params: int
     set_lr: Callable[[int], float]
     total_steps: int
     workers: Workers
@@ -67,26 +76,35 @@ class Run:
 
     def evaluate(self, split: str) -> Evaluation:
         """Score a split with the current weights."""
+        sharded = self.cell.engine.sharded  # then every forward needs every worker: all compute the same
         return evaluate(
-            self.model,
+            self.evaluated,
             self.examples[split],
             objective=self.objective,
             collate=self.collate,
             batch_size=EVALUATION_BATCH,
             metric=self.data.metric,
-            workers=self.workers,
+            workers=ALONE if sharded else self.workers,
         )
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint belongs to."""
+        return _identity(self.cell, self.data)
 
     @property
     def weights_sha256(self) -> str | None:
         """Digest of the current weights of a zeroth-order run."""
-        optimizer = self.state.optimizer
+        optimizer = self.learner.state.optimizer
         return weights_sha256(optimizer.theta) if isinstance(optimizer, ZOSGD | ZerothOrder) else None
 
-    def release(self) -> None:
-        """End of training: the parameters stop being views of an optimizer's buffer, so that the model can be saved."""
-        if isinstance(self.state.optimizer, ZOSGD | ZerothOrder):
-            self.state.optimizer.release()
+    def save(self, directory: Path) -> None:
+        """Write the trained weights; call it once, after training. All workers take part, the first one writes."""
+        if self.learner.export is not None:
+            self.learner.export(directory)
+        self.learner.release()
+        if self.learner.export is None and self.workers.first:
+            save_adapter(self.model, directory)
 
     @property
     def forwards(self) -> int:
@@ -97,12 +115,12 @@ class Run:
         return evaluations(trainer, steps=self.total_steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
-def build_run(cell: CellConfig, *, workers: Workers = ALONE, log: Path | None = None) -> Run:
+def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | None = None) -> Run:
     """Load, inject, encode. Raises ConfigError (data, model or method that cannot be used).
 
     Args:
         workers: the processes that share the cell, this one among them.
-        log: where a zeroth-order run keeps its replay log.
+        directory: the cell's, for what it writes while it trains: a replay log, sharded checkpoints. None keeps neither.
 
     Seeds torch's global generator with the cell's seed: it draws the new weights and, later, dropout.
     """
@@ -118,11 +136,22 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, log: Path | None = 
         for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
     }
     base = load_model(cell.model, objective=cell.task.objective, num_labels=data.outputs, dtype=_DTYPES[cell.precision])
-    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective]).to(device)
+    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    loss_fn = partial(mean_loss, model=model, objective=objective)
-    learns = learner(cell, trainable, loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data), workers=workers, log=log)
+    counts = {"trainable_params": sum(map(torch.numel, trainable.values())), "total_params": sum(map(torch.numel, model.parameters()))}
+    evaluated = model
+    if isinstance(cell.engine, Zero):
+        from loretta_core.train.engine_zero import zero_learner  # needs the extra `deepspeed`
+
+        assert directory is not None, "a sharded run has checkpoints"
+        loss_of = partial(_loss_of, objective=objective)
+        learns, evaluated = zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
+    else:
+        model.to(device)
+        loss_fn = _loss_of(model, objective=objective)
+        log = directory and directory / LOG_NAME
+        learns = learner(cell, trainable, loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data), workers=workers, log=log)
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
@@ -131,12 +160,22 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, log: Path | None = 
         objective=objective,
         collate=Collator(tokenizer, device=device),
         examples=examples,
-        state=learns.state,
-        step=learns.step,
+        learner=learns,
+        evaluated=evaluated,
+        **counts,
         set_lr=_no_lr if isinstance(cell.trainer, NoTraining | InContext) else lr_setter(learns.state.optimizer, trainer=cell.trainer, total_steps=total_steps),
         total_steps=total_steps,
         workers=workers,
     )
+
+
+def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:
+    return partial(mean_loss, model=model, objective=objective)
+
+
+def _identity(cell: CellConfig, data: TaskData) -> str:
+    """What a checkpoint belongs to."""
+    return f"{cell.cell_id} {data.inputs_sha256}"
 
 
 def _no_lr(step: int) -> float:

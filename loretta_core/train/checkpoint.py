@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,6 +31,46 @@ log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 10.0
 """Seconds between saves, where nothing else is said."""
+
+
+@runtime_checkable
+class Saved(Protocol):
+    """The weights in training, as the loop and a checkpointer see them."""
+
+    @property
+    def trainable(self) -> Mapping[str, nn.Parameter]:
+        """The weights that train, by name."""
+        ...
+
+    @property
+    def optimizer(self) -> Any:
+        """Its `param_groups` carry the learning rate."""
+        ...
+
+    def copy_trainable(self) -> dict[str, Tensor]:
+        """A copy of the trainable parameters."""
+        ...
+
+    def load_trainable(self, values: Mapping[str, Tensor]) -> None:
+        """Write `values` into the parameters, in place."""
+        ...
+
+
+@runtime_checkable
+class Saves(Protocol):
+    """Keeps one cell on disk while it trains; `state` is that of its engine."""
+
+    def save(self, state: Any, progress: Progress) -> None:
+        """Write the state, unless the last save is too recent."""
+        ...
+
+    def restore(self, state: Any) -> Progress | None:
+        """Load the last save into `state`; None when there is none."""
+        ...
+
+    def clear(self) -> None:
+        """The cell is finished."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -80,7 +120,7 @@ class Checkpointer:
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["cuda_generator"] = torch.cuda.get_rng_state()
-        info = {"progress": _scalars(progress), "groups": [_settings(group) for group in state.optimizer.param_groups]}
+        info = {"progress": progress_scalars(progress), "groups": [_settings(group) for group in state.optimizer.param_groups]}
         write_tensors(self._path, tensors, {"identity": self._identity, "info": json.dumps(info)})
         self._last_save = time.monotonic()
 
@@ -126,9 +166,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     temporary.replace(path)
 
 
-def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> Progress:
+def progress_scalars(progress: Progress) -> dict[str, Any]:
+    """Everything but the best weights, as JSON values."""
+    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
+
+
+def progress_from(scalars: Mapping[str, Any], *, best: Mapping[str, Tensor]) -> Progress:
+    """Inverse of `progress_scalars`."""
     from loretta_core.train.loop import Progress  # loop.py uses the checkpointer
 
+    curves = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
+    numbers: dict[str, Any] = {**scalars, "curves": curves}
+    return Progress(**numbers, best=best)
+
+
+def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> Progress:
     state.load_trainable(_unprefixed("parameter", tensors))
     _load_optimizer(state.optimizer, tensors)
     for group, settings in zip(state.optimizer.param_groups, info["groups"], strict=True):
@@ -136,14 +188,8 @@ def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, A
     torch.set_rng_state(tensors["generator"])
     if "cuda_generator" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_generator"])
-    scalars = dict(info["progress"])
-    scalars["curves"] = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
     device = next(iter(state.trainable.values())).device
-    return Progress(**scalars, best={name: tensor.to(device) for name, tensor in _unprefixed("best", tensors).items()})
-
-
-def _scalars(progress: Progress) -> dict[str, Any]:
-    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
+    return progress_from(info["progress"], best={name: tensor.to(device) for name, tensor in _unprefixed("best", tensors).items()})
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

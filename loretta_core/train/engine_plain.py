@@ -21,7 +21,7 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Ddp
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.errors import ModelError
-from loretta_core.train.checkpoint import TrainState
+from loretta_core.train.checkpoint import Saved, Saves, TrainState
 from loretta_core.train.mixed import MixedAdamW
 from loretta_core.train.step import LossFn, Step, first_order_step, zeroth_order_step
 from loretta_core.train.workers import Workers
@@ -36,8 +36,14 @@ from loretta_core.zo.variants import Evaluator
 class Learner:
     """What changes the weights."""
 
-    state: TrainState
+    state: Saved
     step: Step
+    checkpointer: Saves | None = None
+    """How its state is kept, where one file of it is not enough."""
+    export: Callable[[Path], None] | None = None
+    """How the trained weights are written, where no process holds them all."""
+    release: Callable[[], None] = lambda: None
+    """End of training: the parameters stop being views of a buffer, so that the model can be saved; hooks are gone."""
 
 
 def learner(
@@ -65,7 +71,8 @@ def learner(
             if isinstance(cell.engine, Ddp) and workers.world > 1:
                 zo_optimizer.evaluator = shared_evaluator(cell.engine, inner=zo_optimizer.evaluator)
             state = _logged(cell, trainable, zo_optimizer, log=log if workers.first else None)
-            return Learner(state, partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer))
+            step = partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
+            return Learner(state, step, release=partial(_end, state, zo_optimizer))
 
 
 def adam_over(parameters: Sequence[nn.Parameter], *, trainer: Adam, masters: bool) -> Optimizer:
@@ -100,6 +107,11 @@ def _logged(cell: CellConfig, trainable: Mapping[str, nn.Parameter], optimizer: 
     writer = LogWriter(log, header={"cell_id": cell.cell_id, "initial_sha256": weights_sha256(optimizer.theta), "parameters": optimizer.theta.numel()})
     optimizer.on_step = writer
     return TrainState(trainable, optimizer, writer.flush)
+
+
+def _end(state: TrainState, optimizer: ZOSGD | ZerothOrder) -> None:
+    state.flush()
+    optimizer.release()
 
 
 def device_of(cell: CellConfig) -> torch.device:

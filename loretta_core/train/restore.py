@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loretta_core.adapters.build import save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Plain
 from loretta_core.errors import OutputError
 from loretta_core.report.records import Record, read_record
-from loretta_core.train.build import Run, build_run
-from loretta_core.train.run import LOG_NAME
+from loretta_core.train.build import LOG_NAME, Run, build_run
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay import Log, read_log, replay, weights_sha256
 
@@ -30,13 +28,12 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
     digest = _replayed(run, log, step=wanted)
     if wanted == record.best_step and digest != record.weights_sha256:
         raise OutputError(_differs(directory, record, run))
-    run.release()
-    save_adapter(run.model, to / "adapter")
+    run.save(to / "adapter")
     return wanted, digest
 
 
 def _replayed(run: Run, log: Log, *, step: int) -> str:
-    optimizer = run.state.optimizer
+    optimizer = run.learner.state.optimizer
     assert isinstance(optimizer, ZOSGD | ZerothOrder), "only zeroth-order cells have a log"
     initial = weights_sha256(optimizer.theta)
     if log.header.get("initial_sha256") != initial:
