@@ -111,6 +111,36 @@ class ZoAdam(_ZerothOrder):
     """Decay of the moments."""
 
 
+class ZoSign(_ZerothOrder):
+    """ZO-SGD with the sign of the projected gradient (ZO-SGD-Sign of ZO-Bench, arXiv 2402.11592): every step is equally long."""
+
+    type: Literal["zo_sign"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: what a coordinate moves in a step."""
+
+
+class Fzoo(_ZerothOrder):
+    """ZO-SGD divided by the standard deviation of the step's losses, signs as directions (FZOO, arXiv 2506.09034)."""
+
+    type: Literal["fzoo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: about √q times what a coordinate moves in a step (FZOO: 5e-5 for full fine-tuning of OPT)."""
+    num_directions: int = Field(8, ge=2)
+    """Random directions of a step (paper: 8)."""
+    estimator: Literal["two_sided", "one_sided"] = "one_sided"
+    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ (paper: one-sided)."""
+    distribution: Literal["gaussian", "rademacher"] = "rademacher"
+    """Of the directions (paper: signs)."""
+
+
+class Meazo(_ZerothOrder):
+    """ZO-SGD divided by the root mean square of recent projected gradients (MEAZO, arXiv 2605.03869): one number of state."""
+
+    type: Literal["meazo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: about what a coordinate moves in a step."""
+
+
 class AdaZeta(_ZerothOrder):
     """ZO-SGD whose number of directions grows with the epochs, made for tensor-train adapters (AdaZeta, arXiv 2406.18060).
 
@@ -161,7 +191,7 @@ class InContext(_Untrained):
     """Solved rows before each prompt, drawn with the cell's seed (MeZO: 32). What does not fit into `task.max_length` is cut from the left."""
 
 
-LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta
+LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta
 """The trainers that change weights."""
 
-TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta, Field(discriminator="type")]
+TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta, Field(discriminator="type")]

@@ -1,6 +1,7 @@
 """Optimizers that need forward passes only, as `torch.optim.Optimizer`s.
 
     ZOSGD          θ ← (1 − ηλ) θ − η/q Σ_k g_k z_k              MeZO (arXiv 2305.17333, algorithm 1); no state but the step count
+                   other lengths of the step along the same directions: `scaling.py`
     ZerothOrder    p.grad ← 1/q Σ_k g_k z_k, then the step of any torch optimizer: AdamW gives ZO-Adam, SGD with momentum ZO-momentum
 
     g_k = d_k / ε     z_k drawn from (seed, step, k)     d_k from `estimator.py`
@@ -25,6 +26,7 @@ from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
 from loretta_core.zo.flat import FlatParameters
 from loretta_core.zo.guard import clipped, remembered, signal_to_noise
 from loretta_core.zo.noise import Direction, Distribution, draw
+from loretta_core.zo.scaling import Scaling, factors, moved, unbiased
 from loretta_core.zo.variants import Closure, Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
@@ -177,6 +179,7 @@ class ZOSGD(_ForwardOnly):
         distribution: "gaussian" (MeZO) or "rademacher" (signs: updates are bitwise the same on every device).
         directions_at: step → q, instead of `num_directions` (AdaZeta's schedule).
         clip: loss differences farther than so many robust standard deviations from the recent ones' median are clipped (None: never).
+        scaling: "gradient" (MeZO), "sign", "std" (FZOO; num_directions ≥ 2) or "rms" (MEAZO), as in `scaling.py`.
 
     Raises ValueError for settings out of range and for parameters that are not fp32 on one device.
     """
@@ -194,10 +197,14 @@ class ZOSGD(_ForwardOnly):
         distribution: Distribution = "gaussian",
         directions_at: Callable[[int], int] | None = None,
         clip: float | None = None,
+        scaling: Scaling = "gradient",
     ) -> None:
         if lr < 0 or weight_decay < 0:
             raise ValueError(f"expected lr ≥ 0 and weight_decay ≥ 0; got {lr} and {weight_decay}")
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **_shared(zo_eps, num_directions, seed)})
+        if scaling == "std" and directions_at is None and num_directions < 2:
+            raise ValueError(f"expected num_directions ≥ 2 with scaling 'std', whose step is divided by the spread of the differences; got {num_directions}")
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "second_moment": 0.0, **_shared(zo_eps, num_directions, seed)})
+        self._scaling: Scaling = scaling
         self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
 
     def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
@@ -206,10 +213,19 @@ class ZOSGD(_ForwardOnly):
         for group, part in self._parts():
             if group["weight_decay"]:
                 theta_P[part].mul_(1.0 - group["lr"] * group["weight_decay"])
-        for direction, difference in zip(directions, differences, strict=True):
+        for direction, factor in zip(directions, self._factors(differences), strict=True):
             z_P = self._draw(direction)
             for group, part in self._parts():
-                theta_P[part].sub_(z_P[part], alpha=group["lr"] * difference / (group["zo_eps"] * len(differences)))
+                unit = group["zo_eps"] if self._scaling == "gradient" else 1.0
+                theta_P[part].sub_(z_P[part], alpha=group["lr"] * factor / (unit * len(differences)))
+
+    def _factors(self, differences: Sequence[float]) -> Sequence[float]:
+        if self._scaling == "gradient":
+            return differences
+        first = self.param_groups[0]
+        first["second_moment"] = moved(first["second_moment"], differences)
+        applied = first["steps_taken"] - first["skipped_steps"] + 1
+        return factors(differences, scaling=self._scaling, second_moment=unbiased(first["second_moment"], steps=applied))
 
 
 class ZerothOrder(_ForwardOnly):
