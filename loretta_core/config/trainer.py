@@ -28,6 +28,8 @@ class _Trainer(Typed):
     """Share of the steps in which the learning rate rises linearly from 0."""
     eval_every: int | None = Field(None, ge=1)
     """Steps between evaluations on the validation rows; None evaluates ten times over the run."""
+    stop_at_score: float | None = None
+    """Training ends with the first evaluation whose validation score is at least this; None takes all steps."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -167,6 +169,7 @@ class _Untrained(Typed):
     """The model as it is: a baseline row."""
 
     zeroth_order: ClassVar[bool] = False
+    stop_at_score: ClassVar[float | None] = None
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """None are taken."""

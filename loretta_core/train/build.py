@@ -76,13 +76,12 @@ class Run:
         if isinstance(self.state.optimizer, ZOSGD | ZerothOrder):
             self.state.optimizer.release()
 
-    @property
-    def forwards(self) -> int:
-        """Forward passes of a global batch over the whole run: 1 per first-order step, 2 per direction and zeroth-order step."""
+    def forwards(self, steps: int) -> int:
+        """Forward passes of a global batch in so many steps: 1 per first-order step, 2 per direction and zeroth-order step."""
         trainer = self.cell.trainer
         if isinstance(trainer, Adam | NoTraining | InContext):
-            return self.total_steps
-        return evaluations(trainer, steps=self.total_steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
+            return steps
+        return evaluations(trainer, steps=steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
 def build_run(cell: CellConfig, *, log: Path | None = None) -> Run:

@@ -83,6 +83,7 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
         checkpointer=checkpointer,
         sinks=sinks,
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
+        stop_at_score=cell.trainer.stop_at_score,
     )
     final = run.evaluate("test")
     run.state.flush()
@@ -114,8 +115,8 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         train_seconds=progress.train_seconds,
         wall_seconds=wall_seconds,
         peak_memory_bytes=peak.bytes(),
-        steps=run.total_steps,
-        forwards=run.forwards,
+        steps=progress.step,
+        forwards=run.forwards(progress.step),
         **_guard_counts(run),
         curves=progress.curves,
         environment=environment(run.collate.device),
