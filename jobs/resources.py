@@ -63,7 +63,7 @@ class Node:
 
 def shape_of(cell: CellConfig) -> Shape:
     """The worker group that the cell's engine asks for."""
-    return Shape(workers=1, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
+    return Shape(workers=cell.engine.workers, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
 
 
 def by_shape(cells: Iterable[CellConfig]) -> dict[Shape, list[CellConfig]]:

@@ -105,7 +105,7 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
 
 
 @app.command(name="list")
-def list_(what: Positional[Literal["methods", "models", "tasks", "trainers"]], *, json: Flag = False) -> int:
+def list_(what: Positional[Literal["methods", "models", "tasks", "trainers", "engines"]], *, json: Flag = False) -> int:
     """Show what a sweep can name, with every setting, its default and its meaning.
 
     Args:

@@ -15,6 +15,8 @@ DEFAULT_STEPS = 1000
 class _Trainer(Typed):
     zeroth_order: ClassVar[bool]
     """True if the trainer needs forward passes only."""
+    scalar_state: ClassVar[bool] = False
+    """True if it keeps a few numbers besides the weights, and no more."""
 
     lr: float
     weight_decay: float = Field(0.0, ge=0.0)
@@ -66,6 +68,7 @@ class _ZerothOrder(_Trainer):
     """What all trainers that need forward passes only share."""
 
     zeroth_order: ClassVar[bool] = True
+    scalar_state: ClassVar[bool] = True
 
     zo_eps: float = Field(1e-3, gt=0)
     """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
@@ -96,6 +99,8 @@ class ZoSgd(_ZerothOrder):
 class ZoMomentum(_ZerothOrder):
     """SGD with momentum on zeroth-order estimates (ZO-SGD-MMT of ZO-Bench, arXiv 2402.11592). One number of state per trainable parameter."""
 
+    scalar_state: ClassVar[bool] = False
+
     type: Literal["zo_momentum"]
     lr: float = Field(1e-5, gt=0)
     """Learning rate; a tenth of ZO-SGD's gives steps of the same length at momentum 0.9."""
@@ -105,6 +110,8 @@ class ZoMomentum(_ZerothOrder):
 
 class ZoAdam(_ZerothOrder):
     """AdamW on zeroth-order estimates (MeZO-Adam, arXiv 2305.17333; ZO-Adam of ZO-Bench, arXiv 2402.11592). Two numbers of state per trainable parameter."""
+
+    scalar_state: ClassVar[bool] = False
 
     type: Literal["zo_adam"]
     lr: float = Field(1e-4, gt=0)
@@ -169,6 +176,7 @@ class _Untrained(Typed):
     """The model as it is: a baseline row."""
 
     zeroth_order: ClassVar[bool] = False
+    scalar_state: ClassVar[bool] = True
     stop_at_score: ClassVar[float | None] = None
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:

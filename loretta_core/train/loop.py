@@ -15,7 +15,7 @@ from torch import Tensor
 
 from loretta_core.errors import CellFailed
 from loretta_core.tasks.base import Batch
-from loretta_core.train.checkpoint import Checkpointer, TrainState
+from loretta_core.train.checkpoint import Saved, Saves
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.sinks import MetricSink
 from loretta_core.train.step import Step
@@ -49,8 +49,8 @@ def fit(
     set_lr: Callable[[int], float],
     evaluate: Callable[[], Evaluation],
     eval_every: int,
-    state: TrainState,
-    checkpointer: Checkpointer,
+    state: Saved,
+    checkpointer: Saves,
     sinks: Sequence[MetricSink] = (),
     skips_allowed: int = 0,
     stop_at_score: float | None = None,
@@ -95,7 +95,7 @@ def _good_enough(progress: Progress, stop_at_score: float | None) -> bool:
     return stop_at_score is not None and progress.best_score >= stop_at_score
 
 
-def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: TrainState, sinks: Sequence[MetricSink]) -> None:
+def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: Saved, sinks: Sequence[MetricSink]) -> None:
     outcome = evaluate()
     progress.note("validation_score", outcome.score)
     progress.note("validation_loss", outcome.loss)

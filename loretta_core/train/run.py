@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loretta_core.adapters.build import save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.report.records import Record, write_record
 from loretta_core.train.build import Run, build_run
@@ -18,28 +17,29 @@ from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment
 from loretta_core.train.sinks import JsonlSink, MetricSink
+from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-
-LOG_NAME = "replay.zolog"
-"""The replay log of a zeroth-order cell, in its directory."""
 
 SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
-    """Train and score a cell; continue from its checkpoint if it was interrupted.
+    """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
-    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, while training checkpoint.safetensors, and last record.json: a
-    cell with a record is finished.
+    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, while training checkpoint.safetensors (or shards/), and last
+    record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics.
     Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
-    every_sink = [JsonlSink(directory / "metrics.jsonl"), *sinks]
+    workers = workers_of(cell.engine)
+    every_sink = [*sinks]
+    if workers.first:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
+        every_sink.insert(0, JsonlSink(directory / "metrics.jsonl"))
     try:
-        record = _train_and_score(cell, directory=directory, sinks=every_sink, started_at=started_at, started=started)
+        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, started_at=started_at, started=started)
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -67,35 +67,35 @@ def summary(record: Record) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], started_at: datetime, started: float) -> Record:
-    run = build_run(cell, log=directory / LOG_NAME)
+def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, started_at: datetime, started: float) -> Record:
+    run = build_run(cell, workers=workers, directory=directory)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
-    checkpointer = Checkpointer(directory / "checkpoint.safetensors", identity=f"{cell.cell_id} {run.data.inputs_sha256}")
+    checkpointer = run.learner.checkpointer or Checkpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
     progress = fit(
-        step=run.step,
+        step=run.learner.step,
         batches=run.batches,
         total_steps=run.total_steps,
         set_lr=run.set_lr,
         evaluate=lambda: run.evaluate("validation"),
         eval_every=cell.trainer.evaluation_period(run.total_steps),
-        state=run.state,
+        state=run.learner.state,
         checkpointer=checkpointer,
         sinks=sinks,
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
         stop_at_score=cell.trainer.stop_at_score,
     )
     final = run.evaluate("test")
-    run.state.flush()
-    run.release()
-    save_adapter(run.model, directory / "adapter")
-    record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=time.perf_counter() - started)
-    write_record(record, directory)
+    peak_bytes = max(workers.gather(peak.bytes()))
+    run.save(directory / "adapter")
+    record = _record(run, progress, initial=initial, final=final, peak_bytes=peak_bytes, started_at=started_at, wall_seconds=time.perf_counter() - started)
+    if workers.first:
+        write_record(record, directory)
     checkpointer.clear()
     return record
 
 
-def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak: PeakMemory, started_at: datetime, wall_seconds: float) -> Record:
+def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak_bytes: int, started_at: datetime, wall_seconds: float) -> Record:
     rows = len(final.predictions)
     low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
@@ -110,11 +110,11 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         initial_score=initial.score,
         validation_score=progress.best_score,
         best_step=progress.best_step,
-        trainable_params=sum(parameter.numel() for parameter in run.state.trainable.values()),
-        total_params=sum(parameter.numel() for parameter in run.model.parameters()),
+        trainable_params=run.trainable_params,
+        total_params=run.total_params,
         train_seconds=progress.train_seconds,
         wall_seconds=wall_seconds,
-        peak_memory_bytes=peak.bytes(),
+        peak_memory_bytes=peak_bytes,
         steps=progress.step,
         forwards=run.forwards(progress.step),
         **_guard_counts(run),
@@ -130,12 +130,12 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
 
 
 def _guard_counts(run: Run) -> dict[str, Any]:
-    optimizer = run.state.optimizer
+    optimizer = run.learner.state.optimizer
     if not isinstance(optimizer, ZOSGD | ZerothOrder):
         return {}
     ratio = optimizer.signal_to_noise
     counts = {"skipped_steps": optimizer.skipped_steps, "clipped_differences": optimizer.clipped_differences}
-    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None}
+    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None, "update_gain": optimizer.update_gain}
 
 
 def _warnings(run: Run) -> list[str]:

@@ -26,7 +26,7 @@ MENDED = "mended"
 """A file of this name in OUT makes every cell end well."""
 
 WORKERS = "SYNTHETIC_WORKERS"
-"""Environment variable: processes of a worker group, which no engine asks for yet."""
+"""Environment variable: processes of a worker group, whatever the engine."""
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
