@@ -15,6 +15,8 @@ DEFAULT_STEPS = 1000
 class _Trainer(Typed):
     zeroth_order: ClassVar[bool]
     """True if the trainer needs forward passes only."""
+    scalar_state: ClassVar[bool] = False
+    """True if it keeps a few numbers besides the weights, and no more."""
 
     lr: float
     weight_decay: float = Field(0.0, ge=0.0)
@@ -28,6 +30,8 @@ class _Trainer(Typed):
     """Share of the steps in which the learning rate rises linearly from 0."""
     eval_every: int | None = Field(None, ge=1)
     """Steps between evaluations on the validation rows; None evaluates ten times over the run."""
+    stop_at_score: float | None = None
+    """Training ends with the first evaluation whose validation score is at least this; None takes all steps."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -64,6 +68,7 @@ class _ZerothOrder(_Trainer):
     """What all trainers that need forward passes only share."""
 
     zeroth_order: ClassVar[bool] = True
+    scalar_state: ClassVar[bool] = True
 
     zo_eps: float = Field(1e-3, gt=0)
     """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
@@ -94,6 +99,8 @@ class ZoSgd(_ZerothOrder):
 class ZoMomentum(_ZerothOrder):
     """SGD with momentum on zeroth-order estimates (ZO-SGD-MMT of ZO-Bench, arXiv 2402.11592). One number of state per trainable parameter."""
 
+    scalar_state: ClassVar[bool] = False
+
     type: Literal["zo_momentum"]
     lr: float = Field(1e-5, gt=0)
     """Learning rate; a tenth of ZO-SGD's gives steps of the same length at momentum 0.9."""
@@ -104,11 +111,43 @@ class ZoMomentum(_ZerothOrder):
 class ZoAdam(_ZerothOrder):
     """AdamW on zeroth-order estimates (MeZO-Adam, arXiv 2305.17333; ZO-Adam of ZO-Bench, arXiv 2402.11592). Two numbers of state per trainable parameter."""
 
+    scalar_state: ClassVar[bool] = False
+
     type: Literal["zo_adam"]
     lr: float = Field(1e-4, gt=0)
     """Learning rate (MeZO-Adam: 1e-6 to 1e-3; ZO-Bench with LoRA: 1e-6 to 1e-4)."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay of the moments."""
+
+
+class ZoSign(_ZerothOrder):
+    """ZO-SGD with the sign of the projected gradient (ZO-SGD-Sign of ZO-Bench, arXiv 2402.11592): every step is equally long."""
+
+    type: Literal["zo_sign"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: what a coordinate moves in a step."""
+
+
+class Fzoo(_ZerothOrder):
+    """ZO-SGD divided by the standard deviation of the step's losses, signs as directions (FZOO, arXiv 2506.09034)."""
+
+    type: Literal["fzoo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: about √q times what a coordinate moves in a step (FZOO: 5e-5 for full fine-tuning of OPT)."""
+    num_directions: int = Field(8, ge=2)
+    """Random directions of a step (paper: 8)."""
+    estimator: Literal["two_sided", "one_sided"] = "one_sided"
+    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ (paper: one-sided)."""
+    distribution: Literal["gaussian", "rademacher"] = "rademacher"
+    """Of the directions (paper: signs)."""
+
+
+class Meazo(_ZerothOrder):
+    """ZO-SGD divided by the root mean square of recent projected gradients (MEAZO, arXiv 2605.03869): one number of state."""
+
+    type: Literal["meazo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: about what a coordinate moves in a step."""
 
 
 class AdaZeta(_ZerothOrder):
@@ -137,6 +176,8 @@ class _Untrained(Typed):
     """The model as it is: a baseline row."""
 
     zeroth_order: ClassVar[bool] = False
+    scalar_state: ClassVar[bool] = True
+    stop_at_score: ClassVar[float | None] = None
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """None are taken."""
@@ -161,7 +202,7 @@ class InContext(_Untrained):
     """Solved rows before each prompt, drawn with the cell's seed (MeZO: 32). What does not fit into `task.max_length` is cut from the left."""
 
 
-LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta
+LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta
 """The trainers that change weights."""
 
-TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta, Field(discriminator="type")]
+TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta, Field(discriminator="type")]

@@ -77,6 +77,8 @@ class Record(BaseModel):
     """Zeroth-order loss differences that `trainer.clip` changed."""
     signal_to_noise: float | None = None
     """Median of the last loss differences over the rounding of an fp32 loss; below about 10 the steps follow rounding errors."""
+    update_gain: float | None = None
+    """Share of a zeroth-order update that arrived in bf16 weights, last measured; 1 on average. None where weights are fp32 in one buffer."""
     curves: dict[str, list[tuple[int, float]]] = {}
     """train_loss, validation_loss, validation_score → [(step, value)]."""
     environment: dict[str, str] = {}

@@ -29,7 +29,6 @@ from loretta_core.train.step import LossFn
 from loretta_core.train.workers import ALONE, Workers, seed_step
 from loretta_core.zo.build import evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay import weights_sha256
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM", "causal": "CAUSAL_LM"}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "mixed": torch.bfloat16}
@@ -96,7 +95,7 @@ class Run:
     def weights_sha256(self) -> str | None:
         """Digest of the current weights of a zeroth-order run."""
         optimizer = self.learner.state.optimizer
-        return weights_sha256(optimizer.theta) if isinstance(optimizer, ZOSGD | ZerothOrder) else None
+        return optimizer.storage.sha256() if isinstance(optimizer, ZOSGD | ZerothOrder) else None
 
     def save(self, directory: Path) -> None:
         """Write the trained weights; call it once, after training. All workers take part, the first one writes."""
@@ -106,13 +105,12 @@ class Run:
         if self.learner.export is None and self.workers.first:
             save_adapter(self.model, directory)
 
-    @property
-    def forwards(self) -> int:
-        """Forward passes of a global batch over the whole run: 1 per first-order step, 2 per direction and zeroth-order step."""
+    def forwards(self, steps: int) -> int:
+        """Forward passes of a global batch in so many steps: 1 per first-order step, 2 per direction and zeroth-order step."""
         trainer = self.cell.trainer
         if isinstance(trainer, Adam | NoTraining | InContext):
-            return self.total_steps
-        return evaluations(trainer, steps=self.total_steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
+            return steps
+        return evaluations(trainer, steps=steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
 def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | None = None) -> Run:

@@ -83,8 +83,8 @@ class TrainState:
     """Called before a checkpoint is written: a log of the run must not be behind it."""
 
     def copy_trainable(self) -> dict[str, Tensor]:
-        """A copy of the trainable parameters."""
-        return {name: parameter.detach().clone() for name, parameter in self.trainable.items()}
+        """A copy of the trainable parameters in host memory: a model that only just fits its device has no room for two."""
+        return {name: parameter.detach().to("cpu", copy=True) for name, parameter in self.trainable.items()}
 
     @torch.no_grad()
     def load_trainable(self, values: Mapping[str, Tensor]) -> None:
@@ -188,8 +188,7 @@ def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, A
     torch.set_rng_state(tensors["generator"])
     if "cuda_generator" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_generator"])
-    device = next(iter(state.trainable.values())).device
-    return progress_from(info["progress"], best={name: tensor.to(device) for name, tensor in _unprefixed("best", tensors).items()})
+    return progress_from(info["progress"], best=_unprefixed("best", tensors))
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

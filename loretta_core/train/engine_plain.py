@@ -28,7 +28,7 @@ from loretta_core.train.workers import Workers
 from loretta_core.zo.build import build_optimizer
 from loretta_core.zo.distributed import Data, Directions
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay import LogWriter, weights_sha256
+from loretta_core.zo.replay import LogWriter
 from loretta_core.zo.variants import Evaluator
 
 
@@ -104,7 +104,7 @@ def _scalar_group() -> Any:
 def _logged(cell: CellConfig, trainable: Mapping[str, nn.Parameter], optimizer: ZOSGD | ZerothOrder, *, log: Path | None) -> TrainState:
     if log is None:
         return TrainState(trainable, optimizer)
-    writer = LogWriter(log, header={"cell_id": cell.cell_id, "initial_sha256": weights_sha256(optimizer.theta), "parameters": optimizer.theta.numel()})
+    writer = LogWriter(log, header={"cell_id": cell.cell_id, "initial_sha256": optimizer.storage.sha256(), "parameters": len(optimizer.storage)})
     optimizer.on_step = writer
     return TrainState(trainable, optimizer, writer.flush)
 

@@ -53,6 +53,7 @@ def fit(
     checkpointer: Saves,
     sinks: Sequence[MetricSink] = (),
     skips_allowed: int = 0,
+    stop_at_score: float | None = None,
 ) -> Progress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
 
@@ -63,6 +64,7 @@ def fit(
         evaluate: scores the validation rows.
         state: the weights and the optimizer, as seen by the checkpointer.
         skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
+        stop_at_score: training ends with the first evaluation that reaches it.
 
     Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.
     """
@@ -70,7 +72,7 @@ def fit(
     if progress.step == 0:
         _evaluate(progress, evaluate, state, sinks)
     stream, skips = batches(progress.step), 0
-    while progress.step < total_steps:
+    while progress.step < total_steps and not _good_enough(progress, stop_at_score):
         started = time.perf_counter()
         lr = set_lr(progress.step)
         loss = step(next(stream))
@@ -87,6 +89,10 @@ def fit(
             checkpointer.save(state, progress)
     state.load_trainable(progress.best)
     return progress
+
+
+def _good_enough(progress: Progress, stop_at_score: float | None) -> bool:
+    return stop_at_score is not None and progress.best_score >= stop_at_score
 
 
 def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: Saved, sinks: Sequence[MetricSink]) -> None:

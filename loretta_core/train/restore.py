@@ -10,7 +10,7 @@ from loretta_core.errors import OutputError
 from loretta_core.report.records import Record, read_record
 from loretta_core.train.build import LOG_NAME, Run, build_run
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay import Log, read_log, replay, weights_sha256
+from loretta_core.zo.replay import Log, read_log, replay
 
 
 def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, str]:
@@ -35,11 +35,11 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
 def _replayed(run: Run, log: Log, *, step: int) -> str:
     optimizer = run.learner.state.optimizer
     assert isinstance(optimizer, ZOSGD | ZerothOrder), "only zeroth-order cells have a log"
-    initial = weights_sha256(optimizer.theta)
+    initial = optimizer.storage.sha256()
     if log.header.get("initial_sha256") != initial:
         raise OutputError(f"the log begins at weights {log.header.get('initial_sha256')}, this machine builds {initial}: model files or versions differ")
     replay(log, optimizer, steps=step, set_lr=run.set_lr)
-    return weights_sha256(optimizer.theta)
+    return optimizer.storage.sha256()
 
 
 def _differs(directory: Path, record: Record, run: Run) -> str:

@@ -83,6 +83,7 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
         checkpointer=checkpointer,
         sinks=sinks,
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
+        stop_at_score=cell.trainer.stop_at_score,
     )
     final = run.evaluate("test")
     peak_bytes = max(workers.gather(peak.bytes()))
@@ -114,8 +115,8 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         train_seconds=progress.train_seconds,
         wall_seconds=wall_seconds,
         peak_memory_bytes=peak_bytes,
-        steps=run.total_steps,
-        forwards=run.forwards,
+        steps=progress.step,
+        forwards=run.forwards(progress.step),
         **_guard_counts(run),
         curves=progress.curves,
         environment=environment(run.collate.device),
@@ -134,7 +135,7 @@ def _guard_counts(run: Run) -> dict[str, Any]:
         return {}
     ratio = optimizer.signal_to_noise
     counts = {"skipped_steps": optimizer.skipped_steps, "clipped_differences": optimizer.clipped_differences}
-    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None}
+    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None, "update_gain": optimizer.update_gain}
 
 
 def _warnings(run: Run) -> list[str]:

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from loretta_core.zo.flat import FlatParameters
+from loretta_core.zo.storage import Shift, Storage
 from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
 
 Estimator = Literal["two_sided", "one_sided"]
@@ -43,25 +41,23 @@ class Probe:
 
 
 @torch.no_grad()
-def probe(
-    closure: Closure, *, flat: FlatParameters, shifts: Iterable[Float[Tensor, " P"]], estimator: Estimator = "two_sided", evaluator: Evaluator | None = None
-) -> Probe:
+def probe(closure: Closure, *, storage: Storage, shifts: Iterable[Shift], estimator: Estimator = "two_sided", evaluator: Evaluator | None = None) -> Probe:
     """Evaluate the loss along every shift εz; θ itself is never written, whatever happens."""
     evaluator = evaluator or Serial()
     if estimator == "one_sided":
-        base, *losses = evaluator.losses(closure, flat=flat, variants=_and_theta(shifts))
+        base, *losses = evaluator.losses(closure, storage=storage, variants=_and_theta(shifts))
         return Probe(base, tuple(as_fp32(loss - base) for loss in losses), 1 + len(losses))
-    losses = evaluator.losses(closure, flat=flat, variants=(Variant(sign, shift_P) for shift_P in shifts for sign in (1, -1)))
+    losses = evaluator.losses(closure, storage=storage, variants=(Variant(sign, shift) for shift in shifts for sign in (1, -1)))
     sides = list(zip(losses[::2], losses[1::2], strict=True))
     return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), len(losses))
 
 
-def _and_theta(shifts: Iterable[Float[Tensor, " P"]]) -> Iterator[Variant]:
+def _and_theta(shifts: Iterable[Shift]) -> Iterator[Variant]:
     """θ first: it is a variant like the others, so that every evaluator, a batched or a distributed one too, treats it like them."""
-    for index, shift_P in enumerate(shifts):
+    for index, shift in enumerate(shifts):
         if index == 0:
-            yield Variant(0, shift_P)
-        yield Variant(1, shift_P)
+            yield Variant(0, shift)
+        yield Variant(1, shift)
 
 
 def as_fp32(value: float) -> float:

@@ -27,7 +27,7 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     assert record.score_low < record.score <= record.score_high
     assert record.test_rows == 50
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
-    assert record.forwards == (4 if trainer == "adam" else 8)
+    assert record.forwards == 4 * {"adam": 1, "fzoo": 9}.get(trainer, 2)
     assert 0 < record.trainable_params <= record.total_params
     assert list((tmp_path / "adapter").glob("*.safetensors"))
     assert not list(tmp_path.rglob("*.bin"))
@@ -76,6 +76,23 @@ def test_any_step_of_a_zeroth_order_cell_comes_back(trainer, tmp_path):
     assert restore_step(directory, step=0, to=tmp_path / "start")[1] != restore_step(directory, step=12, to=tmp_path / "end")[1]
     with pytest.raises(OutputError, match="the log holds 12 steps, step 13 was asked for"):
         restore_step(directory, step=13, to=tmp_path / "beyond")
+
+
+def test_full_fine_tuning_in_bf16_streams_and_comes_back(tmp_path):
+    settings = [*SMALL, "method=ft", "precision=bf16", "trainer=zo_sgd", "trainer.lr=1e-4", "trainer.steps=4", "trainer.eval_every=2"]
+    record = run_cell(cell_from_overrides(settings), directory=tmp_path / "cell")
+    start, end = (restore_step(tmp_path / "cell", step=step, to=tmp_path / str(step)) for step in (0, 4))
+    assert start[1] != end[1]
+    assert record.weights_sha256 == restore_step(tmp_path / "cell", step=None, to=tmp_path / "best")[1]
+    assert record.update_gain == pytest.approx(1.0, abs=0.2)
+
+
+def test_training_stops_at_a_score(tmp_path):
+    base = [*SMALL, "method=lora", "trainer=zo_sgd", "trainer.steps=6", "trainer.eval_every=2"]
+    record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=0.0"]), directory=tmp_path / "a")
+    assert (record.steps, record.forwards, record.best_step) == (0, 0, 0)
+    record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=1.1"]), directory=tmp_path / "b")
+    assert (record.steps, record.forwards) == (6, 12)
 
 
 def test_replay_notices_other_weights(tmp_path):

@@ -12,6 +12,9 @@ from loretta_core.zo.optim import ZOSGD, ZerothOrder
 OPTIMIZERS = {
     "sgd": lambda params, **options: ZOSGD(params, lr=0.05, **options),
     "sgd, decay": lambda params, **options: ZOSGD(params, lr=0.05, weight_decay=0.1, **options),
+    "sign": lambda params, **options: ZOSGD(params, lr=0.03, scaling="sign", **options),
+    "fzoo": lambda params, **options: ZOSGD(params, lr=0.05, scaling="std", **{"num_directions": 4} | options),
+    "meazo": lambda params, **options: ZOSGD(params, lr=0.03, scaling="rms", **options),
     "momentum": lambda params, **options: ZerothOrder(torch.optim.SGD(params, lr=0.02, momentum=0.9), **options),
     "adam": lambda params, **options: ZerothOrder(torch.optim.AdamW(params, lr=0.05), **options),
     "rmsprop": lambda params, **options: ZerothOrder(torch.optim.RMSprop(params, lr=0.01), **options),

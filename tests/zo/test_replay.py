@@ -15,6 +15,8 @@ from loretta_core.zo.replay import STEPS_PER_BLOCK, LogWriter, read_log, replay,
 OPTIMIZERS = {
     "sgd": lambda params: ZOSGD(params, lr=0.05, weight_decay=0.01),
     "signs": lambda params: ZOSGD(params, lr=0.05, distribution="rademacher"),
+    "fzoo": lambda params: ZOSGD(params, lr=0.01, scaling="std", num_directions=3, estimator="one_sided"),
+    "meazo": lambda params: ZOSGD(params, lr=0.01, scaling="rms"),
     "momentum": lambda params: ZerothOrder(torch.optim.SGD(params, lr=0.02, momentum=0.9)),
     "adam": lambda params: ZerothOrder(torch.optim.AdamW(params, lr=0.01)),
     "schedule of directions": lambda params: ZOSGD(params, lr=0.02, directions_at=lambda step: 1 + step // 100),
