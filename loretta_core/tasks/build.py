@@ -86,9 +86,21 @@ def _toy_sentiment(task: ToySentiment) -> TaskData:
 
 def _task_data(splits: dict[str, list[Row]], names: tuple[str, ...], *, metric: str = "accuracy", notes: tuple[str, ...] = ()) -> TaskData:
     content = {split: [_content(row) for row in rows] for split, rows in splits.items()}
-    digest = hashlib.sha256(json.dumps([names, content], sort_keys=True).encode()).hexdigest()
     validation: Sequence[Row] = splits["validation"]
-    return TaskData(splits["train"], validation, splits.get("test", validation), names, digest, metric=metric, notes=notes)
+    return TaskData(
+        splits["train"],
+        validation,
+        splits.get("test", validation),
+        names,
+        _digest([names, content]),
+        test_sha256=_digest([names, content.get("test", content["validation"])]),
+        metric=metric,
+        notes=notes,
+    )
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _content(row: Row) -> list[object]:

@@ -35,6 +35,8 @@ class TaskData:
     """Empty for a number and for free answers."""
     inputs_sha256: str
     """Digest of every row of every split: two cells with the same id and different digests saw different data."""
+    test_sha256: str = ""
+    """Digest of the rows that give the score, in their order: cells that share it can be compared row by row."""
     metric: str = "accuracy"
     """How predictions are scored (`metrics.py`)."""
     notes: tuple[str, ...] = ()

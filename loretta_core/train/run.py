@@ -11,7 +11,9 @@ from typing import Any
 
 from loretta_core.adapters.build import save_adapter
 from loretta_core.config.cell import CellConfig
+from loretta_core.report.predictions import Predictions, write_predictions
 from loretta_core.report.records import Record, write_record
+from loretta_core.tasks.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
@@ -30,8 +32,8 @@ SKIPS_ALLOWED = 20
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
     """Train and score a cell; continue from its checkpoint if it was interrupted.
 
-    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, while training checkpoint.safetensors, and last record.json: a
-    cell with a record is finished.
+    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors, and last
+    record.json: a cell with a record is finished.
     Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
@@ -88,13 +90,33 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
     run.state.flush()
     run.release()
     save_adapter(run.model, directory / "adapter")
-    record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=time.perf_counter() - started)
+    written = write_predictions(_predictions(run, final), directory)
+    seconds = time.perf_counter() - started
+    record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=seconds, predictions_sha256=written)
     write_record(record, directory)
     checkpointer.clear()
     return record
 
 
-def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak: PeakMemory, started_at: datetime, wall_seconds: float) -> Record:
+def _predictions(run: Run, final: Evaluation) -> Predictions:
+    metric, references = run.data.metric, [example.reference for example in run.examples["test"]]
+    right = right_rows(metric, final.predictions, references)
+    values = () if right else tuple(round(value, 6) for value in resampled(metric, final.predictions, references).tolist())
+    rounded = tuple(round(value, 6) if isinstance(value, float) else value for value in final.predictions)
+    return Predictions(metric=metric, test_sha256=run.data.test_sha256, predictions=rounded, right=right, resampled=values)
+
+
+def _record(
+    run: Run,
+    progress: Progress,
+    *,
+    initial: Evaluation,
+    final: Evaluation,
+    peak: PeakMemory,
+    started_at: datetime,
+    wall_seconds: float,
+    predictions_sha256: str,
+) -> Record:
     rows = len(final.predictions)
     low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
@@ -122,6 +144,7 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         adapter="adapter",
         weights_sha256=run.weights_sha256,
         inputs_sha256=run.data.inputs_sha256,
+        predictions_sha256=predictions_sha256,
         started_at=started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         warnings=_warnings(run),
