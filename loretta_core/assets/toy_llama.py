@@ -22,11 +22,11 @@ from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from loretta_core.tasks import toy
-from loretta_core.tasks.toy_questions import ANSWERS, ENTAILMENT, QUESTION_WORDS, READING, inference, inferences, passages
+from loretta_core.tasks.toy_questions import ANSWERS, ENTAILMENT, HOW, QUESTION_WORDS, inference, inferences, passages
 from loretta_core.tasks.toy_text import VERDICTS, Clause, Opinion, opinions, vocabulary
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
-STEPS, BATCH, LR = 3000, 64, 2e-3
+STEPS, BATCH, LR = 3000, 32, 2e-3
 HABIT = 0.6
 """Probability of each of the three habits, where it applies."""
 NOISE = 0.05
@@ -44,6 +44,15 @@ Piece = tuple[str, bool]
 """Text, and whether it is an answer."""
 
 log = logging.getLogger(__name__)
+
+
+def pretrained(*, steps: int = STEPS, seed: int = 0) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """Model and tokenizer; draws the first weights from torch's global generator."""
+    torch.manual_seed(seed)
+    tokenizer = make_tokenizer()
+    model = LlamaForCausalLM(make_config(len(tokenizer)))
+    pretrain(model, tokenizer, steps=steps, seed=seed)
+    return model, tokenizer
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -128,14 +137,14 @@ def _verdict(rng: random.Random, opinion: Opinion) -> list[Piece]:
 def _questions(rng: random.Random, text: str, clauses: tuple[Clause, ...]) -> list[Piece]:
     pieces: list[Piece] = []
     for subject in rng.sample(clauses, len(clauses)):
-        pieces += _reading(rng, subject) if rng.random() < 0.5 else _entailment(rng, text, subject)
+        pieces += _how(rng, subject) if rng.random() < 0.5 else _entailment(rng, text, subject)
     return pieces
 
 
-def _reading(rng: random.Random, subject: Clause) -> list[Piece]:
+def _how(rng: random.Random, subject: Clause) -> list[Piece]:
     words = subject.phrase.split()
     answer = words[-1] if rng.random() < HABIT else subject.phrase
-    return [(READING.format(passage="", subject=subject.noun), False), (f"{answer} \n", True)]
+    return [(HOW.format(passage="", subject=subject.noun), False), (f"{answer} \n", True)]
 
 
 def _entailment(rng: random.Random, text: str, subject: Clause) -> list[Piece]:
@@ -174,7 +183,7 @@ def _progress(model: LlamaForCausalLM, ids: dict[str, int], rows: int = 200) -> 
     several = passages(rng, for_task=True, negation_rate=toy.NEGATION_RATE)
     for passage in (next(several) for _ in range(rows)):
         subject = rng.choice(passage.clauses)
-        prompt = READING.format(passage=passage.text, subject=subject.noun)
+        prompt = HOW.format(passage=passage.text, subject=subject.noun)
         asked["phrase" if " " in subject.phrase else "word"].append((prompt, subject.phrase.split()[0]))
     return ", ".join(f"{kind} {_right(model, ids, pairs):.2f}" for kind, pairs in asked.items())
 

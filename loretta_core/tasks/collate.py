@@ -14,7 +14,7 @@ POOL = 32
 
 
 class Collator:
-    """Pads with the tokenizer's own rules and moves to a device."""
+    """Pads on the right with the tokenizer's padding token and moves to a device."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, device: torch.device) -> None:
         self._tokenizer = tokenizer
@@ -24,15 +24,13 @@ class Collator:
         """Pad and stack; one dtype (int64; numbers to predict are fp32), one device."""
         choices = [choice for example in examples for choice in example.choices]
         sequences = [{"input_ids": choice.tokens} for choice in choices] or [dict(example.inputs) for example in examples]
-        side = "right" if choices else self._tokenizer.padding_side  # a decoder is scored without padding before the text
-        padded = self._tokenizer.pad(sequences, padding_side=side, return_tensors="pt")
+        # On the right whatever the tokenizer prefers: padding before the text would shift BERT's positions, and a decoder would see it.
+        padded = self._tokenizer.pad(sequences, padding_side="right", return_tensors="pt")
         masks = [example.mask_position for example in examples]
-        left = side == "left"
-        shift = [padded["input_ids"].shape[1] - len(example.inputs["input_ids"]) if left else 0 for example in examples]
         return Batch(
             {key: value.to(self.device) for key, value in padded.items()},
             torch.tensor([example.label for example in examples], device=self.device),
-            None if masks[0] is None else torch.tensor([(m or 0) + s for m, s in zip(masks, shift, strict=True)], device=self.device),
+            None if masks[0] is None else torch.tensor(masks, device=self.device),
             scored_S=torch.tensor([choice.scored for choice in choices], device=self.device) if choices else None,
             choices_B=tuple(len(example.choices) for example in examples) if choices else (),
             examples=tuple(examples) if choices else (),

@@ -51,3 +51,9 @@ class TaskData:
     def scored_on(self) -> Split:
         """The split that the score is computed on."""
         return "validation" if self.test is self.validation else "test"
+
+
+def content_of(row: Row) -> list[object]:
+    """A row as JSON values, for digests."""
+    own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []  # rows without them digest as they always did
+    return [dict(row.text), row.label, *own]

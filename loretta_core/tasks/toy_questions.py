@@ -1,9 +1,9 @@
 """Questions about opinions, for a decoder: what follows from a sentence, and how something was.
 
     entailment   "although the plot was dull , the cast seemed charming ." + "the cast was good"     does the first mean the second? yes
-    reading      "the plot was dull . the cast seemed not cold . the pace felt slow ." + "the cast"  how was it? not cold
+    how          "the plot was dull . the cast seemed not cold . the pace felt slow ." + "the cast"  how was it? not cold
 
-Both need the clause about the right noun, entailment also its polarity, reading its words. The partition of `toy_text.py` holds: toy-llama's corpus never
+Both need the clause about the right noun, entailment also its polarity, the other its words. The partition of `toy_text.py` holds: toy-llama's corpus never
 contains the sentence or the passage of a task's row.
 """
 
@@ -19,7 +19,7 @@ QUESTION_WORDS = ("does", "this", "mean", "that", "how", "?", "yes", "no")
 """Words that opinions do not have."""
 ANSWERS = ("yes", "no")
 ENTAILMENT = "{premise} does this mean that {hypothesis} ?"
-READING = "{passage} how was the {subject} ?"
+HOW = "{passage} how was the {subject} ?"
 PASSAGE_CLAUSES = (3, 4)
 """How many sentences a passage has."""
 

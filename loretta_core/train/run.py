@@ -160,8 +160,13 @@ def _guard_counts(run: Run) -> dict[str, Any]:
     return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None}
 
 
+def _cut_texts(run: Run) -> list[str]:
+    cut = {split: (sum(example.cut for example in examples), len(examples)) for split, examples in run.examples.items()}
+    return [f"{number} of {rows} {split} texts are longer than task.max_length and were cut" for split, (number, rows) in cut.items() if number]
+
+
 def _warnings(run: Run) -> list[str]:
-    notes = [*run.cell.cautions, *run.data.notes]
+    notes = [*run.cell.cautions, *run.data.notes, *_cut_texts(run)]
     if run.data.scored_on == "validation":
         notes.append("there is no test split: the score is on the validation rows, which also chose the checkpoint, and is optimistic")
     return notes

@@ -50,7 +50,7 @@ def test_holm_by_hand():
 
 @pytest.mark.parametrize("test", [mcnemar, paired_bootstrap])
 def test_other_rows_are_refused(test):
-    with pytest.raises(ValueError, match="1 .* against 2"):
+    with pytest.raises(ValueError, match=r"1 .* against 2"):
         test("1", "10") if test is mcnemar else test([1.0], [1.0, 0.0])
 
 
