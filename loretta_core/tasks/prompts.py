@@ -25,7 +25,10 @@ class MaskedPrompt(Classifier):
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, template: str, verbalizer: Sequence[str], max_length: int) -> None:
         if tokenizer.mask_token is None:
-            raise DataError(f"objective 'prompt' fills a mask, and the tokenizer {type(tokenizer).__name__} has no mask token; use objective = 'head'")
+            raise DataError(
+                f"objective 'prompt' fills a mask, and the tokenizer {type(tokenizer).__name__} has no mask token; "
+                "use objective = 'causal' for a decoder, or 'head'"
+            )
         self._tokenizer = tokenizer
         self._template = template
         self._max_length = max_length
@@ -56,7 +59,7 @@ class MaskedPrompt(Classifier):
         positions = [index for index, token in enumerate(encoded["input_ids"]) if token == self._tokenizer.mask_token_id]
         if len(positions) != 1:
             raise DataError(f"row {number}: {len(positions)} mask tokens after rendering, expected 1; a text must not contain {self._tokenizer.mask_token!r}")
-        return Example(dict(encoded), row.label, positions[0])
+        return Example(dict(encoded), row.label, positions[0], cut=text != row.text)
 
     def _render(self, text: dict[str, str]) -> str:
         rendered = self._template.replace("{mask}", self._tokenizer.mask_token)
