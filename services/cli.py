@@ -76,6 +76,23 @@ def run(*, overrides: Overrides = (), out: Directory = Path("outputs")) -> int:
 
 
 @app.command
+def plan(file: Positional[Path], *, device: UseAppendAction[tuple[str, ...]] = (), overrides: Overrides = (), json: Flag = False) -> int:
+    """Predict memory, time and cost of every cell of a sweep on given devices; start nothing.
+
+    Args:
+        file: The sweep, a TOML file.
+        device: A device such as a100-40gb, h100-80gb:4 for four of them, or cpu for this machine. May be repeated.
+        overrides: Override any setting of the file. May be repeated.
+        json: Print a list of rows as JSON.
+    """
+    from loretta_core.config import load_sweep
+    from services.planning import show_plan
+
+    print(show_plan(load_sweep(file, overrides=overrides), devices=device, as_json=json))
+    return 0
+
+
+@app.command
 def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), json: Flag = False) -> int:
     """Print the comparison of a sweep and write its report again.
 
