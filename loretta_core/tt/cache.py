@@ -1,7 +1,7 @@
 """The two halves of a tensor train, kept between forward passes that cannot train it.
 
-Building them is most of the time of a layer that generates one token. They are kept only in eval mode, without gradients and outside torch.compile, and used
-again only while the cores are what they were: same parameters, same storage, same version counters and, on the CPU, same bytes. The bytes count because a
+Building them is most of the time of a layer that generates one token. They are kept only in eval mode, without gradients, function modes and torch.compile, and
+used again only while the cores are what they were: same parameters, same storage, same version counters and, on the CPU, same bytes. The bytes count because a
 write through `.data` (every zeroth-order probe is one) moves no counter. Elsewhere reading them would wait for the device, so there only frozen cores
 (`requires_grad=False`, as `PeftModel.from_pretrained` leaves them) are cached at all.
 """
@@ -48,7 +48,7 @@ class HalvesCache:
 
     def halves(self, cores: Sequence[Tensor], *, shape: TTShape, training: bool) -> ops.Halves:
         """As `ops.halves`; kept where that is safe."""
-        if training or torch.compiler.is_compiling() or (torch.is_grad_enabled() and any(core.requires_grad for core in cores)):
+        if training or torch.compiler.is_compiling() or _is_intercepted() or (torch.is_grad_enabled() and any(core.requires_grad for core in cores)):
             self._entry = None
             return ops.halves(cores, shape=shape)
         entry = self._entry
@@ -62,6 +62,11 @@ class HalvesCache:
 
     def __reduce__(self) -> tuple[type[HalvesCache], tuple[()]]:
         return HalvesCache, ()
+
+
+def _is_intercepted() -> bool:
+    """A function mode may give operations other values than the cores hold (zo/streaming.py does)."""
+    return torch._C._len_torch_function_stack() > 0
 
 
 def _can_be_watched(core: Tensor) -> bool:
