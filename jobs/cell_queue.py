@@ -117,6 +117,10 @@ class CellQueue:
         """Whether running cells should end early."""
         return self._interrupted
 
+    async def has_waiting(self) -> bool:
+        """Whether a cell waits for a group."""
+        return bool(self._waiting)
+
     async def held(self) -> list[str]:
         """Ids of the cells being computed."""
         return [entry.cell_id for entry in self._held.values()]

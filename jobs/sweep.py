@@ -14,9 +14,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.driver import Request, run_cells
+from jobs.driver import Request, catch_up, run_cells
 from jobs.inputs import check_inputs
 from jobs.interrupts import Interrupts
+from jobs.janitor import not_arrived
 from jobs.ledger import Standing, standing, unfinished
 from jobs.lock import output_lock
 from jobs.progress import Progress
@@ -71,14 +72,17 @@ def sweep(
         progress = Progress(config.cells, over=len(before.finished))
         missing = [cell for cell in config.cells if cell.cell_id not in before.finished]
         _say_what_is_ahead(config, before, progress, out=out)
+        late = not_arrived(out, [cell for cell in config.cells if cell.cell_id in before.finished])
+        request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell)
         if missing:
-            request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell)
             with Interrupts(progress.say) as interrupts:
-                run_cells(missing, request=request, progress=progress, interrupts=interrupts)
+                run_cells(missing, late=late, request=request, progress=progress, interrupts=interrupts)
             if interrupts.requested.is_set():
                 kept = len(standing(out, config.cells).finished)
                 progress.say(f"stopped: {kept} of {counted(len(config.cells), 'cell')} are finished and kept; go on with:\n  {command}")
                 return interrupts.exit_code
+        elif late and (problem := catch_up(late, request=request)):
+            progress.say(problem)
         after = standing(out, config.cells)
         _compare(out, config)
     return 0 if len(after.finished) == len(config.cells) else 1

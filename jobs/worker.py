@@ -52,13 +52,14 @@ def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], 
     """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow."""
     started = time.perf_counter()
     cell = CellConfig.from_json(order.cell_json)
-    sink = MlflowSink(config.tracking, cell) if ranks.rank == 0 and config.tracking is not None else None
+    directory = cell_directory(config.out, order.cell_id)
+    sink = MlflowSink(config.tracking, cell, directory=directory) if ranks.rank == 0 and config.tracking is not None else None
     stop = StopSink(queue, ranks)
     sinks: list[MetricSink] = [stop] if sink is None else [stop, sink]
     try:
         if ranks.rank == 0:
             forget_trace(config.out, order.cell_id)
-        compute(cell, directory=cell_directory(config.out, order.cell_id), sinks=sinks)
+        compute(cell, directory=directory, sinks=sinks)
         return Outcome(order.cell_id, "finished", seconds=time.perf_counter() - started)
     except Exception as error:
         outcome = Outcome.from_error(order.cell_id, error, seconds=time.perf_counter() - started)

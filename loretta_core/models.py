@@ -26,6 +26,9 @@ from loretta_core.errors import ModelError
 
 _AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 
+ENCODERS = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert")
+"""Model types whose words see the words after them."""
+
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
     """The checkpoint's fast tokenizer. Raises ModelError."""
@@ -52,6 +55,7 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
     A classification head that the checkpoint lacks is drawn from torch's global generator; seed it first.
     """
     source = locate(model)
+    _check_direction(model, objective)
     options: dict[str, Any] = {"num_labels": num_labels} if objective == "head" else {}
     try:
         return (
@@ -61,6 +65,13 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
         )
     except (OSError, ValueError) as error:
         raise _unreadable(model, source, error) from None
+
+
+def _check_direction(model: ModelConfig, objective: Objective) -> None:
+    """An encoder with a causal head would see the answer it is asked for; transformers only warns."""
+    config = load_config(model)
+    if objective == "causal" and config["model_type"] in ENCODERS and not config.get("is_decoder"):
+        raise ModelError(f'model {model.name!r} is an encoder ({config["model_type"]}) and writes no answers; use task.objective = "prompt" or "head"')
 
 
 def _unreadable(model: ModelConfig, source: str, error: Exception) -> ModelError:

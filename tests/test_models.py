@@ -1,11 +1,12 @@
 """Model names that cannot be used are refused with the reason, before anything is loaded."""
 
 import pytest
+import torch
 
 from loretta_core.config.locate import locate
 from loretta_core.config.model import Pretrained
 from loretta_core.errors import ModelError
-from loretta_core.models import load_tokenizer
+from loretta_core.models import load_model, load_tokenizer
 
 
 def named(name: str) -> Pretrained:
@@ -38,3 +39,8 @@ def test_pickled_weights_are_not_read(tmp_path):
 def test_an_unknown_hub_id_names_the_command_that_fetches_it():
     with pytest.raises(ModelError, match="hf download nobody/no-such-model"):
         load_tokenizer(named("nobody/no-such-model"))
+
+
+def test_an_encoder_is_not_asked_to_write():
+    with pytest.raises(ModelError, match=r"'toy-bert' is an encoder \(bert\) and writes no answers"):
+        load_model(named("toy-bert"), objective="causal", num_labels=2, dtype=torch.float32)

@@ -17,27 +17,55 @@ from pydantic import Field, model_validator
 from loretta_core.config.base import Typed
 
 Objective = Literal["head", "prompt", "causal"]
-EncoderObjective = Literal["head", "prompt"]
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pearson_spearman", "squad_em", "squad_f1", "drop_em", "drop_f1"]
 Rows = Annotated[int, Field(ge=1)]
 
 
-class ToySentiment(Typed):
-    """Generated sentences with negation and contrast, labelled negative or positive; needs no files. Made for toy-bert."""
+class _Toy(Typed):
+    """What the generated tasks share."""
 
-    type: Literal["toy_sentiment"]
-    objective: EncoderObjective = "prompt"
-    """`prompt` (masked-LM verbalizer) or `head` (fresh classification head)."""
+    objective: Objective
     train_rows: Rows = 1000
-    """Training sentences (the papers' low-data setting: 1,000)."""
+    """Training rows (the papers' low-data setting: 1,000)."""
     validation_rows: Rows = 500
-    """Sentences that choose the best checkpoint (low-data setting: 500)."""
+    """Rows that choose the best checkpoint (low-data setting: 500)."""
     test_rows: Rows = 1000
-    """Sentences that give the score (low-data setting: 1,000)."""
+    """Rows that give the score (low-data setting: 1,000)."""
     data_seed: int = Field(0, ge=0)
     """Seed of the generator. Independent of the cell's seed, so that seeds compare on the same data."""
     max_length: int = Field(64, ge=8)
     """Longest input in tokens; longer ones are cut in the text, never in the prompt."""
+
+    @property
+    def length(self) -> int:
+        """Longest input in tokens."""
+        return self.max_length
+
+
+class ToySentiment(_Toy):
+    """Generated sentences with negation and contrast, labelled negative or positive; needs no files. Made for toy-bert, and for toy-llama with `causal`."""
+
+    type: Literal["toy_sentiment"]
+    objective: Objective = "prompt"
+    """`prompt` (masked-LM verbalizer), `head` (fresh classification head), or `causal` (a decoder ranks the two verdicts)."""
+
+
+class ToyEntailment(_Toy):
+    """Generated sentences, and statements that follow from them or contradict them; needs no files. Made for toy-llama, and for toy-bert with `head`."""
+
+    type: Literal["toy_entailment"]
+    objective: Literal["causal", "head"] = "causal"
+    """`causal` (a decoder ranks yes and no) or `head` (fresh classification head on the pair of sentences)."""
+
+
+class ToyQa(_Toy):
+    """Generated passages with a question whose answer is one to three of their words; needs no files. Made for toy-llama. Scored by token F1, as SQuAD."""
+
+    type: Literal["toy_qa"]
+    objective: Literal["causal"] = "causal"
+    """Always `causal`: the answer is written."""
+    max_new_tokens: int = Field(6, ge=1)
+    """Longest answer that is written, in tokens; it ends at a line break or the end token."""
 
 
 class Jsonl(Typed):
@@ -184,4 +212,6 @@ class Decoder(_Benchmark):
         return self
 
 
-TaskConfig = Annotated[ToySentiment | Jsonl | Glue | Decoder, Field(discriminator="type")]
+ToyTask = ToySentiment | ToyEntailment | ToyQa
+
+TaskConfig = Annotated[ToySentiment | ToyEntailment | ToyQa | Jsonl | Glue | Decoder, Field(discriminator="type")]

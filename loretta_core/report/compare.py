@@ -10,6 +10,8 @@ from pathlib import Path
 
 from loretta_core.report.headlines import headlines
 from loretta_core.report.manifest import read_manifest, sweep_directory
+from loretta_core.report.paired import pair_with_best
+from loretta_core.report.predictions import find_predictions
 from loretta_core.report.records import find_records, write_atomically
 from loretta_core.report.rows import Row, build_rows
 from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
@@ -61,7 +63,8 @@ class Comparison:
 def compare(out: Path, *, name: str) -> Comparison:
     """Read a sweep. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
     manifest = read_manifest(out, name=name)
-    rows = tuple(build_rows(manifest, records=find_records(out, manifest.cells)))
+    records = find_records(out, manifest.cells)
+    rows = tuple(pair_with_best(build_rows(manifest, records=records), predictions=find_predictions(out, records)))
     return Comparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loretta_core.report import units
+from loretta_core.report.paired import LEVEL
 from loretta_core.report.rows import Row
+
+NAMED = 3
+"""How many cells a sentence names before it counts."""
 
 
 def headlines(rows: Sequence[Row]) -> list[str]:
@@ -17,7 +21,8 @@ def headlines(rows: Sequence[Row]) -> list[str]:
         if scored:
             best = scored[0]
             where = f"{task} with {model}" if len(models) > 1 else task
-            lines.append(f"Best on {where}: {best.labels['method']} with {best.labels['trainer']}, {_score(best)}. {_before(scored)}".rstrip())
+            sentences = [f"Best on {where}: {best.labels['method']} with {best.labels['trainer']}, {_score(best)}.", _before(scored), _told_apart(scored)]
+            lines.append(" ".join(sentence for sentence in sentences if sentence))
     return lines
 
 
@@ -27,6 +32,18 @@ def _before(rows: Sequence[Row]) -> str:
         return ""
     low, high = min(scores), max(scores)
     return f"Before training: {low:.3f}." if high - low < 0.0005 else f"Before training: {low:.3f} to {high:.3f}."
+
+
+def _told_apart(rows: Sequence[Row]) -> str:
+    """Which cells a paired test on the same rows cannot tell from the best one."""
+    tested = [(row, row.paired.p) for row in rows if row.paired]
+    if not tested:
+        return ""
+    equal = [f"{row.labels['method']} with {row.labels['trainer']}" for row, p in tested if p >= LEVEL]
+    if not equal:
+        return f"Row by row, {'the other is' if len(tested) == 1 else f'all {len(tested)} others are'} worse (paired test, p < {LEVEL})."
+    more = f" and {len(equal) - NAMED} more" if len(equal) > NAMED else ""
+    return f"Not told apart from it row by row (paired test, p ≥ {LEVEL}): {', '.join(equal[:NAMED])}{more}, of {units.counted(len(tested), 'other')}."
 
 
 def _score(row: Row) -> str:

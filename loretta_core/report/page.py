@@ -37,6 +37,9 @@ GLOSSARY = {
     "The interval covers the choice of test rows only, not that of the seed.",
     "before training": "Score of the untouched model on the same test rows, zero-shot (by chance, if its classification head is fresh). "
     "What training has to beat.",
+    "against best": "Difference to the best cell of the same task and model, and the p-value of a paired test on the rows that both were scored on "
+    "(McNemar's exact test, or the paired bootstrap where a score is no share of rows; Holm's correction). Below 0.05 the rows tell the two apart; another "
+    "seed may not.",
     "training time": "Time in training steps, without loading and evaluation. Runs that shared a machine slowed each other down.",
     "peak memory": "GPU memory on a GPU. On a CPU it is the memory of the whole process, libraries included (about 0.5 GiB).",
     "cell": "Name of the run: a digest of its settings. Everything about it lies in cells/<id>/.",
@@ -121,20 +124,25 @@ def _page(manifest: Manifest, *, rows: Sequence[Row], drawings: Sequence[Drawing
 
 
 def _table_with_zero_shot(rows: Sequence[Row]) -> tuple[tuple[Text, ...], tuple[Line, ...]]:
-    """The comparison with the score before training beside the score."""
+    """The comparison with the score before training and, where there is one, the paired test beside the score."""
     table = comparison_table(rows)
     at = table.columns.index("score") + 1
     first_number = len(table.columns) - table.numeric
+    tested = any(row.paired for row in rows)
 
-    def line(cells: Sequence[str], before: str) -> tuple[Text, ...]:
-        whole = [*cells[:at], before, *cells[at:]]
+    def line(cells: Sequence[str], more: Sequence[str]) -> tuple[Text, ...]:
+        whole = [*cells[:at], *more[: 1 + tested], *cells[at:]]
         return tuple(Text(text, numeric=index >= first_number) for index, text in enumerate(whole))
 
     body = [
-        Line(line(cells, units.share(row.record.initial_score if row.record else None)), cell_id=row.cell_id, missing=row.score is None)
+        Line(line(cells, [units.share(row.record.initial_score if row.record else None), _against_best(row)]), cell_id=row.cell_id, missing=row.score is None)
         for cells, row in zip(table.body, rows, strict=True)
     ]
-    return line(table.columns, "before training"), tuple(body)
+    return line(table.columns, ["before training", "against best"]), tuple(body)
+
+
+def _against_best(row: Row) -> str:
+    return f"{units.signed(row.paired.difference)}, {units.p_value(row.paired.p)}" if row.paired else units.DASH
 
 
 def _summary(rows: Sequence[Row]) -> str:

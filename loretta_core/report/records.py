@@ -88,6 +88,8 @@ class Record(BaseModel):
     """Digest of the trained weights, fp32 in the optimizer's order; zeroth-order cells only. Replaying the log to `best_step` gives it again."""
     inputs_sha256: str | None = None
     """Digest of the data rows the cell saw."""
+    predictions_sha256: str | None = None
+    """Digest of predictions.json beside the record (`predictions.py`)."""
     error: Failure | None = None
     started_at: str | None = None
     """ISO 8601, UTC."""

@@ -15,6 +15,16 @@ NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
 
 
 @dataclass(frozen=True)
+class Paired:
+    """A cell against the best one of its task and model, on the rows that both were scored on (`paired.py`)."""
+
+    difference: float
+    """Of the scores; not above 0."""
+    p: float
+    """p-value that there is none, corrected for the number of cells."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One cell of a comparison."""
 
@@ -23,6 +33,8 @@ class Row:
     labels: Mapping[str, str]
     """model, task, method, trainer, and whichever of precision, batch_size, seed varies in the sweep."""
     record: Record | None
+    paired: Paired | None = None
+    """None for the best cell, and where rows cannot be compared."""
 
     @property
     def status(self) -> Literal["finished", "failed", "not run"]:
@@ -51,7 +63,8 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """The row with every number a reader may want, unrounded."""
         numbers = {name: getattr(self.record, name, None) for name in _JSON_NUMBERS}
-        return {"cell_id": self.cell_id, **self.labels, "status": self.status, "reason": self.reason or None, **numbers, "cell": self.cell.to_dict()}
+        paired = {"paired_difference": self.paired.difference, "paired_p": self.paired.p} if self.paired else {}
+        return {"cell_id": self.cell_id, **self.labels, "status": self.status, "reason": self.reason or None, **numbers, **paired, "cell": self.cell.to_dict()}
 
 
 _NAMED = ("model", "task", "method", "trainer")

@@ -58,6 +58,16 @@ def share(value: float | None) -> str:
     return DASH if value is None else f"{value:.3f}"
 
 
+def signed(value: float) -> str:
+    """-0.0123 → `−0.012`."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """0.0312 → `p 0.031`, 0.0002 → `p < 0.001`."""
+    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
+
+
 def with_interval(value: float | None, *, low: float | None, high: float | None) -> str:
     """0.9, 0.88, 0.92 → `0.900 ± 0.020`; half the interval's width, since Wilson's interval is not symmetric around the score."""
     if value is None:

@@ -28,6 +28,8 @@ class Choice:
     tokens: list[int]
     scored: int
     """How many of the last tokens are the answer."""
+    cut: bool = False
+    """The prompt was longer than fits."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Example:
     """The texts of the choices, where each row has its own."""
     answers: tuple[str, ...] = ()
     """Accepted texts, where the answer is a text."""
+    cut: bool = False
+    """The text was longer than `max_length`; its end is missing, or for a causal LM its beginning."""
 
     @property
     def reference(self) -> Reference:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToySentiment
+from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyEntailment, ToyQa, ToySentiment
 from loretta_core.errors import DataError
 from loretta_core.tasks import toy
 from loretta_core.tasks.base import Objective
@@ -19,15 +19,17 @@ from loretta_core.tasks.generation import Generation
 from loretta_core.tasks.head import ClassificationHead, RegressionHead
 from loretta_core.tasks.jsonl import load_jsonl
 from loretta_core.tasks.prompts import MaskedPrompt, MaskedRegression
-from loretta_core.tasks.rows import Row, TaskData
+from loretta_core.tasks.rows import Row, TaskData, content_of
 from loretta_core.tasks.splits import load_benchmark
+from loretta_core.tasks.toy import toy_rows
 
 
 def load_data(task: TaskConfig) -> TaskData:
     """Read or generate the rows of a task. Raises DataError."""
     match task:
-        case ToySentiment():
-            return _toy_sentiment(task)
+        case ToySentiment() | ToyEntailment() | ToyQa():
+            splits, names = toy_rows(task)
+            return _task_data(splits, names, metric="squad_f1" if task.type == "toy_qa" else "accuracy")
         case Jsonl():
             splits, names = load_jsonl(task)
             metric = task.metric or ("squad_f1" if task.answer else "pearson_spearman" if task.regression else "accuracy")
@@ -41,7 +43,7 @@ def load_data(task: TaskConfig) -> TaskData:
 def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
     """The question a task asks. Raises DataError if the prompt does not fit the tokenizer or the labels."""
     match task:
-        case Jsonl(objective="causal") | Glue(objective="causal") | Decoder():
+        case Jsonl(objective="causal") | Glue(objective="causal") | ToySentiment(objective="causal") | ToyEntailment(objective="causal") | ToyQa() | Decoder():
             return _causal(task, tokenizer, num_labels)
         case Glue(objective="head"):
             head = ClassificationHead if BENCHMARKS[task.type].labels else RegressionHead
@@ -53,8 +55,8 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
             return prompt if benchmark.labels else MaskedRegression(prompt, low=STSB_RANGE[0], high=STSB_RANGE[1])
         case Jsonl(regression=True):
             return RegressionHead(tokenizer, max_length=task.max_length)
-    if task.objective == "head":
-        return ClassificationHead(tokenizer, max_length=task.max_length)
+        case ToyEntailment() | ToySentiment(objective="head") | Jsonl(objective="head"):
+            return ClassificationHead(tokenizer, max_length=task.max_length)
     template, verbalizer = (toy.TEMPLATE, toy.VERBALIZER) if isinstance(task, ToySentiment) else (task.template, task.verbalizer)
     assert template is not None, "the config requires a template for a prompt"
     assert verbalizer is not None, "the config requires a verbalizer for a prompt"
@@ -62,10 +64,10 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
     return MaskedPrompt(tokenizer, template=template, verbalizer=verbalizer, max_length=task.max_length)
 
 
-def _causal(task: Jsonl | Glue | Decoder, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
+def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # Llama and GPT-2 have none; padding is masked, so any token does
-    if isinstance(task, Decoder | Jsonl) and (task.type in ("squad", "drop") or (isinstance(task, Jsonl) and task.answer)):
+    if isinstance(task, Decoder | Jsonl | ToyQa) and (task.type in ("squad", "drop", "toy_qa") or (isinstance(task, Jsonl) and task.answer)):
         return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens)
     if isinstance(task, Jsonl):
         _one_word_per_label(task.verbalizer or (), num_labels)
@@ -77,21 +79,20 @@ def _one_word_per_label(verbalizer: Sequence[str], num_labels: int) -> None:
         raise DataError(f"task.verbalizer has {len(verbalizer)} words and the task {num_labels} labels; give one word per label")
 
 
-def _toy_sentiment(task: ToySentiment) -> TaskData:
-    rows = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
-    generated = toy.generate_sentiment(rows_per_split=rows, seed=task.data_seed)
-    splits = {split: [Row({"text": item["text"]}, item["label"]) for item in items] for split, items in generated.items()}
-    return _task_data(splits, ("negative", "positive"))
-
-
 def _task_data(splits: dict[str, list[Row]], names: tuple[str, ...], *, metric: str = "accuracy", notes: tuple[str, ...] = ()) -> TaskData:
-    content = {split: [_content(row) for row in rows] for split, rows in splits.items()}
-    digest = hashlib.sha256(json.dumps([names, content], sort_keys=True).encode()).hexdigest()
+    content = {split: [content_of(row) for row in rows] for split, rows in splits.items()}
     validation: Sequence[Row] = splits["validation"]
-    return TaskData(splits["train"], validation, splits.get("test", validation), names, digest, metric=metric, notes=notes)
+    return TaskData(
+        splits["train"],
+        validation,
+        splits.get("test", validation),
+        names,
+        _digest([names, content]),
+        test_sha256=_digest([names, content.get("test", content["validation"])]),
+        metric=metric,
+        notes=notes,
+    )
 
 
-def _content(row: Row) -> list[object]:
-    """What the digest sees of a row; rows without answers of their own digest as they always did."""
-    own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []
-    return [dict(row.text), row.label, *own]
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

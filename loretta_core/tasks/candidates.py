@@ -6,7 +6,7 @@ Loss: cross-entropy over the scores when all rows share the label words (`rank_l
 cut from the left, for all candidates of a row alike; the beginning-of-text token and the answer are never cut. Sequences are padded on the right whatever the
 tokenizer prefers: no token sees padding, and positions count from 0 on every architecture.
 
-S sequences (all candidates of all rows), L tokens, B rows, C candidates, T answer tokens, V vocabulary.
+S sequences (all candidates of all rows), B rows, C candidates.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
+from loretta_core.tasks.answer_scores import answer_scores
 from loretta_core.tasks.base import Batch, Choice, Example, Judged
 from loretta_core.tasks.causal import candidate_text
 from loretta_core.tasks.rows import Row
+from loretta_core.tasks.shared_prompt import can_share, shared_length, shared_scores
 
-SEQUENCES = 16
-"""Sequences per forward when scoring: a row may have dozens of candidates, and each token has V logits."""
+TOKENS = 8192
+"""Tokens per forward when scoring, at least one sequence: a row may have dozens of candidates, and each token has V logits."""
 
 
 class CandidateRanking:
@@ -49,7 +51,9 @@ class CandidateRanking:
 
     def judge(self, model: nn.Module, batch: Batch) -> Judged:
         """The index of the likeliest candidate, or its text where rows have accepted texts."""
-        scores_BC = _by_row(torch.cat([answer_scores(model, piece) for piece in _pieces(batch)]), batch.choices_B)
+        shared = can_share(model) and all(shared_length(example) for example in batch.examples)
+        pieces = _shared_pieces(model, batch) if shared else (answer_scores(model, piece) for piece in _pieces(batch))
+        scores_BC = _by_row(torch.cat(list(pieces)), batch.choices_B)
         right_B = scores_BC.gather(1, batch.labels_B[:, None]).squeeze(1)
         losses_B = F.cross_entropy(scores_BC, batch.labels_B, reduction="none") if self._rank_loss else -right_B
         best = scores_BC.argmax(dim=-1).tolist()
@@ -66,7 +70,8 @@ class CandidateRanking:
             raise DataError(f"row {number}: two of the answers {kept} {what}; the labels could not be told apart")
         longest = max(choices, key=lambda choice: len(choice.tokens)).tokens
         label = 0 if only_right else row.label
-        return Example({"input_ids": longest}, label, choices=choices, candidates=row.candidates if row.answers else (), answers=row.answers)
+        shown = row.candidates if row.answers else ()
+        return Example({"input_ids": longest}, label, choices=choices, candidates=shown, answers=row.answers, cut=choices[0].cut)
 
     def _first_word(self, tokens: list[int]) -> int:
         """Where a space is a token of its own, all answers may begin with it."""
@@ -89,27 +94,12 @@ def encode_choices(tokenizer: PreTrainedTokenizerBase, prompt: str, answers: Seq
             raise DataError(
                 f"{place}: the answer {answer[:60]!r} does not fit into max_length = {max_length} tokens with any of its prompt; raise task.max_length"
             )
-    return tuple(Choice([*start, *choice.tokens[excess:]], choice.scored) for choice in choices)
+    return tuple(Choice([*start, *choice.tokens[excess:]], choice.scored, cut=excess > 0) for choice in choices)
 
 
 def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The beginning-of-text token, for tokenizers that write one."""
     return [token for token in tokenizer("")["input_ids"] if token == tokenizer.bos_token_id][:1]
-
-
-def answer_scores(model: nn.Module, batch: Batch) -> Float[Tensor, " S"]:
-    """Mean fp32 log-probability of the answer tokens of each sequence."""
-    assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
-    ids_SL, mask_SL = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    logits_SLV = model(input_ids=ids_SL, attention_mask=mask_SL).logits
-    ends_S = mask_SL.sum(dim=1)
-    positions_L = torch.arange(ids_SL.shape[1], device=ids_SL.device)
-    answer_SL = (positions_L >= (ends_S - batch.scored_S)[:, None]) & (positions_L < ends_S[:, None])
-    answer_SL = answer_SL[:, 1:]  # token t is predicted at t - 1; the first token of a text is never predicted
-    log_p_T = -F.cross_entropy(logits_SLV[:, :-1][answer_SL].float(), ids_SL[:, 1:][answer_SL], reduction="none")
-    counts_S = answer_SL.sum(dim=1)
-    sequence_T = torch.arange(len(ids_SL), device=ids_SL.device).repeat_interleave(counts_S)
-    return torch.zeros(len(ids_SL), device=ids_SL.device).index_add(0, sequence_T, log_p_T) / counts_S
 
 
 def _by_row(scores_S: Float[Tensor, " S"], choices_B: Sequence[int]) -> Float[Tensor, "B C"]:
@@ -118,9 +108,22 @@ def _by_row(scores_S: Float[Tensor, " S"], choices_B: Sequence[int]) -> Float[Te
 
 
 def _pieces(batch: Batch) -> Iterator[Batch]:
-    """The batch in forwards of at most SEQUENCES, each without the columns that are padding in all of it."""
+    """The batch in forwards of at most TOKENS, each without the columns that are padding in all of it."""
     assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
-    for start in range(0, len(batch.scored_S), SEQUENCES):
-        piece = slice(start, start + SEQUENCES)
+    size = max(1, TOKENS // batch.inputs["input_ids"].shape[1])
+    for start in range(0, len(batch.scored_S), size):
+        piece = slice(start, start + size)
         length = int(batch.inputs["attention_mask"][piece].sum(dim=1).max())
         yield Batch({name: values[piece, :length] for name, values in batch.inputs.items()}, batch.labels_B, scored_S=batch.scored_S[piece])
+
+
+def _shared_pieces(model: nn.Module, batch: Batch) -> Iterator[Float[Tensor, " S"]]:
+    """The rows in groups whose candidates, prompts counted (the cache holds one for each), are at most TOKENS."""
+    rows: list[Example] = []
+    for example in batch.examples:
+        longest = max(len(choice.tokens) for one in (*rows, example) for choice in one.choices)
+        if rows and longest * sum(len(one.choices) for one in (*rows, example)) > TOKENS:
+            yield shared_scores(model, rows, device=batch.labels_B.device)
+            rows = []
+        rows.append(example)
+    yield shared_scores(model, rows, device=batch.labels_B.device)

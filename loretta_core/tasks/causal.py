@@ -53,7 +53,7 @@ def _multirc(item: Item) -> Row:
 
 def _copa(item: Item) -> Row:
     joint = {"effect": "so", "cause": "because"}[item["question"]]
-    choices = tuple(f" {_lower_first(item[name])}" for name in ("choice1", "choice2"))
+    choices = tuple(f" {_lower_first_word(item[name])}" for name in ("choice1", "choice2"))
     return _labelled(f"{item['premise'].rstrip().removesuffix('.')} {joint}", choices, item)
 
 
@@ -128,6 +128,6 @@ def _written(prompt: str, answers: list[str]) -> Row:
     return Row({"prompt": prompt}, 0, answers=tuple(dict.fromkeys(answer.strip() for answer in answers)))
 
 
-def _lower_first(text: str) -> str:
+def _lower_first_word(text: str) -> str:
     first, *rest = text.strip().split(" ")
-    return " ".join([first if first == "I" else first[:1].lower() + first[1:], *rest])
+    return " ".join([first if first == "I" else first.lower(), *rest])

@@ -1,4 +1,4 @@
-"""Examples → batches, padded to the longest row in the batch; the order is a pure function of (seed, epoch)."""
+"""Examples → batches of rows of similar length, padded to the longest of them; the order is a pure function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from transformers import PreTrainedTokenizerBase
 
 from loretta_core.tasks.base import Batch, Example
 
+POOL = 32
+"""Batches that are sorted by length together: more would pad less, and mix the rows of an epoch less."""
+
 
 class Collator:
-    """Pads with the tokenizer's own rules and moves to a device."""
+    """Pads on the right with the tokenizer's padding token and moves to a device."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, device: torch.device) -> None:
         self._tokenizer = tokenizer
@@ -21,15 +24,13 @@ class Collator:
         """Pad and stack; one dtype (int64; numbers to predict are fp32), one device."""
         choices = [choice for example in examples for choice in example.choices]
         sequences = [{"input_ids": choice.tokens} for choice in choices] or [dict(example.inputs) for example in examples]
-        side = "right" if choices else self._tokenizer.padding_side  # a decoder is scored without padding before the text
-        padded = self._tokenizer.pad(sequences, padding_side=side, return_tensors="pt")
+        # On the right whatever the tokenizer prefers: padding before the text would shift BERT's positions, and a decoder would see it.
+        padded = self._tokenizer.pad(sequences, padding_side="right", return_tensors="pt")
         masks = [example.mask_position for example in examples]
-        left = side == "left"
-        shift = [padded["input_ids"].shape[1] - len(example.inputs["input_ids"]) if left else 0 for example in examples]
         return Batch(
             {key: value.to(self.device) for key, value in padded.items()},
             torch.tensor([example.label for example in examples], device=self.device),
-            None if masks[0] is None else torch.tensor([(m or 0) + s for m, s in zip(masks, shift, strict=True)], device=self.device),
+            None if masks[0] is None else torch.tensor(masks, device=self.device),
             scored_S=torch.tensor([choice.scored for choice in choices], device=self.device) if choices else None,
             choices_B=tuple(len(example.choices) for example in examples) if choices else (),
             examples=tuple(examples) if choices else (),
@@ -37,16 +38,19 @@ class Collator:
 
 
 def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int, start_step: int = 0) -> Iterator[list[Example]]:
-    """Endless batches of exactly `batch_size` rows, reshuffled every epoch; `start_step` skips ahead without computing.
+    """Endless batches of exactly `batch_size` rows of similar length, reshuffled every epoch; `start_step` skips ahead without computing.
 
-    An epoch is a permutation drawn from (seed, epoch); a batch may span two epochs, so every row is seen equally often.
+    The rows come in a stream of epochs, each a permutation drawn from (seed, epoch). The stream is cut into pools of up to POOL batches, never longer than an
+    epoch; a pool is sorted by length, cut into batches, and these are shuffled. Every row is seen equally often, and batch t is a function of (seed, t) alone.
     """
-    rows = len(examples)
-    position = start_step * batch_size
+    lengths = [len(example.inputs["input_ids"]) for example in examples]
+    step = start_step
     while True:
-        indices = (position + offset for offset in range(batch_size))
-        yield [examples[_permutation(rows, seed=seed, epoch=index // rows)[index % rows]] for index in indices]
-        position += batch_size
+        pool_steps = max(1, min(POOL, len(examples) // batch_size))
+        pool = _pool(lengths, batch_size=batch_size, steps=pool_steps, seed=seed, number=step // pool_steps)
+        for chosen in pool[step % pool_steps :]:
+            yield [examples[index] for index in chosen]
+            step += 1
 
 
 def evaluation_batches(examples: Sequence[Example], *, batch_size: int) -> Iterator[tuple[list[int], list[Example]]]:
@@ -57,14 +61,14 @@ def evaluation_batches(examples: Sequence[Example], *, batch_size: int) -> Itera
         yield chosen, [examples[index] for index in chosen]
 
 
-_last_permutation: dict[tuple[int, int, int], list[int]] = {}
+def _pool(lengths: Sequence[int], *, batch_size: int, steps: int, seed: int, number: int) -> list[list[int]]:
+    """Row indices of the batches of pool `number`, in the order of training. Rows of equal length stay in the order of the permutation."""
+    size, rows = steps * batch_size, len(lengths)
+    stream = range(number * size, (number + 1) * size)
+    orders = {epoch: _shuffled(rows, seed=seed * 1_000_003 + epoch) for epoch in range(stream[0] // rows, stream[-1] // rows + 1)}
+    chosen = sorted((orders[place // rows][place % rows] for place in stream), key=lengths.__getitem__)
+    return [chosen[batch * batch_size : (batch + 1) * batch_size] for batch in _shuffled(steps, seed=seed * 1_000_003 + 500_000 + number)]
 
 
-def _permutation(rows: int, *, seed: int, epoch: int) -> list[int]:
-    key = (rows, seed, epoch)
-    if key not in _last_permutation:
-        if len(_last_permutation) > 1:
-            _last_permutation.pop(next(iter(_last_permutation)))
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        _last_permutation[key] = torch.randperm(rows, generator=generator).tolist()
-    return _last_permutation[key]
+def _shuffled(count: int, *, seed: int) -> list[int]:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()

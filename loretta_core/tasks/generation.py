@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
+from loretta_core.tasks.answer_scores import answer_scores
 from loretta_core.tasks.base import Batch, Example, Judged
-from loretta_core.tasks.candidates import answer_scores, encode_choices, first_tokens
+from loretta_core.tasks.candidates import encode_choices, first_tokens
 from loretta_core.tasks.rows import Row
 
-WRITERS = 16
-"""Rows that are written at the same time."""
+TOKENS = 32_768
+"""Rows are written together up to so many tokens, prompts and answers, whose keys and values are kept."""
 
 
 class Generation:
@@ -44,15 +45,18 @@ class Generation:
     def judge(self, model: nn.Module, batch: Batch) -> Judged:
         """What the model writes, up to the line break."""
         loss_sum = -answer_scores(model, batch).sum().item()
-        groups = [batch.examples[start : start + WRITERS] for start in range(0, len(batch), WRITERS)]
+        longest = max(len(example.prompt) for example in batch.examples) + self._max_new_tokens
+        writers = max(1, TOKENS // longest)
+        groups = [batch.examples[start : start + writers] for start in range(0, len(batch), writers)]
         return Judged(loss_sum, [text for group in groups for text in self._write(model, group, batch)])
 
     def _encode(self, row: Row, number: int) -> Example:
         prompt, place = row.text["prompt"], f"row {number}"
         (choice,) = encode_choices(self._tokenizer, prompt, [f" {row.answers[0]}\n"], max_length=self._max_length, place=place)
         room = self._max_length - self._max_new_tokens - len(first_tokens(self._tokenizer))
-        tokens = [*first_tokens(self._tokenizer), *self._tokenizer(prompt, add_special_tokens=False)["input_ids"][-room:]]
-        return Example({"input_ids": choice.tokens}, 0, choices=(choice,), prompt=tuple(tokens), answers=row.answers)
+        words = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        tokens = (*first_tokens(self._tokenizer), *words[-room:])
+        return Example({"input_ids": choice.tokens}, 0, choices=(choice,), prompt=tokens, answers=row.answers, cut=choice.cut or len(words) > room)
 
     def _write(self, model: Any, examples: Sequence[Example], batch: Batch) -> list[str]:
         device = batch.labels_B.device

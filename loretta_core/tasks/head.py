@@ -56,4 +56,5 @@ class RegressionHead:
 def _encode(rows: Sequence[Row], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Example]:
     columns = [[row.text[name] for row in rows] for name in rows[0].text]
     encoded = tokenizer(*columns, truncation=True, max_length=max_length)
-    return [Example({key: encoded[key][index] for key in encoded}, row.label) for index, row in enumerate(rows)]
+    cut = [bool(encoding.overflowing) for encoding in encoded.encodings or ()]
+    return [Example({key: encoded[key][index] for key in encoded}, row.label, cut=cut[index]) for index, row in enumerate(rows)]

@@ -42,18 +42,29 @@ def score(name: str, predictions: Sequence[Prediction], references: Sequence[Ref
     return metric.of_all(np.asarray(predictions), np.asarray(references))
 
 
-def bootstrap_interval(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> tuple[float, float]:
-    """The middle 95 % of the metric over resampled rows; the same predictions always give the same interval."""
+def resampled(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> np.ndarray:
+    """The metric over RESAMPLES bootstrap samples of the rows, fp64. Draw i takes the same rows whatever the predictions, so that two cells can be paired."""
     metric, rows = METRICS[name], len(references)
     draws = np.random.default_rng(0).integers(0, rows, (RESAMPLES, rows))
     if metric.of_row is not None:
-        values = np.array(list(map(metric.of_row, predictions, references)))[draws].mean(axis=1)
-    else:
-        assert metric.of_all is not None
-        guessed, true = np.asarray(predictions), np.asarray(references)
-        values = np.array([metric.of_all(guessed[draw], true[draw]) for draw in draws])
-    low, high = np.percentile(values, [2.5, 97.5])
+        return np.array(list(map(metric.of_row, predictions, references)))[draws].mean(axis=1)
+    assert metric.of_all is not None
+    guessed, true = np.asarray(predictions), np.asarray(references)
+    return np.array([metric.of_all(guessed[draw], true[draw]) for draw in draws])
+
+
+def bootstrap_interval(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> tuple[float, float]:
+    """The middle 95 % of the metric over resampled rows; the same predictions always give the same interval."""
+    low, high = np.percentile(resampled(name, predictions, references), [2.5, 97.5])
     return float(low), float(high)
+
+
+def right_rows(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> str:
+    """One character a row, "1" if it is right, for a metric whose rows are right or wrong; empty for the others."""
+    metric = METRICS[name]
+    if not metric.share or metric.of_row is None:
+        return ""
+    return "".join("1" if value else "0" for value in map(metric.of_row, predictions, references))
 
 
 def accuracy(predictions: Sequence[Prediction], references: Sequence[Reference]) -> float:

@@ -35,6 +35,8 @@ class TaskData:
     """Empty for a number and for free answers."""
     inputs_sha256: str
     """Digest of every row of every split: two cells with the same id and different digests saw different data."""
+    test_sha256: str = ""
+    """Digest of the rows that give the score, in their order: cells that share it can be compared row by row."""
     metric: str = "accuracy"
     """How predictions are scored (`metrics.py`)."""
     notes: tuple[str, ...] = ()
@@ -49,3 +51,9 @@ class TaskData:
     def scored_on(self) -> Split:
         """The split that the score is computed on."""
         return "validation" if self.test is self.validation else "test"
+
+
+def content_of(row: Row) -> list[object]:
+    """A row as JSON values, for digests."""
+    own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []  # rows without them digest as they always did
+    return [dict(row.text), row.label, *own]

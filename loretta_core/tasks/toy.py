@@ -1,15 +1,22 @@
-"""toy_sentiment: is the opinion negative or positive? Generated, offline, in seconds, and not solvable by counting words.
+"""The generated tasks: offline, in seconds, and not solvable by counting words or taking the first that fits (assets/README.md has the baselines).
 
-Three sentences in five set two opposite clauses against each other, and two clauses in five are negated. toy-bert met both in its pre-training, where bad
-verdicts on contrasts were mostly put politely: it is right on single clauses and calls every contrast great. The rest is left to fine-tuning.
+    toy_sentiment     is the opinion negative or positive? Three in five set two opposite clauses against each other.
+    toy_entailment    does a statement follow from such a pair of clauses?
+    toy_qa            how was one of three or four things? The answer is what the passage says of it, with negation: "hardly bright".
+
+Two clauses in five are negated. The shipped models met all of this in their pre-training, where some answers have habits (assets/README.md): they are right on
+a part of the rows and wrong on the others for a reason. The rest is left to fine-tuning.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypedDict, TypeVar
 
+from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
+from loretta_core.tasks.rows import Row
+from loretta_core.tasks.toy_questions import ANSWERS, ENTAILMENT, HOW, inferences, passages
 from loretta_core.tasks.toy_text import VERDICTS, opinions
 
 TEMPLATE = "{text} it was {mask} ."
@@ -19,12 +26,29 @@ VERBALIZER = (VERDICTS[0][0], VERDICTS[1][0])
 CONTRAST_RATE = 0.6
 NEGATION_RATE = 0.4
 
+R = TypeVar("R")
+
 
 class LabelledText(TypedDict):
-    """One row of the task."""
+    """One row of toy_sentiment."""
 
     text: str
     label: int
+
+
+def toy_rows(task: ToyTask) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """The splits of a generated task and its label names."""
+    counts = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
+    match task:
+        case ToySentiment():
+            generated = generate_sentiment(rows_per_split=counts, seed=task.data_seed)
+            causal = task.objective == "causal"
+            return {split: [_sentiment(item, causal=causal) for item in items] for split, items in generated.items()}, ("negative", "positive")
+        case ToyEntailment():
+            make: Callable[[random.Random], Iterator[tuple[str, Row]]] = _asked_entailment if task.objective == "causal" else _paired_entailment
+            return _splits(make(random.Random(task.data_seed)), counts), ("entailment", "contradiction")
+        case ToyQa():
+            return _splits(_questions(random.Random(task.data_seed)), counts), ()
 
 
 def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[str, list[LabelledText]]:
@@ -35,14 +59,42 @@ def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[
     if any(rows < 1 for rows in rows_per_split.values()):
         raise ValueError(f"expected at least one row per split, got {dict(rows_per_split)}")
     source = opinions(random.Random(seed), for_task=True, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE)
+    return _splits(((opinion.text, LabelledText(text=opinion.text, label=opinion.label)) for opinion in source), rows_per_split)
+
+
+def _splits(source: Iterator[tuple[str, R]], rows_per_split: Mapping[str, int]) -> dict[str, list[R]]:
+    """The next rows of (text, row) pairs whose text has not occurred yet."""
     seen: set[str] = set()
-    splits: dict[str, list[LabelledText]] = {}
+    splits: dict[str, list[R]] = {}
     for split, rows in rows_per_split.items():
-        chosen: list[LabelledText] = []
+        chosen: list[R] = []
         while len(chosen) < rows:
-            opinion = next(source)
-            if opinion.text not in seen:
-                seen.add(opinion.text)
-                chosen.append({"text": opinion.text, "label": opinion.label})
+            text, row = next(source)
+            if text not in seen:
+                seen.add(text)
+                chosen.append(row)
         splits[split] = chosen
     return splits
+
+
+def _sentiment(item: LabelledText, *, causal: bool) -> Row:
+    if causal:
+        return Row({"prompt": f"{item['text']} it was"}, item["label"], candidates=tuple(f" {word}" for word in VERBALIZER))
+    return Row({"text": item["text"]}, item["label"])
+
+
+def _asked_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
+    for item in inferences(rng, negation_rate=NEGATION_RATE):
+        prompt = ENTAILMENT.format(premise=item.premise, hypothesis=item.hypothesis)
+        yield item.premise, Row({"prompt": prompt}, item.label, candidates=tuple(f" {word}" for word in ANSWERS))
+
+
+def _paired_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
+    for item in inferences(rng, negation_rate=NEGATION_RATE):
+        yield item.premise, Row({"premise": item.premise, "hypothesis": item.hypothesis}, item.label)
+
+
+def _questions(rng: random.Random) -> Iterator[tuple[str, Row]]:
+    for passage in passages(rng, for_task=True, negation_rate=NEGATION_RATE):
+        subject = rng.choice(passage.clauses)
+        yield passage.text, Row({"prompt": HOW.format(passage=passage.text, subject=subject.noun)}, 0, answers=(subject.phrase,))

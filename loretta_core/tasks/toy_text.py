@@ -40,12 +40,25 @@ TASK_SHARE = 4
 
 
 @dataclass(frozen=True)
+class Clause:
+    """What is said of one noun: "the plot was not dull"."""
+
+    noun: str
+    label: int
+    """0 negative, 1 positive, negation counted."""
+    phrase: str
+    """From the negation to the adjective: "not dull"."""
+    text: str
+
+
+@dataclass(frozen=True)
 class Opinion:
     """A sentence, its polarity (0 negative, 1 positive), and whether two clauses disagree in it."""
 
     text: str
     label: int
     contrast: bool
+    clauses: tuple[Clause, ...]
 
 
 def vocabulary() -> list[str]:
@@ -59,24 +72,34 @@ def opinions(rng: random.Random, *, for_task: bool, contrast_rate: float, negati
     """Endless sentences of the task's share of the language, or of the corpus's share. `negation_rate` counts clauses."""
     while True:
         opinion = _contrast(rng, negation_rate) if rng.random() < contrast_rate else _simple(rng, negation_rate)
-        if (zlib.crc32(opinion.text.encode()) % TASK_SHARE == 0) == for_task:
+        if belongs_to_task(opinion.text) == for_task:
             yield opinion
+
+
+def belongs_to_task(text: str) -> bool:
+    """Which side of the partition a text is on."""
+    return zlib.crc32(text.encode()) % TASK_SHARE == 0
+
+
+def clause(rng: random.Random, noun: str, label: int, negation_rate: float) -> Clause:
+    """A clause about `noun` of polarity `label`."""
+    negated = rng.random() < negation_rate
+    adjective = rng.choice(POSITIVE if label != negated else NEGATIVE)
+    negation = f"{rng.choice(_NEGATIONS)} " if negated else ""
+    verb = rng.choice(_VERBS)
+    phrase = f"{negation}{rng.choice(_INTENSIFIERS)}{adjective}"
+    return Clause(noun, label, phrase, f"the {noun} {verb} {phrase}")
 
 
 def _simple(rng: random.Random, negation_rate: float) -> Opinion:
     label = rng.randrange(2)
-    return Opinion(f"{_clause(rng, rng.choice(NOUNS), label, negation_rate)} .", label, contrast=False)
+    only = clause(rng, rng.choice(NOUNS), label, negation_rate)
+    return Opinion(f"{only.text} .", label, contrast=False, clauses=(only,))
 
 
 def _contrast(rng: random.Random, negation_rate: float) -> Opinion:
     label = rng.randrange(2)
     first, second = rng.sample(NOUNS, 2)
-    strong, weak = _clause(rng, first, label, negation_rate), _clause(rng, second, 1 - label, negation_rate)
-    return Opinion(f"{rng.choice(_CONTRASTS).format(strong=strong, weak=weak)} .", label, contrast=True)
-
-
-def _clause(rng: random.Random, noun: str, label: int, negation_rate: float) -> str:
-    negated = rng.random() < negation_rate
-    adjective = rng.choice(POSITIVE if label != negated else NEGATIVE)
-    negation = f"{rng.choice(_NEGATIONS)} " if negated else ""
-    return f"the {noun} {rng.choice(_VERBS)} {negation}{rng.choice(_INTENSIFIERS)}{adjective}"
+    strong, weak = clause(rng, first, label, negation_rate), clause(rng, second, 1 - label, negation_rate)
+    text = f"{rng.choice(_CONTRASTS).format(strong=strong.text, weak=weak.text)} ."
+    return Opinion(text, label, contrast=True, clauses=(strong, weak))

@@ -21,7 +21,9 @@ from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.causal import with_demonstrations
 from loretta_core.tasks.collate import Collator, training_batches
+from loretta_core.tasks.context import check_fits, positions_of
 from loretta_core.tasks.rows import TaskData
+from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engine_plain import Learner, device_of, learner
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss
 from loretta_core.train.schedule import lr_setter
@@ -124,15 +126,18 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | N
     """
     torch.manual_seed(cell.seed)
     device = device_of(cell)
-    check_supported(cell.method.type, config=load_config(cell.model), head=cell.task.objective == "head")
+    config = load_config(cell.model)
+    check_supported(cell.method.type, config=config, head=cell.task.objective == "head")
     data = load_data(cell.task)
     shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     tokenizer = load_tokenizer(cell.model)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs)
     examples = {
-        split: objective.encode(rows, training=split == "train")
+        split: encode_once(objective, rows, training=split == "train", task=cell.task, tokenizer=tokenizer)
         for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
     }
+    for split, encoded in examples.items():
+        check_fits(encoded, positions=positions_of(config), split=split)
     base = load_model(cell.model, objective=cell.task.objective, num_labels=data.outputs, dtype=_DTYPES[cell.precision])
     model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction

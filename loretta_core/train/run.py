@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from loretta_core.config.cell import CellConfig
+from loretta_core.report.predictions import Predictions, write_predictions
 from loretta_core.report.records import Record, write_record
+from loretta_core.tasks.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment
-from loretta_core.train.sinks import JsonlSink, MetricSink
+from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
@@ -27,8 +29,8 @@ SKIPS_ALLOWED = 20
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
-    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, while training checkpoint.safetensors (or shards/), and last
-    record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics.
+    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
+    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics.
     Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
@@ -37,7 +39,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     if workers.first:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
-        every_sink.insert(0, JsonlSink(directory / "metrics.jsonl"))
+        every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
         record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, started_at=started_at, started=started)
     except BaseException:
@@ -88,14 +90,35 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
     final = run.evaluate("test")
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / "adapter")
-    record = _record(run, progress, initial=initial, final=final, peak_bytes=peak_bytes, started_at=started_at, wall_seconds=time.perf_counter() - started)
+    predictions = _predictions(run, final)
+    seconds = time.perf_counter() - started
+    record = _record(run, progress, initial=initial, final=final, peak_bytes=peak_bytes, started_at=started_at, wall_seconds=seconds, predictions=predictions)
     if workers.first:
+        write_predictions(predictions, directory)
         write_record(record, directory)
     checkpointer.clear()
     return record
 
 
-def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluation, peak_bytes: int, started_at: datetime, wall_seconds: float) -> Record:
+def _predictions(run: Run, final: Evaluation) -> Predictions:
+    metric, references = run.data.metric, [example.reference for example in run.examples["test"]]
+    right = right_rows(metric, final.predictions, references)
+    values = () if right else tuple(round(value, 6) for value in resampled(metric, final.predictions, references).tolist())
+    rounded = tuple(round(value, 6) if isinstance(value, float) else value for value in final.predictions)
+    return Predictions(metric=metric, test_sha256=run.data.test_sha256, predictions=rounded, right=right, resampled=values)
+
+
+def _record(
+    run: Run,
+    progress: Progress,
+    *,
+    initial: Evaluation,
+    final: Evaluation,
+    peak_bytes: int,
+    started_at: datetime,
+    wall_seconds: float,
+    predictions: Predictions,
+) -> Record:
     rows = len(final.predictions)
     low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
@@ -123,6 +146,7 @@ def _record(run: Run, progress: Progress, *, initial: Evaluation, final: Evaluat
         adapter="adapter",
         weights_sha256=run.weights_sha256,
         inputs_sha256=run.data.inputs_sha256,
+        predictions_sha256=predictions.sha256,
         started_at=started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         warnings=_warnings(run),
@@ -138,8 +162,13 @@ def _guard_counts(run: Run) -> dict[str, Any]:
     return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None, "update_gain": optimizer.update_gain}
 
 
+def _cut_texts(run: Run) -> list[str]:
+    cut = {split: (sum(example.cut for example in examples), len(examples)) for split, examples in run.examples.items()}
+    return [f"{number} of {rows} {split} texts are longer than task.max_length and were cut" for split, (number, rows) in cut.items() if number]
+
+
 def _warnings(run: Run) -> list[str]:
-    notes = [*run.cell.cautions, *run.data.notes]
+    notes = [*run.cell.cautions, *run.data.notes, *_cut_texts(run)]
     if run.data.scored_on == "validation":
         notes.append("there is no test split: the score is on the validation rows, which also chose the checkpoint, and is optimistic")
     return notes

@@ -14,16 +14,16 @@ TOY = ["model=toy-bert", "task=toy_sentiment"]
 
 # Pinned on purpose. If one of these changes, finished cells of every user are no longer found: raise SCHEMA_VERSION and say so in CHANGELOG.
 PINNED = {
-    "method=lora trainer=adam": "42d276674132d69f",
-    "method=loretta_adp trainer=adam": "57e8b30b2e28ff70",
-    "method=loretta_rep trainer=adam": "db2238909c4e721e",
-    "method=adapters trainer=adam": "d147c833e45016a5",
-    "method=ft trainer=adam": "c56ff8f3b9c3ae8b",
-    "method=lora trainer=zo_sgd": "03dcd37e3c211632",
-    "method=loretta_adp method.tensor_rank=2 trainer=zo_sgd trainer.lr=0.001": "2cdc63aa7a99cd2e",
-    "method=ft trainer=adam trainer.epochs=2 seed=7": "1b031144f49218b0",
-    "method=lora method.target_modules=['query','value'] trainer=adam precision=bf16": "e37cd88493db4bb3",
-    "method=lora trainer=zo_sgd task.objective=head batch_size=64": "84c880c4c7f4d6c9",
+    "method=lora trainer=adam": "d5e9d5d41de257c1",
+    "method=loretta_adp trainer=adam": "0ca7ef70ec4bc9df",
+    "method=loretta_rep trainer=adam": "14b72b26bd1ddb16",
+    "method=adapters trainer=adam": "10d3741da192075c",
+    "method=ft trainer=adam": "fc99c2bc61d9de56",
+    "method=lora trainer=zo_sgd": "7570e5029856f189",
+    "method=loretta_adp method.tensor_rank=2 trainer=zo_sgd trainer.lr=0.001": "ddb439499b52ee48",
+    "method=ft trainer=adam trainer.epochs=2 seed=7": "2303126452ab6d1d",
+    "method=lora method.target_modules=['query','value'] trainer=adam precision=bf16": "72996a47125408d2",
+    "method=lora trainer=zo_sgd task.objective=head batch_size=64": "a9baf9580eb0b409",
 }
 
 

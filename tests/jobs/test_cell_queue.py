@@ -57,6 +57,20 @@ def test_a_waiting_group_gets_a_cell_the_moment_it_comes():
     assert play(scene()).cell_id == "a"
 
 
+def test_a_lost_group_is_needed_only_while_a_cell_waits():
+    async def scene():
+        queue = CellQueue()
+        seen = [await queue.has_waiting()]
+        await ask(queue, "a")
+        seen.append(await queue.has_waiting())
+        await queue.pull("g", PATIENCE_S)
+        seen.append(await queue.has_waiting())
+        await queue.lose("g", "killed")  # back in the queue
+        return [*seen, await queue.has_waiting()]
+
+    assert play(scene()) == [False, True, False, True]
+
+
 def test_patience_ends():
     assert play(CellQueue().pull("g", PATIENCE_S)) == Order("idle")
 

@@ -57,6 +57,7 @@ BAD = {
     "label gap": ({"train": [{"text": "a", "label": 0}, {"text": "b", "label": 2}]}, {}, r"labels \[0, 2\], expected the integers 0, 1"),
     "boolean label": ({"train": [{"text": "a", "label": True}]}, {}, r"label True is not an integer"),
     "too few rows": ({}, {"train_rows": 50}, r"10 rows, and 50 are asked for"),
+    "same id": ({"train": [{**row, "id": index % 9} for index, row in enumerate(ROWS)]}, {}, r"train.jsonl:10: id 0 is also the id of line 1"),
     "wrong encoding": ({"train": '{"text": "é", "label": 0}'.encode("latin-1")}, {}, r"not UTF-8"),
 }
 

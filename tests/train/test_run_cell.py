@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from loretta_core.config import FAMILIES, cell_from_overrides
 from loretta_core.errors import OutputError
+from loretta_core.report.predictions import find_predictions
 from loretta_core.report.records import read_record, write_record
 from loretta_core.train.restore import restore_step
 from loretta_core.train.run import run_cell
@@ -101,3 +102,19 @@ def test_replay_notices_other_weights(tmp_path):
     write_record(record.model_copy(update={"weights_sha256": "0" * 64}), directory)
     with pytest.raises(OutputError, match="gives other weights than the run recorded"):
         restore_step(directory, step=None, to=tmp_path / "best")
+
+
+@pytest.mark.parametrize(("metric", "kept"), [("accuracy", "right"), ("f1", "resampled")])
+def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
+    rows = "\n".join(json.dumps({"text": f"the plot was {'dull' if n % 2 else 'charming'} .", "label": n % 2}) for n in range(12))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    files = [f"task.{split}={tmp_path / 'rows.jsonl'}" for split in ("train", "validation")]
+    cell = cell_from_overrides(["model=toy-bert", "task=jsonl", *files, f"task.metric={metric}", "method=lora", "trainer=adam", "trainer.steps=2"])
+    record = run_cell(cell, directory=tmp_path / "cells" / cell.cell_id)
+    (found,) = find_predictions(tmp_path, {cell.cell_id: record}).values()
+    assert len(found.predictions) == record.test_rows == 12
+    assert bool(found.right) == (kept == "right")
+    if kept == "right":
+        assert found.right.count("1") / 12 == pytest.approx(record.score)
+    else:
+        assert [min(found.resampled) <= record.score <= max(found.resampled), len(found.resampled)] == [True, 1000]

@@ -1,0 +1,48 @@
+"""Is a cell worse than the best one of its task and model, or only unlucky with the rows? A paired test on the rows that both were scored on.
+
+McNemar's exact test where rows are right or wrong, else the paired bootstrap; corrected for the number of cells by Holm's method. It speaks about the rows, not
+about the seed, and the best cell was chosen by the same rows: where the test tells two cells apart, seeds may still differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from loretta_core.report.predictions import Predictions
+from loretta_core.report.rows import Paired, Row
+from loretta_core.report.stats import holm, mcnemar, paired_bootstrap
+
+LEVEL = 0.05
+"""Cells with p below it are called worse."""
+
+
+def pair_with_best(rows: Sequence[Row], *, predictions: Mapping[str, Predictions]) -> list[Row]:
+    """The rows, sorted as given (best first within a task), each with its test against the best of its task and model where there is one."""
+    found: dict[str, Paired] = {}
+    for task, model in dict.fromkeys(_group(row) for row in rows):
+        scored = [row for row in rows if _group(row) == (task, model) and row.score is not None]
+        if scored:
+            found |= _against(scored[0], scored[1:], predictions)
+    return [replace(row, paired=found.get(row.cell_id)) for row in rows]
+
+
+def _group(row: Row) -> tuple[str, str]:
+    return row.labels["task"], row.labels["model"]
+
+
+def _against(best: Row, others: Sequence[Row], predictions: Mapping[str, Predictions]) -> dict[str, Paired]:
+    reference = predictions.get(best.cell_id)
+    if reference is None:
+        return {}
+    comparable = [row for row in others if row.cell_id in predictions and _same_rows(predictions[row.cell_id], reference)]
+    corrected = holm([_p_value(reference, predictions[row.cell_id]) for row in comparable])
+    return {row.cell_id: Paired((row.score or 0.0) - (best.score or 0.0), p) for row, p in zip(comparable, corrected, strict=True)}
+
+
+def _same_rows(first: Predictions, second: Predictions) -> bool:
+    return first.test_sha256 == second.test_sha256 and first.metric == second.metric and len(first.predictions) == len(second.predictions)
+
+
+def _p_value(first: Predictions, second: Predictions) -> float:
+    return mcnemar(first.right, second.right) if first.right else paired_bootstrap(first.resampled, second.resampled)

@@ -1,0 +1,30 @@
+"""Does every row fit into what the model can read? A position that it has no embedding for ends in an index error far from its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from loretta_core.errors import DataError
+from loretta_core.tasks.base import Example
+
+_OFFSET_MODELS = ("roberta", "xlm-roberta")
+"""Their positions count from behind the padding token's id, and the table holds the places before it as well."""
+
+
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """How many tokens the model of a config.json can read; None if it sets no limit."""
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    if positions is None or config.get("model_type") not in _OFFSET_MODELS:
+        return positions
+    return positions - int(config.get("pad_token_id") or 0) - 1
+
+
+def check_fits(examples: Sequence[Example], *, positions: int | None, split: str) -> None:
+    """Raises DataError with the first row that is too long."""
+    if positions is None:
+        return
+    for number, example in enumerate(examples, start=1):
+        length = max([len(example.inputs["input_ids"]), *(len(choice.tokens) for choice in example.choices)])
+        if length > positions:
+            raise DataError(f"{split} row {number} has {length} tokens and the model reads {positions}; set task.max_length = {positions} or less")

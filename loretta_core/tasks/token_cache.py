@@ -1,0 +1,52 @@
+"""Rows are tokenised once per process: a warm worker runs many cells on the same task, and they share the examples.
+
+The key is a digest of everything that tokens depend on: the tokenizer's own JSON, the task's settings, and the rows. Kept in memory only. Examples are frozen,
+so sharing them is safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerBase
+
+from loretta_core.config.task import TaskConfig
+from loretta_core.tasks.base import Example, Objective
+from loretta_core.tasks.rows import Row, content_of
+
+ROWS_KEPT = 200_000
+"""About 0.3 GB at 128 tokens a row; the splits used longest ago are dropped first, and a larger split is never kept."""
+
+_kept: OrderedDict[str, list[Example]] = OrderedDict()
+
+
+def encode_once(objective: Objective, rows: Sequence[Row], *, training: bool, task: TaskConfig, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+    """`objective.encode(rows, training=training)`, or the same list again if the same rows were encoded the same way before."""
+    key = _key(rows, training=training, task=task, tokenizer=tokenizer)
+    if key in _kept:
+        _kept.move_to_end(key)
+        return _kept[key]
+    examples = objective.encode(rows, training=training)
+    _keep(key, examples)
+    return examples
+
+
+def _keep(key: str, examples: list[Example]) -> None:
+    if len(examples) > ROWS_KEPT:
+        return
+    _kept[key] = examples
+    while sum(map(len, _kept.values())) > ROWS_KEPT:
+        _kept.popitem(last=False)
+
+
+def _key(rows: Sequence[Row], *, training: bool, task: TaskConfig, tokenizer: PreTrainedTokenizerBase) -> str:
+    digest = hashlib.sha256()
+    for part in (tokenizer.backend_tokenizer.to_str(), json.dumps([tokenizer.special_tokens_map, tokenizer.padding_side, training]), task.model_dump_json()):
+        digest.update(part.encode())
+        digest.update(b"\0")
+    for row in rows:
+        digest.update(json.dumps(content_of(row), sort_keys=True).encode())
+    return digest.hexdigest()
