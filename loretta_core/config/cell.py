@@ -89,6 +89,15 @@ class CellConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _forward_gradient_has_room(self) -> Self:
+        if self.trainer.carries_tangent and (self.engine.workers > 1 or (self.method.type, self.precision) == ("ft", "bf16")):
+            raise ValueError(
+                'trainer.estimator = "forward_gradient" differentiates on one worker, with a tangent beside fp32 parameters; use engine "plain", '
+                'and a PEFT method or precision = "fp32"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _demonstrations_are_read(self) -> Self:
         if self.trainer.type == "icl" and self.task.objective != "causal":
             raise ValueError(f'trainer "icl" puts solved rows into a decoder\'s prompt, and task.objective is "{self.task.objective}"; use "causal"')

@@ -39,6 +39,11 @@ class _Trainer(Typed):
             raise ValueError(f"steps = {self.steps} and epochs = {self.epochs} are both given; give one of them")
         return self
 
+    @property
+    def carries_tangent(self) -> bool:
+        """Whether forwards are differentiated along a direction."""
+        return False
+
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """Optimizer steps for `rows` training rows at a global batch of `batch_size`."""
         if self.epochs is not None:
@@ -74,14 +79,19 @@ class _ZerothOrder(_Trainer):
     """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
     num_directions: int = Field(1, ge=1)
     """Random directions averaged per step; each costs two forward passes, or one and a shared one with `estimator = "one_sided"` (MeZO: 1)."""
-    estimator: Literal["two_sided", "one_sided"] = "two_sided"
-    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ."""
+    estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "two_sided"
+    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ; as a baseline, the exact derivative along z (forward-mode, twice the memory)."""
     distribution: Literal["gaussian", "rademacher"] = "gaussian"
     """Of the directions: normal values, or signs (whose SGD updates are bitwise the same on every device)."""
     clip: float | None = Field(None, gt=0)
     """Loss differences farther than so many robust standard deviations from the recent ones' median are clipped; None never clips (MeZO: none)."""
     schedule: Literal["linear", "constant"] = "constant"
     """Learning rate over the run: falling linearly to 0, or constant (MeZO: constant)."""
+
+    @property
+    def carries_tangent(self) -> bool:
+        """Whether forwards are differentiated along a direction."""
+        return self.estimator == "forward_gradient"
 
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
         """Directions of a step."""
@@ -136,7 +146,7 @@ class Fzoo(_ZerothOrder):
     """Learning rate: about √q times what a coordinate moves in a step (FZOO: 5e-5 for full fine-tuning of OPT)."""
     num_directions: int = Field(8, ge=2)
     """Random directions of a step (paper: 8)."""
-    estimator: Literal["two_sided", "one_sided"] = "one_sided"
+    estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "one_sided"
     """Loss differences between θ+εz and θ−εz, or between θ+εz and θ (paper: one-sided)."""
     distribution: Literal["gaussian", "rademacher"] = "rademacher"
     """Of the directions (paper: signs)."""
@@ -178,6 +188,7 @@ class _Untrained(Typed):
     zeroth_order: ClassVar[bool] = False
     scalar_state: ClassVar[bool] = True
     stop_at_score: ClassVar[float | None] = None
+    carries_tangent: ClassVar[bool] = False
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """None are taken."""

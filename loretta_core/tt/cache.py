@@ -52,7 +52,7 @@ class FactorCache:
 
     def factors(self, cores: Cores, *, shape: TTShape, training: bool) -> ops.Factors:
         """As `ops.factors`; kept where that is safe."""
-        if training or torch.compiler.is_compiling() or (torch.is_grad_enabled() and any(core.requires_grad for core in cores)):
+        if training or torch.compiler.is_compiling() or _is_intercepted() or (torch.is_grad_enabled() and any(core.requires_grad for core in cores)):
             self._entry = None
             return ops.factors(cores, shape=shape)
         entry = self._entry
@@ -66,6 +66,11 @@ class FactorCache:
 
     def __reduce__(self) -> tuple[type[FactorCache], tuple[()]]:
         return FactorCache, ()
+
+
+def _is_intercepted() -> bool:
+    """A function mode may give operations other values than the cores hold (zo/streaming.py does)."""
+    return torch._C._len_torch_function_stack() > 0
 
 
 def _can_be_watched(core: Tensor) -> bool:

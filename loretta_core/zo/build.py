@@ -41,4 +41,4 @@ def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: i
 def evaluations(trainer: ZoTrainer, *, steps: int, steps_per_epoch: int) -> int:
     """Loss evaluations of a run."""
     directions = [trainer.directions_at(step, steps_per_epoch=steps_per_epoch) for step in range(steps)]
-    return 2 * sum(directions) if trainer.estimator == "two_sided" else sum(directions) + steps
+    return {"two_sided": 2 * sum(directions), "one_sided": sum(directions) + steps, "forward_gradient": sum(directions)}[trainer.estimator]

@@ -205,7 +205,7 @@ class ZOSGD(_ForwardOnly):
         num_directions: q, directions averaged per step; a two-sided step evaluates the closure 2q times, a one-sided one q + 1 times.
         weight_decay: decoupled decay λ.
         seed: seed of the directions.
-        estimator: "two_sided" or "one_sided".
+        estimator: "two_sided", "one_sided" or, as a baseline, "forward_gradient" (exact, differentiated forwards).
         distribution: "gaussian" (MeZO) or "rademacher" (signs: updates are bitwise the same on every device).
         directions_at: step → q, instead of `num_directions` (AdaZeta's schedule).
         clip: loss differences farther than so many robust standard deviations from the recent ones' median are clipped (None: never).
@@ -237,7 +237,13 @@ class ZOSGD(_ForwardOnly):
             raise ValueError(f"expected num_directions ≥ 2 with scaling 'std', whose step is divided by the spread of the differences; got {num_directions}")
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "second_moment": 0.0, **_shared(zo_eps, num_directions, seed)})
         self._scaling: Scaling = scaling
-        self._prepare(storage=_storage(_parameters(self), streamed), estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
+        self._prepare(
+            storage=_storage(_parameters(self), False if estimator == "forward_gradient" and streamed is None else streamed),
+            estimator=estimator,
+            distribution=distribution,
+            directions_at=directions_at,
+            clip=clip,
+        )
 
     def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
         """One rounded coefficient times z, subtracted: for signs a single IEEE addition per coordinate, the same on every device."""

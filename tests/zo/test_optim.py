@@ -72,7 +72,9 @@ def test_groups_have_their_own_lr_eps_and_decay():
     torch.testing.assert_close(second.detach(), torch.full((2,), 0.95))
 
 
-@pytest.mark.parametrize("options", [{}, {"num_directions": 3}, {"estimator": "one_sided"}, {"distribution": "rademacher"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"num_directions": 3}, {"estimator": "one_sided"}, {"estimator": "forward_gradient"}, {"distribution": "rademacher"}], ids=str
+)
 def test_law_a_run_descends_repeats_and_leaves_the_global_generator_alone(make, options):
     curves = []
     for _ in range(2):

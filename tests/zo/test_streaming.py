@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertConfig, DebertaV2Config, GPT2Config, LlamaConfig, OPTConfig
 
+from loretta_core.tt.linear import TTLinear
 from loretta_core.zo import streaming
 from loretta_core.zo.noise import Direction, draw, draw_rows, random_bits
 from loretta_core.zo.optim import ZOSGD
@@ -67,6 +68,22 @@ def test_streaming_is_the_flat_engine(name):
 def test_options_stream_too(options):
     flat, streamed = (trained(model_of("llama, tied"), streamed=kind, lr=1e-4, **options) for kind in (False, True))
     torch.testing.assert_close(streamed[2], flat[2], rtol=1e-4, atol=5e-5)
+
+
+def test_tensor_trains_do_not_keep_a_perturbed_half():
+    ends = []
+    for streamed in (False, True):
+        torch.manual_seed(0)
+        layer = TTLinear(24, 30, rank=3).eval()
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.add_(0.1)
+        optimizer = ZOSGD(layer.parameters(), lr=1e-2, zo_eps=1e-2, streamed=streamed)
+        x_BI = torch.linspace(-1, 1, 48).view(2, 24)
+        losses = [optimizer.step(lambda layer=layer, x_BI=x_BI: layer(x_BI).square().mean()) for _ in range(4)]
+        ends.append((losses, torch.cat([parameter.detach().reshape(-1) for parameter in layer.parameters()])))
+    assert ends[0][0] == pytest.approx(ends[1][0], rel=1e-5)
+    torch.testing.assert_close(ends[0][1], ends[1][1], rtol=1e-4, atol=1e-5)
 
 
 def test_every_perturbed_copy_is_theta_plus_its_slice_of_the_direction():
