@@ -22,8 +22,8 @@ from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.causal import with_demonstrations
-from loretta_core.tasks.context import check_fits, positions_of
 from loretta_core.tasks.collate import Collator, training_batches
+from loretta_core.tasks.context import check_fits, positions_of
 from loretta_core.tasks.rows import TaskData
 from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.checkpoint import TrainState
