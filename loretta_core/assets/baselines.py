@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -56,7 +57,9 @@ def _classifiers(data: TaskData) -> Found:
         "bag of words and word pairs": make_pipeline(CountVectorizer(**words, ngram_range=(1, 2)), LogisticRegression(max_iter=1000)),
     }
     labels = [row.label for row in data.test]
-    return {name: _scored(data, list(_fit(model, data.train).predict(_texts(data.test))), labels) for name, model in models.items()}
+    return {
+        name: _scored(data, [int(label) for label in np.asarray(_fit(model, data.train).predict(_texts(data.test)))], labels) for name, model in models.items()
+    }
 
 
 def _readers(data: TaskData) -> Found:

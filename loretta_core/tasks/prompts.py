@@ -25,9 +25,8 @@ class MaskedPrompt(Classifier):
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, template: str, verbalizer: Sequence[str], max_length: int) -> None:
         if tokenizer.mask_token is None:
-            raise DataError(
-                f"objective 'prompt' fills a mask, and the tokenizer {type(tokenizer).__name__} has no mask token; use objective = 'causal' for a decoder, or 'head'"
-            )
+            name = type(tokenizer).__name__
+            raise DataError(f'objective "prompt" fills a mask, and the tokenizer {name} has no mask token; use objective = "causal" for a decoder, or "head"')
         self._tokenizer = tokenizer
         self._template = template
         self._max_length = max_length
