@@ -11,27 +11,31 @@ from typing import Any
 from jaxtyping import Bool, Float
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 
 def logits_at(model: nn.Module, inputs: dict[str, Tensor], chosen_SL: Bool[Tensor, "S L"]) -> Float[Tensor, "T V"]:
-    """Logits of the T chosen positions, row by row, in the model's own format.
-
-    Where the model computes them without a module of its own for it, and under prompt tuning, which puts positions of its own before the text and takes
-    their logits away again, all are computed and the chosen ones kept.
-    """
-    if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
-        return model(**inputs).logits[chosen_SL]
+    """Logits of the T chosen positions, row by row, in the model's own format. Where they cannot be chosen before they are made, all are."""
 
     def select(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         hidden_SLH, *others = arguments
         return (hidden_SLH[chosen_SL], *others)
 
-    language_model: Any = model
-    head = language_model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(select) if isinstance(head, nn.Module) else None
+    head = _head(model)
+    hook = None if head is None else head.register_forward_pre_hook(select)
     try:
-        logits = language_model(**inputs).logits
+        logits = model(**inputs).logits
     finally:
         if hook is not None:
             hook.remove()
     return logits if logits.ndim == 2 else logits[chosen_SL]
+
+
+def _head(model: nn.Module) -> nn.Module | None:
+    """The module that makes the logits. None under prompt tuning, which puts positions of its own before the text and takes their logits away again."""
+    if isinstance(model, PeftModel):
+        if model.active_peft_config.is_prompt_learning:
+            return None
+        model = model.get_base_model()
+    head: Any = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+    return head if isinstance(head, nn.Module) else None
