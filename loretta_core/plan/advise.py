@@ -13,7 +13,7 @@ from typing import Any
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Auto, EngineConfig, Plain, Zero
-from loretta_core.errors import ConfigError
+from loretta_core.errors import ResourceError
 from loretta_core.plan.blocks import Block, block_of
 from loretta_core.plan.cell import label_count, resolved_model
 from loretta_core.plan.cost import Cost, cost_of
@@ -125,7 +125,7 @@ def plan_on(cell: CellConfig, devices: Devices, *, sized: Sized | None = None) -
 
 
 def choose(cell: CellConfig, devices: Devices) -> CellConfig:
-    """The cell with the engine that it will run with: for `auto` the cheapest that fits, otherwise its own. Raises ConfigError when it does not fit, with the
+    """The cell with the engine that it will run with: for `auto` the cheapest that fits, otherwise its own. Raises ResourceError when it does not fit, with the
     nearest configuration that does. A cell that cannot be counted is let through as it is (`auto`: plain)."""
     sized = size(cell)
     auto = isinstance(cell.engine, Auto)
@@ -136,7 +136,7 @@ def choose(cell: CellConfig, devices: Devices) -> CellConfig:
     if fitting is not None:
         return cell.model_copy(update={"engine": fitting.engine})
     own = try_engine(sized, _own(cell.engine), devices)
-    raise ConfigError(
+    raise ResourceError(
         f"{cell.label} cannot fit: a worker needs {gigabytes(own.memory.peak)}, most of it {own.memory.bottleneck}, and {devices} gives it "
         f"{gigabytes(own.usable)}; {nearest(sized, devices)}"
     )

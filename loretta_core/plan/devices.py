@@ -16,6 +16,8 @@ from loretta_core.errors import ConfigError
 GIB = 1024**3
 RESERVED_BYTES = 600_000_000
 """CUDA context and libraries, which torch does not count."""
+PROCESS_BYTES = 600_000_000
+"""The interpreter with torch, transformers and Ray, in each worker."""
 FRAGMENTATION = 0.03
 """Share of a GPU's memory that an allocator cannot hand out at the peak."""
 UTILISATION = 0.4
@@ -50,7 +52,7 @@ class Device:
     @property
     def usable_bytes(self) -> int:
         """What a cell's tensors may take."""
-        return self.memory_bytes if self.is_cpu else int(self.memory_bytes * (1 - FRAGMENTATION)) - RESERVED_BYTES
+        return self.memory_bytes - PROCESS_BYTES if self.is_cpu else int(self.memory_bytes * (1 - FRAGMENTATION)) - RESERVED_BYTES
 
 
 def _gpu(name: str, gib: float, *, fp32: float, bf16: float, bandwidth: float, link: float, price: float | None = None) -> Device:
@@ -96,9 +98,9 @@ def parse_devices(text: str) -> Devices:
     name, separator, count = text.partition(":")
     known = ", ".join([*DEVICES, "cpu"])
     if name != "cpu" and name not in DEVICES:
-        raise ConfigError(f"--device {text}: unknown device {name!r}. Known: {known}; with :N for N of them")
+        raise ConfigError(f"{text}: unknown device {name!r}. Known: {known}; with :N for N of them")
     if separator and not (count.isdigit() and int(count) > 0):
-        raise ConfigError(f"--device {text}: {count!r} is no number of devices; expected 1, 2, …")
+        raise ConfigError(f"{text}: {count!r} is no number of devices; expected 1, 2, …")
     return Devices(this_cpu() if name == "cpu" else DEVICES[name], int(count) if separator else 1)
 
 

@@ -61,6 +61,11 @@ def base_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
     return with_own_modules(found.model)
 
 
+def kept_bytes() -> int:
+    """What is kept for the next cell; it will be used or dropped, so the next cell does not find it in its way."""
+    return sum(_nbytes(kept.model) for kept in _kept.values())
+
+
 def with_own_modules(model: PreTrainedModel) -> PreTrainedModel:
     """A copy of the module tree and the buffers; parameters are new objects on the same storage, tied ones stay tied."""
     return copy.deepcopy(model, {id(parameter): nn.Parameter(parameter.data, requires_grad=parameter.requires_grad) for parameter in model.parameters()})
