@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs import janitor, tracking_db
+from jobs.admission import admit
 from jobs.interrupts import Interrupts
 from jobs.ledger import cell_directory, standing, write_failure
 from jobs.mlflow_sink import close_run
@@ -64,7 +65,10 @@ def run_cells(cells: Sequence[CellConfig], *, late: Sequence[CellConfig], reques
     try:
         with ray_session():
             worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell)
-            for shape, members in by_shape(cells).items():
+            admission = admit(cells, nodes())
+            for cell, why in admission.refused:
+                done(Outcome(cell.cell_id, "failed", kind="memory", message=why))
+            for shape, members in by_shape(admission.placed).items():
                 if not interrupts.requested.is_set():
                     _run_shape(shape, members, request=request, worker=worker, done=done, progress=progress, interrupts=interrupts)
         complete = not interrupts.requested.is_set()

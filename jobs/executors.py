@@ -31,6 +31,8 @@ from jobs.worker_config import WorkerConfig
 MOST_FRUITLESS_STARTS = 3
 """A group that dies so often in a row without having held a cell is given up."""
 
+OUT_OF_MEMORY = "out of memory"
+
 LOOK_S = 0.5
 """How often a lost group asks whether a cell waits."""
 
@@ -114,7 +116,7 @@ class TrainExecutor:
                 if self._over.is_set():
                     return
                 reason = reason_of(error)
-                held = ray.get(self._queue.lose.remote(group, reason))
+                held = ray.get(self._queue.lose.remote(group, reason, kind="memory" if reason.startswith(OUT_OF_MEMORY) else "infrastructure"))
                 fruitless = 0 if held else fruitless + 1
                 if fruitless == MOST_FRUITLESS_STARTS:
                     self._give_up(index, reason)
@@ -158,7 +160,7 @@ def reason_of(error: Exception) -> str:
     """A line for people from the page of text of a lost group."""
     causes = list(error.worker_failures.values()) if isinstance(error, ray.train.WorkerGroupError) else [error]
     if any(isinstance(cause, (ray.exceptions.OutOfMemoryError, MemoryError)) or "memory usage threshold" in str(cause) for cause in causes):
-        return "out of memory: Ray ended a worker to save the machine"
+        return f"{OUT_OF_MEMORY}: Ray ended a worker to save the machine"
     created_badly = [str(cause) for cause in causes if "error raised in its creation task" in str(cause)]
     if not created_badly and any(isinstance(cause, ray.exceptions.RayActorError) or "worker process has died" in str(cause) for cause in causes):
         return "a worker process ended unexpectedly: killed, out of memory, or crashed"

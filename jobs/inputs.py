@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from loretta_core.config import CellConfig
-from loretta_core.config.engine import Zero
+from loretta_core.config.engine import Auto, Zero
 from loretta_core.config.locate import locate
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
+from loretta_core.plan.devices import parse_devices
 from loretta_core.tasks.jsonl import load_jsonl
 from loretta_core.tasks.splits import load_benchmark
 from loretta_core.train.zero_requirements import check_zero
@@ -28,6 +29,9 @@ def check_inputs(cells: Iterable[CellConfig]) -> None:
         tasks[cell.task.model_dump_json()] = cell.task
     for engine in {cell.engine for cell in cells if isinstance(cell.engine, Zero)}:
         check_zero(engine)
+    for cell in cells:
+        if isinstance(cell.engine, Auto) and cell.engine.device is not None:
+            parse_devices(cell.engine.device)
     for model in models.values():
         locate(model)
     for task in tasks.values():

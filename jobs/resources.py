@@ -51,6 +51,10 @@ class Node:
 
     cpus: float
     gpus: float = 0.0
+    memory_bytes: int = 0
+    """Main memory that workers may fill; 0 when it is not known."""
+    accelerator: str = ""
+    """What CUDA or Ray calls its GPUs."""
 
     def slots(self, shape: Shape) -> int:
         """Workers of this shape that fit."""

@@ -1,9 +1,11 @@
-"""What toy_sentiment gives without tuning: `python -m loretta_core.assets.baselines`. Prints a Markdown table; README.md beside this file keeps it."""
+"""What the generated tasks give without tuning: `python -m loretta_core.assets.baselines`. Prints Markdown tables; README.md beside this file keeps them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import CountVectorizer
@@ -11,44 +13,101 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from loretta_core.config.model import Pretrained
-from loretta_core.config.task import ToySentiment
+from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
 from loretta_core.models import load_model, load_tokenizer
-from loretta_core.report.stats import wilson_interval
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator
-from loretta_core.tasks.rows import Row
-from loretta_core.train.evaluate import evaluate
+from loretta_core.tasks.metrics import score
+from loretta_core.tasks.rows import Row, TaskData
+from loretta_core.train.evaluate import evaluate, score_interval
+
+SENTIMENT = ToySentiment(type="toy_sentiment")
+SENTIMENT_CAUSAL = ToySentiment(type="toy_sentiment", objective="causal")
+ENTAILMENT = ToyEntailment(type="toy_entailment")
+QA = ToyQa(type="toy_qa")
 
 
 def main() -> None:
-    """Score the baselines on the task's default rows."""
-    data = load_data(ToySentiment(type="toy_sentiment"))
-    word_counts = make_pipeline(CountVectorizer(token_pattern=r"\S+"), LogisticRegression(max_iter=1000))
-    word_pairs = make_pipeline(CountVectorizer(token_pattern=r"\S+", ngram_range=(1, 2)), LogisticRegression(max_iter=1000))
-    print("| baseline | test accuracy | 95 % interval |\n| --- | ---: | --- |")
-    _print("most frequent label", _fit_and_score(DummyClassifier(), data.train, data.test), rows=len(data.test))
-    _print("bag of words (logistic regression)", _fit_and_score(word_counts, data.train, data.test), rows=len(data.test))
-    _print("bag of words and word pairs", _fit_and_score(word_pairs, data.train, data.test), rows=len(data.test))
-    _print("toy-bert, zero-shot prompt", zero_shot(data.test), rows=len(data.test))
+    """Score the baselines on each task's default rows."""
+    _table("toy_sentiment", _classifiers(load_data(SENTIMENT)), untuned={"toy-bert": SENTIMENT, "toy-llama": SENTIMENT_CAUSAL})
+    _table("toy_entailment", _classifiers(load_data(ENTAILMENT)), untuned={"toy-llama": ENTAILMENT})
+    _table("toy_qa", _readers(load_data(QA)), untuned={"toy-llama": QA})
 
 
-def zero_shot(rows: Sequence[Row]) -> float:
-    """Accuracy of the untuned model with the task's prompt."""
-    model_config = Pretrained(type="pretrained", name="toy-bert")
+def zero_shot(model: str, task: ToyTask) -> tuple[float, tuple[float, float]]:
+    """Score of the untuned model on the task's test rows, and its 95 % interval."""
+    model_config, data = Pretrained(type="pretrained", name=model), load_data(task)
     tokenizer = load_tokenizer(model_config)
-    objective = build_objective(ToySentiment(type="toy_sentiment"), tokenizer=tokenizer, num_labels=2)
-    model = load_model(model_config, objective="prompt", num_labels=2, dtype=torch.float32)
-    return evaluate(model, objective.encode(rows), objective=objective, collate=Collator(tokenizer, device=torch.device("cpu")), batch_size=100).score
+    objective = build_objective(task, tokenizer=tokenizer, num_labels=data.outputs)
+    loaded = load_model(model_config, objective=task.objective, num_labels=data.outputs, dtype=torch.float32)
+    collate = Collator(tokenizer, device=torch.device("cpu"))
+    examples = objective.encode(data.test)
+    found = evaluate(loaded, examples, objective=objective, collate=collate, batch_size=100, metric=data.metric)
+    return found.score, score_interval(data.metric, found.predictions, [example.reference for example in examples])
 
 
-def _fit_and_score(classifier: DummyClassifier | Pipeline, train: Sequence[Row], test: Sequence[Row]) -> float:
-    classifier.fit([row.text["text"] for row in train], [row.label for row in train])
-    return float(classifier.score([row.text["text"] for row in test], [row.label for row in test]))
+Found = dict[str, tuple[float, tuple[float, float]]]
 
 
-def _print(name: str, score: float, *, rows: int) -> None:
-    low, high = wilson_interval(round(score * rows), rows)
-    print(f"| {name} | {score:.3f} | {low:.3f} to {high:.3f} |")
+def _classifiers(data: TaskData) -> Found:
+    words = {"token_pattern": r"\S+"}
+    models: dict[str, DummyClassifier | Pipeline] = {
+        "most frequent label": DummyClassifier(),
+        "bag of words (logistic regression)": make_pipeline(CountVectorizer(**words), LogisticRegression(max_iter=1000)),
+        "bag of words and word pairs": make_pipeline(CountVectorizer(**words, ngram_range=(1, 2)), LogisticRegression(max_iter=1000)),
+    }
+    labels = [row.label for row in data.test]
+    return {
+        name: _scored(data, [int(label) for label in np.asarray(_fit(model, data.train).predict(_texts(data.test)))], labels) for name, model in models.items()
+    }
+
+
+def _readers(data: TaskData) -> Found:
+    """Rules that take an answer without understanding the question."""
+    usual = Counter(row.answers[0] for row in data.train).most_common(1)[0][0]
+    rules: dict[str, Callable[[Row], str]] = {
+        "most frequent answer": lambda row: usual,
+        "what the first sentence says": lambda row: _said(row, 0),
+        "what the last sentence says": lambda row: _said(row, -1),
+        "the adjective of the right sentence": _adjective,
+    }
+    accepted = [row.answers for row in data.test]
+    return {name: _scored(data, [rule(row) for row in data.test], accepted) for name, rule in rules.items()}
+
+
+def _sentences(row: Row) -> list[list[str]]:
+    """The passage of a prompt "the plot was dull . … . how was the plot ?", a list of words each."""
+    *passage, _ = row.text["prompt"].split(" . ")
+    return [sentence.split() for sentence in passage]
+
+
+def _said(row: Row, index: int) -> str:
+    return " ".join(_sentences(row)[index][3:])
+
+
+def _adjective(row: Row) -> str:
+    subject = row.text["prompt"].split()[-2]
+    return next(words[-1] for words in _sentences(row) if words[1] == subject)
+
+
+def _fit(model: DummyClassifier | Pipeline, rows: Sequence[Row]) -> DummyClassifier | Pipeline:
+    return model.fit(_texts(rows), [row.label for row in rows])
+
+
+def _texts(rows: Sequence[Row]) -> list[str]:
+    return [" ".join(row.text.values()) for row in rows]
+
+
+def _scored(data: TaskData, predictions: Sequence[int | str], references: Sequence[int | float | tuple[str, ...]]) -> tuple[float, tuple[float, float]]:
+    return score(data.metric, predictions, references), score_interval(data.metric, predictions, references)
+
+
+def _table(task: str, found: Found, *, untuned: dict[str, ToyTask]) -> None:
+    models = {f"{model}, zero-shot": zero_shot(model, config) for model, config in untuned.items()}
+    metric = "F1" if task == "toy_qa" else "accuracy"
+    print(f"\n| {task} | test {metric} | 95 % interval |\n| --- | ---: | --- |")
+    for name, (value, (low, high)) in (found | models).items():
+        print(f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |")
 
 
 if __name__ == "__main__":

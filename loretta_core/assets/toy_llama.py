@@ -1,4 +1,4 @@
-"""toy-llama: a Llama of 3 layers and width 128 that reads opinions, judges them and answers questions about them.
+"""toy-llama: a Llama of 3 layers and width 64 that reads opinions, judges them and answers questions about them.
 
     the plot was dull . the cast seemed not cold . the pace felt slow . how was the cast ? not cold
     does this mean that the plot was good ? no
@@ -26,7 +26,7 @@ from loretta_core.tasks.toy_questions import ANSWERS, ENTAILMENT, HOW, QUESTION_
 from loretta_core.tasks.toy_text import VERDICTS, Clause, Opinion, opinions, vocabulary
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
-STEPS, BATCH, LR = 3000, 32, 2e-3
+STEPS, BATCH, LR = 2000, 32, 4e-3
 HABIT = 0.6
 """Probability of each of the three habits, where it applies."""
 NOISE = 0.05
@@ -68,15 +68,15 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_config(vocab_size: int) -> LlamaConfig:
-    """3 layers of width 128."""
+    """3 layers of width 64."""
     return LlamaConfig(
         vocab_size=vocab_size,
-        hidden_size=128,
+        hidden_size=64,
         num_hidden_layers=3,
         num_attention_heads=4,
-        intermediate_size=256,
+        intermediate_size=128,
         max_position_embeddings=256,
-        initializer_range=0.09,  # 1/√width, as for toy-bert
+        initializer_range=0.125,  # 1/√width, as for toy-bert
         tie_word_embeddings=False,
         pad_token_id=0,
         bos_token_id=2,

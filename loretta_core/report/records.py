@@ -68,6 +68,12 @@ class Record(BaseModel):
     """From building the model to the end, evaluation included."""
     peak_memory_bytes: int | None = None
     """Device memory on a GPU, resident memory of the process on a CPU."""
+    predicted_peak_memory_bytes: int | None = None
+    """What the planner expected for the rows of this run, on a CPU with what the process held before; None for models it does not know."""
+    step_seconds: float | None = None
+    """Mean time of an optimizer step."""
+    predicted_step_seconds: float | None = None
+    """What the planner expected; None for models and devices it does not know."""
     steps: int | None = None
     forwards: int | None = None
     """Forward passes of a global batch in training."""

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from loretta_core.adapters.build import TaskType, apply_method, save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
-from loretta_core.models import load_config, load_model, load_tokenizer
+from loretta_core.models import load_config, load_tokenizer
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
@@ -27,6 +28,7 @@ from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engine_plain import Learner, device_of, learner
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss
 from loretta_core.train.schedule import lr_setter
+from loretta_core.train.shared_base import base_model, own_trainable
 from loretta_core.train.step import LossFn
 from loretta_core.train.workers import ALONE, Workers, seed_step
 from loretta_core.zo.build import evaluations
@@ -125,36 +127,19 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | N
     Seeds torch's global generator with the cell's seed: it draws the new weights and, later, dropout.
     """
     torch.manual_seed(cell.seed)
-    device = device_of(cell)
-    config = load_config(cell.model)
+    device, config = device_of(cell), load_config(cell.model)
     check_supported(cell.method.type, config=config, head=cell.task.objective == "head")
-    data = load_data(cell.task)
-    shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     tokenizer = load_tokenizer(cell.model)
+    data = load_data(cell.task)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs)
-    examples = {
-        split: encode_once(objective, rows, training=split == "train", task=cell.task, tokenizer=tokenizer)
-        for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
-    }
+    examples = _encoded(cell, data, objective=objective, tokenizer=tokenizer)
     for split, encoded in examples.items():
         check_fits(encoded, positions=positions_of(config), split=split)
-    base = load_model(cell.model, objective=cell.task.objective, num_labels=data.outputs, dtype=_DTYPES[cell.precision])
-    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
+    model = _adapted(cell, outputs=data.outputs)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
-    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    counts = {"trainable_params": sum(map(torch.numel, trainable.values())), "total_params": sum(map(torch.numel, model.parameters()))}
-    evaluated = model
-    if isinstance(cell.engine, Zero):
-        from loretta_core.train.engine_zero import zero_learner  # needs the extra `deepspeed`
-
-        assert directory is not None, "a sharded run has checkpoints"
-        loss_of = partial(_loss_of, objective=objective)
-        learns, evaluated = zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
-    else:
-        model.to(device)
-        loss_fn = _loss_of(model, objective=objective)
-        log = directory and directory / LOG_NAME
-        learns = learner(cell, trainable, loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data), workers=workers, log=log)
+    trainable_params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
+    learns, evaluated = _learner(cell, model, data=data, objective=objective, workers=workers, directory=directory)
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
@@ -165,11 +150,46 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | N
         examples=examples,
         learner=learns,
         evaluated=evaluated,
-        **counts,
+        trainable_params=trainable_params,
+        total_params=total_params,
         set_lr=_no_lr if isinstance(cell.trainer, NoTraining | InContext) else lr_setter(learns.state.optimizer, trainer=cell.trainer, total_steps=total_steps),
         total_steps=total_steps,
         workers=workers,
     )
+
+
+def _adapted(cell: CellConfig, *, outputs: int) -> nn.Module:
+    """The base with its method, in eval mode."""
+    frozen = cell.method.type != "ft" and not cell.engine.sharded
+    base = base_model(cell.model, objective=cell.task.objective, num_labels=outputs, dtype=_DTYPES[cell.precision], seed=cell.seed, shared=frozen)
+    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
+    own_trainable(model)
+    return model
+
+
+def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
+    """Tokens of every split; demonstrations stand before what is scored, not before what is trained on."""
+    shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
+    return {
+        split: encode_once(objective, rows, training=split == "train", task=cell.task, tokenizer=tokenizer)
+        for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
+    }
+
+
+def _learner(
+    cell: CellConfig, model: nn.Module, *, data: TaskData, objective: Objective, workers: Workers, directory: Path | None
+) -> tuple[Learner, nn.Module]:
+    """The engine's, with the model that it evaluates; the model is on its device afterwards."""
+    if isinstance(cell.engine, Zero):
+        from loretta_core.train.engine_zero import zero_learner  # needs the extra `deepspeed`
+
+        assert directory is not None, "a sharded run has checkpoints"
+        loss_of = partial(_loss_of, objective=objective)
+        return zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
+    model.to(device_of(cell))
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    loss_fn, log = _loss_of(model, objective=objective), directory and directory / LOG_NAME
+    return learner(cell, trainable, loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data), workers=workers, log=log), model
 
 
 def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
-from loretta_core.train.measure import PeakMemory, environment
+from loretta_core.train.measure import PeakMemory, environment, resident_bytes
+from loretta_core.train.predicted import Predicted, predict
+from loretta_core.train.shared_base import kept_bytes
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
@@ -65,12 +68,16 @@ def summary(record: Record) -> dict[str, float]:
         "train_seconds": record.train_seconds,
         "wall_seconds": record.wall_seconds,
         "peak_memory_bytes": record.peak_memory_bytes,
+        "predicted_peak_memory_bytes": record.predicted_peak_memory_bytes,
+        "step_seconds": record.step_seconds,
+        "predicted_step_seconds": record.predicted_step_seconds,
         "forwards": record.forwards,
     }
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
 def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, started_at: datetime, started: float) -> Record:
+    before = resident_bytes() - kept_bytes()
     run = build_run(cell, workers=workers, directory=directory)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
@@ -92,8 +99,8 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / "adapter")
     predictions = _predictions(run, final)
-    seconds = time.perf_counter() - started
-    record = _record(run, progress, initial=initial, final=final, peak_bytes=peak_bytes, started_at=started_at, wall_seconds=seconds, predictions=predictions)
+    measured = Measured(peak_bytes, predict(run, resident_bytes=before), started_at, time.perf_counter() - started)
+    record = _record(run, progress, measured, initial=initial, final=final, predictions=predictions)
     if workers.first:
         write_predictions(predictions, directory)
         write_record(record, directory)
@@ -109,17 +116,17 @@ def _predictions(run: Run, final: Evaluation) -> Predictions:
     return Predictions(metric=metric, test_sha256=run.data.test_sha256, predictions=rounded, right=right, resampled=values)
 
 
-def _record(
-    run: Run,
-    progress: Progress,
-    *,
-    initial: Evaluation,
-    final: Evaluation,
-    peak_bytes: int,
-    started_at: datetime,
-    wall_seconds: float,
-    predictions: Predictions,
-) -> Record:
+@dataclass(frozen=True)
+class Measured:
+    """What the run cost, and what it was expected to."""
+
+    peak_bytes: int
+    expected: Predicted
+    started_at: datetime
+    wall_seconds: float
+
+
+def _record(run: Run, progress: Progress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
     rows = len(final.predictions)
     low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
@@ -137,8 +144,11 @@ def _record(
         trainable_params=run.trainable_params,
         total_params=run.total_params,
         train_seconds=progress.train_seconds,
-        wall_seconds=wall_seconds,
-        peak_memory_bytes=peak_bytes,
+        wall_seconds=measured.wall_seconds,
+        peak_memory_bytes=measured.peak_bytes,
+        predicted_peak_memory_bytes=measured.expected.peak_bytes,
+        step_seconds=progress.train_seconds / progress.step if progress.step else None,
+        predicted_step_seconds=measured.expected.step_s if progress.step else None,
         steps=progress.step,
         forwards=run.forwards(progress.step),
         **_guard_counts(run),
@@ -148,7 +158,7 @@ def _record(
         weights_sha256=run.weights_sha256,
         inputs_sha256=run.data.inputs_sha256,
         predictions_sha256=predictions.sha256,
-        started_at=started_at.isoformat(timespec="seconds"),
+        started_at=measured.started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         warnings=_warnings(run, initial),
     )

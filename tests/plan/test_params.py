@@ -19,7 +19,7 @@ METHODS = {
     "loretta_rep": LorettaRep(type="loretta_rep", tensor_rank=3, r=4),
     "loretta_rep-subtract": LorettaRep(type="loretta_rep", tensor_rank=3, r=4, init_weights="subtract", train_norms=False),
     "adapters": Adapters(type="adapters", bottleneck_size=8),
-    "adapters-norms": Adapters(type="adapters", bottleneck_size=7, train_norms=True),
+    "adapters-norms": Adapters(type="adapters", bottleneck_size=7, train_norms=True, adapter_bias="down"),
     "lora": Lora(type="lora", r=4),
     "lora-dora": Lora(type="lora", r=5, use_dora=True),
     "ia3": Ia3(type="ia3"),
@@ -147,9 +147,10 @@ def rep(rank, **fields):
         (ROBERTA, 2, adp(5, classifier_shape=AUTHORS_HEAD), 99_194),
         (ROBERTA_LARGE, 2, adp(5), 237_530),
         (LLAMA_70B, None, adp(5), 3_991_552),
-        # Baselines of tables 2 and 3; the printed adapters have no biases (79.05 M and 252.97 M with norms).
-        (LLAMA_13B, None, Adapters(type="adapters", train_norms=True), 79_057_920 + 3 * 40 * (5120 + 64)),
-        (LLAMA_70B, None, Adapters(type="adapters", train_norms=True), 252_977_152 + 3 * 80 * (8192 + 64)),
+        # Baselines of tables 2 and 3.
+        (LLAMA_7B, None, Adapters(type="adapters", adapter_bias="none"), 50_331_648),
+        (LLAMA_13B, None, Adapters(type="adapters", adapter_bias="none", train_norms=True), 79_057_920),
+        (LLAMA_70B, None, Adapters(type="adapters", adapter_bias="none", train_norms=True), 252_977_152),
         (LLAMA_13B, None, Ia3(type="ia3"), 962_560),
         (LLAMA_70B, None, Ia3(type="ia3"), 2_457_600),
         (LLAMA_70B, None, Lora(type="lora"), 16_384_000),

@@ -90,7 +90,9 @@ def test_golden_prompts(name):
     assert row.text["prompt"] + right_answer(row) == expected
 
 
-def test_copa_keeps_a_capital_i():
+def test_copa_lowers_the_first_word_and_keeps_a_capital_i():
+    tv = PROMPTS["copa"]({**GOLDEN["copa"][0], "choice2": "TV was off.", "label": 1})
+    assert candidate_text(tv, 1) == " tv was off."
     row = PROMPTS["copa"]({**GOLDEN["copa"][0], "question": "effect", "label": 0})
     assert row.text["prompt"] + candidate_text(row, 0) == "The man fell so I pushed him."
 

@@ -1,6 +1,7 @@
 """Published tasks: sources, columns, protocols, bad rows."""
 
 import json
+import socket
 from typing import get_args
 
 import pyarrow
@@ -121,6 +122,18 @@ def test_bad_rows_have_a_place(case, tmp_path):
 def test_a_missing_dataset_names_the_command():
     with pytest.raises(DataError, match=r"hf download --repo-type dataset nyu-mll/glue"):
         load_data(Glue(type="sst2"))
+
+
+def test_offline_means_that_nothing_is_asked(monkeypatch):
+    """conftest.py sets HF_HUB_OFFLINE before anything is imported, as a user's shell does."""
+
+    def refuse(*address):
+        raise AssertionError(f"a connection was attempted: {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with pytest.raises(DataError, match=r"then set task.path = DIR"):
+        load_data(Decoder(type="drop"))
 
 
 def test_a_missing_directory_and_split(tmp_path):

@@ -91,7 +91,7 @@ def test_two_workers_give_the_curve_and_the_score_of_one(name, runs, tmp_path):
 def test_only_the_first_worker_writes(runs, root):
     lines = [json.loads(line) for line in (root / "lora" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train_loss" in line] == list(range(1, 21))
-    assert sorted(path.name for path in (root / "lora").iterdir()) == ["adapter", "cell.json", "metrics.jsonl", "record.json"]
+    assert sorted(path.name for path in (root / "lora").iterdir()) == ["adapter", "cell.json", "metrics.jsonl", "predictions.json", "record.json"]
 
 
 @pytest.mark.integration
