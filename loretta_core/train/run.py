@@ -14,6 +14,7 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.report.predictions import Predictions, write_predictions
 from loretta_core.report.records import Record, write_record
 from loretta_core.tasks.metrics import resampled, right_rows
+from loretta_core.train.alignment import unaligned
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
@@ -159,7 +160,7 @@ def _record(run: Run, progress: Progress, measured: Measured, *, initial: Evalua
         predictions_sha256=predictions.sha256,
         started_at=measured.started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        warnings=_warnings(run),
+        warnings=_warnings(run, initial),
     )
 
 
@@ -177,8 +178,13 @@ def _cut_texts(run: Run) -> list[str]:
     return [f"{number} of {rows} {split} texts are longer than task.max_length and were cut" for split, (number, rows) in cut.items() if number]
 
 
-def _warnings(run: Run) -> list[str]:
+def _warnings(run: Run, initial: Evaluation) -> list[str]:
     notes = [*run.cell.cautions, *run.data.notes, *_cut_texts(run)]
+    if unaligned(run, initial):
+        notes.append(
+            "zero-shot, the prompt is no better than always giving the most frequent label: zeroth-order training from there rarely learns "
+            "(MeZO, arXiv 2305.17333, appendix A); try another prompt or model, or a first-order trainer"
+        )
     if run.data.scored_on == "validation":
         notes.append("there is no test split: the score is on the validation rows, which also chose the checkpoint, and is optimistic")
     return notes

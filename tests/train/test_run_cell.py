@@ -10,6 +10,7 @@ from loretta_core.config import FAMILIES, cell_from_overrides
 from loretta_core.errors import OutputError
 from loretta_core.report.predictions import find_predictions
 from loretta_core.report.records import read_record, write_record
+from loretta_core.tasks.toy import TEMPLATE, generate_sentiment
 from loretta_core.train.restore import restore_step
 from loretta_core.train.run import run_cell
 
@@ -118,3 +119,13 @@ def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
         assert found.right.count("1") / 12 == pytest.approx(record.score)
     else:
         assert [min(found.resampled) <= record.score <= max(found.resampled), len(found.resampled)] == [True, 1000]
+
+
+@pytest.mark.parametrize(("verbalizer", "warned"), [("['terrible','great']", False), ("['great','terrible']", True)])
+def test_a_prompt_that_the_model_answers_no_better_than_chance_is_warned_of(verbalizer, warned, tmp_path):
+    for name, rows in generate_sentiment(rows_per_split={"train": 20, "validation": 200}, seed=3).items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = f'train="{tmp_path}/train.jsonl",validation="{tmp_path}/validation.jsonl"'
+    task = f'{{type="jsonl",{files},objective="prompt",template="{TEMPLATE}",verbalizer={verbalizer}}}'
+    record = run_cell(cell_from_overrides(["model=toy-bert", f"task={task}", "method=lora", "trainer=zo_sgd", "trainer.steps=1"]), directory=tmp_path / "cell")
+    assert any("no better than always giving the most frequent label" in note for note in record.warnings) is warned
