@@ -44,6 +44,11 @@ class _Trainer(Typed):
         """Whether forwards are differentiated along a direction."""
         return False
 
+    @property
+    def jumps(self) -> bool:
+        """Whether what is lowered has no gradient: the metric itself."""
+        return False
+
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """Optimizer steps for `rows` training rows at a global batch of `batch_size`."""
         if self.epochs is not None:
@@ -81,6 +86,9 @@ class _ZerothOrder(_Trainer):
     """Random directions averaged per step; each costs two forward passes, or one and a shared one with `estimator = "one_sided"` (MeZO: 1)."""
     estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "two_sided"
     """Loss differences between θ+εz and θ−εz, or between θ+εz and θ; as a baseline, the exact derivative along z (forward-mode, twice the memory)."""
+    learns_from: Literal["loss", "metric"] = "loss"
+    """What is lowered: the task's loss, or 1 − its metric on the batch (accuracy, F1, …), which has no gradient. A metric moves in jumps: it wants
+    large batches and a larger `zo_eps`."""
     distribution: Literal["gaussian", "rademacher"] = "gaussian"
     """Of the directions: normal values, or signs (whose SGD updates are bitwise the same on every device)."""
     clip: float | None = Field(None, gt=0)
@@ -92,6 +100,19 @@ class _ZerothOrder(_Trainer):
     def carries_tangent(self) -> bool:
         """Whether forwards are differentiated along a direction."""
         return self.estimator == "forward_gradient"
+
+    @property
+    def jumps(self) -> bool:
+        """Whether what is lowered has no gradient: the metric itself."""
+        return self.learns_from == "metric"
+
+    @model_validator(mode="after")
+    def _a_metric_has_no_derivative(self) -> Self:
+        if self.carries_tangent and self.learns_from == "metric":
+            raise ValueError(
+                'estimator = "forward_gradient" differentiates the loss, and learns_from = "metric" has no derivative; use estimator = "two_sided"'
+            )
+        return self
 
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
         """Directions of a step."""
@@ -189,6 +210,7 @@ class _Untrained(Typed):
     scalar_state: ClassVar[bool] = True
     stop_at_score: ClassVar[float | None] = None
     carries_tangent: ClassVar[bool] = False
+    jumps: ClassVar[bool] = False
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """None are taken."""

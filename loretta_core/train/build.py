@@ -26,7 +26,7 @@ from loretta_core.tasks.context import check_fits, positions_of
 from loretta_core.tasks.rows import TaskData
 from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engine_plain import Learner, device_of, learner
-from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss
+from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.shared_base import base_model, own_trainable
 from loretta_core.train.step import LossFn
@@ -171,7 +171,7 @@ def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenize
     """Tokens of every split; demonstrations stand before what is scored, not before what is trained on."""
     shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     return {
-        split: encode_once(objective, rows, training=split == "train", task=cell.task, tokenizer=tokenizer)
+        split: encode_once(objective, rows, training=split == "train" and not cell.trainer.jumps, task=cell.task, tokenizer=tokenizer)
         for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
     }
 
@@ -188,7 +188,8 @@ def _learner(
         return zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
     model.to(device_of(cell))
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    loss_fn, log = _loss_of(model, objective=objective), directory and directory / LOG_NAME
+    loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
+    log = directory and directory / LOG_NAME
     return learner(cell, trainable, loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data), workers=workers, log=log), model
 
 

@@ -36,6 +36,13 @@ def mean_loss(batch: Batch, *, model: nn.Module, objective: Objective) -> Tensor
 
 
 @torch.no_grad()
+def metric_loss(batch: Batch, *, model: nn.Module, objective: Objective, metric: str) -> Tensor:
+    """1 − the metric over the rows of a batch, fp32."""
+    references: list[Reference] = [example.reference for example in batch.examples] or batch.labels_B.tolist()
+    return torch.tensor(1.0 - score(metric, objective.judge(model, batch).predictions, references))
+
+
+@torch.no_grad()
 def evaluate(
     model: nn.Module,
     examples: Sequence[Example],

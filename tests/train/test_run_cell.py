@@ -129,3 +129,11 @@ def test_a_prompt_that_the_model_answers_no_better_than_chance_is_warned_of(verb
     task = f'{{type="jsonl",{files},objective="prompt",template="{TEMPLATE}",verbalizer={verbalizer}}}'
     record = run_cell(cell_from_overrides(["model=toy-bert", f"task={task}", "method=lora", "trainer=zo_sgd", "trainer.steps=1"]), directory=tmp_path / "cell")
     assert any("no better than always giving the most frequent label" in note for note in record.warnings) is warned
+
+
+def test_a_cell_may_learn_from_accuracy_itself(tmp_path):
+    settings = ["trainer=zo_sgd", "trainer.learns_from=metric", "trainer.zo_eps=5e-2", "trainer.lr=2e-2", "trainer.steps=6", "trainer.eval_every=3"]
+    record = run_cell(cell_from_overrides([*SMALL, "method=loretta_adp", *settings]), directory=tmp_path)
+    losses = [value for _, value in record.curves["train_loss"]]
+    assert all((32 * loss) == pytest.approx(round(32 * loss), abs=1e-4) for loss in losses)  # the mean of two shares of 16 rows
+    assert len({round(loss, 4) for loss in losses}) > 1
