@@ -3,21 +3,18 @@
     trial ── run(cell) ─────────────► queue ◄── pull(group) ── rank 0 of a group
           ◄── Outcome ───────────────       ◄── finish(group, outcome)
 
-It knows nothing of Ray: `executors.py` makes an actor of it. A cell whose group dies is put back once, at the front; the second time it is reported as
-failed (kind "infrastructure"), because a cell that kills its process would otherwise keep killing groups.
+It knows nothing of Ray: `executors.py` makes an actor of it. A cell that fails in a way that another attempt may mend (`retry.py`) is put back at the front.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from jobs import retry
 from jobs.outcome import Outcome
-
-MAX_ATTEMPTS = 2
-"""How often a cell may take its worker group down with it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,8 @@ class _Entry:
     cell_id: str
     cell_json: str
     done: asyncio.Future[Outcome]
-    attempts: int = 0
+    failures: list[str] = field(default_factory=list)
+    """Classes of the failures so far."""
 
 
 @dataclass
@@ -72,17 +70,16 @@ class CellQueue:
             if self._stopping or group in self._lost:
                 return Order("stop")
             entry = self._waiting.popleft()
-        entry.attempts += 1
         self._held[group] = entry
         return Order("work", entry.cell_id, entry.cell_json)
 
     async def finish(self, group: str, outcome: Outcome) -> None:
         """A group is through with the cell it held."""
         entry = self._held.pop(group, None)
-        if entry is not None:
-            self._settle(entry, outcome)
+        if entry is not None and not await self._is_tried_again(entry, outcome):
+            self._settle(entry, replace(outcome, message=outcome.message or retry.remark(entry.failures)))
 
-    async def lose(self, group: str, reason: str) -> bool:
+    async def lose(self, group: str, reason: str, *, kind: str = "infrastructure") -> bool:
         """A group's processes are gone. Returns whether it held a cell, which waits again now or is reported as failed."""
         async with self._arrival:
             self._lost.add(group)
@@ -90,14 +87,11 @@ class CellQueue:
         entry = self._held.pop(group, None)
         if entry is None:
             return False
-        if entry.attempts >= MAX_ATTEMPTS:
-            message = f"the worker process died while it computed this cell, {entry.attempts} times: {reason}"
-            self._settle(entry, Outcome(entry.cell_id, "failed", kind="infrastructure", message=message))
-        else:
-            async with self._arrival:
-                self._waiting.appendleft(entry)
-                self._arrival.notify()
-            self._settle_what_nobody_will_run()
+        times = len(entry.failures) + 1
+        message = f"the worker process died while it computed this cell, {times} times: {reason}"
+        outcome = Outcome(entry.cell_id, "failed", kind=kind, message=message)
+        if not await self._is_tried_again(entry, outcome):
+            self._settle(entry, outcome)
         return True
 
     async def abandon(self, reason: str) -> None:
@@ -117,9 +111,27 @@ class CellQueue:
         """Whether running cells should end early."""
         return self._interrupted
 
+    async def has_waiting(self) -> bool:
+        """Whether a cell waits for a group."""
+        return bool(self._waiting)
+
     async def held(self) -> list[str]:
         """Ids of the cells being computed."""
         return [entry.cell_id for entry in self._held.values()]
+
+    async def _is_tried_again(self, entry: _Entry, outcome: Outcome) -> bool:
+        if outcome.status != "failed":
+            return False
+        entry.failures.append(outcome.kind)
+        changed = retry.again(entry.cell_json, kind=outcome.kind, failures=entry.failures.count(outcome.kind))
+        if changed is None:
+            return False
+        entry.cell_json = changed
+        async with self._arrival:
+            self._waiting.appendleft(entry)
+            self._arrival.notify()
+        self._settle_what_nobody_will_run()
+        return True
 
     def _settle_what_nobody_will_run(self) -> None:
         if not (self._interrupted or self._no_groups):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import tracking_db
+from jobs import janitor, tracking_db
+from jobs.admission import admit
 from jobs.interrupts import Interrupts
 from jobs.ledger import cell_directory, standing, write_failure
 from jobs.mlflow_sink import close_run
@@ -24,6 +25,7 @@ from jobs.session import nodes, ray_session
 from jobs.tracking_db import Tracking
 from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
+from loretta_core.errors import ConfigError
 from loretta_core.report.records import Record
 from loretta_core.report.units import counted
 
@@ -49,10 +51,12 @@ class Request:
         return self.out / "sweeps" / self.name
 
 
-def run_cells(cells: Sequence[CellConfig], *, request: Request, progress: Progress, interrupts: Interrupts) -> None:
-    """Compute the cells; every one of them leaves a record, except when interrupted."""
+def run_cells(cells: Sequence[CellConfig], *, late: Sequence[CellConfig], request: Request, progress: Progress, interrupts: Interrupts) -> None:
+    """Compute the cells; every one of them leaves a record, except when interrupted. `late`: finished cells that are not all in MLflow."""
     by_id = {cell.cell_id: cell for cell in cells}
-    tracking = tracking_db.prepare(request.tracking_uri or tracking_db.default_uri(request.out), name=request.name, out=request.out)
+    tracking = _tracking(request)
+    janitor.end_abandoned(tracking)
+    janitor.send_late(tracking, out=request.out, cells=late)
 
     def done(outcome: Outcome) -> None:
         progress.done(*settle(outcome, cell=by_id[outcome.cell_id], out=request.out, tracking=tracking))
@@ -61,7 +65,10 @@ def run_cells(cells: Sequence[CellConfig], *, request: Request, progress: Progre
     try:
         with ray_session():
             worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell)
-            for shape, members in by_shape(cells).items():
+            admission = admit(cells, nodes())
+            for cell, why in admission.refused:
+                done(Outcome(cell.cell_id, "failed", kind="memory", message=why))
+            for shape, members in by_shape(admission.placed).items():
                 if not interrupts.requested.is_set():
                     _run_shape(shape, members, request=request, worker=worker, done=done, progress=progress, interrupts=interrupts)
         complete = not interrupts.requested.is_set()
@@ -69,6 +76,15 @@ def run_cells(cells: Sequence[CellConfig], *, request: Request, progress: Progre
         problem = tracking_db.close(tracking, complete=complete)
         if problem:
             progress.say(problem)
+
+
+def catch_up(late: Sequence[CellConfig], *, request: Request) -> str:
+    """Send what MLflow lacks of finished cells when there is nothing to compute. Returns what went wrong: no reason to withhold the comparison."""
+    try:
+        tracking = _tracking(request)
+    except ConfigError as error:
+        return str(error)
+    return janitor.send_late(tracking, out=request.out, cells=late) or tracking_db.close(tracking, complete=True)
 
 
 def settle(outcome: Outcome, *, cell: CellConfig, out: Path, tracking: Tracking) -> tuple[Outcome, Record | None]:
@@ -82,8 +98,12 @@ def settle(outcome: Outcome, *, cell: CellConfig, out: Path, tracking: Tracking)
     if outcome.status == "failed":
         record = write_failure(out, cell, outcome)
         if outcome.kind == "infrastructure":
-            close_run(tracking, cell, outcome)
+            close_run(tracking, cell, outcome, directory=cell_directory(out, cell.cell_id))
     return outcome, record
+
+
+def _tracking(request: Request) -> Tracking:
+    return tracking_db.prepare(request.tracking_uri or tracking_db.default_uri(request.out), name=request.name, out=request.out)
 
 
 def _run_shape(

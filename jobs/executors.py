@@ -6,7 +6,7 @@
 
 Starting a worker group costs 10-20 s (processes, imports, process group); a cell that finds a warm one, milliseconds. So groups live as long as the executor.
 Each is one `TorchTrainer.fit` whose train function pulls cells from a queue actor (`worker.py`, `cell_queue.py`), kept by a thread here: `fit` returns when
-the queue says stop, and raises when a process died; then the thread forms a new group.
+the queue says stop, and raises when a process died; then the thread forms a new group as soon as a cell waits for one.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import ray
 import ray.exceptions
@@ -24,26 +23,22 @@ import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from jobs.cell_queue import CellQueue
-from jobs.outcome import Outcome
+from jobs.client import CellRunner, QueueClient
 from jobs.resources import Shape
 from jobs.worker import work
 from jobs.worker_config import WorkerConfig
-from loretta_core.config import CellConfig
 
 MOST_FRUITLESS_STARTS = 3
 """A group that dies so often in a row without having held a cell is given up."""
 
+OUT_OF_MEMORY = "out of memory"
+
+LOOK_S = 0.5
+"""How often a lost group asks whether a cell waits."""
+
 CLOSE_S = 120.0
 """How long groups may take to leave at the end. One that is just being formed leaves when it is complete; a thread that calls Ray after its shutdown would end
 the driver process on the spot, before the comparison."""
-
-
-class CellRunner(Protocol):
-    """Computes one cell after the other; used from any process."""
-
-    def run(self, cell: CellConfig) -> Outcome:
-        """Block until the cell is over. Raises nothing for a cell that fails: that is an outcome."""
-        ...
 
 
 class Executor(Protocol):
@@ -60,17 +55,6 @@ class Executor(Protocol):
     def interrupt(self) -> None:
         """Let running cells end early and start no more; all calls of `run` return soon."""
         ...
-
-
-@dataclass(frozen=True)
-class QueueClient:
-    """The CellRunner of the `train` executor."""
-
-    queue: Any
-
-    def run(self, cell: CellConfig) -> Outcome:
-        """Put the cell in the queue and wait."""
-        return ray.get(self.queue.run.remote(cell.cell_id, cell.to_json()))
 
 
 class TrainExecutor:
@@ -122,7 +106,7 @@ class TrainExecutor:
     def _keep(self, index: int) -> None:
         """Keep one group alive until the executor closes. The body of a thread."""
         fruitless, start = 0, 0
-        while not self._over.is_set():
+        while self._is_wanted(again=start > 0):
             start += 1
             group = f"group-{index}-{start}"
             try:
@@ -132,12 +116,20 @@ class TrainExecutor:
                 if self._over.is_set():
                     return
                 reason = reason_of(error)
-                held = ray.get(self._queue.lose.remote(group, reason))
+                held = ray.get(self._queue.lose.remote(group, reason, kind="memory" if reason.startswith(OUT_OF_MEMORY) else "infrastructure"))
                 fruitless = 0 if held else fruitless + 1
                 if fruitless == MOST_FRUITLESS_STARTS:
                     self._give_up(index, reason)
                     return
-                self._say(f"worker group {index} is lost ({reason}); starting it anew")
+                self._say(f"worker group {index} is lost ({reason}); it starts anew when a cell waits for it")
+
+    def _is_wanted(self, *, again: bool) -> bool:
+        """Whether to form a group. A lost one is formed anew only for a cell that waits: at the end of a sweep nobody should wait for it."""
+        while not self._over.is_set():
+            if not again or ray.get(self._queue.has_waiting.remote()):
+                return True
+            self._over.wait(LOOK_S)
+        return False
 
     def _fit(self, group: str) -> None:
         TorchTrainer(
@@ -168,7 +160,7 @@ def reason_of(error: Exception) -> str:
     """A line for people from the page of text of a lost group."""
     causes = list(error.worker_failures.values()) if isinstance(error, ray.train.WorkerGroupError) else [error]
     if any(isinstance(cause, (ray.exceptions.OutOfMemoryError, MemoryError)) or "memory usage threshold" in str(cause) for cause in causes):
-        return "out of memory: Ray ended a worker to save the machine"
+        return f"{OUT_OF_MEMORY}: Ray ended a worker to save the machine"
     created_badly = [str(cause) for cause in causes if "error raised in its creation task" in str(cause)]
     if not created_badly and any(isinstance(cause, ray.exceptions.RayActorError) or "worker process has died" in str(cause) for cause in causes):
         return "a worker process ended unexpectedly: killed, out of memory, or crashed"

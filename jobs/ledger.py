@@ -7,14 +7,14 @@ Cells are shared by all sweeps of an output directory: a cell that another sweep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from jobs.outcome import Outcome
 from loretta_core.config import CellConfig
-from loretta_core.errors import OutputError
+from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.records import RECORD_NAME, Failure, Record, find_records, read_record, write_record
 
 
@@ -50,6 +50,21 @@ def unfinished(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
     return [cell for cell in cells if cell.cell_id not in finished]
 
 
+def named(cells: Sequence[CellConfig], ids: Iterable[str]) -> list[CellConfig]:
+    """The cells with these ids, or first digits of one. Raises ConfigError for what names no cell, or several."""
+    return [_named(cells, text) for text in ids]
+
+
+def set_aside(out: Path, cells: Iterable[CellConfig]) -> None:
+    """Make the cells unfinished. What they have moves to OUT/replaced, where nobody looks for records and nothing is lost."""
+    for cell in cells:
+        directory = cell_directory(out, cell.cell_id)
+        if directory.is_dir():
+            target = out / "replaced" / f"{cell.cell_id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+            target.parent.mkdir(exist_ok=True)
+            directory.rename(target)
+
+
 def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
     """Record a failed cell, with its traceback beside it in error.txt."""
     now = datetime.now(UTC)
@@ -72,6 +87,14 @@ def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
 def forget_trace(out: Path, cell_id: str) -> None:
     """Delete the traceback of an earlier attempt: it explains nothing about this one."""
     _trace_file(out, cell_id).unlink(missing_ok=True)
+
+
+def _named(cells: Sequence[CellConfig], text: str) -> CellConfig:
+    found = [cell for cell in cells if text and cell.cell_id.startswith(text)]
+    if len(found) != 1:
+        count = f"{len(found)} cells" if found else "no cell"
+        raise ConfigError(f"--rerun {text}: {count} of this sweep; give an id that `loretta sweep FILE --dry-run --json` shows, or enough of its first digits")
+    return found[0]
 
 
 def _trace_file(out: Path, cell_id: str) -> Path:

@@ -1,26 +1,35 @@
-"""The MetricSink that writes MLflow: one run per cell, found again by its `cell_id` tag.
+"""The MetricSink that writes MLflow: one run per cell, found again by its `cell_id` tag, supplied from the cell's journal (`journal.py`).
 
-Metrics are buffered and sent in batches, so the training loop rarely waits; when MLflow does not answer, training goes on, the buffer grows, and the next
-attempt comes later. Everything is also in the cell's metrics.jsonl and record, so nothing depends on MLflow being there. A cell that runs again
-continues its run: points up to the last step that arrived are not sent twice.
+The training loop writes the journal; this sink ships what is new in it, in batches, every few seconds. When MLflow does not answer, training goes on, and the
+next attempt comes later: in this process, in the next attempt at the cell, or at the start of the next sweep (`janitor.py`). Points up to the last step that
+arrived are not sent twice.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from jobs.journal import Journal, Point
 from jobs.outcome import Outcome
 from jobs.tracking_db import Tracking, connect
 from loretta_core.config import CellConfig
+from loretta_core.report.records import write_atomically
+from loretta_core.train.sinks import JOURNAL_NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
 CELL_TAG = "cell_id"
+OUT_TAG = "loretta.out"
+"""Tag with the output directory: several may share a tracking server and the name of a sweep."""
+
+ARRIVED_NAME = "mlflow.json"
+"""In the directory of a finished cell: all of its journal is in MLflow, and in which run."""
 
 BATCH = 1000
 """Most metrics in one request."""
@@ -35,65 +44,62 @@ _RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLE
 _FAILURE_TAGS = {"failure", "reason"}
 
 
-class Point(NamedTuple):
-    """One value of one metric."""
-
-    name: str
-    value: float
-    time_ms: int
-    step: int
-    final: bool = False
-    """A final number, not a point of a curve: sent even where an earlier attempt sent one."""
-
-
 class MlflowSink:
-    """The MLflow run of one cell."""
+    """The MLflow run of one cell.
 
-    def __init__(self, tracking: Tracking, cell: CellConfig) -> None:
+    Args:
+        directory: the cell's, with its journal. Who logs a step writes it there first.
+    """
+
+    def __init__(self, tracking: Tracking, cell: CellConfig, *, directory: Path) -> None:
         self._tracking = tracking
         self._cell = cell
+        self._directory = directory
+        self._journal = Journal(directory / JOURNAL_NAME)
         self._client: MlflowClient | None = None
         self._run_id = ""
         self._sent_to: dict[str, int] = {}
-        """Metric → last step that an earlier attempt at this cell sent."""
-        self._buffer: list[Point] = []
+        """Metric → last step that arrived."""
+        self._waiting: list[Point] = []
+        """Read from the journal and not yet sent."""
         self._next_flush = time.monotonic() + FLUSH_S
         self.problem = ""
         """Why metrics are missing in MLflow; empty when none are."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Buffer the metrics of a step; send now and then."""
-        now_ms = int(time.time() * 1000)
-        self._buffer += [Point(name, value, now_ms, step) for name, value in metrics.items()]
+        """Ship the journal now and then; the point itself is in it."""
         if time.monotonic() >= self._next_flush:
             self._flush()
 
     def close(self, status: str, summary: Mapping[str, float]) -> None:
-        """Send the rest and end the run."""
-        now_ms = int(time.time() * 1000)
-        self._buffer += [Point(name, value, now_ms, 0, final=True) for name, value in summary.items() if math.isfinite(value)]
+        """Ship the rest and end the run."""
         self._flush(status=_RUN_STATUS[status])
 
     def end(self, outcome: Outcome) -> None:
         """Say why a run ended that did not finish; `close` only knows that it failed."""
-        self._flush(status=_RUN_STATUS[outcome.status], tags={"failure": outcome.kind, "reason": outcome.message[:4000]})
+        tags = {"failure": outcome.kind, "reason": outcome.message[:4000]} if outcome.status == "failed" else {}
+        self._flush(status=_RUN_STATUS[outcome.status], tags=tags)
 
     def _flush(self, *, status: str = "", tags: Mapping[str, str] | None = None) -> None:
         try:
             client = self._open()
             for name, value in (tags or {}).items():
                 client.set_tag(self._run_id, name, value)
-            while self._buffer:
-                client.log_batch(self._run_id, metrics=self._new_points(self._buffer[:BATCH]))
-                del self._buffer[:BATCH]
+            self._ship(client)
             if status:
                 client.set_terminated(self._run_id, status=status)
+            if status == _RUN_STATUS["finished"]:
+                self._note_arrival()
         except Exception as error:  # a process edge: whatever the tracking store does, the cell goes on
-            self.problem = f"{len(self._buffer)} metrics are not in MLflow ({type(error).__name__}); they are in metrics.jsonl"
+            self.problem = f"MLflow does not take metrics ({type(error).__name__}); they are in {JOURNAL_NAME} and are sent by the next sweep that can"
             self._next_flush = time.monotonic() + RETRY_S
         else:
             self.problem = ""
             self._next_flush = time.monotonic() + FLUSH_S
+
+    def _note_arrival(self) -> None:
+        where = {"run_id": self._run_id, "experiment_id": self._tracking.experiment_id}
+        write_atomically(self._directory / ARRIVED_NAME, json.dumps(where))
 
     def _open(self) -> MlflowClient:
         if self._client is None:
@@ -109,11 +115,27 @@ class MlflowSink:
             self._run_id, self._client = run.info.run_id, client
         return self._client
 
-    def _new_points(self, points: list[Point]) -> list[Metric]:
+    def _ship(self, client: MlflowClient) -> None:
         from mlflow.entities import Metric
 
-        fresh = [point for point in points if point.final or point.step > self._sent_to.get(point.name, -1)]
-        return [Metric(point.name, point.value, point.time_ms, point.step) for point in fresh]
+        self._waiting += self._journal.new_points()
+        while self._waiting:
+            fresh, sent_to = unsent(self._waiting[:BATCH], self._sent_to)
+            if fresh:
+                client.log_batch(self._run_id, metrics=[Metric(point.name, point.value, point.time_ms, point.step) for point in fresh])
+            del self._waiting[:BATCH]
+            self._sent_to = sent_to
+
+
+def unsent(points: Iterable[Point], sent_to: Mapping[str, int]) -> tuple[list[Point], dict[str, int]]:
+    """Points beyond the last step of their metric that arrived, once each, and the last steps after them. Final numbers always count: an attempt before may
+    have sent others."""
+    fresh, reached = [], dict(sent_to)
+    for point in points:
+        if point.final or point.step > reached.get(point.name, -1):
+            fresh.append(point)
+            reached[point.name] = max(point.step, reached.get(point.name, -1))
+    return fresh, reached
 
 
 def find_run(client: MlflowClient, tracking: Tracking, cell_id: str) -> Run | None:
@@ -122,9 +144,9 @@ def find_run(client: MlflowClient, tracking: Tracking, cell_id: str) -> Run | No
     return found[0] if found else None
 
 
-def close_run(tracking: Tracking, cell: CellConfig, outcome: Outcome) -> None:
-    """End the run of a cell from outside, when the process that wrote it is gone."""
-    MlflowSink(tracking, cell).end(outcome)
+def close_run(tracking: Tracking, cell: CellConfig, outcome: Outcome, *, directory: Path) -> None:
+    """End the run of a cell from outside, when the process that wrote it is gone; what it could not send any more is sent now."""
+    MlflowSink(tracking, cell, directory=directory).end(outcome)
 
 
 def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -140,6 +162,7 @@ def _create(client: MlflowClient, tracking: Tracking, cell: CellConfig) -> Run:
 
     tags = {
         CELL_TAG: cell.cell_id,
+        OUT_TAG: tracking.out,
         "mlflow.parentRunId": tracking.parent_run_id,
         "model": cell.model.caption,
         "task": cell.task.type,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import torch
 import torch.distributed as dist
 
 from jobs.cell_queue import Order
@@ -36,6 +37,10 @@ class Alone:
         """Just ask."""
         return ask()
 
+    def first_says(self, flag: bool) -> bool:
+        """Itself."""
+        return flag
+
     def agree(self, outcome: Outcome) -> Outcome:
         """Nobody to agree with."""
         return outcome
@@ -48,12 +53,20 @@ class Several:
         self.rank = rank
         self._world = world
         self._channel: Any = dist.new_group(backend="gloo", timeout=LONGEST_CELL)
+        self._during_cells: Any = dist.new_group(backend="gloo", timeout=LONGEST_CELL)
+        """Of its own again: a rank that fails in its cell leaves the others waiting there, and must still reach them to say so."""
 
     def from_first(self, ask: Callable[[], Order]) -> Order:
         """Rank 0's answer, on every rank."""
         box: list[Any] = [ask() if self.rank == 0 else None]
         dist.broadcast_object_list(box, src=0, group=self._channel)
         return box[0]
+
+    def first_says(self, flag: bool) -> bool:
+        """Rank 0's flag, on every rank; for use within a cell."""
+        box = torch.tensor([flag])
+        dist.broadcast(box, src=0, group=self._during_cells)
+        return bool(box.item())
 
     def agree(self, outcome: Outcome) -> Outcome:
         """The group's outcome, on every rank."""

@@ -51,6 +51,10 @@ class Node:
 
     cpus: float
     gpus: float = 0.0
+    memory_bytes: int = 0
+    """Main memory that workers may fill; 0 when it is not known."""
+    accelerator: str = ""
+    """What CUDA or Ray calls its GPUs."""
 
     def slots(self, shape: Shape) -> int:
         """Workers of this shape that fit."""
@@ -63,7 +67,7 @@ class Node:
 
 def shape_of(cell: CellConfig) -> Shape:
     """The worker group that the cell's engine asks for."""
-    return Shape(workers=1, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
+    return Shape(workers=cell.engine.workers, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
 
 
 def by_shape(cells: Iterable[CellConfig]) -> dict[Shape, list[CellConfig]]:

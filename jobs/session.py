@@ -12,7 +12,7 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,7 +69,14 @@ def nodes() -> list[Node]:
     import ray
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return [Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0)) for resources in alive]
+    return [_node(resources) for resources in alive]
+
+
+def _node(resources: Mapping[str, float]) -> Node:
+    """Ray counts 70 % of a node's free memory as `memory`; the rest is for itself and what was there."""
+    kind = next((name.partition(":")[2] for name in resources if name.startswith("accelerator_type:")), "")
+    memory_bytes = int(resources.get("memory", 0.0) + resources.get("object_store_memory", 0.0))
+    return Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0), memory_bytes=memory_bytes, accelerator=kind)
 
 
 def _join_cluster(address: str) -> None:

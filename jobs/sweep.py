@@ -14,10 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.driver import Request, run_cells
+from jobs.driver import Request, catch_up, run_cells
 from jobs.inputs import check_inputs
 from jobs.interrupts import Interrupts
-from jobs.ledger import Standing, standing, unfinished
+from jobs.janitor import not_arrived
+from jobs.ledger import Standing, named, set_aside, standing, unfinished
 from jobs.lock import output_lock
 from jobs.progress import Progress
 from jobs.worker_config import RUN_CELL
@@ -32,15 +33,26 @@ from loretta_core.report.units import counted
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    command = f"python -m jobs.sweep {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
+    command = f"python -m jobs.sweep {shlex.join(to_go_on(sys.argv[1:] if arguments is None else arguments))}"
     try:
         config = load_sweep(options.file, overrides=options.set)
-        return sweep(config, out=options.out, max_concurrent=options.max_concurrent, tracking_uri=options.tracking_uri, command=command)
+        return sweep(config, out=options.out, max_concurrent=options.max_concurrent, tracking_uri=options.tracking_uri, rerun=options.rerun, command=command)
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def to_go_on(arguments: Sequence[str]) -> list[str]:
+    """The arguments without `--rerun`: what was computed again stays."""
+    kept: list[str] = []
+    before = ""
+    for argument in arguments:
+        if before != "--rerun" and argument != "--rerun" and not argument.startswith("--rerun="):
+            kept.append(argument)
+        before = argument
+    return kept
 
 
 def sweep(
@@ -49,6 +61,7 @@ def sweep(
     out: Path | None = None,
     max_concurrent: int | None = None,
     tracking_uri: str = "",
+    rerun: Sequence[str] = (),
     command: str = "the same command",
     run_cell: str = RUN_CELL,
 ) -> int:
@@ -56,6 +69,7 @@ def sweep(
 
     Args:
         out: output directory; None takes the sweep's.
+        rerun: ids, or first digits, of cells to compute again although they are finished; what they left is moved to OUT/replaced.
         command: what to type to go on after an interruption.
         run_cell: module:function that computes a cell.
 
@@ -63,22 +77,27 @@ def sweep(
     MLflow or the Ray of RAY_ADDRESS does not answer.
     """
     out = out or Path(config.output)
-    check_inputs(unfinished(out, config.cells))
+    again = named(config.cells, rerun)
+    check_inputs([*unfinished(out, config.cells), *again])
     check_output_dir(out)
     with output_lock(out):
+        set_aside(out, again)
         write_manifest(out, sweep=config)
         before = standing(out, config.cells)
         progress = Progress(config.cells, over=len(before.finished))
         missing = [cell for cell in config.cells if cell.cell_id not in before.finished]
         _say_what_is_ahead(config, before, progress, out=out)
+        late = not_arrived(out, [cell for cell in config.cells if cell.cell_id in before.finished])
+        request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell)
         if missing:
-            request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell)
             with Interrupts(progress.say) as interrupts:
-                run_cells(missing, request=request, progress=progress, interrupts=interrupts)
+                run_cells(missing, late=late, request=request, progress=progress, interrupts=interrupts)
             if interrupts.requested.is_set():
                 kept = len(standing(out, config.cells).finished)
                 progress.say(f"stopped: {kept} of {counted(len(config.cells), 'cell')} are finished and kept; go on with:\n  {command}")
                 return interrupts.exit_code
+        elif late and (problem := catch_up(late, request=request)):
+            progress.say(problem)
         after = standing(out, config.cells)
         _compare(out, config)
     return 0 if len(after.finished) == len(config.cells) else 1
@@ -107,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, help="the sweep, a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, e.g. --set trainer.lr=1e-3; may be repeated")
     parser.add_argument("--out", type=Path, help="output directory (default: the sweep's, else ./outputs)")
+    parser.add_argument("--rerun", action="append", default=[], metavar="CELL", help="compute a finished cell again (id or first digits); may be repeated")
     parser.add_argument("--max-concurrent", type=int, metavar="N", help="most cells at the same time (default: as many as the cluster holds)")
     parser.add_argument("--tracking-uri", default="", metavar="URI", help="MLflow (default: MLFLOW_TRACKING_URI, else OUT/mlflow.db)")
     return parser

@@ -39,6 +39,8 @@ class Tracking:
     uri: str
     experiment_id: str
     parent_run_id: str
+    out: str = ""
+    """The output directory whose cells these runs are."""
 
 
 def default_uri(out: Path) -> str:
@@ -65,7 +67,7 @@ def prepare(uri: str, *, name: str, out: Path) -> Tracking:
             client = connect(uri)
             experiment = _experiment(client, name, artifacts=out / "mlartifacts" if uri.startswith("sqlite:") else None)
             parent = _parent(client, experiment.experiment_id, name)
-        return Tracking(uri, experiment.experiment_id, parent.info.run_id)
+        return Tracking(uri, experiment.experiment_id, parent.info.run_id, out=str(out.resolve()))
     except Exception as error:
         raise ConfigError(f"MLflow at {uri} cannot be used ({type(error).__name__}: {_first_line(error)}); start it, or give another --tracking-uri") from error
 

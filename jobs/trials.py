@@ -15,7 +15,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from jobs.executors import CellRunner
+from jobs.client import CellRunner
 from jobs.outcome import Outcome
 from jobs.resources import TRIAL_CPUS
 from loretta_core.config import CellConfig

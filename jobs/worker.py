@@ -43,20 +43,23 @@ def work(job: dict[str, Any]) -> None:
         if order.action == "stop":
             return
         if order.action == "work":
-            outcome = ranks.agree(attempt(order, config=config, compute=compute, queue=queue, first=ranks.rank == 0))
+            outcome = ranks.agree(attempt(order, config=config, compute=compute, queue=queue, ranks=ranks))
             if ranks.rank == 0:
                 ray.get(queue.finish.remote(job["group"], outcome))
 
 
-def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], queue: Any, first: bool) -> Outcome:
-    """Compute one cell; every exception becomes an outcome."""
+def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], queue: Any, ranks: Alone | Several) -> Outcome:
+    """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow."""
     started = time.perf_counter()
     cell = CellConfig.from_json(order.cell_json)
-    sink = MlflowSink(config.tracking, cell) if first and config.tracking is not None else None
-    sinks: list[MetricSink] = [StopSink(queue)] if sink is None else [StopSink(queue), sink]
+    directory = cell_directory(config.out, order.cell_id)
+    sink = MlflowSink(config.tracking, cell, directory=directory) if ranks.rank == 0 and config.tracking is not None else None
+    stop = StopSink(queue, ranks)
+    sinks: list[MetricSink] = [stop] if sink is None else [stop, sink]
     try:
-        forget_trace(config.out, order.cell_id)
-        compute(cell, directory=cell_directory(config.out, order.cell_id), sinks=sinks)
+        if ranks.rank == 0:
+            forget_trace(config.out, order.cell_id)
+        compute(cell, directory=directory, sinks=sinks)
         return Outcome(order.cell_id, "finished", seconds=time.perf_counter() - started)
     except Exception as error:
         outcome = Outcome.from_error(order.cell_id, error, seconds=time.perf_counter() - started)
@@ -82,21 +85,25 @@ def _set_up(config: WorkerConfig) -> Callable[..., Any]:
 
 
 class StopSink:
-    """Not a recorder: ends the running cell when the sweep is told to stop, at the next step."""
+    """Not a recorder: ends the running cell when the sweep is told to stop, on all ranks at the same step."""
 
-    def __init__(self, queue: Any, *, every_s: float = 1.0) -> None:
+    def __init__(self, queue: Any, ranks: Alone | Several, *, every_s: float = 1.0) -> None:
         self._queue = queue
+        self._ranks = ranks
         self._every_s = every_s
         self._asked = time.monotonic()
 
     def log(self, step: int, metrics: object) -> None:
-        """Ask now and then, and raise Interrupted."""
+        """Rank 0 asks now and then; all raise Interrupted."""
+        if self._ranks.first_says(self._ranks.rank == 0 and self._interrupted()):
+            raise Interrupted(f"the sweep was stopped at step {step}")
+
+    def _interrupted(self) -> bool:
         now = time.monotonic()
         if now - self._asked < self._every_s:
-            return
+            return False
         self._asked = now
-        if ray.get(self._queue.is_interrupted.remote()):
-            raise Interrupted(f"the sweep was stopped at step {step}")
+        return ray.get(self._queue.is_interrupted.remote())
 
     def close(self, status: str, summary: object) -> None:
         """Nothing to close."""

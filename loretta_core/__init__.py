@@ -11,6 +11,7 @@ from loretta_core.registration import register_with_peft
 
 if TYPE_CHECKING:
     from loretta_core.adapters.bottleneck import BottleneckConfig
+    from loretta_core.adapters.build import load_adapter
     from loretta_core.adapters.loretta_adp import LorettaAdpConfig
     from loretta_core.adapters.loretta_rep import LorettaRepConfig
     from loretta_core.adapters.warm_start import warm_start
@@ -31,6 +32,7 @@ __all__ = [
     "TTShape",
     "ZOTrainer",
     "ZerothOrder",
+    "load_adapter",
     "tt_parameter_count",
     "tt_round",
     "tt_shape",
@@ -48,6 +50,7 @@ _HOMES = {
     "ZOSGD": "loretta_core.zo.optim",
     "ZOTrainer": "loretta_core.zo.hf",
     "ZerothOrder": "loretta_core.zo.optim",
+    "load_adapter": "loretta_core.adapters.build",
     "tt_parameter_count": "loretta_core.tt.shapes",
     "tt_round": "loretta_core.tt.svd",
     "tt_shape": "loretta_core.tt.shapes",

@@ -5,6 +5,7 @@
     │   ├── DataError                 a data file or row
     │   ├── ModelError                a model name, directory or architecture
     │   ├── MethodError               a fine-tuning method that does not fit the model
+    │   ├── ResourceError             a cell that the devices cannot hold
     │   └── OutputError               the output directory or a record in it
     └── CellFailed                    a cell that started and broke; the sweep goes on
 
@@ -32,6 +33,10 @@ class ModelError(ConfigError):
 
 class MethodError(ConfigError):
     """A fine-tuning method does not fit the model."""
+
+
+class ResourceError(ConfigError):
+    """No device at hand can hold the cell."""
 
 
 class OutputError(ConfigError):

@@ -23,19 +23,21 @@ from loretta_core.errors import ConfigError, LorettaError
 app = SubcommandApp()
 
 Overrides = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE", help_behavior_hint="")]
+Cells = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="CELL", help_behavior_hint="")]
 Directory = Annotated[Path, arg(metavar="DIR")]
 OwnDirectory = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Flag = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
 
 
 @app.command
-def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirectory = None, dry_run: Flag = False, json: Flag = False) -> int:
+def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirectory = None, rerun: Cells = (), dry_run: Flag = False, json: Flag = False) -> int:
     """Run the cells of a sweep file that are not finished yet, then print the comparison.
 
     Args:
         file: The sweep, a TOML file; examples are in jobs/sweeps.
         overrides: Override any setting of the file, e.g. --set trainer.lr=1e-3 or --set seed=1. May be repeated.
         out: Output directory; by default the sweep's own, else outputs.
+        rerun: Compute a finished cell again; give its id or the first digits. May be repeated. What it left is moved to OUT/replaced.
         dry_run: Show the cells and which of them are finished; start nothing.
         json: With --dry-run: print JSON.
     """
@@ -55,7 +57,7 @@ def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirector
         raise ConfigError("--json goes with --dry-run; for results as JSON use `loretta compare --json`")
     from jobs.sweep import sweep as run_sweep
 
-    return run_sweep(config, out=directory, command=_again())
+    return run_sweep(config, out=directory, rerun=rerun, command=_again())
 
 
 @app.command
@@ -73,6 +75,23 @@ def run(*, overrides: Overrides = (), out: Directory = Path("outputs")) -> int:
 
     config = SweepConfig(name=f"run-{cell.cell_id}", description=cell.label, output=str(out), cells=(cell,))
     return run_sweep(config, out=out, command=_again())
+
+
+@app.command
+def plan(file: Positional[Path], *, device: UseAppendAction[tuple[str, ...]] = (), overrides: Overrides = (), json: Flag = False) -> int:
+    """Predict memory, time and cost of every cell of a sweep on given devices; start nothing.
+
+    Args:
+        file: The sweep, a TOML file.
+        device: A device such as a100-40gb, h100-80gb:4 for four of them, or cpu for this machine. May be repeated.
+        overrides: Override any setting of the file. May be repeated.
+        json: Print a list of rows as JSON.
+    """
+    from loretta_core.config import load_sweep
+    from services.planning import show_plan
+
+    print(show_plan(load_sweep(file, overrides=overrides), devices=device, as_json=json))
+    return 0
 
 
 @app.command
@@ -105,7 +124,7 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
 
 
 @app.command(name="list")
-def list_(what: Positional[Literal["methods", "models", "tasks", "trainers"]], *, json: Flag = False) -> int:
+def list_(what: Positional[Literal["methods", "models", "tasks", "trainers", "engines"]], *, json: Flag = False) -> int:
     """Show what a sweep can name, with every setting, its default and its meaning.
 
     Args:
@@ -149,7 +168,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _again() -> str:
     """What to type to go on after an interruption."""
-    return shlex.join(["loretta", *sys.argv[1:]])
+    from jobs.sweep import to_go_on
+
+    return shlex.join(["loretta", *to_go_on(sys.argv[1:])])
 
 
 if __name__ == "__main__":

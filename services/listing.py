@@ -22,11 +22,12 @@ _NOTES = {
     "tasks": 'In a sweep, task = "toy_sentiment" takes every default; a table sets fields: task = {type = "jsonl", train = "…", validation = "…"}.',
     "methods": 'In a sweep, method = "lora" takes every default; a table sets fields: method = {type = "lora", r = 4}.',
     "trainers": 'In a sweep, trainer = "adam" takes every default; a table sets fields: trainer = {type = "adam", lr = 1e-3}.',
+    "engines": 'In a sweep, engine = "ddp" takes every default; a table sets fields: {type = "zero", stage = 3, workers = 4}. No part of a cell\'s id.',
 }
 
 
 def listing(what: str, *, as_json: bool) -> str:
-    """Name, description and fields of every member of a family (`methods`, `models`, `tasks`, `trainers`)."""
+    """Name, description and fields of every member of a family (`methods`, `models`, `tasks`, `trainers`, `engines`)."""
     entries = [_entry(name, cls) for name, cls in FAMILIES[what.removesuffix("s")].items()]
     if what == "methods":
         for entry in entries:

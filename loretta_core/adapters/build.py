@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from peft import PeftConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, PrefixTuningConfig, PromptEncoderConfig
 from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers import PreTrainedModel
@@ -106,12 +106,26 @@ def save_adapter(model: nn.Module, directory: Path) -> None:
         save_full(model, directory)
 
 
-def load_adapter(model: PreTrainedModel, *, method: MethodConfig, directory: Path) -> nn.Module:
-    """The trained model again: `model` is the untouched base. Raises OutputError when the files do not fit the method or the base."""
-    make_config = METHODS[method.type].peft_config
-    if make_config is None:
-        return load_full(model, directory)
-    return load_peft(model, directory, config_cls=type(make_config(method)), inject=_inject_saved, has_twin=method.type != "peft")
+def load_adapter(model: PreTrainedModel, directory: str | Path, *, method: MethodConfig | None = None) -> nn.Module:
+    """The trained model again: `model` is the untouched base.
+
+    As `PeftModel.from_pretrained`, but strict, with trainable parameters, and the base stays as it was when the files do not fit it.
+
+    Args:
+        method: what the files must hold; None takes any adapter (not the whole model that `ft` saves).
+    Raises OutputError when the files do not fit the method or the base.
+    """
+    expected = None
+    if method is not None:
+        make_config = METHODS[method.type].peft_config
+        if make_config is None:
+            return load_full(model, Path(directory))
+        expected = type(make_config(method))
+    return load_peft(model, Path(directory), expected=expected, inject=_inject_saved, twins=_TWINS)
+
+
+_TWINS = (LorettaAdpConfig, LorettaRepConfig, BottleneckConfig, BitfitConfig, LoraConfig, IA3Config)
+"""PEFT's other methods may compute with the base's values while they are injected, which a twin without memory does not have."""
 
 
 def merge_adapter(model: PeftModel) -> PreTrainedModel:

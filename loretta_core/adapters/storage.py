@@ -6,7 +6,7 @@ of the base without memory, so that a refusal leaves the base as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from pathlib import Path
 
@@ -23,21 +23,28 @@ WEIGHTS = "adapter_model.safetensors"
 
 
 def load_peft(
-    model: PreTrainedModel, directory: Path, *, config_cls: type[PeftConfig], inject: Callable[[PreTrainedModel, PeftConfig], PeftModel], has_twin: bool = True
+    model: PreTrainedModel,
+    directory: Path,
+    *,
+    expected: type[PeftConfig] | None,
+    inject: Callable[[PreTrainedModel, PeftConfig], PeftModel],
+    twins: Collection[type[PeftConfig]],
 ) -> PeftModel:
     """Inject as the saved config says and fill in the saved values. Raises OutputError.
 
-    `has_twin` is false for methods that compute with the base's values while they are injected, which a twin without memory does not have.
+    Args:
+        expected: the type that the adapter must have; None takes any.
+        twins: types whose injection needs no values of the base; of the others nothing is known before they are injected.
     """
     try:
         config = PeftConfig.from_pretrained(str(directory))
         state = load_file(directory / WEIGHTS)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise OutputError(f"{directory} holds no adapter that can be read (adapter_config.json and {WEIGHTS}): {error}") from None
-    if type(config) is not config_cls:
-        raise OutputError(f"the adapter in {directory} is of type {config.peft_type}, which {config_cls.__name__} does not describe")
+    if expected is not None and type(config) is not expected:
+        raise OutputError(f"the adapter in {directory} is of type {config.peft_type}, which {expected.__name__} does not describe")
     config.inference_mode = False
-    if config.is_prompt_learning or not has_twin:  # a prompt changes nothing inside the base, and computes what it saves
+    if config.is_prompt_learning or type(config) not in twins:  # a prompt changes nothing inside the base, and computes what it saves
         wrapped = inject(model, config)
         _check_same(state, wrapped, directory)
     else:

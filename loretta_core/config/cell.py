@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from loretta_core.config.base import Strict
-from loretta_core.config.engine import EngineConfig, Plain
+from loretta_core.config.engine import Ddp, EngineConfig, Plain, Zero
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import TaskConfig
@@ -39,8 +39,10 @@ class CellConfig(Strict):
     """Which parameters train."""
     trainer: TrainerConfig
     """How they train."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Number format of the frozen weights. Trainable parameters of PEFT methods, loss and optimizer are fp32 either way; `ft` trains in this format."""
+    precision: Literal["fp32", "bf16", "mixed"] = "fp32"
+    """Number format of the weights. PEFT methods keep the frozen ones in it (`mixed`: bf16); what they train, loss and optimizer are fp32 either way. `ft`
+    trains in it: `bf16` holds weights, gradients and moments in bf16 (8 bytes per weight), `mixed` computes in bf16 and keeps fp32 copies of the weights
+    and fp32 moments (16 bytes, as fp32)."""
     batch_size: int = Field(16, ge=1)
     """Global batch in rows: the sum over workers and accumulation steps."""
     seed: int = Field(0, ge=0, lt=2**31)
@@ -49,17 +51,50 @@ class CellConfig(Strict):
     """Placement; not part of the id."""
 
     @model_validator(mode="after")
-    def _accumulation_divides_the_batch(self) -> Self:
-        pieces = self.engine.gradient_accumulation
-        if self.batch_size % pieces:
-            raise ValueError(f"engine.gradient_accumulation = {pieces} does not divide batch_size = {self.batch_size}")
+    def _pieces_divide_the_batch(self) -> Self:
+        workers, pieces = self.engine.rows_in_parts, self.engine.gradient_accumulation
+        if self.batch_size % (workers * pieces):
+            given = f"engine.workers = {workers} times " if workers > 1 else ""
+            raise ValueError(f"{given}engine.gradient_accumulation = {pieces} does not divide batch_size = {self.batch_size}")
         return self
 
     @model_validator(mode="after")
     def _updates_do_not_vanish(self) -> Self:
-        # Measured at lr 1e-7: only 2.4 % of bf16 coordinates move at all, so the run would silently train at 6 % of its learning rate.
-        if self.precision == "bf16" and self.method.type == "ft" and self.trainer.zeroth_order:
-            raise ValueError("zeroth-order updates of bf16 weights mostly round to nothing; use precision = 'fp32' or a PEFT method")
+        # Nearest rounding at lr 1e-7 moves 2.4 % of bf16 coordinates; updates that are written once are rounded stochastically, torch's optimizers round.
+        if self.precision != "fp32" and self.method.type == "ft" and self.trainer.zeroth_order and not (self.precision == "bf16" and self.trainer.scalar_state):
+            raise ValueError(
+                f'{self.trainer.type} with ft and precision = "{self.precision}": updates of bf16 weights mostly round to nothing; use precision = "fp32", '
+                'a PEFT method, or zo_sgd, zo_sign, meazo, fzoo or adazeta with precision = "bf16"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _engine_fits_the_trainer(self) -> Self:
+        match self.engine:
+            case Zero() if self.trainer.zeroth_order:
+                raise ValueError(
+                    f'engine "zero" splits the weights among workers, and {self.trainer.type} evaluates the loss around all of them: an empty shard cannot be '
+                    'perturbed. Nor has zeroth order gradients or optimizer state to split; use engine = {type = "ddp", workers = N}, whose workers share the '
+                    "batch or the directions"
+                )
+            case Zero() if self.trainer.type != "adam":
+                raise ValueError(f'engine "zero" splits the state of a first-order optimizer, and trainer {self.trainer.type} has none; use "plain" or "ddp"')
+            case Zero() if self.method.type != "ft" and self.precision != "fp32":
+                raise ValueError(
+                    f'engine "zero" with precision = "{self.precision}" casts every weight to bf16, and what {self.method.type} trains stays fp32; a PEFT '
+                    'method has little state to split: use engine "ddp", or precision = "fp32"'
+                )
+            case Ddp(share="directions") if not self.trainer.zeroth_order:
+                raise ValueError(f'engine.share = "directions": {self.trainer.type} has no random directions; use "batch"')
+        return self
+
+    @model_validator(mode="after")
+    def _forward_gradient_has_room(self) -> Self:
+        if self.trainer.carries_tangent and (self.engine.workers > 1 or (self.method.type, self.precision) == ("ft", "bf16")):
+            raise ValueError(
+                'trainer.estimator = "forward_gradient" differentiates on one worker, with a tangent beside fp32 parameters; use engine "plain", '
+                'and a PEFT method or precision = "fp32"'
+            )
         return self
 
     @model_validator(mode="after")

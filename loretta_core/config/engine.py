@@ -1,24 +1,101 @@
-"""Where and in what pieces a cell is computed. Placement is recorded with a cell and never part of its identity."""
+"""Where and in what pieces a cell is computed. Placement is recorded with a cell and never part of its identity.
+
+plain    one process on one device
+ddp      several processes, each with the whole model; they share every batch (or, zeroth order, the directions of every step)
+zero     several processes that share optimizer state, gradients and weights (DeepSpeed ZeRO, arXiv 1910.02054)
+auto     whichever of these is the cheapest that fits; settled before anything starts
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from loretta_core.config.base import Typed
 
 
-class Plain(Typed):
-    """One process on one device."""
-
-    type: Literal["plain"]
+class _Placement(Typed):
     gradient_accumulation: int = Field(1, ge=1)
-    """Pieces a batch is cut into to save memory; must divide the batch. The result is that of the whole batch up to rounding."""
+    """Pieces a worker's part of a batch is cut into to save memory; must divide it. The result is that of the whole batch up to rounding."""
     cpus: float = Field(1.0, gt=0)
     """CPU cores a worker takes; torch computes on as many threads."""
     gpus: float = Field(0.0, ge=0)
     """GPUs a worker takes; 0 computes on the CPU."""
 
+    @property
+    def rows_in_parts(self) -> int:
+        """Workers among which the rows of a batch are split."""
+        return 1
 
-EngineConfig = Plain
+    @property
+    def sharded(self) -> bool:
+        """Whether no worker holds all weights."""
+        return False
+
+
+class Plain(_Placement):
+    """One process on one device."""
+
+    type: Literal["plain"]
+    workers: ClassVar[int] = 1
+
+
+class Ddp(_Placement):
+    """Several processes, each with the whole model (data parallel). Works with every method and trainer."""
+
+    type: Literal["ddp"]
+    workers: int = Field(2, ge=1)
+    """Processes; for first-order trainers they must divide the batch."""
+    share: Literal["batch", "directions"] = "batch"
+    """What the workers share. `batch`: each computes its rows; gradients (first order) or losses (zeroth order) are averaged. `directions`, zeroth order only:
+    each evaluates some of a step's directions on the whole batch, bitwise the run of one worker. Scalars are all that zeroth-order workers exchange."""
+
+    @property
+    def rows_in_parts(self) -> int:
+        """Workers among which the rows of a batch are split."""
+        return self.workers if self.share == "batch" else 1
+
+
+class Zero(_Placement):
+    """Several processes that share the training state (DeepSpeed ZeRO). For `adam`; needs the extra `deepspeed`."""
+
+    type: Literal["zero"]
+    stage: Literal[1, 2, 3] = 2
+    """What is split among the workers: 1 optimizer state, 2 gradients too, 3 weights too."""
+    workers: int = Field(2, ge=1)
+    """Processes; they must divide the batch."""
+    offload: Literal["none", "cpu", "nvme"] = "none"
+    """Where optimizer state (stage 3: weights too) lies between its uses: on the device, in host memory, on a fast disk."""
+    nvme_path: str | None = None
+    """Directory on a fast local disk, for offload = "nvme" (stage 3 only)."""
+
+    @property
+    def rows_in_parts(self) -> int:
+        """Workers among which the rows of a batch are split."""
+        return self.workers
+
+    @property
+    def sharded(self) -> bool:
+        """Whether no worker holds all weights."""
+        return self.stage == 3
+
+    @model_validator(mode="after")
+    def _disk_is_named(self) -> Self:
+        if (self.offload == "nvme") != (self.nvme_path is not None):
+            raise ValueError(f'offload = "{self.offload}" with nvme_path = {self.nvme_path!r}: "nvme" needs a directory on a fast local disk, the others none')
+        if self.offload == "nvme" and self.stage != 3:
+            raise ValueError(f'offload = "nvme" works at stage 3 only, and stage is {self.stage}; use stage = 3, or offload = "cpu"')
+        return self
+
+
+class Auto(_Placement):
+    """The first engine that fits the machine, cheapest first: plain, then ZeRO 1, 2, 3 on more and more devices, then with offload to host memory."""
+
+    type: Literal["auto"]
+    workers: ClassVar[int] = 1
+    device: str | None = None
+    """Name in the device table (`loretta plan --device`), with `:N` for N of them; None takes the machines the sweep finds."""
+
+
+EngineConfig = Annotated[Plain | Ddp | Zero | Auto, Field(discriminator="type")]

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from loretta_core.config.engine import EngineConfig
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import TaskConfig
@@ -29,6 +30,7 @@ FAMILIES: dict[str, dict[str, type[BaseModel]]] = {
     "task": members(TaskConfig),
     "method": members(MethodConfig),
     "trainer": members(TrainerConfig),
+    "engine": members(EngineConfig),
 }
 """Component of a cell → its classes by `type`."""
 

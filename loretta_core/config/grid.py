@@ -22,7 +22,7 @@ from loretta_core.errors import ConfigError
 Table = dict[str, Any]
 
 _ONLY_TYPE = {"model": "pretrained", "engine": "plain"}
-"""Families with one member so far: their tables may leave `type` out."""
+"""Their tables may leave `type` out."""
 
 
 @dataclass(frozen=True)
@@ -153,8 +153,8 @@ def lay(draft: Draft, fields: Mapping[str, Any], *, origin: str) -> None:
 
 
 def as_table(component: str, value: Any) -> Any:
-    """`"lora"` → `{type = "lora"}`; `"toy-bert"` → `{type = "pretrained", name = "toy-bert"}`; a table is copied."""
-    if isinstance(value, str) and component in COMPONENTS:
+    """`"lora"` → `{type = "lora"}`, `"ddp"` → `{type = "ddp"}`; `"toy-bert"` → `{type = "pretrained", name = "toy-bert"}`; a table is copied."""
+    if isinstance(value, str) and component in (*COMPONENTS, "engine"):
         return {"type": "pretrained", "name": value} if component == "model" else {"type": value}
     if isinstance(value, dict) and component in _ONLY_TYPE:
         return {"type": _ONLY_TYPE[component], **copy.deepcopy(value)}

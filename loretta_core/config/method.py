@@ -136,6 +136,8 @@ class Adapters(_Method):
     """Names of the linear layers that get an adapter; None takes the table for the model's architecture."""
     train_norms: bool = False
     """Train LayerNorm/RMSNorm weights too."""
+    adapter_bias: Literal["both", "down", "none"] = "both"
+    """Which of an adapter's two matrices have a bias (LoRETTA's printed counts of this baseline have none)."""
 
 
 class Ia3(_Method):

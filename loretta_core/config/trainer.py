@@ -15,6 +15,8 @@ DEFAULT_STEPS = 1000
 class _Trainer(Typed):
     zeroth_order: ClassVar[bool]
     """True if the trainer needs forward passes only."""
+    scalar_state: ClassVar[bool] = False
+    """True if it keeps a few numbers besides the weights, and no more."""
 
     lr: float
     weight_decay: float = Field(0.0, ge=0.0)
@@ -28,12 +30,24 @@ class _Trainer(Typed):
     """Share of the steps in which the learning rate rises linearly from 0."""
     eval_every: int | None = Field(None, ge=1)
     """Steps between evaluations on the validation rows; None evaluates ten times over the run."""
+    stop_at_score: float | None = None
+    """Training ends with the first evaluation whose validation score is at least this; None takes all steps."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
         if self.steps is not None and self.epochs is not None:
             raise ValueError(f"steps = {self.steps} and epochs = {self.epochs} are both given; give one of them")
         return self
+
+    @property
+    def carries_tangent(self) -> bool:
+        """Whether forwards are differentiated along a direction."""
+        return False
+
+    @property
+    def jumps(self) -> bool:
+        """Whether what is lowered has no gradient: the metric itself."""
+        return False
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """Optimizer steps for `rows` training rows at a global batch of `batch_size`."""
@@ -64,19 +78,41 @@ class _ZerothOrder(_Trainer):
     """What all trainers that need forward passes only share."""
 
     zeroth_order: ClassVar[bool] = True
+    scalar_state: ClassVar[bool] = True
 
     zo_eps: float = Field(1e-3, gt=0)
     """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
     num_directions: int = Field(1, ge=1)
     """Random directions averaged per step; each costs two forward passes, or one and a shared one with `estimator = "one_sided"` (MeZO: 1)."""
-    estimator: Literal["two_sided", "one_sided"] = "two_sided"
-    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ."""
+    estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "two_sided"
+    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ; as a baseline, the exact derivative along z (forward-mode, twice the memory)."""
+    learns_from: Literal["loss", "metric"] = "loss"
+    """What is lowered: the task's loss, or 1 − its metric on the batch (accuracy, F1, …), which has no gradient. A metric moves in jumps: it wants
+    large batches and a larger `zo_eps`."""
     distribution: Literal["gaussian", "rademacher"] = "gaussian"
     """Of the directions: normal values, or signs (whose SGD updates are bitwise the same on every device)."""
     clip: float | None = Field(None, gt=0)
     """Loss differences farther than so many robust standard deviations from the recent ones' median are clipped; None never clips (MeZO: none)."""
     schedule: Literal["linear", "constant"] = "constant"
     """Learning rate over the run: falling linearly to 0, or constant (MeZO: constant)."""
+
+    @property
+    def carries_tangent(self) -> bool:
+        """Whether forwards are differentiated along a direction."""
+        return self.estimator == "forward_gradient"
+
+    @property
+    def jumps(self) -> bool:
+        """Whether what is lowered has no gradient: the metric itself."""
+        return self.learns_from == "metric"
+
+    @model_validator(mode="after")
+    def _a_metric_has_no_derivative(self) -> Self:
+        if self.carries_tangent and self.learns_from == "metric":
+            raise ValueError(
+                'estimator = "forward_gradient" differentiates the loss, and learns_from = "metric" has no derivative; use estimator = "two_sided"'
+            )
+        return self
 
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
         """Directions of a step."""
@@ -94,6 +130,8 @@ class ZoSgd(_ZerothOrder):
 class ZoMomentum(_ZerothOrder):
     """SGD with momentum on zeroth-order estimates (ZO-SGD-MMT of ZO-Bench, arXiv 2402.11592). One number of state per trainable parameter."""
 
+    scalar_state: ClassVar[bool] = False
+
     type: Literal["zo_momentum"]
     lr: float = Field(1e-5, gt=0)
     """Learning rate; a tenth of ZO-SGD's gives steps of the same length at momentum 0.9."""
@@ -104,11 +142,43 @@ class ZoMomentum(_ZerothOrder):
 class ZoAdam(_ZerothOrder):
     """AdamW on zeroth-order estimates (MeZO-Adam, arXiv 2305.17333; ZO-Adam of ZO-Bench, arXiv 2402.11592). Two numbers of state per trainable parameter."""
 
+    scalar_state: ClassVar[bool] = False
+
     type: Literal["zo_adam"]
     lr: float = Field(1e-4, gt=0)
     """Learning rate (MeZO-Adam: 1e-6 to 1e-3; ZO-Bench with LoRA: 1e-6 to 1e-4)."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Decay of the moments."""
+
+
+class ZoSign(_ZerothOrder):
+    """ZO-SGD with the sign of the projected gradient (ZO-SGD-Sign of ZO-Bench, arXiv 2402.11592): every step is equally long."""
+
+    type: Literal["zo_sign"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: what a coordinate moves in a step."""
+
+
+class Fzoo(_ZerothOrder):
+    """ZO-SGD divided by the standard deviation of the step's losses, signs as directions (FZOO, arXiv 2506.09034)."""
+
+    type: Literal["fzoo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: about √q times what a coordinate moves in a step (FZOO: 5e-5 for full fine-tuning of OPT)."""
+    num_directions: int = Field(8, ge=2)
+    """Random directions of a step (paper: 8)."""
+    estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "one_sided"
+    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ (paper: one-sided)."""
+    distribution: Literal["gaussian", "rademacher"] = "rademacher"
+    """Of the directions (paper: signs)."""
+
+
+class Meazo(_ZerothOrder):
+    """ZO-SGD divided by the root mean square of recent projected gradients (MEAZO, arXiv 2605.03869): one number of state."""
+
+    type: Literal["meazo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate: about what a coordinate moves in a step."""
 
 
 class AdaZeta(_ZerothOrder):
@@ -137,6 +207,10 @@ class _Untrained(Typed):
     """The model as it is: a baseline row."""
 
     zeroth_order: ClassVar[bool] = False
+    scalar_state: ClassVar[bool] = True
+    stop_at_score: ClassVar[float | None] = None
+    carries_tangent: ClassVar[bool] = False
+    jumps: ClassVar[bool] = False
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """None are taken."""
@@ -161,7 +235,7 @@ class InContext(_Untrained):
     """Solved rows before each prompt, drawn with the cell's seed (MeZO: 32). What does not fit into `task.max_length` is cut from the left."""
 
 
-LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta
+LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta
 """The trainers that change weights."""
 
-TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | AdaZeta, Field(discriminator="type")]
+TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta, Field(discriminator="type")]

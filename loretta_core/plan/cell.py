@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from loretta_core.config.cell import CellConfig
+from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Glue, Jsonl, TaskConfig
 from loretta_core.errors import MethodError
 from loretta_core.plan.checkpoint import find_checkpoint, read_config
+from loretta_core.plan.known import known_config, stored_names
+from loretta_core.plan.layers import ModelLayers
 from loretta_core.plan.model import LAYOUTS, model_layers, stored_tensors
 from loretta_core.plan.params import trainable_parameters
 from loretta_core.support import check_supported
@@ -23,20 +28,34 @@ class CellPlan:
 
 
 def plan_cell(cell: CellConfig) -> CellPlan:
-    """Reads config.json, and for a classification head the names of the stored tensors, where the model is at hand on this machine."""
-    directory = find_checkpoint(cell.model)
-    if directory is None:
+    """Reads config.json, and for a classification head the names of the stored tensors, where the model is at hand on this machine, else the built-in table."""
+    config = model_config(cell.model)
+    if config is None:
         return CellPlan()
-    config = read_config(directory)
     head = cell.task.objective == "head"
     try:
         check_supported(cell.method.type, config=config, head=head)
-        if config.get("model_type") not in LAYOUTS or (head and label_count(cell.task) is None):
-            return CellPlan()
-        layers = model_layers(config, labels=label_count(cell.task) if head else None, stored=stored_tensors(directory) if head else None)
-        return CellPlan(trainable_params=trainable_parameters(cell.method, layers))
+        found = None if head and label_count(cell.task) is None else resolved_model(cell.model, labels=label_count(cell.task) if head else None)
+        return CellPlan() if found is None else CellPlan(trainable_params=trainable_parameters(cell.method, found[1]))
     except MethodError as error:
         return CellPlan(refusal=str(error))
+
+
+def model_config(model: ModelConfig) -> Mapping[str, Any] | None:
+    """config.json of a model at hand, else what the built-in table knows of it, else None."""
+    directory = find_checkpoint(model)
+    return known_config(model.name) if directory is None else read_config(directory)
+
+
+def resolved_model(model: ModelConfig, *, labels: int | None) -> tuple[Mapping[str, Any], ModelLayers] | None:
+    """Config and layers with the head that a task needs (`labels`; None: the language-model head); None when they cannot be known."""
+    directory, config = find_checkpoint(model), model_config(model)
+    if config is None or config.get("model_type") not in LAYOUTS:
+        return None
+    if labels is None:
+        return config, model_layers(config, labels=None)
+    stored = stored_tensors(directory) if directory is not None else stored_names(model_layers(config, labels=labels))
+    return config, model_layers(config, labels=labels, stored=stored)
 
 
 def label_count(task: TaskConfig) -> int | None:

@@ -82,7 +82,7 @@ def _bias(which: str, *, middle: int, width: int) -> int:
 
 def _adapters(method: Adapters, model: ModelLayers) -> int:
     middle = method.bottleneck_size
-    return sum(2 * width * middle + middle + width for width in _widths(method, model))
+    return sum(2 * width * middle + _bias(method.adapter_bias, middle=middle, width=width) for width in _widths(method, model))
 
 
 def _norms(method: LorettaAdp | LorettaRep | Adapters, model: ModelLayers) -> int:

@@ -34,12 +34,20 @@ class Predictions(BaseModel):
     resampled: tuple[float, ...] = ()
     """Otherwise: the metric over bootstrap samples of the rows."""
 
+    @property
+    def text(self) -> str:
+        """What the file holds."""
+        return self.model_dump_json(exclude_defaults=True)
 
-def write_predictions(predictions: Predictions, directory: Path) -> str:
-    """Write `directory`/predictions.json atomically; returns the digest for the record."""
-    text = predictions.model_dump_json(exclude_defaults=True)
-    write_atomically(directory / PREDICTIONS_NAME, text)
-    return hashlib.sha256(text.encode()).hexdigest()
+    @property
+    def sha256(self) -> str:
+        """Digest of the file, for the record."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def write_predictions(predictions: Predictions, directory: Path) -> None:
+    """Write `directory`/predictions.json atomically."""
+    write_atomically(directory / PREDICTIONS_NAME, predictions.text)
 
 
 def find_predictions(out: Path, records: Mapping[str, Record]) -> dict[str, Predictions]:

@@ -68,6 +68,12 @@ class Record(BaseModel):
     """From building the model to the end, evaluation included."""
     peak_memory_bytes: int | None = None
     """Device memory on a GPU, resident memory of the process on a CPU."""
+    predicted_peak_memory_bytes: int | None = None
+    """What the planner expected for the rows of this run, on a CPU with what the process held before; None for models it does not know."""
+    step_seconds: float | None = None
+    """Mean time of an optimizer step."""
+    predicted_step_seconds: float | None = None
+    """What the planner expected; None for models and devices it does not know."""
     steps: int | None = None
     forwards: int | None = None
     """Forward passes of a global batch in training."""
@@ -77,6 +83,8 @@ class Record(BaseModel):
     """Zeroth-order loss differences that `trainer.clip` changed."""
     signal_to_noise: float | None = None
     """Median of the last loss differences over the rounding of an fp32 loss; below about 10 the steps follow rounding errors."""
+    update_gain: float | None = None
+    """Share of a zeroth-order update that arrived in bf16 weights, last measured; 1 on average. None where weights are fp32 in one buffer."""
     curves: dict[str, list[tuple[int, float]]] = {}
     """train_loss, validation_loss, validation_score → [(step, value)]."""
     environment: dict[str, str] = {}

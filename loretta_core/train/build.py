@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
+from transformers import PreTrainedTokenizerBase
 
-from loretta_core.adapters.build import TaskType, apply_method
+from loretta_core.adapters.build import TaskType, apply_method, save_adapter
 from loretta_core.config.cell import CellConfig
+from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
-from loretta_core.errors import ModelError
-from loretta_core.models import load_config, load_model, load_tokenizer
+from loretta_core.models import load_config, load_tokenizer
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
@@ -26,16 +25,23 @@ from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.context import check_fits, positions_of
 from loretta_core.tasks.rows import TaskData
 from loretta_core.tasks.token_cache import encode_once
-from loretta_core.train.checkpoint import TrainState
-from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss
+from loretta_core.train.engine_plain import Learner, device_of, learner
+from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
 from loretta_core.train.schedule import lr_setter
-from loretta_core.train.step import Step, first_order_step, zeroth_order_step
-from loretta_core.zo.build import build_optimizer, evaluations
+from loretta_core.train.shared_base import base_model, own_trainable
+from loretta_core.train.step import LossFn
+from loretta_core.train.workers import ALONE, Workers, seed_step
+from loretta_core.zo.build import evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay import LogWriter, weights_sha256
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM", "causal": "CAUSAL_LM"}
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "mixed": torch.bfloat16}
+
+LOG_NAME = "replay.zolog"
+"""The replay log of a zeroth-order cell, in its directory."""
+
+SHARDS_NAME = "shards"
+"""The sharded checkpoints of a `zero` cell, in its directory."""
 
 EVALUATION_BATCH = 64
 """Rows per forward when scoring; a score does not depend on it beyond rounding."""
@@ -51,70 +57,89 @@ class Run:
     objective: Objective
     collate: Collator
     examples: dict[str, list[Example]]
-    state: TrainState
-    step: Step
+    learner: Learner
+    evaluated: nn.Module
+    """The model to call for predictions."""
+    trainable_params: int
+    total_params: int
     set_lr: Callable[[int], float]
     total_steps: int
+    workers: Workers
 
     def batches(self, first_step: int) -> Iterator[Sequence[Batch]]:
-        """Global batches from `first_step` on, each in `gradient_accumulation` pieces."""
-        pieces = self.cell.engine.gradient_accumulation
-        micro = self.cell.batch_size // pieces
-        for chosen in training_batches(self.examples["train"], batch_size=self.cell.batch_size, seed=self.cell.seed, start_step=first_step):
-            yield [self.collate(chosen[start : start + micro]) for start in range(0, len(chosen), micro)]
+        """This worker's part of each global batch from `first_step` on, in `gradient_accumulation` pieces."""
+        engine, split = self.cell.engine, self.cell.engine.rows_in_parts > 1
+        micro = self.cell.batch_size // (engine.rows_in_parts * engine.gradient_accumulation)
+        rows = training_batches(self.examples["train"], batch_size=self.cell.batch_size, seed=self.cell.seed, start_step=first_step)
+        for step, chosen in enumerate(rows, start=first_step):
+            own = self.workers.part(chosen) if split else chosen
+            if engine.type != "plain":
+                seed_step(self.cell.seed, step=step, rank=self.workers.rank if split else 0)
+            yield [self.collate(own[start : start + micro]) for start in range(0, len(own), micro)]
 
     def evaluate(self, split: str) -> Evaluation:
         """Score a split with the current weights."""
-        return evaluate(self.model, self.examples[split], objective=self.objective, collate=self.collate, batch_size=EVALUATION_BATCH, metric=self.data.metric)
+        sharded = self.cell.engine.sharded  # then every forward needs every worker: all compute the same
+        return evaluate(
+            self.evaluated,
+            self.examples[split],
+            objective=self.objective,
+            collate=self.collate,
+            batch_size=EVALUATION_BATCH,
+            metric=self.data.metric,
+            workers=ALONE if sharded else self.workers,
+        )
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint belongs to."""
+        return _identity(self.cell, self.data)
 
     @property
     def weights_sha256(self) -> str | None:
         """Digest of the current weights of a zeroth-order run."""
-        optimizer = self.state.optimizer
-        return weights_sha256(optimizer.theta) if isinstance(optimizer, ZOSGD | ZerothOrder) else None
+        optimizer = self.learner.state.optimizer
+        return optimizer.storage.sha256() if isinstance(optimizer, ZOSGD | ZerothOrder) else None
 
-    def release(self) -> None:
-        """End of training: the parameters stop being views of an optimizer's buffer, so that the model can be saved."""
-        if isinstance(self.state.optimizer, ZOSGD | ZerothOrder):
-            self.state.optimizer.release()
+    def save(self, directory: Path) -> None:
+        """Write the trained weights; call it once, after training. All workers take part, the first one writes."""
+        if self.learner.export is not None:
+            self.learner.export(directory)
+        self.learner.release()
+        if self.learner.export is None and self.workers.first:
+            save_adapter(self.model, directory)
 
-    @property
-    def forwards(self) -> int:
-        """Forward passes of a global batch over the whole run: 1 per first-order step, 2 per direction and zeroth-order step."""
+    def forwards(self, steps: int) -> int:
+        """Forward passes of a global batch in so many steps: 1 per first-order step, 2 per direction and zeroth-order step."""
         trainer = self.cell.trainer
         if isinstance(trainer, Adam | NoTraining | InContext):
-            return self.total_steps
-        return evaluations(trainer, steps=self.total_steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
+            return steps
+        return evaluations(trainer, steps=steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
-def build_run(cell: CellConfig, *, log: Path | None = None) -> Run:
+def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | None = None) -> Run:
     """Load, inject, encode. Raises ConfigError (data, model or method that cannot be used).
 
     Args:
-        log: where a zeroth-order run keeps its replay log.
+        workers: the processes that share the cell, this one among them.
+        directory: the cell's, for what it writes while it trains: a replay log, sharded checkpoints. None keeps neither.
 
     Seeds torch's global generator with the cell's seed: it draws the new weights and, later, dropout.
     """
     torch.manual_seed(cell.seed)
-    device = _device(cell)
-    config = load_config(cell.model)
+    device, config = device_of(cell), load_config(cell.model)
     check_supported(cell.method.type, config=config, head=cell.task.objective == "head")
-    data = load_data(cell.task)
-    shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     tokenizer = load_tokenizer(cell.model)
+    data = load_data(cell.task)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs)
-    examples = {
-        split: encode_once(objective, rows, training=split == "train", task=cell.task, tokenizer=tokenizer)
-        for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
-    }
+    examples = _encoded(cell, data, objective=objective, tokenizer=tokenizer)
     for split, encoded in examples.items():
         check_fits(encoded, positions=positions_of(config), split=split)
-    base = load_model(cell.model, objective=cell.task.objective, num_labels=data.outputs, dtype=_DTYPES[cell.precision])
-    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective]).to(device)
+    model = _adapted(cell, outputs=data.outputs)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
-    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    loss_fn = partial(mean_loss, model=model, objective=objective)
-    optimizer, step = _optimizer(cell, list(trainable.values()), loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data))
+    trainable_params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
+    learns, evaluated = _learner(cell, model, data=data, objective=objective, workers=workers, directory=directory)
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
@@ -123,54 +148,63 @@ def build_run(cell: CellConfig, *, log: Path | None = None) -> Run:
         objective=objective,
         collate=Collator(tokenizer, device=device),
         examples=examples,
-        state=_state(cell, trainable, optimizer, log=log),
-        step=step,
-        set_lr=_no_lr if isinstance(cell.trainer, NoTraining | InContext) else lr_setter(optimizer, trainer=cell.trainer, total_steps=total_steps),
+        learner=learns,
+        evaluated=evaluated,
+        trainable_params=trainable_params,
+        total_params=total_params,
+        set_lr=_no_lr if isinstance(cell.trainer, NoTraining | InContext) else lr_setter(learns.state.optimizer, trainer=cell.trainer, total_steps=total_steps),
         total_steps=total_steps,
+        workers=workers,
     )
 
 
-def _optimizer(cell: CellConfig, parameters: list[nn.Parameter], *, loss_fn: Callable[[Batch], torch.Tensor], steps_per_epoch: int) -> tuple[Optimizer, Step]:
-    match cell.trainer:
-        case NoTraining() | InContext():
-            optimizer = SGD(parameters, lr=0.0)
-            return optimizer, partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=None)
-        case Adam() as adam:
-            optimizer = AdamW(_decay_groups(parameters, adam.weight_decay), lr=adam.lr)
-            return optimizer, partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=adam.max_grad_norm)
-        case zo:
-            groups = _decay_groups(parameters, zo.weight_decay)
-            zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
-            return zo_optimizer, partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
+def _adapted(cell: CellConfig, *, outputs: int) -> nn.Module:
+    """The base with its method, in eval mode."""
+    frozen = cell.method.type != "ft" and not cell.engine.sharded
+    base = base_model(cell.model, objective=cell.task.objective, num_labels=outputs, dtype=_DTYPES[cell.precision], seed=cell.seed, shared=frozen)
+    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
+    own_trainable(model)
+    return model
+
+
+def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
+    """Tokens of every split; demonstrations stand before what is scored, not before what is trained on."""
+    shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
+    return {
+        split: encode_once(objective, rows, training=split == "train" and not cell.trainer.jumps, task=cell.task, tokenizer=tokenizer)
+        for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
+    }
+
+
+def _learner(
+    cell: CellConfig, model: nn.Module, *, data: TaskData, objective: Objective, workers: Workers, directory: Path | None
+) -> tuple[Learner, nn.Module]:
+    """The engine's, with the model that it evaluates; the model is on its device afterwards."""
+    if isinstance(cell.engine, Zero):
+        from loretta_core.train.engine_zero import zero_learner  # needs the extra `deepspeed`
+
+        assert directory is not None, "a sharded run has checkpoints"
+        loss_of = partial(_loss_of, objective=objective)
+        return zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
+    model.to(device_of(cell))
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
+    log = directory and directory / LOG_NAME
+    return learner(cell, trainable, loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data), workers=workers, log=log), model
+
+
+def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:
+    return partial(mean_loss, model=model, objective=objective)
+
+
+def _identity(cell: CellConfig, data: TaskData) -> str:
+    """What a checkpoint belongs to."""
+    return f"{cell.cell_id} {data.inputs_sha256}"
 
 
 def _no_lr(step: int) -> float:
     return 0.0
 
 
-def _state(cell: CellConfig, trainable: dict[str, nn.Parameter], optimizer: Optimizer, *, log: Path | None) -> TrainState:
-    if log is None or not isinstance(optimizer, ZOSGD | ZerothOrder):
-        return TrainState(trainable, optimizer)
-    writer = LogWriter(log, header={"cell_id": cell.cell_id, "initial_sha256": weights_sha256(optimizer.theta), "parameters": optimizer.theta.numel()})
-    optimizer.on_step = writer
-    return TrainState(trainable, optimizer, writer.flush)
-
-
 def _steps_per_epoch(cell: CellConfig, data: TaskData) -> int:
     return max(1, math.ceil(len(data.train) / cell.batch_size))
-
-
-def _decay_groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Biases and norm weights (one dimension) are never decayed."""
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
-
-
-def _device(cell: CellConfig) -> torch.device:
-    if cell.engine.gpus == 0:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise ModelError(f"engine.gpus = {cell.engine.gpus:g}, and torch {torch.__version__} sees no CUDA device here; set it to 0 to compute on the CPU")
-    return torch.device("cuda")

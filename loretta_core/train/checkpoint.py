@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,10 +21,56 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from loretta_core.errors import CellFailed
+from loretta_core.train.workers import ALONE, Workers
+
 if TYPE_CHECKING:
     from loretta_core.train.loop import Progress
 
 log = logging.getLogger(__name__)
+
+MIN_INTERVAL_S = 10.0
+"""Seconds between saves, where nothing else is said."""
+
+
+@runtime_checkable
+class Saved(Protocol):
+    """The weights in training, as the loop and a checkpointer see them."""
+
+    @property
+    def trainable(self) -> Mapping[str, nn.Parameter]:
+        """The weights that train, by name."""
+        ...
+
+    @property
+    def optimizer(self) -> Any:
+        """Its `param_groups` carry the learning rate."""
+        ...
+
+    def copy_trainable(self) -> dict[str, Tensor]:
+        """A copy of the trainable parameters."""
+        ...
+
+    def load_trainable(self, values: Mapping[str, Tensor]) -> None:
+        """Write `values` into the parameters, in place."""
+        ...
+
+
+@runtime_checkable
+class Saves(Protocol):
+    """Keeps one cell on disk while it trains; `state` is that of its engine."""
+
+    def save(self, state: Any, progress: Progress) -> None:
+        """Write the state, unless the last save is too recent."""
+        ...
+
+    def restore(self, state: Any) -> Progress | None:
+        """Load the last save into `state`; None when there is none."""
+        ...
+
+    def clear(self) -> None:
+        """The cell is finished."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,8 +83,8 @@ class TrainState:
     """Called before a checkpoint is written: a log of the run must not be behind it."""
 
     def copy_trainable(self) -> dict[str, Tensor]:
-        """A copy of the trainable parameters."""
-        return {name: parameter.detach().clone() for name, parameter in self.trainable.items()}
+        """A copy of the trainable parameters in host memory: a model that only just fits its device has no room for two."""
+        return {name: parameter.detach().to("cpu", copy=True) for name, parameter in self.trainable.items()}
 
     @torch.no_grad()
     def load_trainable(self, values: Mapping[str, Tensor]) -> None:
@@ -54,30 +100,42 @@ class Checkpointer:
     Args:
         path: the file.
         identity: what the state belongs to (cell id and data digest); a file with another identity is ignored.
-        min_interval_s: seconds between saves; a shorter cell is cheaper to repeat than to save.
+        min_interval_s: seconds between saves (None: MIN_INTERVAL_S); a shorter cell is cheaper to repeat than to save.
+        workers: those of the cell. The first one writes, all read.
     """
 
-    def __init__(self, path: Path, *, identity: str, min_interval_s: float = 10.0) -> None:
+    def __init__(self, path: Path, *, identity: str, min_interval_s: float | None = None, workers: Workers = ALONE) -> None:
+        self._workers = workers
         self._path = path
         self._identity = identity
-        self._min_interval_s = min_interval_s
+        self._min_interval_s = MIN_INTERVAL_S if min_interval_s is None else min_interval_s
         self._last_save = time.monotonic()
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """Write the state, unless the last save is too recent."""
-        if time.monotonic() - self._last_save < self._min_interval_s:
+        if not self._workers.first or time.monotonic() - self._last_save < self._min_interval_s:
             return
         state.flush()
         tensors = _prefixed("parameter", state.copy_trainable()) | _prefixed("best", progress.best) | _optimizer_tensors(state.optimizer)
         tensors["generator"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["cuda_generator"] = torch.cuda.get_rng_state()
-        info = {"progress": _scalars(progress), "groups": [_settings(group) for group in state.optimizer.param_groups]}
+        info = {"progress": progress_scalars(progress), "groups": [_settings(group) for group in state.optimizer.param_groups]}
         write_tensors(self._path, tensors, {"identity": self._identity, "info": json.dumps(info)})
         self._last_save = time.monotonic()
 
     def restore(self, state: TrainState) -> Progress | None:
-        """Load the last save into `state`. None when there is none of this identity, or the file is damaged (then the cell starts anew)."""
+        """Load the last save into `state`. None when there is none of this identity, or the file is damaged (then the cell starts anew).
+
+        Raises CellFailed when workers do not see the same file.
+        """
+        progress = self._read(state)
+        steps = self._workers.gather(progress.step if progress else 0)
+        if len(set(steps)) > 1:
+            raise CellFailed(f"the workers found checkpoints of different steps {steps} at {self._path}; do all nodes share it?", kind="infrastructure")
+        return progress
+
+    def _read(self, state: TrainState) -> Progress | None:
         if not self._path.is_file():
             return None
         try:
@@ -94,7 +152,8 @@ class Checkpointer:
 
     def clear(self) -> None:
         """Delete the file: the cell is finished."""
-        self._path.unlink(missing_ok=True)
+        if self._workers.first:
+            self._path.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -107,9 +166,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     temporary.replace(path)
 
 
-def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> Progress:
+def progress_scalars(progress: Progress) -> dict[str, Any]:
+    """Everything but the best weights, as JSON values."""
+    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
+
+
+def progress_from(scalars: Mapping[str, Any], *, best: Mapping[str, Tensor]) -> Progress:
+    """Inverse of `progress_scalars`."""
     from loretta_core.train.loop import Progress  # loop.py uses the checkpointer
 
+    curves = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
+    numbers: dict[str, Any] = {**scalars, "curves": curves}
+    return Progress(**numbers, best=best)
+
+
+def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> Progress:
     state.load_trainable(_unprefixed("parameter", tensors))
     _load_optimizer(state.optimizer, tensors)
     for group, settings in zip(state.optimizer.param_groups, info["groups"], strict=True):
@@ -117,14 +188,7 @@ def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, A
     torch.set_rng_state(tensors["generator"])
     if "cuda_generator" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda_generator"])
-    scalars = dict(info["progress"])
-    scalars["curves"] = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
-    device = next(iter(state.trainable.values())).device
-    return Progress(**scalars, best={name: tensor.to(device) for name, tensor in _unprefixed("best", tensors).items()})
-
-
-def _scalars(progress: Progress) -> dict[str, Any]:
-    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
+    return progress_from(info["progress"], best=_unprefixed("best", tensors))
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from loretta_core.report.stats import wilson_interval
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.collate import Collator, evaluation_batches
 from loretta_core.tasks.metrics import METRICS, Prediction, Reference, bootstrap_interval, score
+from loretta_core.train.workers import ALONE, Workers
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,34 @@ def mean_loss(batch: Batch, *, model: nn.Module, objective: Objective) -> Tensor
 
 
 @torch.no_grad()
+def metric_loss(batch: Batch, *, model: nn.Module, objective: Objective, metric: str) -> Tensor:
+    """1 − the metric over the rows of a batch, fp32."""
+    references: list[Reference] = [example.reference for example in batch.examples] or batch.labels_B.tolist()
+    return torch.tensor(1.0 - score(metric, objective.judge(model, batch).predictions, references))
+
+
+@torch.no_grad()
 def evaluate(
-    model: nn.Module, examples: Sequence[Example], *, objective: Objective, collate: Collator, batch_size: int, metric: str = "accuracy"
+    model: nn.Module,
+    examples: Sequence[Example],
+    *,
+    objective: Objective,
+    collate: Collator,
+    batch_size: int,
+    metric: str = "accuracy",
+    workers: Workers = ALONE,
 ) -> Evaluation:
-    """Score `examples`; the model is put into eval mode and back."""
+    """Score `examples`; the model is put into eval mode and back. Workers take turns with the batches, and all get the whole, equal to that of one worker."""
     was_training = model.training
     model.eval()
+    batches = list(evaluation_batches(examples, batch_size=batch_size))
+    own = {number: objective.judge(model, collate(batches[number][1])) for number in range(workers.rank, len(batches), workers.world)}
+    judged = {number: one for part in workers.gather(own) for number, one in part.items()}
     predictions: list[Prediction] = [0] * len(examples)
     total = 0.0
-    for indices, chosen in evaluation_batches(examples, batch_size=batch_size):
-        judged = objective.judge(model, collate(chosen))
-        total += judged.loss_sum
-        for index, prediction in zip(indices, judged.predictions, strict=True):
+    for number, (indices, _) in enumerate(batches):
+        total += judged[number].loss_sum
+        for index, prediction in zip(indices, judged[number].predictions, strict=True):
             predictions[index] = prediction
     model.train(was_training)
     return Evaluation(score(metric, predictions, [example.reference for example in examples]), total / len(examples), tuple(predictions))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from loretta_core.errors import CellFailed
 from loretta_core.tasks.base import Batch
-from loretta_core.train.checkpoint import Checkpointer, TrainState
+from loretta_core.train.checkpoint import Saved, Saves
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.sinks import MetricSink
 from loretta_core.train.step import Step
@@ -49,10 +49,11 @@ def fit(
     set_lr: Callable[[int], float],
     evaluate: Callable[[], Evaluation],
     eval_every: int,
-    state: TrainState,
-    checkpointer: Checkpointer,
+    state: Saved,
+    checkpointer: Saves,
     sinks: Sequence[MetricSink] = (),
     skips_allowed: int = 0,
+    stop_at_score: float | None = None,
 ) -> Progress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
 
@@ -63,6 +64,7 @@ def fit(
         evaluate: scores the validation rows.
         state: the weights and the optimizer, as seen by the checkpointer.
         skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
+        stop_at_score: training ends with the first evaluation that reaches it.
 
     Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.
     """
@@ -70,7 +72,7 @@ def fit(
     if progress.step == 0:
         _evaluate(progress, evaluate, state, sinks)
     stream, skips = batches(progress.step), 0
-    while progress.step < total_steps:
+    while progress.step < total_steps and not _good_enough(progress, stop_at_score):
         started = time.perf_counter()
         lr = set_lr(progress.step)
         loss = step(next(stream))
@@ -89,7 +91,11 @@ def fit(
     return progress
 
 
-def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: TrainState, sinks: Sequence[MetricSink]) -> None:
+def _good_enough(progress: Progress, stop_at_score: float | None) -> bool:
+    return stop_at_score is not None and progress.best_score >= stop_at_score
+
+
+def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: Saved, sinks: Sequence[MetricSink]) -> None:
     outcome = evaluate()
     progress.note("validation_score", outcome.score)
     progress.note("validation_loss", outcome.loss)

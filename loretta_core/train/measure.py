@@ -69,6 +69,13 @@ def _high_water_mark_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
+def resident_bytes() -> int:
+    """What the process holds now; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    line = next((line for line in status.read_text().splitlines() if line.startswith("VmRSS:")), None) if status.is_file() else None
+    return 0 if line is None else int(line.split()[1]) * 1024
+
+
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)

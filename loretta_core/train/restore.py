@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loretta_core.adapters.build import save_adapter
 from loretta_core.config.cell import CellConfig
+from loretta_core.config.engine import Plain
 from loretta_core.errors import OutputError
 from loretta_core.report.records import Record, read_record
-from loretta_core.train.build import Run, build_run
-from loretta_core.train.run import LOG_NAME
+from loretta_core.train.build import LOG_NAME, Run, build_run
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay import Log, read_log, replay, weights_sha256
+from loretta_core.zo.replay import Log, read_log, replay
 
 
 def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, str]:
@@ -22,25 +21,25 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
     """
     record = read_record(directory)
     log = read_log(directory / LOG_NAME)
-    run = build_run(CellConfig.model_validate(record.cell))
+    cell = CellConfig.model_validate(record.cell)
+    run = build_run(cell.model_copy(update={"engine": Plain(type="plain")}))  # one process replays what several computed
     wanted = record.best_step if step is None else step
     assert wanted is not None, "a finished record has a chosen step"
     digest = _replayed(run, log, step=wanted)
     if wanted == record.best_step and digest != record.weights_sha256:
         raise OutputError(_differs(directory, record, run))
-    run.release()
-    save_adapter(run.model, to / "adapter")
+    run.save(to / "adapter")
     return wanted, digest
 
 
 def _replayed(run: Run, log: Log, *, step: int) -> str:
-    optimizer = run.state.optimizer
+    optimizer = run.learner.state.optimizer
     assert isinstance(optimizer, ZOSGD | ZerothOrder), "only zeroth-order cells have a log"
-    initial = weights_sha256(optimizer.theta)
+    initial = optimizer.storage.sha256()
     if log.header.get("initial_sha256") != initial:
         raise OutputError(f"the log begins at weights {log.header.get('initial_sha256')}, this machine builds {initial}: model files or versions differ")
     replay(log, optimizer, steps=step, set_lr=run.set_lr)
-    return weights_sha256(optimizer.theta)
+    return optimizer.storage.sha256()
 
 
 def _differs(directory: Path, record: Record, run: Run) -> str:

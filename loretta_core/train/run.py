@@ -5,43 +5,47 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loretta_core.adapters.build import save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.report.predictions import Predictions, write_predictions
 from loretta_core.report.records import Record, write_record
 from loretta_core.tasks.metrics import resampled, right_rows
+from loretta_core.train.alignment import unaligned
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
-from loretta_core.train.measure import PeakMemory, environment
-from loretta_core.train.sinks import JsonlSink, MetricSink
+from loretta_core.train.measure import PeakMemory, environment, resident_bytes
+from loretta_core.train.predicted import Predicted, predict
+from loretta_core.train.shared_base import kept_bytes
+from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
+from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-
-LOG_NAME = "replay.zolog"
-"""The replay log of a zeroth-order cell, in its directory."""
 
 SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
-    """Train and score a cell; continue from its checkpoint if it was interrupted.
+    """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
-    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors, and last
-    record.json: a cell with a record is finished.
+    Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
+    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics.
     Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
-    every_sink = [JsonlSink(directory / "metrics.jsonl"), *sinks]
+    workers = workers_of(cell.engine)
+    every_sink = [*sinks]
+    if workers.first:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
+        every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
-        record = _train_and_score(cell, directory=directory, sinks=every_sink, started_at=started_at, started=started)
+        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, started_at=started_at, started=started)
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -64,36 +68,42 @@ def summary(record: Record) -> dict[str, float]:
         "train_seconds": record.train_seconds,
         "wall_seconds": record.wall_seconds,
         "peak_memory_bytes": record.peak_memory_bytes,
+        "predicted_peak_memory_bytes": record.predicted_peak_memory_bytes,
+        "step_seconds": record.step_seconds,
+        "predicted_step_seconds": record.predicted_step_seconds,
         "forwards": record.forwards,
     }
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], started_at: datetime, started: float) -> Record:
-    run = build_run(cell, log=directory / LOG_NAME)
+def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, started_at: datetime, started: float) -> Record:
+    before = resident_bytes() - kept_bytes()
+    run = build_run(cell, workers=workers, directory=directory)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
-    checkpointer = Checkpointer(directory / "checkpoint.safetensors", identity=f"{cell.cell_id} {run.data.inputs_sha256}")
+    checkpointer = run.learner.checkpointer or Checkpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
     progress = fit(
-        step=run.step,
+        step=run.learner.step,
         batches=run.batches,
         total_steps=run.total_steps,
         set_lr=run.set_lr,
         evaluate=lambda: run.evaluate("validation"),
         eval_every=cell.trainer.evaluation_period(run.total_steps),
-        state=run.state,
+        state=run.learner.state,
         checkpointer=checkpointer,
         sinks=sinks,
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
+        stop_at_score=cell.trainer.stop_at_score,
     )
     final = run.evaluate("test")
-    run.state.flush()
-    run.release()
-    save_adapter(run.model, directory / "adapter")
-    written = write_predictions(_predictions(run, final), directory)
-    seconds = time.perf_counter() - started
-    record = _record(run, progress, initial=initial, final=final, peak=peak, started_at=started_at, wall_seconds=seconds, predictions_sha256=written)
-    write_record(record, directory)
+    peak_bytes = max(workers.gather(peak.bytes()))
+    run.save(directory / "adapter")
+    predictions = _predictions(run, final)
+    measured = Measured(peak_bytes, predict(run, resident_bytes=before), started_at, time.perf_counter() - started)
+    record = _record(run, progress, measured, initial=initial, final=final, predictions=predictions)
+    if workers.first:
+        write_predictions(predictions, directory)
+        write_record(record, directory)
     checkpointer.clear()
     return record
 
@@ -106,17 +116,17 @@ def _predictions(run: Run, final: Evaluation) -> Predictions:
     return Predictions(metric=metric, test_sha256=run.data.test_sha256, predictions=rounded, right=right, resampled=values)
 
 
-def _record(
-    run: Run,
-    progress: Progress,
-    *,
-    initial: Evaluation,
-    final: Evaluation,
-    peak: PeakMemory,
-    started_at: datetime,
-    wall_seconds: float,
-    predictions_sha256: str,
-) -> Record:
+@dataclass(frozen=True)
+class Measured:
+    """What the run cost, and what it was expected to."""
+
+    peak_bytes: int
+    expected: Predicted
+    started_at: datetime
+    wall_seconds: float
+
+
+def _record(run: Run, progress: Progress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
     rows = len(final.predictions)
     low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
@@ -131,33 +141,36 @@ def _record(
         initial_score=initial.score,
         validation_score=progress.best_score,
         best_step=progress.best_step,
-        trainable_params=sum(parameter.numel() for parameter in run.state.trainable.values()),
-        total_params=sum(parameter.numel() for parameter in run.model.parameters()),
+        trainable_params=run.trainable_params,
+        total_params=run.total_params,
         train_seconds=progress.train_seconds,
-        wall_seconds=wall_seconds,
-        peak_memory_bytes=peak.bytes(),
-        steps=run.total_steps,
-        forwards=run.forwards,
+        wall_seconds=measured.wall_seconds,
+        peak_memory_bytes=measured.peak_bytes,
+        predicted_peak_memory_bytes=measured.expected.peak_bytes,
+        step_seconds=progress.train_seconds / progress.step if progress.step else None,
+        predicted_step_seconds=measured.expected.step_s if progress.step else None,
+        steps=progress.step,
+        forwards=run.forwards(progress.step),
         **_guard_counts(run),
         curves=progress.curves,
         environment=environment(run.collate.device),
         adapter="adapter",
         weights_sha256=run.weights_sha256,
         inputs_sha256=run.data.inputs_sha256,
-        predictions_sha256=predictions_sha256,
-        started_at=started_at.isoformat(timespec="seconds"),
+        predictions_sha256=predictions.sha256,
+        started_at=measured.started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        warnings=_warnings(run),
+        warnings=_warnings(run, initial),
     )
 
 
 def _guard_counts(run: Run) -> dict[str, Any]:
-    optimizer = run.state.optimizer
+    optimizer = run.learner.state.optimizer
     if not isinstance(optimizer, ZOSGD | ZerothOrder):
         return {}
     ratio = optimizer.signal_to_noise
     counts = {"skipped_steps": optimizer.skipped_steps, "clipped_differences": optimizer.clipped_differences}
-    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None}
+    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None, "update_gain": optimizer.update_gain}
 
 
 def _cut_texts(run: Run) -> list[str]:
@@ -165,8 +178,13 @@ def _cut_texts(run: Run) -> list[str]:
     return [f"{number} of {rows} {split} texts are longer than task.max_length and were cut" for split, (number, rows) in cut.items() if number]
 
 
-def _warnings(run: Run) -> list[str]:
+def _warnings(run: Run, initial: Evaluation) -> list[str]:
     notes = [*run.cell.cautions, *run.data.notes, *_cut_texts(run)]
+    if unaligned(run, initial):
+        notes.append(
+            "zero-shot, the prompt is no better than always giving the most frequent label: zeroth-order training from there rarely learns "
+            "(MeZO, arXiv 2305.17333, appendix A); try another prompt or model, or a first-order trainer"
+        )
     if run.data.scored_on == "validation":
         notes.append("there is no test split: the score is on the validation rows, which also chose the checkpoint, and is optimistic")
     return notes

@@ -10,6 +10,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 Outcome = Literal["finished", "failed"]
 
+JOURNAL_NAME = "metrics.jsonl"
+"""A cell's JsonlSink, in its directory."""
+
 
 @runtime_checkable
 class MetricSink(Protocol):
@@ -29,13 +32,13 @@ class JsonlSink:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self.file = path.open("a", encoding="utf-8", buffering=1)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Append one line."""
-        self._file.write(json.dumps({"step": step, "time": round(time.time(), 3), **metrics}) + "\n")
+        self.file.write(json.dumps({"step": step, "time": round(time.time(), 3), **metrics}) + "\n")
 
     def close(self, status: Outcome, summary: Mapping[str, float]) -> None:
         """Append the outcome and close the file."""
-        self._file.write(json.dumps({"status": status, "time": round(time.time(), 3), **summary}) + "\n")
-        self._file.close()
+        self.file.write(json.dumps({"status": status, "time": round(time.time(), 3), **summary}) + "\n")
+        self.file.close()

@@ -2,8 +2,8 @@
 
     step(batches) -> mean loss over the rows of the global batch
 
-`batches` are the pieces of one global batch (gradient accumulation). Both steps give the result of the whole batch: gradients of the pieces add up, and
-zeroth-order losses of the pieces are averaged under the same direction.
+`batches` are the pieces of one global batch, or of one worker's part of it (gradient accumulation). Both steps give the result of the whole batch: gradients
+of the pieces add up, and zeroth-order losses of the pieces are averaged under the same direction.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.tasks.base import Batch
+from loretta_core.train.workers import ALONE, Workers
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 LossFn = Callable[[Batch], Tensor]
@@ -24,19 +25,21 @@ LossFn = Callable[[Batch], Tensor]
 Step = Callable[[Sequence[Batch]], float]
 
 
-def first_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Optimizer, max_grad_norm: float | None) -> float:
-    """Back-propagate each piece, clip the summed gradient, step."""
+def first_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Optimizer, max_grad_norm: float | None, workers: Workers = ALONE) -> float:
+    """Back-propagate each piece, sum over pieces and workers, clip, step. Workers have equally many rows."""
     optimizer.zero_grad(set_to_none=True)
-    rows = sum(map(len, batches))
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    rows = workers.world * sum(map(len, batches))
     total = 0.0
     for batch in batches:
         loss = loss_fn(batch) * (len(batch) / rows)
         loss.backward()
         total += loss.item()
+    workers.sum_gradients(parameters)
     if max_grad_norm is not None:
-        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], max_grad_norm)
+        nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     optimizer.step()
-    return total
+    return workers.sum(total, device=parameters[0].device)
 
 
 def zeroth_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: ZOSGD | ZerothOrder) -> float:

@@ -14,13 +14,15 @@ from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
 from loretta_core.tt import init, ops
-from loretta_core.tt.cache import HalvesCache
+from loretta_core.tt.cache import FactorCache
 from loretta_core.tt.shapes import Shape, tt_shape
 from loretta_core.tt.svd import tt_svd
 
 
 class TTLinear(nn.Module):
     """Raises MethodError where `tt_shape` does. `zero_init`: start as the zero map (bias included) instead of at random."""
+
+    bias: nn.Parameter | None
 
     def __init__(
         self,
@@ -36,11 +38,10 @@ class TTLinear(nn.Module):
         super().__init__()
         self.shape = tt_shape(in_features, out_features, rank=rank, shape=shape)
         self.zero_init = zero_init
-        self._cache = HalvesCache()
+        self._cache = FactorCache()
         self.cores = nn.ParameterList(nn.Parameter(torch.empty(size, dtype=torch.float32)) for size in self.shape.core_sizes)
-        self.bias = nn.Parameter(torch.empty(out_features, dtype=torch.float32)) if bias else None
+        self.register_parameter("bias", nn.Parameter(torch.empty(out_features, dtype=torch.float32)) if bias else None)
         self._core_names = tuple(map(str, range(len(self.cores))))
-        self._contracts = self.shape.contracts
         self.reset_parameters(generator=generator)
 
     def reset_parameters(self, *, generator: Generator | None = None) -> None:
@@ -60,12 +61,10 @@ class TTLinear(nn.Module):
         return found.error_bound
 
     def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
-        # Not `list(self.cores)`, which costs as much as the product of one token.
-        parameters: Any = self.cores._parameters
-        cores = [parameters[name] for name in self._core_names]
-        if self._contracts:
-            return ops.apply_halves(x, self._cache.halves(cores, shape=self.shape, training=self.training), bias=self.bias)
-        return ops.apply(x, cores, shape=self.shape, bias=self.bias)
+        # Straight from the tables of nn.Module: attributes and `list(self.cores)` cost as much as the product of one token.
+        table: Any = self._modules["cores"]
+        cores = [table._parameters[name] for name in self._core_names]
+        return ops.apply_factors(x, self._cache.factors(cores, shape=self.shape, training=self.training), bias=self._parameters["bias"])
 
     def to_dense(self) -> Float[Tensor, "O I"]:
         """The weight, in the layout of `nn.Linear.weight`."""

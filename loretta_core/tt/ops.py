@@ -15,15 +15,21 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from loretta_core.tt.shapes import TTShape
 
-Core = Float[Tensor, "left mode right"]
-Halves = tuple[Tensor, Tensor]
-"""(L_RI, R_RO)"""
+Factors = tuple[Tensor, ...]
+"""Matrices whose product is Wᵀ, so that x goes through them from left to right: (Lᵀ_IR, R_RO), or (Wᵀ_IO,) where rebuilding is cheaper."""
+
+
+def factors(cores: Sequence[Tensor], *, shape: TTShape) -> Factors:
+    """What a product needs of the cores. It depends on them alone, so it can be kept while they do not change (`tt/cache.py`)."""
+    if shape.contracts:
+        left_RI, right_RO = halves(cores, shape=shape)
+        return left_RI.t(), right_RO
+    return (to_dense(cores, shape=shape).t(),)
 
 
 def halves(cores: Sequence[Tensor], *, shape: TTShape) -> tuple[Float[Tensor, "R I"], Float[Tensor, "R O"]]:
@@ -36,18 +42,17 @@ def halves(cores: Sequence[Tensor], *, shape: TTShape) -> tuple[Float[Tensor, "R
 
 def apply(x: Float[Tensor, "*batch I"], cores: Sequence[Tensor], *, shape: TTShape, bias: Float[Tensor, " O"] | None = None) -> Float[Tensor, "*batch O"]:
     """x Wᵀ + bias, by the cheaper of the two orders."""
-    if shape.contracts:
-        return apply_halves(x, halves(cores, shape=shape), bias=bias)
-    return F.linear(x, to_dense(cores, shape=shape), bias)
+    return apply_factors(x, factors(cores, shape=shape), bias=bias)
 
 
-def apply_halves(x: Float[Tensor, "*batch I"], pair: Halves, *, bias: Float[Tensor, " O"] | None = None) -> Float[Tensor, "*batch O"]:
-    """x Wᵀ + bias from the two thin halves of W."""
-    left_RI, right_RO = pair
+def apply_factors(x: Float[Tensor, "*batch I"], matrices: Factors, *, bias: Float[Tensor, " O"] | None = None) -> Float[Tensor, "*batch O"]:
+    """x Wᵀ + bias from what `factors` made of the cores."""
     if x.dim() != 2:
-        return apply_halves(x.reshape(-1, left_RI.shape[1]), pair, bias=bias).view(*x.shape[:-1], right_RO.shape[1])
-    y_NR = F.linear(x, left_RI)
-    return y_NR @ right_RO if bias is None else torch.addmm(bias, y_NR, right_RO)
+        return apply_factors(x.reshape(-1, matrices[0].shape[0]), matrices, bias=bias).view(*x.shape[:-1], matrices[-1].shape[1])
+    *thin, last = matrices
+    for matrix in thin:
+        x = x.mm(matrix)
+    return x.mm(last) if bias is None else torch.addmm(bias, x, last)
 
 
 def to_dense(cores: Sequence[Tensor], *, shape: TTShape) -> Float[Tensor, "O I"]:

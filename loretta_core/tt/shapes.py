@@ -134,6 +134,8 @@ def _checked(shape: Shape, *, in_features: int, out_features: int) -> tuple[int,
     if isinstance(shape, str):
         raise MethodError(f"shape = {shape!r}: expected 'auto', 'paper' or a list of modes")
     modes = tuple(shape)
+    if len(modes) < 2:
+        raise MethodError(f"shape = {list(modes)}: a tensor train needs at least two modes, such as [{in_features}, {out_features}]")
     if any(mode < 1 for mode in modes):
         raise MethodError(f"shape = {list(modes)}: every mode must be at least 1")
     if math.prod(modes) != in_features * out_features:

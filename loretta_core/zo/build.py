@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from loretta_core.config.trainer import AdaZeta, ZoAdam, ZoMomentum, ZoSgd
+from loretta_core.config.trainer import AdaZeta, Fzoo, Meazo, ZoAdam, ZoMomentum, ZoSgd, ZoSign
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
-ZoTrainer = ZoSgd | ZoMomentum | ZoAdam | AdaZeta
+ZoTrainer = ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta
 
 
 def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: int, steps_per_epoch: int) -> ZOSGD | ZerothOrder:
@@ -26,6 +26,12 @@ def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: i
     match trainer:
         case ZoSgd() | AdaZeta():
             return ZOSGD(groups, lr=trainer.lr, **shared)
+        case ZoSign():
+            return ZOSGD(groups, lr=trainer.lr, scaling="sign", **shared)
+        case Fzoo():
+            return ZOSGD(groups, lr=trainer.lr, scaling="std", **shared)
+        case Meazo():
+            return ZOSGD(groups, lr=trainer.lr, scaling="rms", **shared)
         case ZoMomentum():
             return ZerothOrder(torch.optim.SGD(groups, lr=trainer.lr, momentum=trainer.momentum), **shared)
         case ZoAdam():
@@ -35,4 +41,4 @@ def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: i
 def evaluations(trainer: ZoTrainer, *, steps: int, steps_per_epoch: int) -> int:
     """Loss evaluations of a run."""
     directions = [trainer.directions_at(step, steps_per_epoch=steps_per_epoch) for step in range(steps)]
-    return 2 * sum(directions) if trainer.estimator == "two_sided" else sum(directions) + steps
+    return {"two_sided": 2 * sum(directions), "one_sided": sum(directions) + steps, "forward_gradient": sum(directions)}[trainer.estimator]

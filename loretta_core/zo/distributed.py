@@ -19,9 +19,9 @@ import torch
 import torch.distributed as dist
 
 from loretta_core.errors import CellFailed
-from loretta_core.zo.flat import FlatParameters
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay import Log, replay, weights_sha256
+from loretta_core.zo.replay import Log, replay
+from loretta_core.zo.storage import Storage
 from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
 
 
@@ -33,9 +33,9 @@ class _Exchange:
         self.bytes_sent = 0
         """Payload of this worker so far."""
 
-    def gather(self, numbers: Sequence[float], *, weight: float, flat: FlatParameters) -> tuple[list[list[float]], list[float]]:
+    def gather(self, numbers: Sequence[float], *, weight: float, storage: Storage) -> tuple[list[list[float]], list[float]]:
         """Numbers and weight of every rank. Raises CellFailed when two ranks hold different parameters."""
-        digest = weights_sha256(flat.theta_P)[:16] if self._calls % self._check_every == 0 else "0" * 16
+        digest = storage.sha256()[:16] if self._calls % self._check_every == 0 else "0" * 16
         self._calls += 1
         message = torch.frombuffer(bytearray(struct.pack(f"<{len(numbers) + 1}d", *numbers, weight) + bytes.fromhex(digest)), dtype=torch.uint8)
         self.bytes_sent += message.numel()
@@ -61,13 +61,13 @@ class Directions:
         self._group, self._inner = group, inner or Serial()
         self.exchange = _Exchange(group, check_every=check_every)
 
-    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+    def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """See Evaluator."""
         rank, workers = dist.get_rank(self._group), dist.get_world_size(self._group)
         whole = list(variants)
-        own = self._inner.losses(closure, flat=flat, variants=islice(whole, rank, None, workers)) if rank < len(whole) else []
+        own = self._inner.losses(closure, storage=storage, variants=islice(whole, rank, None, workers)) if rank < len(whole) else []
         padded = own + [0.0] * (-(-len(whole) // workers) - len(own))
-        rows, _ = self.exchange.gather(padded, weight=1.0, flat=flat)
+        rows, _ = self.exchange.gather(padded, weight=1.0, storage=storage)
         return [rows[index % workers][index // workers] for index in range(len(whole))]
 
 
@@ -90,9 +90,9 @@ class Data:
         self._inner, self._weight = inner or Serial(), weight
         self.exchange = _Exchange(group, check_every=check_every)
 
-    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+    def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """See Evaluator."""
-        rows, weights = self.exchange.gather(self._inner.losses(closure, flat=flat, variants=variants), weight=self._weight(), flat=flat)
+        rows, weights = self.exchange.gather(self._inner.losses(closure, storage=storage, variants=variants), weight=self._weight(), storage=storage)
         total = sum(weights)
         return [sum(loss * weight for loss, weight in zip(column, weights, strict=True)) / total for column in zip(*rows, strict=True)]
 
@@ -105,5 +105,5 @@ def rejoin(optimizer: ZOSGD | ZerothOrder, log: Log, *, group: dist.ProcessGroup
     steps = torch.tensor([len(log.rows)])
     dist.all_reduce(steps, op=dist.ReduceOp.MIN, group=group)
     replay(log, optimizer, steps=int(steps), set_lr=set_lr)
-    _Exchange(group, check_every=1).gather([], weight=0.0, flat=optimizer.flat)
+    _Exchange(group, check_every=1).gather([], weight=0.0, storage=optimizer.storage)
     return int(steps)

@@ -2,6 +2,7 @@
 
     two-sided   d = (L(θ + εz) − L(θ − εz)) / 2         2 evaluations per direction        E[d/ε · z] = ∇L(θ) + O(ε²)
     one-sided   d =  L(θ + εz) − L(θ)                   1 per direction and 1 per step     E[d/ε · z] = ∇L(θ) + O(ε)
+    forward gradient   d = ⟨∇L(θ), εz⟩      1 per direction, with a tangent         E[d/ε · z] = ∇L(θ)              a baseline: `forward_gradient.py`
 
 A `Probe` holds the differences d, not d/ε: parameter groups may differ in ε. They are rounded to fp32, the precision in which a replay log keeps them.
 Losses are fp32 or better: at ε = 1e-3 a bf16 loss of 0.7 would quantise d/ε to multiples of 1.95.
@@ -16,13 +17,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from loretta_core.zo.flat import FlatParameters
+from loretta_core.zo.forward_gradient import derivatives
+from loretta_core.zo.storage import Shift, Storage
 from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
 
-Estimator = Literal["two_sided", "one_sided"]
+Estimator = Literal["two_sided", "one_sided", "forward_gradient"]
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,28 @@ class Probe:
 
 
 @torch.no_grad()
-def probe(
-    closure: Closure, *, flat: FlatParameters, shifts: Iterable[Float[Tensor, " P"]], estimator: Estimator = "two_sided", evaluator: Evaluator | None = None
-) -> Probe:
+def probe(closure: Closure, *, storage: Storage, shifts: Iterable[Shift], estimator: Estimator = "two_sided", evaluator: Evaluator | None = None) -> Probe:
     """Evaluate the loss along every shift εz; θ itself is never written, whatever happens."""
     evaluator = evaluator or Serial()
+    if estimator == "forward_gradient":
+        if not isinstance(evaluator, Serial):
+            raise ValueError(f'estimator "forward_gradient" differentiates one direction after the other on one worker; got {type(evaluator).__name__}')
+        loss, slopes = derivatives(closure, storage=storage, shifts=shifts)
+        return Probe(loss, tuple(map(as_fp32, slopes)), len(slopes))
     if estimator == "one_sided":
-        base, *losses = evaluator.losses(closure, flat=flat, variants=_and_theta(shifts))
+        base, *losses = evaluator.losses(closure, storage=storage, variants=_and_theta(shifts))
         return Probe(base, tuple(as_fp32(loss - base) for loss in losses), 1 + len(losses))
-    losses = evaluator.losses(closure, flat=flat, variants=(Variant(sign, shift_P) for shift_P in shifts for sign in (1, -1)))
+    losses = evaluator.losses(closure, storage=storage, variants=(Variant(sign, shift) for shift in shifts for sign in (1, -1)))
     sides = list(zip(losses[::2], losses[1::2], strict=True))
     return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), len(losses))
 
 
-def _and_theta(shifts: Iterable[Float[Tensor, " P"]]) -> Iterator[Variant]:
+def _and_theta(shifts: Iterable[Shift]) -> Iterator[Variant]:
     """θ first: it is a variant like the others, so that every evaluator, a batched or a distributed one too, treats it like them."""
-    for index, shift_P in enumerate(shifts):
+    for index, shift in enumerate(shifts):
         if index == 0:
-            yield Variant(0, shift_P)
-        yield Variant(1, shift_P)
+            yield Variant(0, shift)
+        yield Variant(1, shift)
 
 
 def as_fp32(value: float) -> float:

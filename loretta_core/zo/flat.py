@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from loretta_core.zo.storage import Move, Shift, digest
+
 
 class FlatParameters:
     """Packs `parameters` into one buffer. They must be distinct, fp32 and on one device (ValueError otherwise)."""
@@ -26,7 +28,7 @@ class FlatParameters:
             raise ValueError("no trainable parameter was given")
         kinds = {(parameter.dtype, parameter.device) for parameter in self._parameters}
         if len(kinds) > 1 or self._parameters[0].dtype != torch.float32:
-            raise ValueError(f"zeroth-order parameters must be fp32 on one device, got {sorted(map(str, kinds))}")
+            raise ValueError(f"zeroth-order parameters in one buffer must be fp32 on one device, got {sorted(map(str, kinds))}; ZOSGD can stream others")
         self.theta_P = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters])
         self._scratch_P = torch.empty_like(self.theta_P)
         self._theta_views, self._scratch_views = self.split(self.theta_P), self.split(self._scratch_P)  # made once: hundreds of views cost milliseconds
@@ -53,6 +55,21 @@ class FlatParameters:
             yield self._scratch_P
         finally:
             self._point_at(self._theta_views)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Move]:
+        """See Storage; shifts are vectors (P)."""
+
+        def move(sign: int, shift: Shift) -> None:
+            assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"
+            torch.add(self.theta_P, shift, alpha=sign, out=buffer_P)
+
+        with self.shifted() as buffer_P:
+            yield move
+
+    def sha256(self) -> str:
+        """Digest of θ."""
+        return digest([self.theta_P])
 
     def set_gradients(self, gradient_P: Float[Tensor, " P"]) -> None:
         """Make every `parameter.grad` a view of the buffer."""

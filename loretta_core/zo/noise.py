@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 Distribution = Literal["gaussian", "rademacher"]
@@ -55,29 +55,49 @@ def draw(
     direction: Direction, *, start: int = 0, size: int, distribution: Distribution = "gaussian", device: torch.device | str = "cpu"
 ) -> Float[Tensor, " P"]:
     """Values `start` to `start + size` of a direction, fp32."""
-    lanes = 4 if distribution == "gaussian" else 64
+    lanes = _LANES[distribution]
     first, last = start // lanes, -(-(start + size) // lanes)
-    words_W = _words(direction, first, last - first, torch.device(device))
-    values = _gaussian(words_W) if distribution == "gaussian" else _signs(words_W)
+    values = _values(_words(direction, torch.arange(first, last, dtype=torch.int64, device=device)), distribution)
     offset = start - first * lanes
     return values[offset : offset + size]
 
 
-def _gaussian(words_W: Int64[Tensor, " W"]) -> Float[Tensor, " P"]:
-    lanes = words_W.view(torch.int16).to(torch.int32) + 32768
-    return quantiles(words_W.device).index_select(0, lanes)
+def draw_rows(direction: Direction, rows_U: Int64[Tensor, " U"], *, start: int, width: int, distribution: Distribution = "gaussian") -> Float[Tensor, "U H"]:
+    """Rows of a matrix of `width` columns whose first value has index `start`: draw(start=start + row · width, size=width) of each."""
+    lanes = _LANES[distribution]
+    first_U = start + rows_U * width
+    words = (width + lanes - 2) // lanes + 1  # a row may begin anywhere in a word
+    index_UW = (first_U // lanes).unsqueeze(1) + torch.arange(words, device=rows_U.device)
+    values_UL = _values(_words(direction, index_UW.view(-1)), distribution).view(len(rows_U), words * lanes)
+    return values_UL.gather(1, (first_U % lanes).unsqueeze(1) + torch.arange(width, device=rows_U.device))
 
 
-def _signs(words_W: Int64[Tensor, " W"]) -> Float[Tensor, " P"]:
+def random_bits(direction: Direction, *, start: int, size: int, device: torch.device | str = "cpu") -> Int[Tensor, " P"]:
+    """16 random bits (0 … 65,535, int32) for each flat index."""
+    first, last = start // 4, -(-(start + size) // 4)
+    offset = start - first * 4
+    return _sixteen_bits(_words(direction, torch.arange(first, last, dtype=torch.int64, device=device)))[offset : offset + size]
+
+
+_LANES = {"gaussian": 4, "rademacher": 64}
+"""Values per word."""
+
+
+def _values(words_W: Int64[Tensor, " W"], distribution: Distribution) -> Float[Tensor, " P"]:
+    if distribution == "gaussian":
+        return quantiles(words_W.device).index_select(0, _sixteen_bits(words_W))
     return _byte_signs(words_W.device).index_select(0, words_W.view(torch.uint8).to(torch.int32)).view(-1)
 
 
-def _words(direction: Direction, first: int, count: int, device: torch.device) -> Int64[Tensor, " W"]:
+def _sixteen_bits(words_W: Int64[Tensor, " W"]) -> Int[Tensor, " P"]:
+    return words_W.view(torch.int16).to(torch.int32) + 32768
+
+
+def _words(direction: Direction, index_W: Int64[Tensor, " W"]) -> Int64[Tensor, " W"]:
+    """Words of a direction; `index_W` is used up."""
     a, b = direction.keys
-    words_W = torch.arange(count, dtype=torch.int64, device=device)
-    words_W.mul_(_signed(_GOLDEN)).add_(_signed(a + first * _GOLDEN & _MASK))
-    _mix_(words_W)
-    return _mix_(words_W.add_(_signed(b)))
+    _mix_(index_W.mul_(_signed(_GOLDEN)).add_(_signed(a)))
+    return _mix_(index_W.add_(_signed(b)))
 
 
 def _mix_(x_W: Int64[Tensor, " W"]) -> Int64[Tensor, " W"]:

@@ -1,10 +1,12 @@
 """Optimizers that need forward passes only, as `torch.optim.Optimizer`s.
 
     ZOSGD          θ ← (1 − ηλ) θ − η/q Σ_k g_k z_k              MeZO (arXiv 2305.17333, algorithm 1); no state but the step count
+                   other lengths of the step along the same directions: `scaling.py`
     ZerothOrder    p.grad ← 1/q Σ_k g_k z_k, then the step of any torch optimizer: AdamW gives ZO-Adam, SGD with momentum ZO-momentum
 
     g_k = d_k / ε     z_k drawn from (seed, step, k)     d_k from `estimator.py`
 
+Parameters live in one fp32 buffer with a copy beside it (`flat.py`); ZOSGD streams those that have no room for that, or are bf16 (`streaming.py`).
 All q directions of a step are evaluated at the same θ. The update is a function of (step, d_1 … d_q, learning rate) alone, so that a log of the d's is
 enough to repeat a run (`replay.py`). A step in which a loss is not finite changes nothing and is counted; outliers can be clipped (`guard.py`).
 """
@@ -25,23 +27,40 @@ from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
 from loretta_core.zo.flat import FlatParameters
 from loretta_core.zo.guard import clipped, remembered, signal_to_noise
 from loretta_core.zo.noise import Direction, Distribution, draw
+from loretta_core.zo.scaling import Scaling, factors, moved, unbiased
+from loretta_core.zo.storage import Drawn, Shift, Storage
+from loretta_core.zo.streaming import ROUNDING, StreamedParameters
 from loretta_core.zo.variants import Closure, Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
 """Called after a step with its number and the differences d that made the update; empty for a skipped step."""
 
 
+STREAM_FROM = 1 << 26
+"""Numbers in the parameters from which ZOSGD streams by itself: a buffer, its copy, z and εz would need 1 GiB more."""
+MEASURE_EVERY = 100
+"""Steps between measurements of what arrives of a streamed update."""
+
+
 class _ForwardOnly(Optimizer):
     """What both kinds share: draw, evaluate, decide, update, advance."""
 
-    def _prepare(self, *, estimator: Estimator, distribution: Distribution, directions_at: Callable[[int], int] | None, clip: float | None) -> None:
+    def _prepare(
+        self,
+        *,
+        storage: Storage,
+        estimator: Estimator,
+        distribution: Distribution,
+        directions_at: Callable[[int], int] | None,
+        clip: float | None,
+    ) -> None:
         if clip is not None and not clip > 0:
             raise ValueError(f"expected clip > 0 or None; got {clip}")
         self._clip = clip
         self._estimator: Estimator = estimator
         self._distribution: Distribution = distribution
         self._directions_at = directions_at
-        self._flat = FlatParameters([parameter for group in self.param_groups for parameter in group["params"]])
+        self._storage = storage
         self._last: tuple[Direction, Tensor] | None = None
         self._seen: Probe | None = None
         self._loss = math.nan
@@ -75,14 +94,25 @@ class _ForwardOnly(Optimizer):
         return signal_to_noise(self.param_groups[0]["recent"], loss=self._loss)
 
     @property
+    def update_gain(self) -> float | None:
+        """Share of the last measured update that arrived in bf16 or streamed weights; None for the flat buffer, which is fp32."""
+        return self._storage.gain if isinstance(self._storage, StreamedParameters) else None
+
+    @property
     def theta(self) -> Float[Tensor, " P"]:
-        """The parameters as one vector, in the order of the groups: a view, not a copy."""
+        """The parameters as one vector, in the order of the groups: a view, not a copy. Raises ValueError for streamed ones."""
         return self._flat.theta_P
 
     @property
-    def flat(self) -> FlatParameters:
+    def storage(self) -> Storage:
         """The parameters as an evaluator gets them."""
-        return self._flat
+        return self._storage
+
+    @property
+    def _flat(self) -> FlatParameters:
+        if not isinstance(self._storage, FlatParameters):
+            raise ValueError("streamed parameters are not one vector; read them one by one")
+        return self._storage
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> float:  # type: ignore[override]
@@ -106,7 +136,7 @@ class _ForwardOnly(Optimizer):
     def probe(self, closure: Closure) -> float:
         """The evaluations of the current step alone; returns the loss at θ. The next `step()` makes the update."""
         shifts = (self._shift(direction) for direction in self._directions(self.steps_taken))
-        self._seen = probe(closure, flat=self._flat, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
+        self._seen = probe(closure, storage=self._storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
         self.param_groups[0]["evaluations"] += self._seen.evaluations
         self._loss = self._seen.loss
         return self._loss
@@ -124,7 +154,7 @@ class _ForwardOnly(Optimizer):
 
     def release(self) -> None:
         """End of training: give every parameter a storage of its own again, as saving needs. The optimizer must not step afterwards."""
-        self._flat.release()
+        self._storage.release()
 
     def _guarded(self, differences: Sequence[float]) -> Sequence[float]:
         if self._clip is None:
@@ -148,7 +178,9 @@ class _ForwardOnly(Optimizer):
             self._last = (direction, draw(direction, size=len(self._flat), distribution=self._distribution, device=self._flat.theta_P.device))
         return self._last[1]
 
-    def _shift(self, direction: Direction) -> Float[Tensor, " P"]:
+    def _shift(self, direction: Direction) -> Shift:
+        if isinstance(self._storage, StreamedParameters):
+            return Drawn(direction, self._distribution, tuple(group["zo_eps"] for group in self.param_groups for _ in group["params"]))
         z_P = self._draw(direction)
         shift_P = torch.empty_like(z_P)
         for group, part in self._parts():
@@ -173,12 +205,14 @@ class ZOSGD(_ForwardOnly):
         num_directions: q, directions averaged per step; a two-sided step evaluates the closure 2q times, a one-sided one q + 1 times.
         weight_decay: decoupled decay λ.
         seed: seed of the directions.
-        estimator: "two_sided" or "one_sided".
+        estimator: "two_sided", "one_sided" or, as a baseline, "forward_gradient" (exact, differentiated forwards).
         distribution: "gaussian" (MeZO) or "rademacher" (signs: updates are bitwise the same on every device).
         directions_at: step → q, instead of `num_directions` (AdaZeta's schedule).
         clip: loss differences farther than so many robust standard deviations from the recent ones' median are clipped (None: never).
+        scaling: "gradient" (MeZO), "sign", "std" (FZOO; num_directions ≥ 2) or "rms" (MEAZO), as in `scaling.py`.
+        streamed: perturb parameters where they are read instead of in a second copy; None does so for bf16 and from STREAM_FROM numbers on.
 
-    Raises ValueError for settings out of range and for parameters that are not fp32 on one device.
+    Raises ValueError for settings out of range, and for parameters that are neither fp32 nor bf16.
     """
 
     def __init__(
@@ -194,22 +228,56 @@ class ZOSGD(_ForwardOnly):
         distribution: Distribution = "gaussian",
         directions_at: Callable[[int], int] | None = None,
         clip: float | None = None,
+        scaling: Scaling = "gradient",
+        streamed: bool | None = None,
     ) -> None:
         if lr < 0 or weight_decay < 0:
             raise ValueError(f"expected lr ≥ 0 and weight_decay ≥ 0; got {lr} and {weight_decay}")
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **_shared(zo_eps, num_directions, seed)})
-        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
+        if scaling == "std" and directions_at is None and num_directions < 2:
+            raise ValueError(f"expected num_directions ≥ 2 with scaling 'std', whose step is divided by the spread of the differences; got {num_directions}")
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "second_moment": 0.0, **_shared(zo_eps, num_directions, seed)})
+        self._scaling: Scaling = scaling
+        self._prepare(
+            storage=_storage(_parameters(self), False if estimator == "forward_gradient" and streamed is None else streamed),
+            estimator=estimator,
+            distribution=distribution,
+            directions_at=directions_at,
+            clip=clip,
+        )
 
     def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
         """One rounded coefficient times z, subtracted: for signs a single IEEE addition per coordinate, the same on every device."""
+        if isinstance(self._storage, StreamedParameters):
+            self._stream(self._storage, directions, self._factors(differences))
+            return
         theta_P = self._flat.theta_P
         for group, part in self._parts():
             if group["weight_decay"]:
                 theta_P[part].mul_(1.0 - group["lr"] * group["weight_decay"])
-        for direction, difference in zip(directions, differences, strict=True):
+        for direction, factor in zip(directions, self._factors(differences), strict=True):
             z_P = self._draw(direction)
             for group, part in self._parts():
-                theta_P[part].sub_(z_P[part], alpha=group["lr"] * difference / (group["zo_eps"] * len(differences)))
+                theta_P[part].sub_(z_P[part], alpha=self._length(group, factor, len(differences)))
+
+    def _stream(self, storage: StreamedParameters, directions: Sequence[Direction], factors: Sequence[float]) -> None:
+        terms = []
+        for direction, factor in zip(directions, factors, strict=True):
+            lengths = tuple(self._length(group, factor, len(factors)) for group in self.param_groups for _ in group["params"])
+            terms.append(Drawn(direction, self._distribution, lengths))
+        decays = tuple(group["lr"] * group["weight_decay"] for group in self.param_groups for _ in group["params"])
+        rounding = Direction(self.param_groups[0]["seed"], self.steps_taken, ROUNDING)
+        storage.subtract(terms, decays=decays, rounding=rounding, measure=self.steps_taken % MEASURE_EVERY == 0)
+
+    def _length(self, group: dict[str, Any], factor: float, directions: int) -> float:
+        return group["lr"] * factor / ((group["zo_eps"] if self._scaling == "gradient" else 1.0) * directions)
+
+    def _factors(self, differences: Sequence[float]) -> Sequence[float]:
+        if self._scaling == "gradient":
+            return differences
+        first = self.param_groups[0]
+        first["second_moment"] = moved(first["second_moment"], differences)
+        applied = first["steps_taken"] - first["skipped_steps"] + 1
+        return factors(differences, scaling=self._scaling, second_moment=unbiased(first["second_moment"], steps=applied))
 
 
 class ZerothOrder(_ForwardOnly):
@@ -235,7 +303,7 @@ class ZerothOrder(_ForwardOnly):
         super().__init__(inner.param_groups, {**inner.defaults, **_shared(zo_eps, num_directions, seed)})
         self._inner = inner
         self._share()
-        self._prepare(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
+        self._prepare(storage=FlatParameters(_parameters(self)), estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
         self._gradient_P = torch.zeros_like(self._flat.theta_P)
         self._flat.set_gradients(self._gradient_P)
 
@@ -260,6 +328,16 @@ class ZerothOrder(_ForwardOnly):
                 self._gradient_P[part].add_(z_P[part], alpha=difference / (group["zo_eps"] * len(differences)))
         self._flat.set_gradients(self._gradient_P)
         self._inner.step()
+
+
+def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _storage(parameters: list[nn.Parameter], streamed: bool | None) -> Storage:
+    if streamed is None:
+        streamed = any(parameter.dtype != torch.float32 for parameter in parameters) or sum(parameter.numel() for parameter in parameters) >= STREAM_FROM
+    return StreamedParameters(parameters) if streamed else FlatParameters(parameters)
 
 
 def _shared(zo_eps: float, num_directions: int, seed: int) -> dict[str, Any]:

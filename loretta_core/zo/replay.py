@@ -10,7 +10,6 @@ MeZO (arXiv 2305.17333, section 2.1) describes the idea; the counter-based noise
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -21,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from loretta_core.errors import OutputError
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
+from loretta_core.zo.storage import digest
 
 MAGIC = b"ZOLOG1\n\0"
 _BLOCK = struct.Struct("<4sIIII")
@@ -127,7 +126,7 @@ def replay(log: Log, optimizer: ZOSGD | ZerothOrder, *, steps: int | None = None
 
 def weights_sha256(theta_P: Float[Tensor, " P"]) -> str:
     """Digest of a parameter vector's bytes."""
-    return hashlib.sha256(theta_P.detach().to("cpu", torch.float32).contiguous().numpy().tobytes()).hexdigest()
+    return digest([theta_P])
 
 
 def _begin(path: Path, header: Mapping[str, Any], first_step: int) -> None:

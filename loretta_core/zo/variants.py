@@ -23,6 +23,7 @@ from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from loretta_core.zo.flat import FlatParameters
+from loretta_core.zo.storage import Shift, Storage
 
 Closure = Callable[[], Tensor | float]
 """() → scalar loss at the current parameters, without a backward pass; called under no_grad."""
@@ -32,14 +33,14 @@ class Variant(NamedTuple):
     """θ + sign · shift."""
 
     sign: int
-    shift_P: Float[Tensor, " P"]
+    shift: Shift
 
 
 @runtime_checkable
 class Evaluator(Protocol):
     """Losses of variants around θ. θ itself is bitwise the same afterwards, also when the closure raises."""
 
-    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+    def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """One loss per variant, in order."""
         ...
 
@@ -47,12 +48,12 @@ class Evaluator(Protocol):
 class Serial:
     """One variant after the other."""
 
-    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+    def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """See Evaluator. `variants` may be a generator: only one shift needs to exist at a time."""
         found = []
-        with flat.shifted() as buffer_P:
-            for sign, shift_P in variants:
-                torch.add(flat.theta_P, shift_P, alpha=sign, out=buffer_P)
+        with storage.evaluating() as move:
+            for sign, shift in variants:
+                move(sign, shift)
                 found.append(float(closure()))
         return found
 
@@ -69,11 +70,12 @@ class Batched:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
 
-    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
-        """See Evaluator."""
-        stacked_VP = torch.stack([torch.add(flat.theta_P, shift_P, alpha=sign) for sign, shift_P in variants])
-        names = self._names(flat)
-        views = flat.split(stacked_VP)
+    def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
+        """See Evaluator. Raises ValueError for streamed parameters."""
+        if not isinstance(storage, FlatParameters):
+            raise ValueError("streamed parameters are too many to be stacked: evaluate them with variants.Serial()")
+        names = self._names(storage)
+        views = storage.split(_stacked(storage, variants))
         holder = _Holder(self._model, closure)
 
         def one(values: dict[str, Tensor]) -> Tensor:
@@ -106,6 +108,14 @@ class _Holder(nn.Module):
         return loss
 
 
+def _stacked(flat: FlatParameters, variants: Iterable[Variant]) -> Float[Tensor, "V P"]:
+    rows = []
+    for sign, shift in variants:
+        assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"
+        rows.append(torch.add(flat.theta_P, shift, alpha=sign))
+    return torch.stack(rows)
+
+
 TRIALS = 3
 """Evaluations of each kind that are timed before one is chosen; the fastest counts, so that a hiccup does not decide."""
 
@@ -123,14 +133,14 @@ class Fastest:
     key: Callable[[], object] = lambda: None
     _seconds: dict[tuple[object, int, bool], list[float]] = field(default_factory=dict)
 
-    def losses(self, closure: Closure, *, flat: FlatParameters, variants: Iterable[Variant]) -> list[float]:
+    def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """See Evaluator."""
         chosen = list(variants)
         key = self.key()
         serial, batched = (self._seconds.setdefault((key, len(chosen), kind), []) for kind in (False, True))
         together = self._choice(serial, batched)
         started = time.perf_counter()
-        found = (Batched(self.model) if together else Serial()).losses(closure, flat=flat, variants=chosen)
+        found = (Batched(self.model) if together else Serial()).losses(closure, storage=storage, variants=chosen)
         if min(len(serial), len(batched)) < TRIALS:
             (batched if together else serial).append(time.perf_counter() - started)
         return found

@@ -127,26 +127,33 @@ def saved(tiny, tmp_path):
     return tmp_path
 
 
+@pytest.mark.parametrize("method", [ADP, None], ids=["method", "any"])
 @pytest.mark.parametrize("overrides", [{"hidden_size": 64}, {"num_hidden_layers": 3}, {"num_hidden_layers": 1}], ids=str)
-def test_another_base_is_noticed(tiny, saved, overrides):
+def test_another_base_is_noticed(tiny, saved, overrides, method):
     base = tiny("bert", **overrides)
     before = deepcopy(base)
     with pytest.raises(OutputError, match=r"belongs to another base model or method; (missing|unknown|other shape): base_model"):
-        load_adapter(base, method=ADP, directory=saved)
+        load_adapter(base, saved, method=method)
     assert unchanged(base, before)
+
+
+def test_any_adapter_loads_without_its_method(tiny, token_ids, saved):
+    model = load_adapter(tiny("bert"), str(saved))
+    assert torch.equal(model(input_ids=token_ids).logits, load_adapter(tiny("bert"), saved, method=ADP)(input_ids=token_ids).logits)
+    assert trainable_parameter_count(model)
 
 
 def test_another_architecture_is_noticed(tiny, saved):
     base = tiny("llama")
     before = deepcopy(base)
     with pytest.raises(MethodError, match=r"target_modules=\['output.dense'\]: \['output.dense'\] matched no Linear in llama"):
-        load_adapter(base, method=ADP, directory=saved)
+        load_adapter(base, saved, method=ADP)
     assert unchanged(base, before)
 
 
 def test_another_method_is_noticed(tiny, saved):
     with pytest.raises(OutputError, match=r"is of type .*LORETTA_ADP, which LoraConfig does not describe"):
-        load_adapter(tiny("bert"), method=Lora(type="lora"), directory=saved)
+        load_adapter(tiny("bert"), saved, method=Lora(type="lora"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "no-config", "tensor-lost", "header-changed", "config-changed", "not-safetensors"])
@@ -175,17 +182,17 @@ def test_damaged_files_are_noticed(tiny, saved, damage):
     base = tiny("bert")
     before = deepcopy(base)
     with pytest.raises(OutputError):
-        load_adapter(base, method=ADP, directory=saved)
+        load_adapter(base, saved, method=ADP)
     assert unchanged(base, before)
 
 
 def test_full_fine_tuning_checks_its_file_too(tiny, tmp_path):
     save_adapter(tiny("bert"), tmp_path)
     with pytest.raises(OutputError, match="does not hold the weights of this model"):
-        load_adapter(tiny("bert", hidden_size=64), method=Ft(type="ft"), directory=tmp_path)
+        load_adapter(tiny("bert", hidden_size=64), tmp_path, method=Ft(type="ft"))
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(OutputError):
-        load_adapter(tiny("bert"), method=Ft(type="ft"), directory=tmp_path)
+        load_adapter(tiny("bert"), tmp_path, method=Ft(type="ft"))
 
 
 def test_the_saved_config_is_self_contained(saved):

@@ -25,7 +25,7 @@ def test_public_names():
     assert TTLinear(64, 8, rank=2)(torch.ones(1, 64)).shape == (1, 8)
     assert {name for name in loretta_core.__all__ if getattr(loretta_core, name).__module__.startswith("loretta_core.")} == set(loretta_core.__all__)
     assert set(loretta_core.__all__) <= set(dir(loretta_core))
-    with pytest.raises(AttributeError, match="no attribute 'LoretaConfig'; its public names: .*BottleneckConfig, "):
+    with pytest.raises(AttributeError, match=r"no attribute 'LoretaConfig'; its public names: .*BottleneckConfig, "):
         loretta_core.LoretaConfig  # noqa: B018
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from loretta_core.config import CellConfig
 from loretta_core.errors import CellFailed
 from loretta_core.report.records import Record, write_record
-from loretta_core.train.sinks import MetricSink
+from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED = 101, 102, 103, 104, 105
@@ -26,7 +26,7 @@ MENDED = "mended"
 """A file of this name in OUT makes every cell end well."""
 
 WORKERS = "SYNTHETIC_WORKERS"
-"""Environment variable: processes of a worker group, which no engine asks for yet."""
+"""Environment variable: processes of a worker group, whatever the engine."""
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
@@ -34,6 +34,19 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "attempts.txt").open("a") as attempts:
         attempts.write(f"{os.getpid()} {Path.cwd()}\n")
+    every_sink = [JsonlSink(directory / JOURNAL_NAME), *sinks]
+    try:
+        record = _compute(cell, directory, every_sink)
+    except BaseException:
+        for sink in every_sink:
+            sink.close("failed", {})
+        raise
+    for sink in every_sink:
+        sink.close("finished", {"score": 0.9, "trainable_params": 10.0})
+    return record
+
+
+def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> Record:
     if not (directory.parents[1] / MENDED).exists():
         _misbehave(cell.seed, directory, sinks)
     for step in range(STEPS):
@@ -41,8 +54,6 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
             sink.log(step, {"train_loss": 1.0 / (step + 1)})
     record = finished_record(cell)
     write_record(record, directory)
-    for sink in sinks:
-        sink.close("finished", {"score": 0.9, "trainable_params": 10.0})
     return record
 
 

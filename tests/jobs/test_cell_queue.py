@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from jobs.cell_queue import MAX_ATTEMPTS, CellQueue, Order
+from jobs.cell_queue import CellQueue, Order
 from jobs.outcome import Outcome
+from jobs.retry import MOST_LOSSES
+from loretta_core.config import CellConfig
 
 PATIENCE_S = 0.02
 
@@ -57,6 +59,20 @@ def test_a_waiting_group_gets_a_cell_the_moment_it_comes():
     assert play(scene()).cell_id == "a"
 
 
+def test_a_lost_group_is_needed_only_while_a_cell_waits():
+    async def scene():
+        queue = CellQueue()
+        seen = [await queue.has_waiting()]
+        await ask(queue, "a")
+        seen.append(await queue.has_waiting())
+        await queue.pull("g", PATIENCE_S)
+        seen.append(await queue.has_waiting())
+        await queue.lose("g", "killed")  # back in the queue
+        return [*seen, await queue.has_waiting()]
+
+    assert play(scene()) == [False, True, False, True]
+
+
 def test_patience_ends():
     assert play(CellQueue().pull("g", PATIENCE_S)) == Order("idle")
 
@@ -92,7 +108,7 @@ def test_a_cell_whose_group_died_goes_first_and_only_so_often():
     async def scene():
         queue = CellQueue()
         killer, other = await ask(queue, "killer", "other")
-        for attempt in range(MAX_ATTEMPTS):
+        for attempt in range(MOST_LOSSES):
             assert not killer.done()
             assert (await queue.pull(f"g{attempt}", PATIENCE_S)).cell_id == "killer"
             assert await queue.lose(f"g{attempt}", "killed by signal 9")
@@ -102,7 +118,35 @@ def test_a_cell_whose_group_died_goes_first_and_only_so_often():
 
     outcome = play(scene())
     assert (outcome.status, outcome.kind) == ("failed", "infrastructure")
-    assert f"{MAX_ATTEMPTS} times: killed by signal 9" in outcome.message
+    assert f"{MOST_LOSSES} times: killed by signal 9" in outcome.message
+
+
+def test_a_cell_that_runs_out_of_memory_is_tried_in_smaller_pieces(cell):
+    async def scene():
+        queue = CellQueue()
+        task = asyncio.create_task(queue.run(cell().cell_id, cell("batch_size=16").to_json()))
+        pieces = []
+        for kind in ("memory", "memory", ""):
+            order = await queue.pull("g", 1)
+            pieces.append(CellConfig.from_json(order.cell_json).engine.gradient_accumulation)
+            await queue.finish("g", Outcome(order.cell_id, "failed" if kind else "finished", kind=kind))
+        return pieces, await task
+
+    pieces, outcome = play(scene())
+    assert pieces == [1, 2, 4]
+    assert (outcome.status, outcome.message) == ("finished", "after running out of memory: in 4 times as many pieces")
+
+
+@pytest.mark.parametrize("kind", ["nan", "config", "error"])
+def test_a_failure_that_would_come_again_is_final(kind, cell):
+    async def scene():
+        queue = CellQueue()
+        task = asyncio.create_task(queue.run(cell().cell_id, cell().to_json()))
+        order = await queue.pull("g", 1)
+        await queue.finish("g", Outcome(order.cell_id, "failed", kind=kind, message="why"))
+        return await task
+
+    assert play(scene()).kind == kind
 
 
 def test_losing_an_idle_group_says_that_it_held_nothing():

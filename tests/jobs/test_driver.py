@@ -17,7 +17,7 @@ NOWHERE = Tracking("", "", "")
 def closed(monkeypatch) -> list[str]:
     """Kinds of failure whose MLflow run was ended from outside."""
     kinds: list[str] = []
-    monkeypatch.setattr(driver, "close_run", lambda tracking, cell, outcome: kinds.append(outcome.kind))
+    monkeypatch.setattr(driver, "close_run", lambda tracking, cell, outcome, directory: kinds.append(outcome.kind))
     return kinds
 
 

@@ -2,8 +2,11 @@
 
 import json
 
-from jobs.ledger import cell_directory, standing, unfinished, write_failure
+import pytest
+
+from jobs.ledger import cell_directory, named, set_aside, standing, unfinished, write_failure
 from jobs.outcome import Outcome
+from loretta_core.errors import ConfigError
 from loretta_core.report.records import read_record, write_record
 from tests.jobs.synthetic import finished_record
 
@@ -58,3 +61,20 @@ def test_the_traceback_of_an_earlier_failure_does_not_stay_beside_a_later_one(ce
     write_failure(out, cell(), Outcome(cell_id, "failed", kind="error", message="KeyError", trace="Traceback …"))
     write_failure(out, cell(), Outcome(cell_id, "failed", kind="nan", message="the loss is nan at step 3"))
     assert not (cell_directory(out, cell_id) / "error.txt").exists()
+
+
+def test_a_cell_set_aside_is_unfinished_and_nothing_of_it_is_lost(cell, out):
+    cells = [cell("seed=1"), cell("seed=2")]
+    for each in cells:
+        write_record(finished_record(each), cell_directory(out, each.cell_id))
+    set_aside(out, named(cells, [cells[0].cell_id[:8]]))
+    assert unfinished(out, cells) == [cells[0]]
+    (kept,) = (out / "replaced").iterdir()
+    assert read_record(kept).cell_id == cells[0].cell_id
+    set_aside(out, [cells[0]])  # nothing there any more
+
+
+@pytest.mark.parametrize(("text", "count"), [("", "no cell"), ("xyz", "no cell")])
+def test_a_name_that_is_no_cell(text, count, cell):
+    with pytest.raises(ConfigError, match=f"--rerun {text}: {count} of this sweep"):
+        named([cell()], [text])

@@ -137,7 +137,6 @@ def test_the_sweep_goes_on_and_says_that_something_failed(first, troubled):
     }
 
 
-@pytest.mark.slow  # failed once in four runs, before CLOSE_S was long enough; not run often enough since
 def test_every_reason_is_recorded_and_shown(first, troubled):
     reasons = {seed: (record.error.kind, record.error.message) for seed, record in troubled.records.items() if record.error}
     died = "the worker process died while it computed this cell, 2 times: a worker process ended unexpectedly: killed, out of memory, or crashed"
@@ -154,7 +153,7 @@ def test_every_reason_is_recorded_and_shown(first, troubled):
 
 def test_a_cell_that_kills_its_process_gets_a_second_chance_and_no_third(first, troubled):
     assert {seed: len(troubled.attempts(seed)) for seed in TROUBLES} == {0: 1, 1: 1, FAILING_SEED: 1, BROKEN_SEED: 1, KILLED_ONCE_SEED: 2, KILLER_SEED: 2}
-    assert re.search(r"worker group \d is lost \(a worker process ended unexpectedly.*starting it anew", first.output)
+    assert re.search(r"worker group \d is lost \(a worker process ended unexpectedly.*it starts anew", first.output)
 
 
 def test_an_exception_does_not_cost_a_group(first, troubled):

@@ -9,6 +9,7 @@ from jobs import worker
 from jobs.cell_queue import Order
 from jobs.ledger import cell_directory
 from jobs.outcome import Interrupted
+from jobs.ranks import Alone
 from jobs.worker import StopSink, attempt
 from jobs.worker_config import WorkerConfig
 from tests.jobs import synthetic
@@ -38,7 +39,7 @@ def compute(out):
 
     def run(the_cell, function=synthetic.run_cell):
         order = Order("work", the_cell.cell_id, the_cell.to_json())
-        return attempt(order, config=WorkerConfig(out=out), compute=function, queue=Queue(), first=True)
+        return attempt(order, config=WorkerConfig(out=out), compute=function, queue=Queue(), ranks=Alone())
 
     return run
 
@@ -70,7 +71,7 @@ def test_a_running_cell_ends_when_the_sweep_is_stopped(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     queue = Queue(interrupted=True)
-    sink = StopSink(queue, every_s=1.0)
+    sink = StopSink(queue, Alone(), every_s=1.0)
     for step in range(1000):
         sink.log(step, {})
     assert queue.asked == 0  # not at every step
@@ -81,7 +82,7 @@ def test_a_running_cell_ends_when_the_sweep_is_stopped(monkeypatch):
 
 def test_a_running_cell_goes_on_while_nobody_stops_the_sweep(monkeypatch):
     queue = Queue()
-    sink = StopSink(queue, every_s=0.0)
+    sink = StopSink(queue, Alone(), every_s=0.0)
     for step in range(3):
         sink.log(step, {})
     assert queue.asked == 3

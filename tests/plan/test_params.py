@@ -19,7 +19,7 @@ METHODS = {
     "loretta_rep": LorettaRep(type="loretta_rep", tensor_rank=3, r=4),
     "loretta_rep-subtract": LorettaRep(type="loretta_rep", tensor_rank=3, r=4, init_weights="subtract", train_norms=False),
     "adapters": Adapters(type="adapters", bottleneck_size=8),
-    "adapters-norms": Adapters(type="adapters", bottleneck_size=7, train_norms=True),
+    "adapters-norms": Adapters(type="adapters", bottleneck_size=7, train_norms=True, adapter_bias="down"),
     "lora": Lora(type="lora", r=4),
     "lora-dora": Lora(type="lora", r=5, use_dora=True),
     "ia3": Ia3(type="ia3"),
@@ -101,6 +101,10 @@ DEBERTA = {
     "position_biased_input": False,
 }
 ROBERTA = {**DEBERTA, "model_type": "roberta", "type_vocab_size": 1, "max_position_embeddings": 514}
+ROBERTA_LARGE = {**ROBERTA, "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16}
+LLAMA_70B = {**LLAMA_7B, "hidden_size": 8192, "intermediate_size": 28_672, "num_hidden_layers": 80, "num_attention_heads": 64, "num_key_value_heads": 8}
+AUTHORS_HEAD = [8, 8, 12, 12, 8, 8]
+"""The classifier's modes in the authors' repository, where the paper's runs had 12,8,8,8,8,12."""
 
 
 def adp(rank, **fields):
@@ -138,8 +142,56 @@ def rep(rank, **fields):
         (DEBERTA, 2, rep(10), 94_568 + 1_538),
         (DEBERTA, 2, rep(20), 252_368 + 1_538),
         (ROBERTA, 2, rep(5), 67_928 + 1_538),
+        # Norms added to the authors' own counts, as the paper means it.
+        (DEBERTA, 2, adp(5, classifier_shape=AUTHORS_HEAD), 99_194),
+        (ROBERTA, 2, adp(5, classifier_shape=AUTHORS_HEAD), 99_194),
+        (ROBERTA_LARGE, 2, adp(5), 237_530),
+        (LLAMA_70B, None, adp(5), 3_991_552),
+        # Baselines of tables 2 and 3.
+        (LLAMA_7B, None, Adapters(type="adapters", adapter_bias="none"), 50_331_648),
+        (LLAMA_13B, None, Adapters(type="adapters", adapter_bias="none", train_norms=True), 79_057_920),
+        (LLAMA_70B, None, Adapters(type="adapters", adapter_bias="none", train_norms=True), 252_977_152),
+        (LLAMA_13B, None, Ia3(type="ia3"), 962_560),
+        (LLAMA_70B, None, Ia3(type="ia3"), 2_457_600),
+        (LLAMA_70B, None, Lora(type="lora"), 16_384_000),
     ],
     ids=lambda value: value.get("model_type") if isinstance(value, dict) else str(getattr(value, "type", value)),
 )
 def test_the_printed_counts(config, labels, method, count):
     assert trainable_parameters(method, model_layers(config, labels=labels)) == count
+
+
+@pytest.mark.parametrize(
+    ("method", "printed_millions"),
+    [
+        (Lora(type="lora"), "0.30"),
+        (Lora(type="lora", r=4), "0.15"),
+        (Prompt(type="prompt", num_virtual_tokens=10), "0.01"),
+        (Ptune(type="ptune", encoder_hidden_size=128), "0.23"),
+        (Bitfit(type="bitfit"), "0.10"),
+        # Table 7, other modes for the adapters. The ranks of a list are capped, hence 0.095 where the paper's 0.097 is printed as 0.10.
+        (LorettaAdp(type="loretta_adp", shape=[64, 12, 64], classifier_shape="paper"), "0.11"),
+        (LorettaAdp(type="loretta_adp", shape=[4, 4, 4, 12, 4, 4, 4], classifier_shape="paper"), "0.09"),
+    ],
+    ids=lambda value: getattr(value, "type", value),
+)
+def test_rounded_counts_on_deberta_base(method, printed_millions):
+    assert f"{trainable_parameters(method, model_layers(DEBERTA, labels=2)) / 1e6:.2f}" == printed_millions
+
+
+@pytest.mark.parametrize(
+    ("method", "count", "printed_millions"),
+    [
+        (Adapters(type="adapters", bottleneck_size=8, train_norms=True), 944_066, "0.94"),
+        (adp(5, classifier_shape="dense", train_norms=False), 649_538, "0.650"),
+        (adp(5, classifier_shape="dense"), 687_938, "0.688"),
+        (rep(5, classifier_shape="dense"), 644_510, "0.645"),
+        (rep(5, classifier_shape="dense", train_norms=False), 606_110, "0.606"),
+    ],
+    ids=lambda value: str(getattr(value, "type", value)),
+)
+def test_a_dense_pooler_that_is_new_is_counted(method, count, printed_millions):
+    """Table 1's adapters and the rows `regular` of table 11: DeBERTa's checkpoint holds no pooler, so all of it trains."""
+    stored = [name for layer in model_layers(DEBERTA, labels=2).layers for name in layer.parameters if not name.startswith(("pooler", "classifier"))]
+    assert trainable_parameters(method, model_layers(DEBERTA, labels=2, stored=stored)) == count
+    assert f"{count / 1e6:.{len(printed_millions) - 2}f}" == printed_millions

@@ -63,8 +63,8 @@ def sweep(tmp_path, rights, *, tests="t"):
     out = write_sweep(tmp_path / "out", records=records)
     for (cell, record), right, test in zip(records, rights, tests * 3 if len(tests) == 1 else tests, strict=False):
         found = Predictions(metric="accuracy", test_sha256=test, predictions=tuple(map(int, right)), right=right)
-        digest = write_predictions(found, out / "cells" / cell.cell_id)
-        write_record(record.model_copy(update={"predictions_sha256": digest}), out / "cells" / cell.cell_id)
+        write_predictions(found, out / "cells" / cell.cell_id)
+        write_record(record.model_copy(update={"predictions_sha256": found.sha256}), out / "cells" / cell.cell_id)
     return out
 
 

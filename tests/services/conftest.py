@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.mlflow_sink import ARRIVED_NAME
 from loretta_core.config import load_sweep
 from loretta_core.report.manifest import write_manifest
 from loretta_core.report.records import check_output_dir, write_record
@@ -39,9 +40,10 @@ def results(tmp_path, sweep_file) -> Path:
 
 
 def finish(sweep_file: Path, out: Path) -> None:
-    """Write a record of every cell of a sweep."""
+    """Leave what every cell of a sweep leaves: a record, and the note that MLflow has it all."""
     for cell in load_sweep(sweep_file).cells:
         write_record(finished_record(cell), out / "cells" / cell.cell_id)
+        (out / "cells" / cell.cell_id / ARRIVED_NAME).touch()
 
 
 def contents(directory: Path) -> dict[str, tuple[int, bytes]]:

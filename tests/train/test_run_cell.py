@@ -10,6 +10,7 @@ from loretta_core.config import FAMILIES, cell_from_overrides
 from loretta_core.errors import OutputError
 from loretta_core.report.predictions import find_predictions
 from loretta_core.report.records import read_record, write_record
+from loretta_core.tasks.toy import TEMPLATE, generate_sentiment
 from loretta_core.train.restore import restore_step
 from loretta_core.train.run import run_cell
 
@@ -28,7 +29,7 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     assert record.score_low < record.score <= record.score_high
     assert record.test_rows == 50
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
-    assert record.forwards == (4 if trainer == "adam" else 8)
+    assert record.forwards == 4 * {"adam": 1, "fzoo": 9}.get(trainer, 2)
     assert 0 < record.trainable_params <= record.total_params
     assert list((tmp_path / "adapter").glob("*.safetensors"))
     assert not list(tmp_path.rglob("*.bin"))
@@ -79,6 +80,23 @@ def test_any_step_of_a_zeroth_order_cell_comes_back(trainer, tmp_path):
         restore_step(directory, step=13, to=tmp_path / "beyond")
 
 
+def test_full_fine_tuning_in_bf16_streams_and_comes_back(tmp_path):
+    settings = [*SMALL, "method=ft", "precision=bf16", "trainer=zo_sgd", "trainer.lr=1e-4", "trainer.steps=4", "trainer.eval_every=2"]
+    record = run_cell(cell_from_overrides(settings), directory=tmp_path / "cell")
+    start, end = (restore_step(tmp_path / "cell", step=step, to=tmp_path / str(step)) for step in (0, 4))
+    assert start[1] != end[1]
+    assert record.weights_sha256 == restore_step(tmp_path / "cell", step=None, to=tmp_path / "best")[1]
+    assert record.update_gain == pytest.approx(1.0, abs=0.2)
+
+
+def test_training_stops_at_a_score(tmp_path):
+    base = [*SMALL, "method=lora", "trainer=zo_sgd", "trainer.steps=6", "trainer.eval_every=2"]
+    record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=0.0"]), directory=tmp_path / "a")
+    assert (record.steps, record.forwards, record.best_step) == (0, 0, 0)
+    record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=1.1"]), directory=tmp_path / "b")
+    assert (record.steps, record.forwards) == (6, 12)
+
+
 def test_replay_notices_other_weights(tmp_path):
     directory = tmp_path / "cells" / "a1"
     record = run_cell(cell_from_overrides([*SMALL, "method=lora", "trainer=zo_sgd", "trainer.steps=2"]), directory=directory)
@@ -101,3 +119,21 @@ def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
         assert found.right.count("1") / 12 == pytest.approx(record.score)
     else:
         assert [min(found.resampled) <= record.score <= max(found.resampled), len(found.resampled)] == [True, 1000]
+
+
+@pytest.mark.parametrize(("verbalizer", "warned"), [("['terrible','great']", False), ("['great','terrible']", True)])
+def test_a_prompt_that_the_model_answers_no_better_than_chance_is_warned_of(verbalizer, warned, tmp_path):
+    for name, rows in generate_sentiment(rows_per_split={"train": 20, "validation": 200}, seed=3).items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = f'train="{tmp_path}/train.jsonl",validation="{tmp_path}/validation.jsonl"'
+    task = f'{{type="jsonl",{files},objective="prompt",template="{TEMPLATE}",verbalizer={verbalizer}}}'
+    record = run_cell(cell_from_overrides(["model=toy-bert", f"task={task}", "method=lora", "trainer=zo_sgd", "trainer.steps=1"]), directory=tmp_path / "cell")
+    assert any("no better than always giving the most frequent label" in note for note in record.warnings) is warned
+
+
+def test_a_cell_may_learn_from_accuracy_itself(tmp_path):
+    settings = ["trainer=zo_sgd", "trainer.learns_from=metric", "trainer.zo_eps=5e-2", "trainer.lr=2e-2", "trainer.steps=6", "trainer.eval_every=3"]
+    record = run_cell(cell_from_overrides([*SMALL, "method=loretta_adp", *settings]), directory=tmp_path)
+    losses = [value for _, value in record.curves["train_loss"]]
+    assert all((32 * loss) == pytest.approx(round(32 * loss), abs=1e-4) for loss in losses)  # the mean of two shares of 16 rows
+    assert len({round(loss, 4) for loss in losses}) > 1

@@ -1,4 +1,4 @@
-"""Cached halves: used when nothing trains, and never stale."""
+"""Cached factors (halves, or the rebuilt matrix): used when nothing trains, and never stale."""
 
 import pickle
 from copy import deepcopy
@@ -13,17 +13,19 @@ from loretta_core.tt.linear import TTLinear
 from loretta_core.zo.flat import FlatParameters
 
 
-@pytest.fixture
-def layer():
-    return TTLinear(48, 36, rank=4, generator=torch.Generator().manual_seed(0)).eval()
+@pytest.fixture(params=["auto", [32, 54]], ids=["contracted", "rebuilt"])
+def layer(request):
+    layer = TTLinear(48, 36, rank=4, shape=request.param, generator=torch.Generator().manual_seed(0)).eval()
+    assert layer.shape.contracts == (request.param == "auto")
+    return layer
 
 
 @pytest.fixture
 def builds(monkeypatch):
-    """How often halves were built."""
+    """How often factors were made."""
     calls = []
-    build = ops.halves
-    monkeypatch.setattr(ops, "halves", lambda *args, **kwargs: calls.append(1) or build(*args, **kwargs))
+    build = ops.factors
+    monkeypatch.setattr(ops, "factors", lambda *args, **kwargs: calls.append(1) or build(*args, **kwargs))
     return calls
 
 
@@ -32,7 +34,7 @@ def truth(layer, x):
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
-def test_halves_are_built_once_in_eval(layer, builds, context):
+def test_factors_are_made_once_in_eval(layer, builds, context):
     x = torch.randn(3, 48)
     with context():
         first = layer(x)
@@ -66,19 +68,19 @@ def test_frozen_cores_are_cached_and_let_the_gradient_of_x_through(layer, builds
 
 def in_place(layer):
     with torch.no_grad():
-        layer.cores[1].mul_(2)
+        layer.cores[0].mul_(2)
 
 
 def through_data(layer):
-    layer.cores[1].data.mul_(2)
+    layer.cores[0].data.mul_(2)
 
 
 def new_storage(layer):
-    layer.cores[1].data = layer.cores[1].data * 2
+    layer.cores[0].data = layer.cores[0].data * 2
 
 
 def new_parameter(layer):
-    layer.cores[1] = nn.Parameter(layer.cores[1].detach() * 2)
+    layer.cores[0] = nn.Parameter(layer.cores[0].detach() * 2)
 
 
 def optimizer_step(layer):

@@ -145,6 +145,7 @@ def test_counts_need_no_layer(bias):
         ({"rank": 5, "shape": "papper"}, r"'papper': expected 'auto', 'paper' or a list"),
         ({"rank": 5, "shape": [8, 8, 12, 8]}, r"multiplies to 6144, but the matrix is 768 x 64 = 49152; 'auto' takes \[12, 8, 8, 8, 8\]"),
         ({"rank": 5, "shape": [-8, -8, 12, 8, 8]}, r"at least 1"),
+        ({"rank": 5, "shape": [49_152]}, r"shape = \[49152\]: a tensor train needs at least two modes"),
     ],
 )
 def test_what_does_not_fit_is_refused(arguments, message):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[2]
 
 WORKER = """
-import json, sys, torch, torch.distributed as dist
+import json, os, signal, sys, torch, torch.distributed as dist
 torch.set_num_threads(1)
 from torch import nn
 from loretta_core.errors import CellFailed
@@ -24,7 +25,7 @@ from pathlib import Path
 rank, workers, path = int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 dist.init_process_group("gloo", init_method=f"file://{path}/store", rank=rank, world_size=workers)
 
-def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", resume_at=0, disturbed=-1):
+def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", resume_at=0, disturbed=-1, killed=-1):
     generator = torch.Generator().manual_seed(0)
     x_BI, y_B = torch.randn(24, 40, generator=generator, dtype=torch.float64), torch.randn(24, generator=generator, dtype=torch.float64)
     weight = nn.Parameter(torch.randn(40, generator=generator))
@@ -46,15 +47,24 @@ def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", res
     for step in range(optimizer.steps_taken, steps):
         if step == disturbed and rank == 1:
             weight.data[3] += 1e-3
+        if step == killed and rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
         try:
             optimizer.step(lambda: loss(step))
         except CellFailed as error:
             return {"error": str(error)}
+        except RuntimeError as error:
+            if step != killed:
+                raise
+            writer.flush()
+            return {"alone": optimizer.steps_taken}
     writer.flush()
     sent = optimizer.evaluator.exchange.bytes_sent
     return {"sha": weights_sha256(optimizer.theta), "first": seen[0], "bytes": sent / len(seen), "skipped": optimizer.skipped_steps}
 
-print(json.dumps({name: run(**{"log": name} | job) for name, job in json.loads(sys.argv[1]).items()}))
+print(json.dumps({name: run(**{"log": name} | job) for name, job in json.loads(sys.argv[1]).items()}), flush=True)
+if any("killed" in job for job in json.loads(sys.argv[1]).values()):
+    os._exit(0)  # the group is broken; it cannot be taken down in order
 dist.destroy_process_group()
 """
 
@@ -74,13 +84,13 @@ def found(tmp_path_factory):
     return {workers: spawn(workers, SHARED if workers == 4 else JOBS, tmp_path_factory.mktemp("group")) for workers in (1, 2, 4)}
 
 
-def spawn(workers, jobs, path):
+def spawn(workers, jobs, path, *, killed=0):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
     commands = [[sys.executable, "-c", WORKER, json.dumps(jobs), str(rank), str(workers), str(path)] for rank in range(workers)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) for command in commands]
     results = [process.communicate(timeout=300) for process in processes]
-    assert not any(process.returncode for process in processes), results[0][1]
-    return [json.loads(output.splitlines()[-1]) for output, _ in results]
+    assert [process.returncode for process in processes] == [0] * (workers - killed) + [-signal.SIGKILL] * killed, results[0][1]
+    return [json.loads(output.splitlines()[-1]) for output, _ in results[: workers - killed]]
 
 
 @pytest.mark.parametrize("job", SHARED)
@@ -108,3 +118,31 @@ def test_workers_that_lost_their_state_rejoin_from_the_log(workers, found):
 def test_replicas_that_differ_are_noticed(found):
     assert all("workers hold different parameters" in rank["disturbed"]["error"] for rank in found[2])
     assert "error" not in found[1][0]["disturbed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_a_worker_killed_in_mid_run_rejoins_by_replay(kind, tmp_path):
+    """Rank 1 dies by SIGKILL at step 600 of 1,000 with its last steps unwritten; a new group goes on from the two logs, bitwise."""
+    job = {"steps": 1000, "kind": kind}
+    (tmp_path / "died").mkdir()
+    (tmp_path / "whole").mkdir()
+    (survivor,) = spawn(2, {"run": job | {"killed": 600}}, tmp_path / "died", killed=1)
+    assert survivor["run"] == {"alone": 600}
+    (tmp_path / "died" / "store").unlink()
+    rejoined = spawn(2, {"run": job | {"resume_at": 512}}, tmp_path / "died")
+    whole = spawn(2, {"run": job}, tmp_path / "whole")
+    assert len({rank["run"]["sha"] for rank in [*rejoined, *whole]}) == 1
+
+
+@pytest.mark.slow
+def test_sharing_the_batch_holds_over_a_thousand_steps(tmp_path):
+    """Replicas stay bit-identical, and the first projected gradients are those of one worker; later ones drift apart by rounding, as any two machines' do."""
+    found = {}
+    for workers in (1, 2):
+        (tmp_path / str(workers)).mkdir()
+        found[workers] = [rank["data"] for rank in spawn(workers, {"data": {"steps": 1000, "mode": "data"}}, tmp_path / str(workers))]
+    (alone,), (first, second) = found[1], found[2]
+    assert first["sha"] == second["sha"]
+    assert first["first"] == pytest.approx(alone["first"], rel=1e-6)
+    assert first["skipped"] == alone["skipped"] == 10

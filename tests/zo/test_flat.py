@@ -34,7 +34,7 @@ def test_evaluation_sees_both_sides_and_leaves_theta_bitwise(parameters):
         return torch.tensor(1.0)
 
     for _ in range(100):
-        probe(closure, flat=flat, shifts=[shift])
+        probe(closure, storage=flat, shifts=[shift])
     assert torch.equal(flat.theta_P, before)
     assert torch.equal(seen[0], before + shift)
     assert torch.equal(seen[1], before - shift)
@@ -48,7 +48,7 @@ def test_an_exception_leaves_theta_in_place(parameters):
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        probe(broken, flat=flat, shifts=[torch.ones(21)])
+        probe(broken, storage=flat, shifts=[torch.ones(21)])
     assert all(torch.equal(parameter, value) for parameter, value in zip(parameters, before, strict=True))
 
 

@@ -12,6 +12,9 @@ from loretta_core.zo.optim import ZOSGD, ZerothOrder
 OPTIMIZERS = {
     "sgd": lambda params, **options: ZOSGD(params, lr=0.05, **options),
     "sgd, decay": lambda params, **options: ZOSGD(params, lr=0.05, weight_decay=0.1, **options),
+    "sign": lambda params, **options: ZOSGD(params, lr=0.03, scaling="sign", **options),
+    "fzoo": lambda params, **options: ZOSGD(params, lr=0.05, scaling="std", **{"num_directions": 4} | options),
+    "meazo": lambda params, **options: ZOSGD(params, lr=0.03, scaling="rms", **options),
     "momentum": lambda params, **options: ZerothOrder(torch.optim.SGD(params, lr=0.02, momentum=0.9), **options),
     "adam": lambda params, **options: ZerothOrder(torch.optim.AdamW(params, lr=0.05), **options),
     "rmsprop": lambda params, **options: ZerothOrder(torch.optim.RMSprop(params, lr=0.01), **options),
@@ -69,7 +72,9 @@ def test_groups_have_their_own_lr_eps_and_decay():
     torch.testing.assert_close(second.detach(), torch.full((2,), 0.95))
 
 
-@pytest.mark.parametrize("options", [{}, {"num_directions": 3}, {"estimator": "one_sided"}, {"distribution": "rademacher"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"num_directions": 3}, {"estimator": "one_sided"}, {"estimator": "forward_gradient"}, {"distribution": "rademacher"}], ids=str
+)
 def test_law_a_run_descends_repeats_and_leaves_the_global_generator_alone(make, options):
     curves = []
     for _ in range(2):
@@ -99,6 +104,53 @@ def test_law_evaluation_never_moves_theta(make):
         optimizer.step(broken)
     assert torch.equal(theta.detach(), before)
     assert optimizer.steps_taken == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"num_directions": 3}, {"distribution": "rademacher"}, {"estimator": "one_sided"}], ids=str)
+def test_law_what_updates_is_what_perturbed(make, options):
+    """The vector that the update is made of lies in the span of the shifts that the loss saw."""
+    theta, loss, _ = quadratic(11)
+    optimizer = make([theta], zo_eps=0.25, **options)
+    before, seen = theta.detach().clone(), []
+    optimizer.step(lambda: seen.append(theta.detach() - before) or loss())
+    shifts_QP = torch.stack([shift for shift in seen if shift.any()]).double()
+    decayed = before * (1 - 0.05 * 0.1) if optimizer.param_groups[0].get("weight_decay") and isinstance(optimizer, ZOSGD) else before
+    applied_P = ((decayed - theta.detach()) if isinstance(optimizer, ZOSGD) else theta.grad).double()
+    inside_P = shifts_QP.T @ torch.linalg.pinv(shifts_QP.T, rtol=1e-5) @ applied_P
+    assert applied_P.norm() > 0
+    assert (applied_P - inside_P).norm() / applied_P.norm() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"distribution": "rademacher"}, {"estimator": "one_sided"}, {"estimator": "forward_gradient"}], ids=str)
+@pytest.mark.parametrize("name", ["sgd", "fzoo", "meazo", "momentum", "adam"])
+def test_law_the_mean_of_20000_samples_is_the_gradient_by_autograd(name, options):
+    """150 weights of a logistic regression. Expected cosine: 1 / √(1 + 151 / 20,000) = 0.996."""
+    generator = torch.Generator().manual_seed(0)
+    x_BI, y_B = torch.randn(64, 150, generator=generator), torch.randint(0, 2, (64,), generator=generator).float()
+    theta = nn.Parameter(0.1 * torch.randn(150, generator=generator))
+
+    def loss():
+        return nn.functional.binary_cross_entropy_with_logits((x_BI @ theta).double(), y_B.double())
+
+    loss().backward()
+    gradient_P, theta.grad = theta.grad.clone(), None
+    before = theta.detach().clone()
+    optimizer = OPTIMIZERS[name]([theta], **{"num_directions": 20_000, "seed": 1} | options)
+    optimizer.step(loss)
+    applied_P = before - theta.detach() if isinstance(optimizer, ZOSGD) else theta.grad
+    assert torch.cosine_similarity(applied_P, gradient_P, dim=0).item() >= 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [{"streamed": False}, {"streamed": True}, {"streamed": True, "dtype": torch.bfloat16}], ids=str)
+def test_law_10000_evaluations_drift_by_nothing(kind):
+    theta = nn.Parameter(torch.linspace(-1, 1, 64, dtype=kind.get("dtype", torch.float32)))
+    before = theta.detach().clone()
+    optimizer = ZOSGD([theta], zo_eps=1e-3, streamed=kind["streamed"])
+    for _ in range(10_000):
+        optimizer.probe(lambda: (theta.float() ** 2).sum())
+    assert torch.equal(theta.detach(), before)
 
 
 def test_law_a_loss_that_is_not_finite_changes_nothing_and_is_counted(make):

@@ -15,8 +15,11 @@ from loretta_core.zo.replay import STEPS_PER_BLOCK, LogWriter, read_log, replay,
 OPTIMIZERS = {
     "sgd": lambda params: ZOSGD(params, lr=0.05, weight_decay=0.01),
     "signs": lambda params: ZOSGD(params, lr=0.05, distribution="rademacher"),
+    "fzoo": lambda params: ZOSGD(params, lr=0.01, scaling="std", num_directions=3, estimator="one_sided"),
+    "meazo": lambda params: ZOSGD(params, lr=0.01, scaling="rms"),
     "momentum": lambda params: ZerothOrder(torch.optim.SGD(params, lr=0.02, momentum=0.9)),
     "adam": lambda params: ZerothOrder(torch.optim.AdamW(params, lr=0.01)),
+    "clipped": lambda params: ZerothOrder(torch.optim.AdamW(params, lr=0.01), clip=4.0),
     "schedule of directions": lambda params: ZOSGD(params, lr=0.02, directions_at=lambda step: 1 + step // 100),
 }
 HEADER = {"what": "a test"}
@@ -28,16 +31,19 @@ def parameters():
 
 
 def run(optimizer, params, *, steps, writer=None, snapshots=()):
-    """Noisy quadratic with a loss that is not finite every 50th step and a falling learning rate."""
+    """Noisy quadratic with a loss that is not finite every 50th step, outliers, and a falling learning rate."""
     optimizer.on_step = writer
     kept = {}
     for step in range(optimizer.steps_taken, steps):
         set_lr(optimizer, step)
-        loss = lambda step=step: float("inf") if step % 50 == 17 else sum(((p - 0.1 * (step % 7)) ** 2).sum() for p in params)  # noqa: E731
-        optimizer.step(loss)
+        optimizer.step(lambda step=step: float("inf") if step % 50 == 17 else (200 if step % 60 == 23 else 1) * bowl(params, step))
         if step + 1 in snapshots:
             kept[step + 1] = optimizer.theta.clone()
     return kept
+
+
+def bowl(params, step):
+    return sum(((p - 0.1 * (step % 7)) ** 2).sum() for p in params)
 
 
 def set_lr(optimizer, step):
@@ -132,11 +138,11 @@ sys.path.insert(0, sys.argv[2])
 import test_replay as t
 params = t.parameters()
 writer = t.LogWriter(t.Path(sys.argv[1]), header=t.HEADER)
-optimizer = t.OPTIMIZERS["adam"](params)
+optimizer = t.OPTIMIZERS["clipped"](params)
 def die(step, differences):
     writer(step, differences)
-    if step == 600: __import__("os").kill(__import__("os").getpid(), t.signal.SIGKILL)
-t.run(optimizer, params, steps=900, writer=die)
+    if step == 1300: __import__("os").kill(__import__("os").getpid(), t.signal.SIGKILL)
+t.run(optimizer, params, steps=2000, writer=die)
 """
 
 
@@ -149,17 +155,18 @@ def test_a_killed_run_goes_on_from_its_log_bitwise(tmp_path):
     )
     assert died.returncode == -signal.SIGKILL
     log = read_log(tmp_path / "log")
-    assert len(log.rows) == 600 // STEPS_PER_BLOCK * STEPS_PER_BLOCK
+    assert len(log.rows) == 1300 // STEPS_PER_BLOCK * STEPS_PER_BLOCK
     params = parameters()
-    optimizer = OPTIMIZERS["adam"](params)
+    optimizer = OPTIMIZERS["clipped"](params)
     replay(log, optimizer, set_lr=lambda step: set_lr(optimizer, step))
     writer = LogWriter(tmp_path / "log", header=HEADER)
-    run(optimizer, params, steps=900, writer=writer)
+    run(optimizer, params, steps=2000, writer=writer)
     writer.flush()
     undisturbed = parameters()
-    whole = OPTIMIZERS["adam"](undisturbed)
-    run(whole, undisturbed, steps=900)
+    whole = OPTIMIZERS["clipped"](undisturbed)
+    run(whole, undisturbed, steps=2000)
     assert torch.equal(optimizer.theta, whole.theta)
-    again = OPTIMIZERS["adam"](parameters())
+    assert (whole.skipped_steps, whole.clipped_differences > 10) == (40, True)
+    again = OPTIMIZERS["clipped"](parameters())
     replay(read_log(tmp_path / "log"), again, set_lr=lambda step: set_lr(again, step))
     assert torch.equal(again.theta, whole.theta)

@@ -51,8 +51,8 @@ def test_batched_equals_serial(architecture, method):
     shifts = [1e-2 * draw(Direction(0, 0, k), size=len(flat)) for k in range(3)]
     variants = [Variant(sign, shift) for shift in shifts for sign in (1, -1)]
     closure = closure_of(model)
-    serial = Serial().losses(closure, flat=flat, variants=variants)
-    batched = Batched(model).losses(closure, flat=flat, variants=variants)
+    serial = Serial().losses(closure, storage=flat, variants=variants)
+    batched = Batched(model).losses(closure, storage=flat, variants=variants)
     assert batched == pytest.approx(serial, rel=1e-5)
     assert len(set(serial)) == 6
     assert torch.equal(flat.theta_P, before)
@@ -84,7 +84,7 @@ def test_the_faster_one_is_kept_per_shape(monkeypatch):
 
     def run():
         with torch.no_grad():
-            return fastest.losses(lambda: model(torch.ones(4, 2)).mean(), flat=flat, variants=variants)
+            return fastest.losses(lambda: model(torch.ones(4, 2)).mean(), storage=flat, variants=variants)
 
     losses = [run() for _ in range(6)]
     assert all(found == pytest.approx(losses[0]) for found in losses)
@@ -96,4 +96,4 @@ def test_the_faster_one_is_kept_per_shape(monkeypatch):
 def test_a_parameter_of_another_model_is_refused():
     flat = FlatParameters([nn.Parameter(torch.ones(3))])
     with pytest.raises(ValueError, match="not in the model"):
-        Batched(nn.Linear(2, 1)).losses(lambda: torch.tensor(0.0), flat=flat, variants=[Variant(1, torch.ones(3))])
+        Batched(nn.Linear(2, 1)).losses(lambda: torch.tensor(0.0), storage=flat, variants=[Variant(1, torch.ones(3))])

@@ -1,0 +1,30 @@
+"""The trial's side of the queue, in a module of its own: a trial only waits, and unpickling its client must not cost it the import of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import ray
+
+from jobs.outcome import Outcome
+from loretta_core.config import CellConfig
+
+
+class CellRunner(Protocol):
+    """Computes one cell after the other; used from any process."""
+
+    def run(self, cell: CellConfig) -> Outcome:
+        """Block until the cell is over. Raises nothing for a cell that fails: that is an outcome."""
+        ...
+
+
+@dataclass(frozen=True)
+class QueueClient:
+    """The CellRunner of the `train` executor."""
+
+    queue: Any
+
+    def run(self, cell: CellConfig) -> Outcome:
+        """Put the cell in the queue and wait."""
+        return ray.get(self.queue.run.remote(cell.cell_id, cell.to_json()))

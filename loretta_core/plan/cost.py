@@ -1,0 +1,96 @@
+"""Time and money of a cell, from floating-point operations and bytes moved. Standard library only.
+
+    forward          2 · (weights of the matrices) + 4 · L · queries · blocks      operations a token, L tokens in its row
+    backward         as much again for the gradients of activations, and once more for those of weights that train
+    zeroth order     forwards only
+    step             max(arithmetic, bytes of weights and activations / bandwidth) + bytes of the update / bandwidth + what workers send / link
+
+An estimate for comparing and for budgets (a factor of two is usual); memory is the part that is held to 10 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from loretta_core.config.cell import CellConfig
+from loretta_core.config.engine import Zero
+from loretta_core.config.trainer import Adam, InContext, NoTraining
+from loretta_core.plan.blocks import Block
+from loretta_core.plan.devices import UTILISATION, Devices
+from loretta_core.plan.memory import Load, Memory, Shapes
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cell takes on given devices."""
+
+    step_s: float
+    total_s: float
+    """All steps and the evaluations in between."""
+    usd: float | None
+    """None where the device has no price."""
+
+
+def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, devices: Devices, rows: int) -> Cost:
+    """Time of a step and of the run.
+
+    Args:
+        load: what a worker computes at once.
+        rows: training rows, for budgets in epochs.
+    """
+    device, workers = devices.device, cell.engine.workers
+    flops = (device.fp32_flops if cell.precision == "fp32" else device.bf16_flops) * UTILISATION
+    trainable = shapes.trainable
+    forward_s = _forward_flops(shapes.block, load) / flops
+    pieces = cell.engine.gradient_accumulation
+    passes = _passes(cell, trainable=trainable, total=shapes.block.total)
+    compute_s = pieces * max(passes * forward_s, _bytes(memory, passes) / device.bandwidth)
+    step_s = compute_s + _update_bytes(cell, memory, trainable) / device.bandwidth + _traffic_s(cell, memory, trainable, devices)
+    steps = cell.trainer.total_steps(rows=rows, batch_size=cell.batch_size)
+    evaluations = 2 + (steps // cell.trainer.evaluation_period(steps) if steps else 0)
+    evaluation_s = evaluations * EVALUATED_ROWS / (load.rows * workers) * forward_s
+    total_s = steps * step_s + evaluation_s
+    return Cost(step_s if steps else 0.0, total_s, None if device.price is None else device.price * workers * total_s / 3600)
+
+
+EVALUATED_ROWS = 500
+"""Rows of a validation split, as far as anyone knows before reading it."""
+
+
+def _forward_flops(block: Block, load: Load) -> float:
+    """Of one piece on one worker."""
+    return load.count * (2 * block.matrices + 4 * load.tokens * block.queries * block.repeats)
+
+
+def _passes(cell: CellConfig, *, trainable: int, total: int) -> float:
+    """Forwards' worth of arithmetic in a step."""
+    trainer = cell.trainer
+    if isinstance(trainer, NoTraining | InContext):
+        return 0.0
+    if isinstance(trainer, Adam):
+        return 2.0 + min(1.0, trainable / total)
+    directions = trainer.directions_at(0, steps_per_epoch=1)
+    return 2.0 * directions if trainer.estimator == "two_sided" else directions + 1.0
+
+
+def _bytes(memory: Memory, passes: float) -> float:
+    """Weights are read once a pass, activations written and read."""
+    return passes * memory.weights + 2 * memory.activations
+
+
+def _update_bytes(cell: CellConfig, memory: Memory, trainable: int) -> float:
+    """The optimizer reads and writes weights, gradients and its state; zeroth order draws z once or twice."""
+    return 2 * (memory.optimizer + memory.masters + memory.gradients) + (4 * 4 * trainable if cell.trainer.zeroth_order else 4 * trainable)
+
+
+def _traffic_s(cell: CellConfig, memory: Memory, trainable: int, devices: Devices) -> float:
+    """Data parallel and ZeRO 1, 2 send every gradient twice around a ring, ZeRO 3 also gathers the weights twice; offload crosses to the host and back."""
+    n = cell.engine.workers
+    seconds = 0.0
+    if n > 1 and not cell.trainer.zeroth_order:
+        width = 2 if cell.method.type == "ft" and cell.precision != "fp32" else 4
+        times = 3.0 if cell.engine.sharded else 2.0
+        seconds = times * (n - 1) / n * width * trainable / devices.device.link
+    if isinstance(cell.engine, Zero) and cell.engine.offload != "none":
+        seconds += 2 * memory.host / devices.device.host_link
+    return seconds

@@ -1,0 +1,33 @@
+"""How long rows are before anyone has read the data: the memory of a batch grows with its longest row, and few tasks come near their `max_length`.
+
+`LONGEST` is the longest row of about 1,000, in tokens of a usual vocabulary, prompt included; rounded up, from the tasks' published length statistics. A run
+knows better and predicts again from its own rows.
+"""
+
+from __future__ import annotations
+
+from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
+
+LONGEST = {
+    "toy_sentiment": 24, "cola": 48, "sst2": 72, "mrpc": 112, "qqp": 128, "stsb": 96, "mnli": 160, "mnli_mm": 160, "qnli": 192, "rte": 304, "wnli": 112,
+    "cb": 368, "boolq": 768, "wsc": 160, "wic": 96, "multirc": 800, "copa": 64, "record": 720, "squad": 640, "drop": 1200,
+}  # fmt: skip
+"""task → tokens."""
+
+CLASSES = {"sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2}
+"""Tasks of a decoder whose training compares all answers of a row: a row is so many sequences."""
+
+
+def longest_row(task: TaskConfig) -> int:
+    """Tokens of the longest row to expect."""
+    limit = task.max_length if not isinstance(task, Glue | Decoder | Jsonl) else task.length
+    return min(limit, LONGEST.get(task.type, limit))
+
+
+def sequences_per_row(task: TaskConfig) -> int:
+    """Sequences that a training row becomes."""
+    if task.objective != "causal":
+        return 1
+    if isinstance(task, Jsonl):
+        return len(task.verbalizer) if task.verbalizer else 1
+    return CLASSES.get(task.type, 1)

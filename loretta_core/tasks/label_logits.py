@@ -1,0 +1,41 @@
+"""Logits where they are needed: a loss looks at one position of a prompt, or at the few tokens of an answer, and never at the other L × V numbers.
+
+The last layer of a language model (hidden size → V words) is given the hidden states of the chosen positions only. For OPT at 16 × 512 tokens that is 16
+rows of 50,272 logits instead of 1.6 GB of them (fp32), which would be the largest tensor of a step that needs no gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxtyping import Bool, Float
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+
+def logits_at(model: nn.Module, inputs: dict[str, Tensor], chosen_SL: Bool[Tensor, "S L"]) -> Float[Tensor, "T V"]:
+    """Logits of the T chosen positions, row by row, in the model's own format. Where they cannot be chosen before they are made, all are."""
+
+    def select(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden_SLH, *others = arguments
+        return (hidden_SLH[chosen_SL], *others)
+
+    head = _head(model)
+    hook = None if head is None else head.register_forward_pre_hook(select)
+    try:
+        logits = model(**inputs).logits
+    finally:
+        if hook is not None:
+            hook.remove()
+    return logits if logits.ndim == 2 else logits[chosen_SL]
+
+
+def _head(model: nn.Module) -> nn.Module | None:
+    """The module that makes the logits. None under prompt tuning, which puts positions of its own before the text and takes their logits away again."""
+    if isinstance(model, PeftModel):
+        if model.active_peft_config.is_prompt_learning:
+            return None
+        model = model.get_base_model()
+    head: Any = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+    return head if isinstance(head, nn.Module) else None
