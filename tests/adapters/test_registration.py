@@ -63,7 +63,7 @@ def directories(tmp_path_factory):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("imports", ["import loretta_core\nimport peft", "import peft\nimport loretta_core", "import loretta_core.adapters, peft"])
+@pytest.mark.parametrize("imports", ["import loretta_core\nimport peft", "import peft\nimport loretta_core"], ids=["first", "second"])
 def test_a_new_process_loads_saved_adapters(directories, imports):
     done = python(LOAD.format(imports=imports), *directories)
     assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def test_a_new_process_loads_saved_adapters(directories, imports):
 
 @pytest.mark.integration
 def test_without_the_import_peft_names_the_type_and_the_card_says_what_to_do(directories):
-    done = python(LOAD.format(imports="import peft"), directories[0])
+    done = python("import peft, sys; peft.PeftConfig.from_pretrained(sys.argv[1])", directories[0] / "adapter")
     assert "KeyError: 'LORETTA_ADP'" in done.stderr
     card = (directories[0] / "adapter" / "README.md").read_text()
     assert card.count("import loretta_core") == 2
