@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.integration
 def test_quick_run_writes_every_field(tmp_path):
     report = tmp_path / "report.json"
-    command = [sys.executable, "tests/benchmarks/bench_end_to_end.py", "--quick", "--steps", "2", "--json", str(report)]
+    command = [sys.executable, "tests/benchmarks/bench_end_to_end.py", "--quick", "--steps", "1", "--json", str(report)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     found = json.loads(report.read_text())
