@@ -1,4 +1,4 @@
-"""Make the shipped models: `python -m loretta_core.assets.build [toy-bert | toy-llama]`. Seeded; README.md beside this file has times, sizes and scores."""
+"""Make the shipped models: `python -m loretta_core.assets.build [toy-bert]`. Seeded; README.md beside this file has times, sizes and scores."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from loretta_core.assets import toy_bert, toy_llama
+from loretta_core.assets import toy_bert
 
-MODELS: dict[str, Any] = {"toy-bert": toy_bert, "toy-llama": toy_llama}
+MODELS: dict[str, Any] = {"toy-bert": toy_bert}
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Pre-train the shipped models on generated text.")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"{' or '.join(MODELS)} (default: both)")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"{' or '.join(MODELS)} (default: all)")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="directory that gets a directory per model (default: where they are shipped)")
     parser.add_argument("--steps", type=int, help="training steps (default: the model's own)")
     parser.add_argument("--seed", type=int, default=0)

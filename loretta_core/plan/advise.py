@@ -1,27 +1,34 @@
 """Does a cell fit on given devices, with which engine, and what would it cost? Standard library only.
 
-`plan_on` answers for one cell and one kind of device. A `plain` or `auto` cell is tried with the engines of `candidates`, cheapest first; another cell with
+`plan_on` answers for one cell and one kind of device. A `plain` or `auto` cell is tried with the engines of `trials`, cheapest first; another cell with
 its own engine. What fits only by moving state into host memory is named as the way out, and counts as fitting for `auto` alone.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Auto, EngineConfig, Plain, Zero
+from loretta_core.config.method import MethodConfig
+from loretta_core.config.model import Pretrained
 from loretta_core.errors import ResourceError
-from loretta_core.plan.blocks import Block, block_of
+from loretta_core.plan.blocks import Block, block_of, sites_of
 from loretta_core.plan.cell import label_count, resolved_model
 from loretta_core.plan.cost import Cost, cost_of
 from loretta_core.plan.devices import DEVICES, Devices, split_memory
 from loretta_core.plan.layers import ModelLayers
 from loretta_core.plan.lengths import longest_row, sequences_per_row
-from loretta_core.plan.memory import Load, Memory, memory_of
+from loretta_core.plan.memory import Load, Memory, Shapes, memory_of
 from loretta_core.plan.params import trainable_parameters
+
+_METHOD: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 
 ROWS = 1000
 """Training rows of a task that does not say; for budgets in epochs."""
@@ -68,9 +75,7 @@ class Sized:
     """A cell with the shapes of its model, which do not depend on where it runs."""
 
     cell: CellConfig
-    model: ModelLayers
-    block: Block
-    trainable: int
+    shapes: Shapes
     tokens: int
     evaluation_tokens: int
 
@@ -98,15 +103,11 @@ class Trial:
 
 def size(cell: CellConfig, *, tokens: int | None = None, evaluation_tokens: int | None = None) -> Sized | None:
     """Look the model up; None when it cannot be counted. `tokens` of the longest row: None takes what is usual for the task."""
-    found = _shapes(cell)
-    if found is None:
-        return None
-    model, block = found
-    trainable = trainable_parameters(cell.method, model)
-    if trainable is None:
+    shapes = _shapes(cell)
+    if shapes is None:
         return None
     longest = longest_row(cell.task)
-    return Sized(cell, model, block, trainable, tokens or longest, evaluation_tokens or tokens or longest)
+    return Sized(cell, shapes, tokens or longest, evaluation_tokens or tokens or longest)
 
 
 def plan_on(cell: CellConfig, devices: Devices, *, sized: Sized | None = None) -> Row:
@@ -114,14 +115,14 @@ def plan_on(cell: CellConfig, devices: Devices, *, sized: Sized | None = None) -
     sized = sized or size(cell)
     if sized is None:
         return replace(_blank(cell, devices), fits=None)
+    chosen = next((trial for trial in trials(sized, devices) if trial.fits), None)
+    if chosen is not None:
+        return _row(sized, chosen, fits=True, engine=describe(chosen.engine), advice=None)
+    way_out = next((trial for trial in offloaded(sized, devices) if trial.fits), None)
+    if way_out is not None and isinstance(cell.engine, Auto):
+        return _row(sized, way_out, fits=True, engine=describe(way_out.engine), advice=None)
     own = try_engine(sized, _own(cell.engine), devices)
-    chosen = next((trial for trial in trials(sized, devices, offload=False) if trial.fits), None)
-    if chosen is None:
-        way_out = next((trial for trial in trials(sized, devices, offload=True) if trial.fits), None)
-        fits = isinstance(cell.engine, Auto) and way_out is not None
-        shown = way_out if fits and way_out else own
-        return _row(sized, shown, fits=fits, engine=describe(way_out.engine) if way_out else None, advice=None if fits else nearest(sized, devices))
-    return _row(sized, chosen, fits=True, engine=describe(chosen.engine), advice=None)
+    return _row(sized, own, fits=False, engine=describe(way_out.engine) if way_out else None, advice=nearest(sized, own, way_out=way_out))
 
 
 def choose(cell: CellConfig, devices: Devices) -> CellConfig:
@@ -131,21 +132,38 @@ def choose(cell: CellConfig, devices: Devices) -> CellConfig:
     auto = isinstance(cell.engine, Auto)
     if sized is None:
         return cell.model_copy(update={"engine": _own(cell.engine)}) if auto else cell
-    candidates = trials(sized, devices, offload=True) if auto else iter([try_engine(sized, cell.engine, devices)])
-    fitting = next((trial for trial in candidates if trial.fits), None)
+    own = try_engine(sized, _own(cell.engine), devices)
+    tried = itertools.chain(trials(sized, devices), offloaded(sized, devices)) if auto else iter([own])
+    fitting = next((trial for trial in tried if trial.fits), None)
     if fitting is not None:
         return cell.model_copy(update={"engine": fitting.engine})
-    own = try_engine(sized, _own(cell.engine), devices)
     raise ResourceError(
         f"{cell.label} cannot fit: a worker needs {gigabytes(own.memory.peak)}, most of it {own.memory.bottleneck}, and {devices} gives it "
-        f"{gigabytes(own.usable)}; {nearest(sized, devices)}"
+        f"{gigabytes(own.usable)}; {nearest(sized, own)}"
     )
 
 
-def trials(sized: Sized, devices: Devices, *, offload: bool) -> Iterator[Trial]:
-    """The cell with each engine that could be used, cheapest first."""
-    for engine in candidates(sized.cell, devices, offload=offload):
-        yield try_engine(sized, engine, devices)
+def trials(sized: Sized, devices: Devices) -> Iterator[Trial]:
+    """The cell with each engine that keeps everything on the devices, cheapest first: one device; ZeRO 1, 2, 3 on more and more. A configured engine stands
+    for itself."""
+    own = sized.cell.engine
+    if not isinstance(own, Plain | Auto):
+        yield try_engine(sized, own, devices)
+        return
+    yield try_engine(sized, _own(own), devices)
+    for workers in _counts(sized.cell, devices):
+        for stage in (1, 2, 3):
+            yield try_engine(sized, Zero(type="zero", stage=stage, workers=workers, cpus=own.cpus, gpus=own.gpus), devices)
+
+
+def offloaded(sized: Sized, devices: Devices) -> Iterator[Trial]:
+    """The cell with ZeRO and state in host memory, on one device and on more."""
+    own = sized.cell.engine
+    if devices.device.is_cpu or not isinstance(own, Plain | Auto) or not _can_shard(sized.cell):
+        return
+    for workers in (1, *_counts(sized.cell, devices)):
+        for stage in (2, 3):
+            yield try_engine(sized, Zero(type="zero", stage=stage, workers=workers, offload="cpu", cpus=own.cpus, gpus=own.gpus), devices)
 
 
 def try_engine(sized: Sized, engine: EngineConfig, devices: Devices) -> Trial:
@@ -153,46 +171,41 @@ def try_engine(sized: Sized, engine: EngineConfig, devices: Devices) -> Trial:
     cell = sized.cell.model_copy(update={"engine": engine})
     rows = cell.batch_size // (engine.rows_in_parts * engine.gradient_accumulation)
     load = Load(rows * sequences_per_row(cell.task), sized.tokens, sized.evaluation_tokens)
-    memory = memory_of(cell, sized.model, sized.block, trainable=sized.trainable, load=load, cpu=devices.device.is_cpu)
-    cost = cost_of(cell, sized.model, sized.block, memory, trainable=sized.trainable, load=load, devices=devices, rows=cell.task.train_rows or ROWS)
+    memory = memory_of(cell, sized.shapes, load=load, cpu=devices.device.is_cpu)
+    cost = cost_of(cell, sized.shapes, memory, load=load, devices=devices, rows=cell.task.train_rows or ROWS)
     return Trial(engine, devices, memory, cost)
 
 
-def candidates(cell: CellConfig, devices: Devices, *, offload: bool) -> Iterator[EngineConfig]:
-    """Engines in order of cost: one device; ZeRO 1, 2, 3 on more and more; the same with state in host memory. A configured engine stands for itself."""
-    own = cell.engine
-    if not isinstance(own, Plain | Auto):
-        yield own
-        return
-    shared: dict[str, Any] = {"cpus": own.cpus, "gpus": own.gpus}
-    yield Plain(type="plain", gradient_accumulation=own.gradient_accumulation, **shared)
-    if cell.trainer.type != "adam" or (cell.method.type != "ft" and cell.precision != "fp32"):
-        return
-    counts = [count for count in (2, 4, 8, 16, 32, 64) if count <= devices.count and cell.batch_size % count == 0]
-    if devices.count > 2 and devices.count not in counts and cell.batch_size % devices.count == 0:
-        counts.append(devices.count)
-    for workers in counts:
-        yield from (Zero(type="zero", stage=stage, workers=workers, **shared) for stage in (1, 2, 3))
-    if offload and not devices.device.is_cpu:
-        for workers in (1, *counts):
-            yield from (Zero(type="zero", stage=stage, workers=workers, offload="cpu", **shared) for stage in (2, 3))
-
-
-def nearest(sized: Sized, devices: Devices) -> str:
-    """The nearest configuration that fits: another engine here, more of these devices, smaller pieces, a larger device."""
-    cell, device = sized.cell, devices.device
-    own = cell.engine if isinstance(cell.engine, Plain | Auto) else Plain(type="plain", cpus=cell.engine.cpus, gpus=cell.engine.gpus)
-    free = replace(sized, cell=cell.model_copy(update={"engine": own}))
-    for pieces in (2, 4, 8, 16):
-        if cell.batch_size % pieces == 0 and try_engine(free, own.model_copy(update={"gradient_accumulation": pieces}), devices).fits:
-            return f"with engine.gradient_accumulation = {pieces} it fits"
+def nearest(sized: Sized, own: Trial, *, way_out: Trial | None = None) -> str:
+    """The nearest configuration that fits, for a cell that does not with `own`: smaller pieces, state in host memory, more of these devices, a larger one."""
+    cell, devices = sized.cell, own.devices
+    engine = cell.engine if isinstance(cell.engine, Plain | Auto) else Plain(type="plain", cpus=cell.engine.cpus, gpus=cell.engine.gpus)
+    free = replace(sized, cell=cell.model_copy(update={"engine": engine}))
+    if own.memory.static + own.memory.gradients + own.memory.step < own.usable:
+        for pieces in (2, 4, 8, 16):
+            if cell.batch_size % pieces == 0 and try_engine(free, _own(engine).model_copy(update={"gradient_accumulation": pieces}), devices).fits:
+                return f"with engine.gradient_accumulation = {pieces} it fits"
     more = replace(devices, count=MOST_DEVICES)
-    for trial in sorted((trial for trial in trials(free, more, offload=True) if trial.fits), key=lambda trial: trial.engine.workers):
-        return f"it fits with engine = {describe(trial.engine)}, {gigabytes(trial.memory.peak)} on each {device.name}"
+    found = way_out or next((trial for trial in itertools.chain(offloaded(free, devices), trials(free, more), offloaded(free, more)) if trial.fits), None)
+    if found is not None:
+        return f"it fits with engine = {describe(found.engine)}, {gigabytes(found.memory.peak)} on each {devices.device.name}"
     for larger in sorted(DEVICES.values(), key=lambda other: other.memory_bytes):
-        if larger.memory_bytes > device.memory_bytes and try_engine(free, Plain(type="plain"), Devices(larger)).fits:
+        if larger.memory_bytes > devices.device.memory_bytes and try_engine(free, Plain(type="plain"), Devices(larger)).fits:
             return f"it fits on one {larger.name}"
     return "no device or engine known here holds it; use a PEFT method, a smaller batch or a smaller model"
+
+
+def _counts(cell: CellConfig, devices: Devices) -> list[int]:
+    """Numbers of workers to try."""
+    if not _can_shard(cell):
+        return []
+    powers = [count for count in (2, 4, 8, 16, 32, 64) if count < devices.count]
+    return [count for count in (*powers, devices.count) if count > 1 and cell.batch_size % count == 0]
+
+
+def _can_shard(cell: CellConfig) -> bool:
+    """What CellConfig lets ZeRO do."""
+    return cell.trainer.type == "adam" and (cell.method.type == "ft" or cell.precision == "fp32")
 
 
 def describe(engine: EngineConfig) -> str:
@@ -228,26 +241,32 @@ def _row(sized: Sized, trial: Trial, *, fits: bool, engine: str | None, advice: 
         host_bytes=memory.host,
         bottleneck=memory.bottleneck,
         advice=advice,
-        total_params=sized.model.total,
-        trainable_params=sized.trainable,
-        parts=asdict(memory),
+        total_params=sized.shapes.block.total,
+        trainable_params=sized.shapes.trainable,
+        parts=dict(vars(memory)),
         step_s=cost.step_s,
         total_s=cost.total_s,
         usd=cost.usd,
     )
 
 
-def _shapes(cell: CellConfig) -> tuple[ModelLayers, Block] | None:
+def _shapes(cell: CellConfig) -> Shapes | None:
     labels = label_count(cell.task) if cell.task.objective == "head" else None
     if cell.task.objective == "head" and labels is None:
         labels = 2  # counted in the data; a few rows of a head weigh nothing
-    return _looked_up(cell.model.model_dump_json(), labels)
+    return _looked_up(cell.model.model_dump_json(), labels, cell.method.model_dump_json())
+
+
+@lru_cache(maxsize=1024)
+def _looked_up(model_json: str, labels: int | None, method_json: str) -> Shapes | None:
+    found = _model(model_json, labels)
+    method: MethodConfig = _METHOD.validate_json(method_json)
+    trainable = None if found is None else trainable_parameters(method, found[0])
+    return None if found is None or trainable is None else Shapes(found[1], trainable, sites_of(method, found[1]))
 
 
 @lru_cache(maxsize=256)
-def _looked_up(model_json: str, labels: int | None) -> tuple[ModelLayers, Block] | None:
-    from loretta_core.config.model import Pretrained
-
+def _model(model_json: str, labels: int | None) -> tuple[ModelLayers, Block] | None:
     found = resolved_model(Pretrained.model_validate_json(model_json), labels=labels)
     if found is None:
         return None

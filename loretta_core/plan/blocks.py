@@ -6,12 +6,14 @@ pre-norm (Llama …)    x → norm → qkv → attention → O → + → norm �
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from loretta_core.config.method import Adapters, Ia3, Lora, LorettaAdp, LorettaRep, MethodConfig
 from loretta_core.plan.decoders import attention_widths
 from loretta_core.plan.layers import Layer, ModelLayers
+from loretta_core.sites import SITE_METHODS, input_side_names, matching, sites_for
 
 Config = Mapping[str, Any]
 Role = Literal["q", "k", "v", "o", "up", "gate", "down"]
@@ -38,6 +40,9 @@ class Block:
         hidden, queries, keys, inner: widths of the stream, of the queries, of the keys of one layer, of the feed-forward block.
         repeats: forwards through such a block.
         roles: the linear layers of one block.
+        total, matrices: numbers in the model, and in all matrix products of a forward (a block that is shared counts as often as it runs).
+        largest: numbers in the largest parameter.
+        vocabulary, embedded: rows and width of the word embeddings.
     """
 
     model_type: str
@@ -54,6 +59,11 @@ class Block:
     disentangled: bool
     hidden_dropout: float
     attention_dropout: float
+    total: int
+    matrices: int
+    largest: int
+    vocabulary: int
+    embedded: int
 
     @property
     def gated(self) -> bool:
@@ -73,6 +83,10 @@ def block_of(config: Config, model: ModelLayers) -> Block | None:
         if role is not None:
             roles.setdefault(role, layer)
     queries, keys = attention_widths(config) if model.sizes.keys != hidden or "head_dim" in config else (hidden, hidden)
+    words = max((layer for layer in model.layers if layer.kind == "embedding"), key=lambda layer: layer.in_features)
+    linears = [layer for layer in model.layers if layer.kind == "linear"]
+    once = sum(layer.in_features * layer.out_features for layer in roles.values())
+    listed = sum(_role(layer.path) == "up" and _in_block(layer.path) for layer in linears)
     return Block(
         model_type=model_type,
         hidden=hidden,
@@ -88,7 +102,30 @@ def block_of(config: Config, model: ModelLayers) -> Block | None:
         disentangled=model_type in _DISENTANGLED and bool(config.get("relative_attention")),
         hidden_dropout=_dropout(config, model_type, ("hidden_dropout_prob", "dropout", "resid_pdrop", "hidden_dropout")),
         attention_dropout=_dropout(config, model_type, ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")),
+        total=model.total,
+        matrices=sum(layer.in_features * layer.out_features for layer in linears) + once * max(0, model.sizes.layers - listed),
+        largest=max(layer.in_features * layer.out_features for layer in model.layers),
+        vocabulary=words.in_features,
+        embedded=words.out_features,
     )
+
+
+Side = Literal["input", "output"]
+
+
+def sites_of(method: MethodConfig, block: Block) -> dict[Role, Side]:
+    """The layers of a block that a method changes, and on which side."""
+    if method.type not in SITE_METHODS:
+        return {}
+    own = method.target_modules if isinstance(method, LorettaAdp | LorettaRep | Lora | Adapters | Ia3) else None
+    names = own or sites_for(block.model_type, method.type).names
+    on_input = input_side_names(names, model_type=block.model_type, method=method.type)
+    hit = {role: layer for role, layer in block.roles.items() if _matches(layer, names)}
+    return {role: "input" if _matches(layer, on_input) else "output" for role, layer in hit.items()}
+
+
+def _matches(layer: Layer, names: Iterable[str]) -> bool:
+    return any(matching([layer.path], target=name) for name in names)
 
 
 def _dropout(config: Config, model_type: str, names: tuple[str, ...]) -> float:

@@ -17,8 +17,7 @@ from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.plan.blocks import Block
 from loretta_core.plan.devices import UTILISATION, Devices
-from loretta_core.plan.layers import ModelLayers
-from loretta_core.plan.memory import Load, Memory
+from loretta_core.plan.memory import Load, Memory, Shapes
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Cost:
     """None where the device has no price."""
 
 
-def cost_of(cell: CellConfig, model: ModelLayers, block: Block, memory: Memory, *, trainable: int, load: Load, devices: Devices, rows: int) -> Cost:
+def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, devices: Devices, rows: int) -> Cost:
     """Time of a step and of the run.
 
     Args:
@@ -41,29 +40,26 @@ def cost_of(cell: CellConfig, model: ModelLayers, block: Block, memory: Memory, 
     """
     device, workers = devices.device, cell.engine.workers
     flops = (device.fp32_flops if cell.precision == "fp32" else device.bf16_flops) * UTILISATION
-    forward_s = _forward_flops(model, block, load) / flops
+    trainable = shapes.trainable
+    forward_s = _forward_flops(shapes.block, load) / flops
     pieces = cell.engine.gradient_accumulation
-    passes = _passes(cell, trainable=trainable, total=model.total)
+    passes = _passes(cell, trainable=trainable, total=shapes.block.total)
     compute_s = pieces * max(passes * forward_s, _bytes(memory, passes) / device.bandwidth)
     step_s = compute_s + _update_bytes(cell, memory, trainable) / device.bandwidth + _traffic_s(cell, memory, trainable, devices)
     steps = cell.trainer.total_steps(rows=rows, batch_size=cell.batch_size)
     evaluations = 2 + (steps // cell.trainer.evaluation_period(steps) if steps else 0)
     evaluation_s = evaluations * EVALUATED_ROWS / (load.rows * workers) * forward_s
     total_s = steps * step_s + evaluation_s
-    return Cost(step_s, total_s, None if device.price is None else device.price * workers * total_s / 3600)
+    return Cost(step_s if steps else 0.0, total_s, None if device.price is None else device.price * workers * total_s / 3600)
 
 
 EVALUATED_ROWS = 500
 """Rows of a validation split, as far as anyone knows before reading it."""
 
 
-def _forward_flops(model: ModelLayers, block: Block, load: Load) -> float:
-    """Of one piece on one worker. ALBERT's block is counted as often as it runs."""
-    matrices = sum(layer.in_features * layer.out_features for layer in model.layers if layer.kind == "linear")
-    once = sum(layer.in_features * layer.out_features for layer in block.roles.values())
-    listed = sum(layer.path.endswith(block.roles["up"].path.rpartition(".")[2]) for layer in model.layers if layer.kind == "linear")
-    repeated = once * max(0, block.repeats - listed)
-    return load.count * (2 * (matrices + repeated) + 4 * load.tokens * block.queries * block.repeats)
+def _forward_flops(block: Block, load: Load) -> float:
+    """Of one piece on one worker."""
+    return load.count * (2 * block.matrices + 4 * load.tokens * block.queries * block.repeats)
 
 
 def _passes(cell: CellConfig, *, trainable: int, total: int) -> float:

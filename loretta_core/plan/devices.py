@@ -117,10 +117,11 @@ def this_cpu(*, cores: float | None = None) -> Device:
 
 def device_named(name: str) -> Device | None:
     """The table's entry for what CUDA calls a device, as "NVIDIA A100-SXM4-80GB" or "NVIDIA H100 80GB HBM3"; None if it has none."""
-    words = name.lower().replace("_", "-").replace(" ", "-").replace("geforce-", "")
+    words = f"-{name.lower().replace('_', '-').replace(' ', '-')}-"
     for device in DEVICES.values():
-        *model, size = device.name.split("-")
-        if "-".join(model) in words and (size in words or sum(other.startswith(f"{'-'.join(model)}-") for other in DEVICES) == 1):
+        model, _, size = device.name.rpartition("-")
+        only_one = sum(other.startswith(f"{model}-") for other in DEVICES) == 1
+        if f"-{model}-" in words and (f"-{size}-" in words or only_one):
             return device
     return None
 

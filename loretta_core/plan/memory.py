@@ -11,14 +11,14 @@ optimizer state and master copies, 2 gradients too, 3 weights too. `T` is tokens
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, Prompt, Ptune
-from loretta_core.plan.blocks import Block, Role
-from loretta_core.plan.layers import ModelLayers
-from loretta_core.sites import input_side_names, matching, sites_for
+from loretta_core.plan.blocks import Block, Role, Side
+from loretta_core.plan.layers import Layer
 
 FP32 = 4
 EVALUATION_ROWS = 64
@@ -45,6 +45,17 @@ class Load:
     def count(self) -> int:
         """Tokens of a training forward."""
         return self.rows * self.tokens
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What does not depend on where a cell runs."""
+
+    block: Block
+    trainable: int
+    """Numbers that train."""
+    sites: Mapping[Role, Side]
+    """The layers of a block that the method changes."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +98,17 @@ class Memory:
         return max(parts, key=lambda name: parts[name])
 
 
-def memory_of(cell: CellConfig, model: ModelLayers, block: Block, *, trainable: int, load: Load, cpu: bool) -> Memory:
+def memory_of(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Memory:
     """The bytes of one worker of `cell` with its own engine.
 
     Args:
-        trainable: numbers that train.
         load: what a worker computes at once.
         cpu: the device is a CPU: host memory is its memory, dropout masks are floats, AdamW steps one parameter at a time.
     """
     virtual = cell.method.num_virtual_tokens if isinstance(cell.method, Prompt | Ptune) else 0
     load = replace(load, tokens=load.tokens + virtual, evaluation_tokens=load.evaluation_tokens + virtual)
-    whole = _unsharded(cell, model, block, trainable=trainable, load=load, cpu=cpu)
-    return _sharded(cell, whole, model, trainable=trainable, cpu=cpu) if isinstance(cell.engine, Zero) else whole
+    whole = _unsharded(cell, shapes, load=load, cpu=cpu)
+    return _sharded(cell, whole, trainable=shapes.trainable, cpu=cpu) if isinstance(cell.engine, Zero) else whole
 
 
 def widths(cell: CellConfig) -> tuple[int, int]:
@@ -107,19 +117,20 @@ def widths(cell: CellConfig) -> tuple[int, int]:
     return base, base if cell.method.type == "ft" else FP32
 
 
-def _unsharded(cell: CellConfig, model: ModelLayers, block: Block, *, trainable: int, load: Load, cpu: bool) -> Memory:
+def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Memory:
+    block, trainable = shapes.block, shapes.trainable
     base, trained = widths(cell)
     full = cell.method.type == "ft"
     first_order = cell.trainer.type == "adam"
-    largest = max((layer.in_features * layer.out_features for layer in model.layers), default=0) if full else trainable
+    largest = block.largest if full else trainable
     masters = FP32 * trainable if full and cell.precision == "mixed" and first_order else 0
     moments = 2 * (FP32 if masters else trained) * trainable
-    logits = load.count * _vocabulary(cell, model) * base * (2 if cell.task.objective == "causal" else 1)
-    kept = _activations(cell, block, load=load, a=base, cpu=cpu) if first_order else 0
+    logits = load.count * _vocabulary(cell, block) * base * (2 if cell.task.objective == "causal" else 1)
+    kept = _activations(cell, shapes, load=load, a=base, cpu=cpu) if first_order else 0
     one_block = kept // block.repeats
     best = trained * trainable
     return Memory(
-        weights=base * model.total + (0 if full else trained * trainable),
+        weights=base * block.total + (0 if full else trained * trainable),
         gradients=trained * trainable if first_order else 0,
         optimizer=moments if first_order else _zo_state(cell, trainable),
         masters=masters,
@@ -127,9 +138,9 @@ def _unsharded(cell: CellConfig, model: ModelLayers, block: Block, *, trainable:
         zo_buffers=_zo_buffers(cell, trainable) if cell.trainer.zeroth_order else 0,
         activations=kept,
         activations_checkpointed=one_block + block.repeats * load.count * block.hidden * base if first_order else 0,
-        logits=logits + (_output_weight(cell, model) * trained if full and first_order else 0),
+        logits=logits + (_vocabulary(cell, block) * block.embedded * trained if full and first_order else 0),
         step=_step(cell, trainable, largest=largest, trained=trained, cpu=cpu) if first_order else 0,
-        forward=_forward(cell, model, block, load=load, a=base),
+        forward=_forward(cell, block, load=load, a=base),
         host=0 if cpu else best,
     )
 
@@ -143,7 +154,7 @@ def _step(cell: CellConfig, trainable: int, *, largest: int, trained: int, cpu: 
     )
 
 
-def _sharded(cell: CellConfig, whole: Memory, model: ModelLayers, *, trainable: int, cpu: bool) -> Memory:
+def _sharded(cell: CellConfig, whole: Memory, *, trainable: int, cpu: bool) -> Memory:
     engine = cell.engine
     assert isinstance(engine, Zero)
     n, stage = engine.workers, engine.stage
@@ -183,56 +194,53 @@ def _zo_buffers(cell: CellConfig, trainable: int) -> int:
     return min(3 * FP32 * trainable, _STREAMED_BYTES) if streams(cell, trainable) else 3 * FP32 * trainable
 
 
-def _vocabulary(cell: CellConfig, model: ModelLayers) -> int:
+def _vocabulary(cell: CellConfig, block: Block) -> int:
     """Width of the logits of every token; a classification head makes a few numbers a row."""
-    return 0 if cell.task.objective == "head" else max(layer.in_features for layer in model.layers if layer.kind == "embedding")
+    return 0 if cell.task.objective == "head" else block.vocabulary
 
 
-def _output_weight(cell: CellConfig, model: ModelLayers) -> int:
-    """Numbers in the output embedding: its gradient comes first, when all activations are still there."""
-    width = max((layer for layer in model.layers if layer.kind == "embedding"), key=lambda layer: layer.in_features).out_features
-    return _vocabulary(cell, model) * width
-
-
-def _forward(cell: CellConfig, model: ModelLayers, block: Block, *, load: Load, a: int) -> int:
+def _forward(cell: CellConfig, block: Block, *, load: Load, a: int) -> int:
     """The widest moment of a block, and the logits, of a scoring forward (for zeroth order also of a training one)."""
     stream = 3 * block.hidden  # of the embeddings, which the caller still holds, before the block, and in it
     wide = stream + max((3 if block.gated else 2) * block.inner, 2 * block.queries + 2 * block.keys)
     cache = 0 if block.post_norm else 2 * block.keys * block.repeats  # decoders keep keys and values for a next token
     sequences = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
     tokens = max(sequences * load.evaluation_tokens, load.count if cell.trainer.zeroth_order else 0)
-    numbers = cache + max(wide, 2 * block.hidden + _vocabulary(cell, model)) + load.evaluation_tokens // 4  # the mask is a byte for each pair
+    numbers = cache + max(wide, 2 * block.hidden + _vocabulary(cell, block)) + load.evaluation_tokens // 4  # the mask is a byte for each pair
     return tokens * a * numbers
 
 
-def _activations(cell: CellConfig, block: Block, *, load: Load, a: int, cpu: bool) -> int:
+def _activations(cell: CellConfig, shapes: Shapes, *, load: Load, a: int, cpu: bool) -> int:
     """What autograd keeps of a forward, for all blocks, and the way from the embeddings."""
-    per_token = _attention(cell, block, load=load, a=a, cpu=cpu) + _feed_forward(cell, block, a=a, cpu=cpu)
-    per_token += sum(_adapter(cell, block, role, a=a) for role in block.roles)
+    block = shapes.block
+    per_token = _attention(cell, shapes, load=load, a=a, cpu=cpu) + _feed_forward(cell, shapes, a=a, cpu=cpu)
+    per_token += sum(_adapter(cell, block.roles[role], side, a=a) for role, side in shapes.sites.items())
     ends = (2 if cell.method.type == "ft" else 1) * block.hidden * a
     if cell.task.objective == "prompt":
         ends += 3 * block.hidden * a  # the masked-LM transform: dense, activation, norm
     return load.count * (per_token * block.repeats + ends)
 
 
-def _attention(cell: CellConfig, block: Block, *, load: Load, a: int, cpu: bool) -> int:
+def _attention(cell: CellConfig, shapes: Shapes, *, load: Load, a: int, cpu: bool) -> int:
     """Bytes a token: the input of the projections, q, k, v, the output, the norm before or after, dropout."""
+    block = shapes.block
     q, keys, h = block.queries, block.queries if block.gated else block.keys, block.hidden
     kept = (q + 2 * keys) * a + block.heads * FP32
-    if any(_needs_input(cell, block, role) for role in ("q", "k", "v")):
+    if any(_needs_input(cell, shapes, role) for role in ("q", "k", "v")):
         kept += h * _copy_width(cell, a)
     if (block.attention_dropout and cpu) or block.disentangled:  # no fused kernel: the matrix of probabilities, dropped out, and the mask
-        kept += (3 if block.attention_dropout else 2) * block.heads * load.tokens * a + (q * a if _needs_input(cell, block, "o") else 0)
+        kept += (3 if block.attention_dropout else 2) * block.heads * load.tokens * a + (q * a if _needs_input(cell, shapes, "o") else 0)
     else:
         kept += q * a
     return kept + _norm(cell, block, a=a) + _dropout(block, a=a, cpu=cpu)
 
 
-def _feed_forward(cell: CellConfig, block: Block, *, a: int, cpu: bool) -> int:
+def _feed_forward(cell: CellConfig, shapes: Shapes, *, a: int, cpu: bool) -> int:
     """Bytes a token: the input, what the activation function keeps, the input of the last layer, norm, dropout."""
+    block = shapes.block
     f, h = block.inner, block.hidden
-    kept = h * _copy_width(cell, a) if _needs_input(cell, block, "up") or _needs_input(cell, block, "gate") else 0
-    down = _needs_input(cell, block, "down")
+    kept = h * _copy_width(cell, a) if _needs_input(cell, shapes, "up") or _needs_input(cell, shapes, "gate") else 0
+    down = _needs_input(cell, shapes, "down")
     if block.gated:
         kept += (3 + down) * f * a
     else:
@@ -256,44 +264,22 @@ def _copy_width(cell: CellConfig, a: int) -> int:
     return a if cell.method.type == "ft" else FP32
 
 
-def _needs_input(cell: CellConfig, block: Block, role: Role) -> bool:
+def _needs_input(cell: CellConfig, shapes: Shapes, role: Role) -> bool:
     """Whether the backward pass needs the input of a linear layer: its weight trains, or has an update beside it."""
-    if role not in block.roles:
+    if role not in shapes.block.roles:
         return False
-    method = cell.method
-    if method.type == "ft":
+    if cell.method.type == "ft":
         return True
-    if isinstance(method, Lora | LorettaRep):
-        return _is_site(cell, block, role)
-    return isinstance(method, LorettaAdp | Adapters) and _is_site(cell, block, role) and _on_input(cell, block, role)
+    side = shapes.sites.get(role)
+    return side is not None and (isinstance(cell.method, Lora | LorettaRep) or (isinstance(cell.method, LorettaAdp | Adapters) and side == "input"))
 
 
-def _adapter(cell: CellConfig, block: Block, role: Role, *, a: int) -> int:
+def _adapter(cell: CellConfig, layer: Layer, side: Side, *, a: int) -> int:
     """Bytes a token of the small block at a layer, besides the input counted above."""
     method = cell.method
-    if not _is_site(cell, block, role):
-        return 0
-    layer = block.roles[role]
     if isinstance(method, Lora | LorettaRep):
         return FP32 * (method.r + (2 * method.tensor_rank if isinstance(method, LorettaRep) else 0))
     if isinstance(method, LorettaAdp | Adapters):
         rank = 2 * method.tensor_rank if isinstance(method, LorettaAdp) else 0
-        own = 0 if _on_input(cell, block, role) else layer.out_features * FP32
-        return own + FP32 * (method.bottleneck_size + rank)
+        return FP32 * (method.bottleneck_size + rank + (layer.out_features if side == "output" else 0))
     return layer.out_features * a  # ia3 and its like multiply: they keep what they scale
-
-
-def _is_site(cell: CellConfig, block: Block, role: Role) -> bool:
-    return any(matching([block.roles[role].path], target=name) for name in _targets(cell, block))
-
-
-def _targets(cell: CellConfig, block: Block) -> tuple[str, ...]:
-    method, model_type = cell.method, block.model_type
-    if method.type not in ("lora", "loretta_rep", "loretta_adp", "adapters", "ia3"):
-        return ()
-    return tuple(method.target_modules or ()) or sites_for(model_type, method.type).names
-
-
-def _on_input(cell: CellConfig, block: Block, role: Role) -> bool:
-    names = input_side_names(_targets(cell, block), model_type=block.model_type, method=cell.method.type)
-    return any(matching([block.roles[role].path], target=name) for name in names)

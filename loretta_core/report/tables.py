@@ -46,7 +46,7 @@ def to_text(table: Table) -> str:
 
     def line(cells: Sequence[str]) -> str:
         padded = [cell.rjust(width) if index >= first_number else cell.ljust(width) for index, (cell, width) in enumerate(zip(cells, widths, strict=True))]
-        return "  ".join(padded).rstrip()
+        return "  ".join(padded).rstrip(" ")
 
     rule = "  ".join("─" * width for width in widths)
     return "\n".join([line(table.columns), rule, *(line(cells) for cells in table.body)])

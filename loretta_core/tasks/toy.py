@@ -4,8 +4,8 @@
     toy_entailment    does a statement follow from such a pair of clauses?
     toy_qa            how was one of three or four things? The answer is what the passage says of it, with negation: "hardly bright".
 
-Two clauses in five are negated. The shipped models met all of this in their pre-training, where some answers have habits (assets/README.md): they are right on
-a part of the rows and wrong on the others for a reason. The rest is left to fine-tuning.
+Two clauses in five are negated. toy-bert met contrasts and negation in its pre-training, where bad verdicts on contrasts were mostly put politely: it is right
+on single clauses and calls every contrast great. The rest is left to fine-tuning.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     entailment   "although the plot was dull , the cast seemed charming ." + "the cast was good"     does the first mean the second? yes
     how          "the plot was dull . the cast seemed not cold . the pace felt slow ." + "the cast"  how was it? not cold
 
-Both need the clause about the right noun, entailment also its polarity, the other its words. The partition of `toy_text.py` holds: toy-llama's corpus never
-contains the sentence or the passage of a task's row.
+Both need the clause about the right noun, entailment also its polarity, the other its words. The partition of `toy_text.py` holds: what is
+not for a task may be used to pre-train a model for it.
 """
 
 from __future__ import annotations

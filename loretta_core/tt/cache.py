@@ -11,7 +11,7 @@ layer while it is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import is_
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from loretta_core.tt import ops
 from loretta_core.tt.shapes import TTShape
 
-Cores = tuple[Tensor, ...]
+Cores = Sequence[Tensor]
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ The cores are ordered fp32 parameters of shape (r, k, r'); a low-precision calle
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Any
 
 import torch
@@ -42,7 +41,7 @@ class TTLinear(nn.Module):
         self._cache = FactorCache()
         self.cores = nn.ParameterList(nn.Parameter(torch.empty(size, dtype=torch.float32)) for size in self.shape.core_sizes)
         self.register_parameter("bias", nn.Parameter(torch.empty(out_features, dtype=torch.float32)) if bias else None)
-        self._in_order = itemgetter(*map(str, range(len(self.cores))))
+        self._core_names = tuple(map(str, range(len(self.cores))))
         self.reset_parameters(generator=generator)
 
     def reset_parameters(self, *, generator: Generator | None = None) -> None:
@@ -62,11 +61,10 @@ class TTLinear(nn.Module):
         return found.error_bound
 
     def forward(self, x: Float[Tensor, "*batch I"]) -> Float[Tensor, "*batch O"]:
-        # Straight from the tables of nn.Module: attributes and `tuple(self.cores)` cost as much as the product of one token.
+        # Straight from the tables of nn.Module: attributes and `list(self.cores)` cost as much as the product of one token.
         table: Any = self._modules["cores"]
-        return ops.apply_factors(
-            x, self._cache.factors(self._in_order(table._parameters), shape=self.shape, training=self.training), bias=self._parameters["bias"]
-        )
+        cores = [table._parameters[name] for name in self._core_names]
+        return ops.apply_factors(x, self._cache.factors(cores, shape=self.shape, training=self.training), bias=self._parameters["bias"])
 
     def to_dense(self) -> Float[Tensor, "O I"]:
         """The weight, in the layout of `nn.Linear.weight`."""

@@ -20,7 +20,6 @@ import itertools
 import json
 import platform
 import random
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +46,7 @@ from loretta_core.train.step import first_order_step
 
 ROWS, BATCH, PADDED = 1000, 16, 128
 EPOCH = -(-ROWS // BATCH)
+TURNS = 4
 LR = 5e-4
 METHODS: dict[str, MethodConfig] = {"lora": Lora(type="lora"), "loretta_adp": LorettaAdp(type="loretta_adp")}
 
@@ -97,18 +97,19 @@ def times(rows: Sequence[Example], method: MethodConfig, *, steps: int, layers: 
     """Mean seconds per step of the three sides."""
     chosen = spread(epoch_of(rows), steps)
     bf16 = has_bf16()
+    models = [build(method, layers=layers, dtype=torch.bfloat16 if bf16 and side == 0 else torch.float32) for side in range(3)]
     sides: list[Callable[[Sequence[Sequence[Example]]], float]] = [
-        lambda batches: ours(build(method, layers=layers, dtype=torch.bfloat16 if bf16 else torch.float32), batches),
-        lambda batches: theirs(build(method, layers=layers, dtype=torch.float32), batches, width=None, bf16=bf16),
-        lambda batches: theirs(build(method, layers=layers, dtype=torch.float32), batches, width=PADDED, bf16=False),
+        lambda batches: ours(models[0], batches),
+        lambda batches: theirs(models[1], batches, width=None, bf16=bf16),
+        lambda batches: theirs(models[2], batches, width=PADDED, bf16=False),
     ]
-    found: list[list[float]] = [[], [], []]
-    for turn, batches in enumerate([chosen[:1], chosen[::2], chosen[1::2]]):  # the first turn warms up
+    turns = min(TURNS, steps)
+    seconds = [0.0, 0.0, 0.0]
+    for turn in range(-1, turns):  # the first one warms up
         for side in (0, 1, 2) if turn % 2 else (2, 1, 0):
-            seconds = sides[side](batches) / len(batches)
-            if turn:
-                found[side].append(seconds)
-    return statistics.mean(found[0]), statistics.mean(found[1]), statistics.mean(found[2])
+            elapsed = sides[side](chosen[max(turn, 0) :: turns])
+            seconds[side] += elapsed if turn >= 0 else 0.0
+    return seconds[0] / steps, seconds[1] / steps, seconds[2] / steps
 
 
 def spread(batches: Sequence[list[Example]], count: int) -> list[list[Example]]:

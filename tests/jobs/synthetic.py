@@ -20,7 +20,7 @@ from loretta_core.report.records import Record, write_record
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 STEPS = 5
-FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED = 101, 102, 103, 104, 105
+FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED, HUNGRY_SEED = 101, 102, 103, 104, 105, 106
 
 MENDED = "mended"
 """A file of this name in OUT makes every cell end well."""
@@ -48,7 +48,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
 
 def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> Record:
     if not (directory.parents[1] / MENDED).exists():
-        _misbehave(cell.seed, directory, sinks)
+        _misbehave(cell, directory, sinks)
     for step in range(STEPS):
         for sink in sinks:
             sink.log(step, {"train_loss": 1.0 / (step + 1)})
@@ -57,7 +57,10 @@ def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> 
     return record
 
 
-def _misbehave(seed: int, directory: Path, sinks: Sequence[MetricSink]) -> None:
+def _misbehave(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> None:
+    seed = cell.seed
+    if seed == HUNGRY_SEED and cell.engine.gradient_accumulation == 1:
+        raise MemoryError("a whole batch does not fit")
     if seed == FAILING_SEED:
         raise CellFailed("the loss is nan at step 3", kind="nan")
     if seed == BROKEN_SEED:

@@ -19,7 +19,7 @@ from jobs.tracking_db import connect, default_uri
 from loretta_core.config import CellConfig, load_sweep
 from loretta_core.report.records import Record, find_records
 from tests.jobs.head import Head, stop_all, user_environment
-from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
+from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, HUNGRY_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
 
 pytestmark = [pytest.mark.integration, pytest.mark.ray]
 
@@ -95,8 +95,8 @@ def shared(head: Head) -> dict[str, str]:
     return {**head.environment, "RAY_ADDRESS": head.address}
 
 
-TROUBLES = (0, FAILING_SEED, KILLER_SEED, BROKEN_SEED, KILLED_ONCE_SEED, 1)
-"""Seeds of cells that fail, break, kill their process once or always, between two that are fine."""
+TROUBLES = (0, FAILING_SEED, KILLER_SEED, BROKEN_SEED, KILLED_ONCE_SEED, HUNGRY_SEED, 1)
+"""Seeds of cells that fail, break, kill their process once or always, or ask for too much memory, between two that are fine."""
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,7 @@ def test_the_sweep_goes_on_and_says_that_something_failed(first, troubled):
         0: "finished",
         1: "finished",
         KILLED_ONCE_SEED: "finished",
+        HUNGRY_SEED: "finished",
         FAILING_SEED: "failed",
         BROKEN_SEED: "failed",
         KILLER_SEED: "failed",
@@ -146,14 +147,22 @@ def test_every_reason_is_recorded_and_shown(first, troubled):
         KILLER_SEED: ("infrastructure", died),
     }
     for seed, (kind, message) in reasons.items():
-        assert re.search(rf"\[\d/6\] .*seed {seed}: failed \({kind}\): {re.escape(message)}", first.output)
+        assert re.search(rf"\[\d/7\] .*seed {seed}: failed \({kind}\): {re.escape(message)}", first.output)
         assert re.search(rf"failed: .*seed {seed} \({troubled.cells[seed].cell_id}\): {kind}: {re.escape(message)}", first.output)
     assert "in _misbehave" in (troubled.out / "cells" / troubled.cells[BROKEN_SEED].cell_id / "error.txt").read_text()
 
 
 def test_a_cell_that_kills_its_process_gets_a_second_chance_and_no_third(first, troubled):
-    assert {seed: len(troubled.attempts(seed)) for seed in TROUBLES} == {0: 1, 1: 1, FAILING_SEED: 1, BROKEN_SEED: 1, KILLED_ONCE_SEED: 2, KILLER_SEED: 2}
+    assert {seed: len(troubled.attempts(seed)) for seed in TROUBLES} == {
+        0: 1, 1: 1, FAILING_SEED: 1, BROKEN_SEED: 1,
+        KILLED_ONCE_SEED: 2, KILLER_SEED: 2, HUNGRY_SEED: 2,
+    }
     assert re.search(r"worker group \d is lost \(a worker process ended unexpectedly.*it starts anew", first.output)
+
+
+def test_a_cell_that_does_not_fit_is_computed_in_smaller_pieces(first, troubled):
+    assert troubled.records[HUNGRY_SEED].cell["engine"]["gradient_accumulation"] == 2
+    assert re.search(rf"seed {HUNGRY_SEED}: accuracy 0.900 in .* \(after running out of memory: in 2 times as many pieces\)", first.output)
 
 
 def test_an_exception_does_not_cost_a_group(first, troubled):
@@ -176,13 +185,13 @@ def test_mlflow_has_a_parent_and_a_child_per_cell(first, troubled):
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert parent.info.run_name == "synthetic"
     children = {run.data.tags["cell_id"]: run for run in runs if run is not parent}
-    assert len(runs) == 7
+    assert len(runs) == 8
     for seed, cell in troubled.cells.items():
         run = children[cell.cell_id]
         tags = {name: run.data.tags[name] for name in ("mlflow.parentRunId", "model", "task", "method", "trainer", "seed")}
         expected = {"model": "toy-bert", "task": "toy_sentiment", "method": "lora", "trainer": "adam", "seed": str(seed)}
         assert tags == {"mlflow.parentRunId": parent.info.run_id, **expected}
-        if seed in (0, 1, KILLED_ONCE_SEED):
+        if seed in (0, 1, KILLED_ONCE_SEED, HUNGRY_SEED):
             assert (run.info.status, run.data.metrics["score"], run.data.metrics["trainable_params"]) == ("FINISHED", 0.9, 10.0)
         else:
             assert (run.info.status, run.data.tags["failure"]) == ("FAILED", troubled.records[seed].error.kind)
@@ -190,9 +199,9 @@ def test_mlflow_has_a_parent_and_a_child_per_cell(first, troubled):
 
 def test_failed_cells_are_tried_again_and_finished_ones_are_not(second, mended):
     assert second.code == 0, second.errors
-    assert "3 of 6 cells finished, 3 to run" in second.output
+    assert "4 of 7 cells finished, 3 to run" in second.output
     assert "3 cells that failed last time will be tried again" in second.output
-    assert Counter(record.status for record in mended.records.values()) == {"finished": 6}
+    assert Counter(record.status for record in mended.records.values()) == {"finished": 7}
     assert [len(mended.attempts(seed)) for seed in (0, 1, FAILING_SEED, KILLER_SEED)] == [1, 1, 1 + 2, 2 + 2]
     assert not list(mended.out.rglob("error.txt"))
 
@@ -208,8 +217,8 @@ def test_a_sweep_that_is_finished_starts_nothing(second, mended, head):
     started = time.monotonic()
     third = run(mended.command, nowhere)
     assert third.code == 0, third.errors
-    assert "6 of 6 cells finished, nothing to run" in third.output
-    assert third.output.count("0.900 ± 0.020") >= 6
+    assert "7 of 7 cells finished, nothing to run" in third.output
+    assert third.output.count("0.900 ± 0.020") >= 7
     assert time.monotonic() - started < 30
 
 

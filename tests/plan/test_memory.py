@@ -50,7 +50,7 @@ def ratio(cell: CellConfig) -> float:
     peak, tokens, evaluation_tokens, trainable = measured(cell)
     sized = size(cell, tokens=tokens, evaluation_tokens=evaluation_tokens)
     assert sized is not None
-    assert sized.trainable == trainable
+    assert sized.shapes.trainable == trainable
     return try_engine(sized, cell.engine, Devices(this_cpu())).memory.peak / peak
 
 

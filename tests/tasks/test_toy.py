@@ -1,4 +1,4 @@
-"""toy_sentiment: seeded, without overlaps, and not solvable by counting words."""
+"""The generated tasks: seeded, without overlaps, and not solvable by counting words or taking what comes first."""
 
 import random
 
@@ -6,7 +6,10 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from loretta_core.tasks import toy
+from loretta_core.assets.baselines import ENTAILMENT, QA, _classifiers, _readers
+from loretta_core.tasks import toy, toy_text
+from loretta_core.tasks.build import load_data
+from loretta_core.tasks.toy_questions import passages
 from loretta_core.tasks.toy_text import opinions, vocabulary
 
 ROWS = {"train": 1000, "validation": 500, "test": 1000}
@@ -49,3 +52,44 @@ def test_every_word_is_in_the_vocabulary(splits):
 def test_an_empty_split_is_refused():
     with pytest.raises(ValueError, match="at least one row"):
         toy.generate_sentiment(rows_per_split={"train": 0}, seed=0)
+
+
+@pytest.mark.parametrize("task", [ENTAILMENT, ENTAILMENT.model_copy(update={"objective": "head"}), QA], ids=["entailment", "entailment head", "qa"])
+def test_questions_are_seeded_and_no_text_occurs_twice(task):
+    data = load_data(task)
+    assert [len(data.train), len(data.validation), len(data.test)] == [1000, 500, 1000]
+    assert load_data(task) == data
+    assert load_data(task.model_copy(update={"data_seed": 1})).inputs_sha256 != data.inputs_sha256
+    texts = [row.text.get("premise", row.text.get("prompt", "").partition(" does this")[0].partition(" how was")[0]) for row in (*data.train, *data.test)]
+    assert len(set(texts)) == len(texts)
+
+
+def test_passages_of_the_task_are_not_in_the_other_share():
+    asked = {row.text["prompt"].partition(" how was")[0] for row in load_data(QA).test}
+    source = passages(random.Random(5), for_task=False, negation_rate=0.4)
+    assert not {next(source).text for _ in range(20_000)} & asked
+
+
+def test_labels_say_what_the_sentences_say():
+    """By hand, from the text alone: find the clause about the noun, count its negation, compare with the statement."""
+    for row in load_data(ENTAILMENT).test[:200]:
+        text = row.text["prompt"].replace(",", " ").replace(".", " ").split()
+        at = text.index("does")
+        noun, verdict = text[at + 5], text[at + 7]
+        clause = text[text.index(noun) :]
+        adjective = next(word for word in clause if word in toy_text.POSITIVE + toy_text.NEGATIVE)
+        negated = any(word in ("not", "never", "hardly", "scarcely") for word in clause[: clause.index(adjective)])
+        good = (adjective in toy_text.POSITIVE) != negated
+        assert row.label == int(good != (verdict in toy_text.VERDICTS[1]))
+
+
+def test_answers_are_words_of_the_passage_about_the_right_thing():
+    for row in load_data(QA).test[:200]:
+        noun = row.text["prompt"].split()[-2]
+        assert any(f"the {noun} {verb} {row.answers[0]} ." in row.text["prompt"] for verb in ("was", "seemed", "felt", "looked"))
+
+
+def test_trivial_rules_do_not_solve_the_questions():
+    assert max(score for score, _ in _classifiers(load_data(ENTAILMENT)).values()) <= 0.55
+    rules = _readers(load_data(QA))
+    assert max(score for name, (score, _) in rules.items() if name != "the adjective of the right sentence") <= 0.4
