@@ -55,6 +55,8 @@ class StreamedParameters:
         kinds = {parameter.dtype for parameter in self._parameters}
         if not kinds <= {torch.float32, torch.bfloat16}:
             raise ValueError(f"streamed zeroth-order parameters must be fp32 or bf16, got {sorted(map(str, kinds))}")
+        if scattered := [tuple(parameter.shape) for parameter in self._parameters if not parameter.is_contiguous()]:
+            raise ValueError(f"streamed parameters must be contiguous, those of shape {scattered[:3]} are not; make them so: p.data = p.data.contiguous()")
         self._starts = [0, *itertools.accumulate(parameter.numel() for parameter in self._parameters)]
         self._slots = {id(parameter): slot for slot, parameter in enumerate(self._parameters)}
         self._unread = set(range(len(self._parameters)))

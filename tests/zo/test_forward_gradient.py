@@ -11,8 +11,6 @@ from loretta_core.zo.optim import ZOSGD
 from loretta_core.zo.variants import Batched
 from tests.zo.test_variants import closure_of, tuned
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's own derivative formulas are scripts
-
 
 @pytest.mark.parametrize(("architecture", "method"), [("bert", "lora"), ("llama", "loretta_adp"), ("opt", "loretta_rep"), ("bert", "ft")])
 def test_it_is_the_gradient_along_the_direction(architecture, method):

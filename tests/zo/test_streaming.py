@@ -172,6 +172,8 @@ def test_bf16_and_large_models_stream_by_themselves():
         ZOSGD(model_of("llama", torch.bfloat16).parameters()).theta  # noqa: B018 - a property
     with pytest.raises(ValueError, match="fp32 or bf16"):
         ZOSGD([nn.Parameter(torch.ones(2, dtype=torch.float16))])
+    with pytest.raises(ValueError, match="contiguous"):
+        ZOSGD([nn.Parameter(torch.ones(2, 3).T)], streamed=True)
 
 
 def test_a_parameter_that_nothing_reads_is_named():
