@@ -154,8 +154,13 @@ def test_every_reason_is_recorded_and_shown(first, troubled):
 
 def test_a_cell_that_kills_its_process_gets_a_second_chance_and_no_third(first, troubled):
     assert {seed: len(troubled.attempts(seed)) for seed in TROUBLES} == {
-        0: 1, 1: 1, FAILING_SEED: 1, BROKEN_SEED: 1,
-        KILLED_ONCE_SEED: 2, KILLER_SEED: 2, HUNGRY_SEED: 2,
+        0: 1,
+        1: 1,
+        FAILING_SEED: 1,
+        BROKEN_SEED: 1,
+        KILLED_ONCE_SEED: 2,
+        KILLER_SEED: 2,
+        HUNGRY_SEED: 2,
     }
     assert re.search(r"worker group \d is lost \(a worker process ended unexpectedly.*it starts anew", first.output)
 
