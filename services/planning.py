@@ -45,17 +45,11 @@ def _total(text: str, rows: Sequence[Row], sweep: SweepConfig) -> str:
     """Time of the whole sweep when as many cells run at once as the devices hold."""
     fitting = [row for row in rows if row.fits and row.total_s is not None]
     count = parse_devices(text).count
-    busy_s = sum((row.total_s or 0.0) * workers_of(row) for row in fitting)
+    busy_s = sum((row.total_s or 0.0) * row.workers for row in fitting)
     longest_s = max((row.total_s or 0.0 for row in fitting), default=0.0)
     price = sum(row.usd for row in fitting if row.usd is not None)
     cost = f", {price:.2f} USD" if any(row.usd is not None for row in fitting) else ""
     return f"{text}: {len(fitting)} of {counted(len(sweep.cells), 'cell')} fit; all of them take {_duration(max(busy_s / count, longest_s))}{cost}"
-
-
-def workers_of(row: Row) -> int:
-    """Devices that a row's engine takes."""
-    number = (row.engine or "").partition("× ")[2].partition(",")[0]
-    return int(number) if number.isdigit() else 1
 
 
 def _yes(row: Row) -> str:

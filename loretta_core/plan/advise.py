@@ -50,6 +50,8 @@ class Row:
     fits: bool | None
     engine: str | None
     """The cheapest engine that fits, or with which it would fit; None when none does."""
+    workers: int = 1
+    """Devices that the numbers below are for."""
     peak_bytes: int | None = None
     """Of one worker, with `engine` where it fits, else with the cell's own."""
     usable_bytes: int | None = None
@@ -236,6 +238,7 @@ def _row(sized: Sized, trial: Trial, *, fits: bool, engine: str | None, advice: 
         _blank(sized.cell, trial.devices),
         fits=fits,
         engine=engine,
+        workers=trial.engine.workers,
         peak_bytes=memory.peak,
         usable_bytes=trial.usable,
         host_bytes=memory.host,

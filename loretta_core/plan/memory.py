@@ -185,8 +185,9 @@ def _zo_state(cell: CellConfig, trainable: int) -> int:
 
 
 def streams(cell: CellConfig, trainable: int) -> bool:
-    """Whether θ + εz exists only where it is read."""
-    return trainable >= STREAM_FROM and cell.trainer.type not in ("zo_momentum", "zo_adam")
+    """Whether θ + εz exists only where it is read: large parameters, and bf16 ones of any size."""
+    in_bf16 = cell.method.type == "ft" and cell.precision == "bf16"
+    return (in_bf16 or trainable >= STREAM_FROM) and cell.trainer.type not in ("zo_momentum", "zo_adam")
 
 
 def _zo_buffers(cell: CellConfig, trainable: int) -> int:
