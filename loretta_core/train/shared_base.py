@@ -68,7 +68,14 @@ def kept_bytes() -> int:
 
 def with_own_modules(model: PreTrainedModel) -> PreTrainedModel:
     """A copy of the module tree and the buffers; parameters are new objects on the same storage, tied ones stay tied."""
-    return copy.deepcopy(model, {id(parameter): nn.Parameter(parameter.data, requires_grad=parameter.requires_grad) for parameter in model.parameters()})
+    return copy.deepcopy(model, {id(parameter): _alias(parameter) for parameter in model.parameters()})
+
+
+def _alias(parameter: nn.Parameter) -> nn.Parameter:
+    """With the attributes too: transformers notes on a parameter whether it came from the checkpoint."""
+    alias = nn.Parameter(parameter.data, requires_grad=parameter.requires_grad)
+    alias.__dict__.update(parameter.__dict__)
+    return alias
 
 
 def own_trainable(model: nn.Module) -> None:

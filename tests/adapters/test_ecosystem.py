@@ -115,7 +115,7 @@ for config in (LorettaAdpConfig(task_type="SEQ_CLS", bottleneck_size=8), Loretta
 """
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_compiled_layers_and_models_give_the_same_results():
     # In a process of its own: the run-time type checks of this test suite cannot be traced.
     done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=500, check=False)

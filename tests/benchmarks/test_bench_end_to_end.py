@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_quick_run_writes_every_field(tmp_path):
     report = tmp_path / "report.json"
     command = [sys.executable, "tests/benchmarks/bench_end_to_end.py", "--quick", "--steps", "1", "--json", str(report)]

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 
+from loretta_core.adapters.saved_modules import new_modules
 from loretta_core.config import cell_from_overrides
 from loretta_core.config.locate import locate
 from loretta_core.config.model import ModelConfig
@@ -90,3 +91,9 @@ def test_a_changed_checkpoint_is_read_again(tmp_path, loads):
 def test_tied_weights_stay_tied():
     base = shared_base.base_model(ModelConfig(type="pretrained", name="toy-bert"), objective="prompt", num_labels=2, dtype=torch.float32, seed=0, shared=True)
     assert base.get_input_embeddings().weight is base.get_output_embeddings().weight
+
+
+def test_a_copy_knows_what_came_from_the_checkpoint():
+    options = {"objective": "head", "num_labels": 2, "dtype": torch.float32, "seed": 0, "shared": True}
+    base = shared_base.base_model(ModelConfig(type="pretrained", name="toy-bert"), **options)
+    assert new_modules(base) == ["bert.pooler.dense"]
