@@ -169,7 +169,7 @@ def _seeded_model(config):
     return model
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_two_ranks_average_their_gradients(token_ids, free_port):
     name = "LORETTA_ADP"
     token_ids = token_ids.repeat(2, 1)[:4]

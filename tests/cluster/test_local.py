@@ -106,6 +106,7 @@ def test_nothing_to_stop(state):
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 def test_a_cluster_of_two_workers(state, tmp_path):
     started = local("2", state=state, LORETTA_CLUSTER_CPUS="1")
     assert started.returncode == 0, started.stderr
