@@ -9,6 +9,8 @@ from jobs.tracking_db import Tracking, connect, prepare
 from loretta_core.config import CellConfig
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def tracking(mlflow_uri, out) -> Tracking:

@@ -14,6 +14,8 @@ from jobs.tracking_db import Tracking, connect, prepare
 from loretta_core.config import CellConfig
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink
 
+pytestmark = pytest.mark.integration
+
 SUMMARY = {"score": 0.9, "trainable_params": 410.0}
 
 

@@ -22,6 +22,8 @@ from loretta_core.report.figures.scatter import _columns, _some, scatter
 from loretta_core.report.figures.style import PALETTE, colour_of, ink, panels, styled
 from tests.report.synthetic import failed_record, make_cell, make_record, plausible_record, rows_of, write_sweep
 
+pytestmark = pytest.mark.integration
+
 SVG = "{http://www.w3.org/2000/svg}"
 FIGURES = ("score_against_parameters", "score_against_time", "training_loss")
 

@@ -229,6 +229,7 @@ def test_a_refusal_is_one_line_in_a_real_terminal(tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.integration
 def test_replay_names_its_cell_or_says_so(results, capfd):
     assert cli.main(["replay", "zz", "--out", str(results)]) == 2
     assert "error: 'zz' names no cells" in capfd.readouterr().err

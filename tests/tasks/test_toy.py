@@ -12,6 +12,8 @@ from loretta_core.tasks.build import load_data
 from loretta_core.tasks.toy_questions import passages
 from loretta_core.tasks.toy_text import opinions, vocabulary
 
+pytestmark = pytest.mark.integration
+
 ROWS = {"train": 1000, "validation": 500, "test": 1000}
 
 

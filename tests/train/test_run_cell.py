@@ -14,6 +14,8 @@ from loretta_core.tasks.toy import TEMPLATE, generate_sentiment
 from loretta_core.train.restore import restore_step
 from loretta_core.train.run import run_cell
 
+pytestmark = pytest.mark.integration
+
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=50"]
 METHODS = [*sorted(FAMILIES["method"].keys() - {"peft"}), '{type="peft",peft_type="VERA",r=4,target_modules=["query","value"]}']
 SAME_AT_START = [name for name in METHODS if name not in ("prompt", "prefix", "ptune")]

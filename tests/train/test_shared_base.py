@@ -13,6 +13,8 @@ from loretta_core.config.model import ModelConfig
 from loretta_core.train import shared_base
 from loretta_core.train.run import run_cell
 
+pytestmark = pytest.mark.integration
+
 SMALL = ("model=toy-bert", "task=toy_sentiment", "task.train_rows=32", "task.validation_rows=16", "task.test_rows=16", "batch_size=8", "trainer.steps=2")
 
 

@@ -11,6 +11,8 @@ from loretta_core.zo.guard import ENOUGH, WINDOW, clipped, remembered, signal_to
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay import LogWriter, read_log, replay
 
+pytestmark = pytest.mark.integration
+
 OPTIMIZERS = {
     "sgd": lambda params: ZOSGD(params, lr=0.01, clip=4.0),
     "adam": lambda params: ZerothOrder(torch.optim.AdamW(params, lr=0.01), clip=4.0, num_directions=2),

@@ -55,6 +55,7 @@ def test_the_update_lies_along_the_direction_exactly():
     assert torch.cosine_similarity((before - theta.detach()).double(), z.double(), dim=0).abs().item() == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.integration
 def test_the_mean_of_many_estimates_is_the_gradient():
     theta, loss, scale_P = quadratic(40)
     gradient = (scale_P * theta).detach().clone()

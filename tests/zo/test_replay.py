@@ -12,6 +12,8 @@ from loretta_core.errors import OutputError
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay import STEPS_PER_BLOCK, LogWriter, read_log, replay, weights_sha256
 
+pytestmark = pytest.mark.integration
+
 OPTIMIZERS = {
     "sgd": lambda params: ZOSGD(params, lr=0.05, weight_decay=0.01),
     "signs": lambda params: ZOSGD(params, lr=0.05, distribution="rademacher"),
