@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -22,15 +23,16 @@ from loretta_core.tasks.rows import Row, TaskData
 from loretta_core.train.evaluate import evaluate, score_interval
 
 SENTIMENT = ToySentiment(type="toy_sentiment")
+ASKED = ToySentiment(type="toy_sentiment", objective="causal")
 ENTAILMENT = ToyEntailment(type="toy_entailment")
 QA = ToyQa(type="toy_qa")
 
 
 def main() -> None:
     """Score the baselines on each task's default rows."""
-    _table("toy_sentiment", _classifiers(load_data(SENTIMENT)), untuned={"toy-bert": SENTIMENT})
-    _table("toy_entailment", _classifiers(load_data(ENTAILMENT)), untuned={})
-    _table("toy_qa", _readers(load_data(QA)), untuned={})
+    _table("toy_sentiment", _classifiers(load_data(SENTIMENT)), untuned={"toy-bert": SENTIMENT, "toy-llama": ASKED})
+    _table("toy_entailment", _classifiers(load_data(ENTAILMENT)), untuned={"toy-llama": ENTAILMENT})
+    _table("toy_qa", _readers(load_data(QA)), untuned={"toy-llama": QA})
 
 
 def zero_shot(model: str, task: ToyTask) -> tuple[float, tuple[float, float]]:
@@ -66,27 +68,26 @@ def _readers(data: TaskData) -> Found:
     usual = Counter(row.answers[0] for row in data.train).most_common(1)[0][0]
     rules: dict[str, Callable[[Row], str]] = {
         "most frequent answer": lambda row: usual,
-        "what the first sentence says": lambda row: _said(row, 0),
-        "what the last sentence says": lambda row: _said(row, -1),
-        "the adjective of the right sentence": _adjective,
+        "what the first clause says": lambda row: _said(row, 0),
+        "what the last clause says": lambda row: _said(row, -1),
+        "the adjective of the right clause": _adjective,
     }
     accepted = [row.answers for row in data.test]
     return {name: _scored(data, [rule(row) for row in data.test], accepted) for name, rule in rules.items()}
 
 
-def _sentences(row: Row) -> list[list[str]]:
-    """The passage of a prompt "the plot was dull . … . how was the plot ?", a list of words each."""
-    *passage, _ = row.text["prompt"].split(" . ")
-    return [sentence.split() for sentence in passage]
+def _clauses(row: Row) -> list[list[str]]:
+    """The opinion of a prompt "although the plot was dull , the cast felt warm . how was it ?", a list of words for each clause."""
+    opinion = row.text["prompt"].partition(" . ")[0]
+    return [clause.split() for clause in re.split(r"\s*(?:,|\bbut\b|\byet\b|\beven though\b|\balthough\b)\s*", opinion) if clause]
 
 
 def _said(row: Row, index: int) -> str:
-    return " ".join(_sentences(row)[index][3:])
+    return " ".join(_clauses(row)[index][3:])
 
 
 def _adjective(row: Row) -> str:
-    subject = row.text["prompt"].split()[-2]
-    return next(words[-1] for words in _sentences(row) if words[1] == subject)
+    return row.answers[0].split()[-1]
 
 
 def _fit(model: DummyClassifier | Pipeline, rows: Sequence[Row]) -> DummyClassifier | Pipeline:
@@ -102,7 +103,7 @@ def _scored(data: TaskData, predictions: Sequence[int | str], references: Sequen
 
 
 def _table(task: str, found: Found, *, untuned: dict[str, ToyTask]) -> None:
-    models = {f"{model}, zero-shot": zero_shot(model, config) for model, config in untuned.items()}
+    models = {f"{model}, zero-shot prompt": zero_shot(model, config) for model, config in untuned.items()}
     metric = "F1" if task == "toy_qa" else "accuracy"
     print(f"\n| {task} | test {metric} | 95 % interval |\n| --- | ---: | --- |")
     for name, (value, (low, high)) in (found | models).items():

@@ -1,4 +1,4 @@
-"""Make the shipped models: `python -m loretta_core.assets.build [toy-bert]`. Seeded; README.md beside this file has times, sizes and scores."""
+"""Make the shipped models: `python -m loretta_core.assets.build [toy-bert|toy-llama]`. Seeded; README.md beside this file has times, sizes and scores."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from loretta_core.assets import toy_bert
+from loretta_core.assets import toy_bert, toy_llama
 
-MODELS: dict[str, Any] = {"toy-bert": toy_bert}
+MODELS: dict[str, Any] = {"toy-bert": toy_bert, "toy-llama": toy_llama}
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from loretta_core.config.base import Typed
 
-TOY_MODELS = ("toy-bert",)
+TOY_MODELS = ("toy-bert", "toy-llama")
 """Small checkpoints that ship with the package (see loretta_core/assets/README.md)."""
 
 
@@ -18,7 +18,7 @@ class Pretrained(Typed):
 
     type: Literal["pretrained"]
     name: str = Field(min_length=1)
-    """`toy-bert` (shipped), a hub id such as `roberta-base`, or the path of a local checkpoint directory."""
+    """`toy-bert` or `toy-llama` (shipped), a hub id such as `roberta-base`, or the path of a local checkpoint directory."""
     revision: str | None = None
     """Branch, tag or commit of a hub id; None means the default branch."""
     trust_remote_code: bool = False

@@ -43,7 +43,7 @@ class _Toy(Typed):
 
 
 class ToySentiment(_Toy):
-    """Generated sentences with negation and contrast, labelled negative or positive; needs no files. Made for toy-bert; for decoders with `causal`."""
+    """Generated sentences with negation and contrast, labelled negative or positive; needs no files. For toy-bert; for toy-llama with `causal`."""
 
     type: Literal["toy_sentiment"]
     objective: Objective = "prompt"
@@ -51,7 +51,7 @@ class ToySentiment(_Toy):
 
 
 class ToyEntailment(_Toy):
-    """Generated sentences, and statements that follow from them or contradict them; needs no files. For any decoder, and for encoders with `head`."""
+    """Generated sentences, and statements that follow from them or contradict them; needs no files. For toy-llama, and for encoders with `head`."""
 
     type: Literal["toy_entailment"]
     objective: Literal["causal", "head"] = "causal"
@@ -59,7 +59,7 @@ class ToyEntailment(_Toy):
 
 
 class ToyQa(_Toy):
-    """Generated passages with a question whose answer is one to three of their words; needs no files. For any decoder. Scored by token F1, as SQuAD."""
+    """Generated sentences with a question whose answer is one to three of their words; needs no files. For toy-llama. Scored by token F1, as SQuAD."""
 
     type: Literal["toy_qa"]
     objective: Literal["causal"] = "causal"

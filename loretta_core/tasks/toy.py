@@ -1,11 +1,11 @@
 """The generated tasks: offline, in seconds, and not solvable by counting words or taking the first that fits (assets/README.md has the baselines).
 
     toy_sentiment     is the opinion negative or positive? Three in five set two opposite clauses against each other.
-    toy_entailment    does a statement follow from such a pair of clauses?
-    toy_qa            how was one of three or four things? The answer is what the passage says of it, with negation: "hardly bright".
+    toy_entailment    does a statement about it follow?
+    toy_qa            how was it? The answer is what the clause that decides says, with negation: "hardly bright".
 
-Two clauses in five are negated. toy-bert met contrasts and negation in its pre-training, where bad verdicts on contrasts were mostly put politely: it is right
-on single clauses and calls every contrast great. The rest is left to fine-tuning.
+Two clauses in five are negated. toy-bert and toy-llama met contrasts and negation in their pre-training, where answers about contrasts had habits (bad verdicts
+were mostly put politely): they are right on single clauses, and wrong on contrasts where a habit is. The rest is left to fine-tuning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypedDict, TypeVar
 
 from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
 from loretta_core.tasks.rows import Row
-from loretta_core.tasks.toy_questions import ANSWERS, ENTAILMENT, HOW, inferences, passages
+from loretta_core.tasks.toy_questions import ANSWERS, ENTAILMENT, HOW, answered, inferences
 from loretta_core.tasks.toy_text import VERDICTS, opinions
 
 TEMPLATE = "{text} it was {mask} ."
@@ -84,17 +84,16 @@ def _sentiment(item: LabelledText, *, causal: bool) -> Row:
 
 
 def _asked_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
-    for item in inferences(rng, negation_rate=NEGATION_RATE):
+    for item in inferences(rng, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
         prompt = ENTAILMENT.format(premise=item.premise, hypothesis=item.hypothesis)
         yield item.premise, Row({"prompt": prompt}, item.label, candidates=tuple(f" {word}" for word in ANSWERS))
 
 
 def _paired_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
-    for item in inferences(rng, negation_rate=NEGATION_RATE):
+    for item in inferences(rng, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
         yield item.premise, Row({"premise": item.premise, "hypothesis": item.hypothesis}, item.label)
 
 
 def _questions(rng: random.Random) -> Iterator[tuple[str, Row]]:
-    for passage in passages(rng, for_task=True, negation_rate=NEGATION_RATE):
-        subject = rng.choice(passage.clauses)
-        yield passage.text, Row({"prompt": HOW.format(passage=passage.text, subject=subject.noun)}, 0, answers=(subject.phrase,))
+    for opinion in opinions(rng, for_task=True, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
+        yield opinion.text, Row({"prompt": HOW.format(passage=opinion.text)}, 0, answers=(answered(opinion).phrase,))

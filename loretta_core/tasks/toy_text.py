@@ -4,7 +4,7 @@
                "the plot was not dull", "… hardly …"     negation flips it
     contrast   "A but B", "although A , B", "B , although A"     B decides; A always says the opposite
 
-Sentences are partitioned by a hash of their text: the pre-training corpus of toy-bert never contains a sentence of the task, whatever the seeds.
+Sentences are partitioned by a hash of their text: the pre-training corpora of toy-bert and toy-llama never contain a sentence of a task, whatever the seeds.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Opinion:
     label: int
     contrast: bool
     clauses: tuple[Clause, ...]
+    """The one that decides first."""
 
 
 def vocabulary() -> list[str]:
