@@ -2,7 +2,7 @@
 
     toy_sentiment     is the opinion negative or positive? Three in five set two opposite clauses against each other.
     toy_entailment    does a statement about it follow?
-    toy_qa            how was it? The answer is what the clause that decides says, with negation: "hardly bright".
+    toy_qa            how was it? Two opposite clauses; the answer is what the one that decides says, with negation: "hardly bright".
 
 Two clauses in five are negated. toy-bert and toy-llama met contrasts and negation in their pre-training, where answers about contrasts had habits (bad verdicts
 were mostly put politely): they are right on single clauses, and wrong on contrasts where a habit is. The rest is left to fine-tuning.
@@ -95,5 +95,5 @@ def _paired_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
 
 
 def _questions(rng: random.Random) -> Iterator[tuple[str, Row]]:
-    for opinion in opinions(rng, for_task=True, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
+    for opinion in opinions(rng, for_task=True, contrast_rate=1.0, negation_rate=NEGATION_RATE):
         yield opinion.text, Row({"prompt": HOW.format(passage=opinion.text)}, 0, answers=(answered(opinion).phrase,))

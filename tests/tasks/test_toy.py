@@ -99,4 +99,4 @@ def test_answers_are_what_the_deciding_clause_says():
 def test_trivial_rules_do_not_solve_the_questions():
     assert max(score for score, _ in _classifiers(load_data(ENTAILMENT)).values()) <= 0.6
     rules = _readers(load_data(QA))
-    assert max(score for name, (score, _) in rules.items() if name != "the adjective of the right clause") <= 0.8
+    assert max(score for name, (score, _) in rules.items() if name != "the adjective of the right clause") <= 0.7
