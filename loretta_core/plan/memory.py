@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
-from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, Prompt, Ptune
+from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, Prefix, Prompt, Ptune
 from loretta_core.plan.blocks import Block, Role, Side
 from loretta_core.plan.layers import Layer
+from loretta_core.plan.lengths import scored_tokens
 
 FP32 = 4
 EVALUATION_ROWS = 64
@@ -125,7 +126,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
     largest = block.largest if full else trainable
     masters = FP32 * trainable if full and cell.precision == "mixed" and first_order else 0
     moments = 2 * (FP32 if masters else trained) * trainable
-    logits = load.count * _vocabulary(cell, block) * base * (2 if cell.task.objective == "causal" else 1)
+    logits = _scored(cell, load.rows, load.tokens) * block.vocabulary * base * (2 if cell.task.objective == "causal" else 1)
     kept = _activations(cell, shapes, load=load, a=base, cpu=cpu) if first_order else 0
     one_block = kept // block.repeats
     best = trained * trainable
@@ -138,7 +139,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
         zo_buffers=_zo_buffers(cell, trainable) if cell.trainer.zeroth_order else 0,
         activations=kept,
         activations_checkpointed=one_block + block.repeats * load.count * block.hidden * base if first_order else 0,
-        logits=logits + (_vocabulary(cell, block) * block.embedded * trained if full and first_order else 0),
+        logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective != "head" else 0),
         step=_step(cell, trainable, largest=largest, trained=trained, cpu=cpu) if first_order else 0,
         forward=_forward(cell, block, load=load, a=base),
         host=0 if cpu else best,
@@ -195,9 +196,10 @@ def _zo_buffers(cell: CellConfig, trainable: int) -> int:
     return min(3 * FP32 * trainable, _STREAMED_BYTES) if streams(cell, trainable) else 3 * FP32 * trainable
 
 
-def _vocabulary(cell: CellConfig, block: Block) -> int:
-    """Width of the logits of every token; a classification head makes a few numbers a row."""
-    return 0 if cell.task.objective == "head" else block.vocabulary
+def _scored(cell: CellConfig, sequences: int, tokens: int) -> int:
+    """Positions whose logits are made (`tasks/label_logits.py`): under prompt tuning all of them."""
+    at_once = tokens if isinstance(cell.method, Prompt | Prefix | Ptune) else min(tokens, scored_tokens(cell.task))
+    return 0 if cell.task.objective == "head" else sequences * at_once
 
 
 def _forward(cell: CellConfig, block: Block, *, load: Load, a: int) -> int:
@@ -205,10 +207,14 @@ def _forward(cell: CellConfig, block: Block, *, load: Load, a: int) -> int:
     stream = 3 * block.hidden  # of the embeddings, which the caller still holds, before the block, and in it
     wide = stream + max((3 if block.gated else 2) * block.inner, 2 * block.queries + 2 * block.keys)
     cache = 0 if block.post_norm else 2 * block.keys * block.repeats  # decoders keep keys and values for a next token
-    sequences = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
-    tokens = max(sequences * load.evaluation_tokens, load.count if cell.trainer.zeroth_order else 0)
-    numbers = cache + max(wide, 2 * block.hidden + _vocabulary(cell, block)) + load.evaluation_tokens // 4  # the mask is a byte for each pair
-    return tokens * a * numbers
+    mask = load.evaluation_tokens // 4  # a byte for each pair
+    scored = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
+    forwards = [(scored, load.evaluation_tokens)] + ([(load.rows, load.tokens)] if cell.trainer.zeroth_order else [])
+    return a * max(
+        sequences * tokens * (cache + mask)
+        + max(sequences * tokens * wide, sequences * tokens * 2 * block.hidden + _scored(cell, sequences, tokens) * block.vocabulary)
+        for sequences, tokens in forwards
+    )
 
 
 def _activations(cell: CellConfig, shapes: Shapes, *, load: Load, a: int, cpu: bool) -> int:

@@ -113,7 +113,7 @@ def task(tmp_path_factory) -> str:
     "name",
     [
         "roberta-base",
-        pytest.param("llama-small", marks=pytest.mark.xfail(strict=True, reason="the planner still counts logits at every position: 19 % too much here")),
+        "llama-small",
         "llama-grouped",
     ],
 )
