@@ -14,8 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from loretta_core.plan.memory import EVALUATION_ROWS
+
 PAIRS = (("ft", "adam"), ("ft", "zo_sgd"), ("lora", "adam"), ("loretta_adp", "adam"), ("loretta_adp", "zo_sgd"))
 SHAPES = ("roberta-base", "roberta-large", "llama-1b")
+ROWS = {"prompt": EVALUATION_ROWS, "causal": 3 * 8}
+"""A full forward of an evaluation, or three batches."""
 MOST_FOR_ADAM = 400e6
 """Parameters above which full fine-tuning with Adam is left out on a CPU."""
 ONE_MAP_BYTES = str(1 << 20)
@@ -44,7 +48,8 @@ def of_shape(name: str) -> list[dict[str, object]]:
     from tests.plan.shapes import prompted, save_rows, save_shape, task_of
 
     with tempfile.TemporaryDirectory() as scratch:
-        model, task = save_shape(Path(scratch) / "model", name), task_of(save_rows(Path(scratch)), objective=prompted(name))
+        model, objective = save_shape(Path(scratch) / "model", name), prompted(name)
+        task = task_of(save_rows(Path(scratch), rows=ROWS[objective]), objective=objective)
         large = sum(path.stat().st_size for path in model.glob("*.safetensors")) / 4 > MOST_FOR_ADAM
         return [{"shape": name, "method": m, "trainer": t} | in_process(model, task, m, t) for m, t in PAIRS if not (large and (m, t) == ("ft", "adam"))]
 

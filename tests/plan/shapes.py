@@ -36,11 +36,11 @@ def save_shape(directory: Path, name: str) -> Path:
     return directory
 
 
-def save_rows(directory: Path) -> Path:
-    """Eighty labelled texts."""
+def save_rows(directory: Path, *, rows: int = 80) -> Path:
+    """Labelled texts."""
     path = directory / "rows.jsonl"
     generator = torch.Generator().manual_seed(0)
-    texts = [" ".join(f"w{index}" for index in torch.randint(0, 60, (30,), generator=generator).tolist()) for _ in range(80)]
+    texts = [" ".join(f"w{index}" for index in torch.randint(0, 60, (30,), generator=generator).tolist()) for _ in range(rows)]
     path.write_text("\n".join(json.dumps({"text": text, "label": ("bad", "good")[number % 2]}) for number, text in enumerate(texts)))
     return path
 
