@@ -18,6 +18,10 @@ LONGEST = {
 CLASSES = {"sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2}
 """Tasks of a decoder whose training compares all answers of a row: a row is so many sequences."""
 
+ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5}
+"""Tasks of a decoder whose answers are longer than the few tokens of a label word → tokens of a long one."""
+LABEL_WORD = 3
+
 
 def longest_row(task: TaskConfig) -> int:
     """Tokens of the longest row to expect."""
@@ -32,3 +36,10 @@ def sequences_per_row(task: TaskConfig) -> int:
     if isinstance(task, Jsonl):
         return len(task.verbalizer) if task.verbalizer else 1
     return CLASSES.get(task.type, 1)
+
+
+def scored_tokens(task: TaskConfig) -> int:
+    """Tokens of a training sequence at which a language model's logits are made: the mask, or the answer. 0 for a classification head."""
+    if task.objective == "causal":
+        return task.max_new_tokens if isinstance(task, Jsonl) and task.answer else ANSWERS.get(task.type, LABEL_WORD)
+    return int(task.objective == "prompt")

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
-from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, Prompt, Ptune
+from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, Prefix, Prompt, Ptune
 from loretta_core.plan.blocks import Block, Role, Side
 from loretta_core.plan.layers import Layer
+from loretta_core.plan.lengths import scored_tokens
 
 FP32 = 4
 EVALUATION_ROWS = 64
@@ -125,22 +126,23 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
     largest = block.largest if full else trainable
     masters = FP32 * trainable if full and cell.precision == "mixed" and first_order else 0
     moments = 2 * (FP32 if masters else trained) * trainable
-    logits = load.count * _vocabulary(cell, block) * base * (2 if cell.task.objective == "causal" else 1)
+    logits = _scored(cell, load.rows, load.tokens) * block.vocabulary * base * (2 if cell.task.objective == "causal" else 1)
     kept = _activations(cell, shapes, load=load, a=base, cpu=cpu) if first_order else 0
     one_block = kept // block.repeats
     best = trained * trainable
+    streamed = streams(cell, trainable)
     return Memory(
         weights=base * block.total + (0 if full else trained * trainable),
         gradients=trained * trainable if first_order else 0,
         optimizer=moments if first_order else _zo_state(cell, trainable),
         masters=masters,
         best=best if cpu else 0,
-        zo_buffers=_zo_buffers(cell, trainable) if cell.trainer.zeroth_order else 0,
+        zo_buffers=3 * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
         activations=kept,
         activations_checkpointed=one_block + block.repeats * load.count * block.hidden * base if first_order else 0,
-        logits=logits + (_vocabulary(cell, block) * block.embedded * trained if full and first_order else 0),
+        logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective != "head" else 0),
         step=_step(cell, trainable, largest=largest, trained=trained, cpu=cpu) if first_order else 0,
-        forward=_forward(cell, block, load=load, a=base),
+        forward=_forward(cell, block, load=load, a=base, scratch=min(3 * FP32 * trainable, _STREAMED_BYTES) if streamed else 0),
         host=0 if cpu else best,
     )
 
@@ -187,28 +189,30 @@ def _zo_state(cell: CellConfig, trainable: int) -> int:
 def streams(cell: CellConfig, trainable: int) -> bool:
     """Whether θ + εz exists only where it is read: large parameters, and bf16 ones of any size."""
     in_bf16 = cell.method.type == "ft" and cell.precision == "bf16"
-    return (in_bf16 or trainable >= STREAM_FROM) and cell.trainer.type not in ("zo_momentum", "zo_adam")
+    return cell.trainer.zeroth_order and (in_bf16 or trainable >= STREAM_FROM) and cell.trainer.type not in ("zo_momentum", "zo_adam")
 
 
-def _zo_buffers(cell: CellConfig, trainable: int) -> int:
-    """A copy of θ, z and εz (`zo/flat.py`); blocks of them where they are streamed."""
-    return min(3 * FP32 * trainable, _STREAMED_BYTES) if streams(cell, trainable) else 3 * FP32 * trainable
+def _scored(cell: CellConfig, sequences: int, tokens: int) -> int:
+    """Positions whose logits are made (`tasks/label_logits.py`): under prompt tuning all of them."""
+    at_once = tokens if isinstance(cell.method, Prompt | Prefix | Ptune) else min(tokens, scored_tokens(cell.task))
+    return 0 if cell.task.objective == "head" else sequences * at_once
 
 
-def _vocabulary(cell: CellConfig, block: Block) -> int:
-    """Width of the logits of every token; a classification head makes a few numbers a row."""
-    return 0 if cell.task.objective == "head" else block.vocabulary
+def _forward(cell: CellConfig, block: Block, *, load: Load, a: int, scratch: int) -> int:
+    """The widest moment of a forward without gradients: a scoring one, or for zeroth order a training one with its `scratch` bytes for θ + εz."""
+    sequences = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
+    scoring = _transient(cell, block, sequences=sequences, tokens=load.evaluation_tokens, a=a)
+    return max(scoring, scratch + _transient(cell, block, sequences=load.rows, tokens=load.tokens, a=a)) if cell.trainer.zeroth_order else scoring
 
 
-def _forward(cell: CellConfig, block: Block, *, load: Load, a: int) -> int:
-    """The widest moment of a block, and the logits, of a scoring forward (for zeroth order also of a training one)."""
+def _transient(cell: CellConfig, block: Block, *, sequences: int, tokens: int, a: int) -> int:
+    """The widest moment of a block, or of the logits."""
     stream = 3 * block.hidden  # of the embeddings, which the caller still holds, before the block, and in it
     wide = stream + max((3 if block.gated else 2) * block.inner, 2 * block.queries + 2 * block.keys)
     cache = 0 if block.post_norm else 2 * block.keys * block.repeats  # decoders keep keys and values for a next token
-    sequences = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
-    tokens = max(sequences * load.evaluation_tokens, load.count if cell.trainer.zeroth_order else 0)
-    numbers = cache + max(wide, 2 * block.hidden + _vocabulary(cell, block)) + load.evaluation_tokens // 4  # the mask is a byte for each pair
-    return tokens * a * numbers
+    mask = tokens // 4  # a byte for each pair
+    logits = _scored(cell, sequences, tokens) * block.vocabulary
+    return a * (sequences * tokens * (cache + mask) + max(sequences * tokens * wide, sequences * tokens * 2 * block.hidden + logits))
 
 
 def _activations(cell: CellConfig, shapes: Shapes, *, load: Load, a: int, cpu: bool) -> int:

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, Classifier, Example, Judged
+from loretta_core.tasks.label_logits import logits_at
 from loretta_core.tasks.rows import Row
 
 
@@ -39,10 +40,9 @@ class MaskedPrompt(Classifier):
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
         """fp32 logits of the label words at each row's mask."""
         assert batch.mask_positions_B is not None, "the batch was not encoded by MaskedPrompt"
-        logits_BLV = model(**batch.inputs).logits
-        rows_B = torch.arange(len(batch), device=logits_BLV.device)
-        at_mask_BV = logits_BLV[rows_B, batch.mask_positions_B]
-        return at_mask_BV[:, self._word_ids_C.to(logits_BLV.device)].float()
+        positions_L = torch.arange(batch.inputs["input_ids"].shape[1], device=batch.mask_positions_B.device)
+        at_mask_BV = logits_at(model, batch.inputs, positions_L == batch.mask_positions_B[:, None])
+        return at_mask_BV[:, self._word_ids_C.to(at_mask_BV.device)].float()
 
     def _encode(self, row: Row, number: int) -> Example:
         text = dict(row.text)

@@ -27,7 +27,6 @@ Step = Callable[[Sequence[Batch]], float]
 
 def first_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Optimizer, max_grad_norm: float | None, workers: Workers = ALONE) -> float:
     """Back-propagate each piece, sum over pieces and workers, clip, step. Workers have equally many rows."""
-    optimizer.zero_grad(set_to_none=True)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     rows = workers.world * sum(map(len, batches))
     total = 0.0
@@ -39,6 +38,7 @@ def first_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Op
     if max_grad_norm is not None:
         nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     optimizer.step()
+    optimizer.zero_grad(set_to_none=True)  # an evaluation may follow, and its activations want the room
     return workers.sum(total, device=parameters[0].device)
 
 
