@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,services,dev]'
 	@touch $@
 
-quickstart: $(STAMP)  ## Compare fine-tuning methods on the shipped toy model, offline, in about three minutes
+quickstart: $(STAMP)  ## Compare fine-tuning methods on the shipped toy models, offline, in about three minutes
 	$(BIN)/loretta sweep $(SWEEP)
 
 test: $(STAMP)  ## Everything but slow and GPU tests

@@ -15,7 +15,7 @@ LONGEST = {
 }  # fmt: skip
 """task → tokens."""
 
-CLASSES = {"sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2}
+CLASSES = {"toy_sentiment": 2, "toy_entailment": 2, "sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2}
 """Tasks of a decoder whose training compares all answers of a row: a row is so many sequences."""
 
 ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5}

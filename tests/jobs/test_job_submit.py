@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.ray]
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = "jobs/sweeps/quickstart.toml"
-SMALL = ('method=["loretta_adp"]', "trainer.steps=5", "task.train_rows=64", "task.validation_rows=64", "task.test_rows=64")
+SMALL = ('model=["toy-bert"]', 'method=["loretta_adp"]', "trainer.steps=5", "task.train_rows=64", "task.validation_rows=64", "task.test_rows=64")
 
 
 def submit(head: Head, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
