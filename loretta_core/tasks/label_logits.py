@@ -6,6 +6,7 @@ rows of 50,272 logits instead of 1.6 GB of them (fp32), which would be the large
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jaxtyping import Bool, Float
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 
-def logits_at(model: nn.Module, inputs: dict[str, Tensor], chosen_SL: Bool[Tensor, "S L"]) -> Float[Tensor, "T V"]:
+def logits_at(model: nn.Module, inputs: Mapping[str, Tensor], chosen_SL: Bool[Tensor, "S L"]) -> Float[Tensor, "T V"]:
     """Logits of the T chosen positions, row by row, in the model's own format. Where they cannot be chosen before they are made, all are."""
 
     def select(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
