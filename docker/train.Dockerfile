@@ -8,7 +8,8 @@
 # It runs as user 10001: a mounted directory must let that user write (or give --user). Ray needs the shared memory; the token of a Ray
 # cluster comes from outside (-v …:/run/token:ro -e RAY_AUTH_TOKEN_PATH=/run/token) and is never part of the image.
 
-# CUDA's smallest flavour: torch brings cuBLAS, cuDNN and NCCL as wheels, and the "runtime" flavour would carry them a second time.
+# CUDA's smallest flavour: torch brings cuBLAS, cuDNN and NCCL as wheels, and the "runtime" flavour would carry them a second time. DeepSpeed's ZeRO 1 to 3 need
+# no compiler; its offload compiles an extension at first use, for which take the "devel" flavour and add g++ and python3-dev below.
 FROM nvidia/cuda:13.0.1-base-ubuntu24.04
 
 RUN apt-get update \
@@ -33,7 +34,7 @@ COPY constraints.txt ./
 RUN pip install --constraint constraints.txt torch
 COPY pyproject.toml ./
 RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-print(*p["dependencies"], *p["optional-dependencies"]["train"], *p["optional-dependencies"]["services"], sep="\n")' > /tmp/requirements.txt \
+print(*p["dependencies"], *p["optional-dependencies"]["train"], *p["optional-dependencies"]["services"], *p["optional-dependencies"]["deepspeed"], sep="\n")' > /tmp/requirements.txt \
     && pip install --constraint constraints.txt --requirement /tmp/requirements.txt \
     && rm /tmp/requirements.txt
 
@@ -41,7 +42,7 @@ COPY README.md LICENSE ./
 COPY loretta_core loretta_core
 COPY jobs jobs
 COPY services services
-RUN pip install --constraint constraints.txt --editable '.[train,services]' \
+RUN pip install --constraint constraints.txt --editable '.[train,services,deepspeed]' \
     && pip check \
     && python -m compileall -q loretta_core jobs services
 

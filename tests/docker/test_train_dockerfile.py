@@ -113,17 +113,17 @@ def test_every_installation_is_constrained():
 
 def test_the_extras_exist():
     named = [extra for run in of("RUN") for group in re.findall(r"'\.\[([^\]]+)\]'", run) for extra in group.split(",")]
-    assert named == ["train", "services"]
+    assert named == ["train", "services", "deepspeed"]
     assert set(named) <= set(PROJECT["optional-dependencies"])
 
 
 def test_the_dependency_layer_installs_the_same_requirements(tmp_path):
-    """The Python in the Dockerfile, run: all dependencies and both extras, so that the layer with the source installs nothing more."""
+    """The Python in the Dockerfile, run: all dependencies and the extras, so that the layer with the source installs nothing more."""
     words = next(command for command in commands() if command[:2] == ["python", "-c"])
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     printed = subprocess.run([sys.executable, "-c", words[2]], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     extras = PROJECT["optional-dependencies"]
-    assert printed == [*PROJECT["dependencies"], *extras["train"], *extras["services"]]
+    assert printed == [*PROJECT["dependencies"], *extras["train"], *extras["services"], *extras["deepspeed"]]
 
 
 def test_dependencies_come_before_the_source():
