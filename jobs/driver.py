@@ -20,11 +20,12 @@ from jobs.ledger import cell_directory, standing, write_failure
 from jobs.mlflow_sink import close_run
 from jobs.outcome import Outcome
 from jobs.progress import Progress
-from jobs.resources import Shape, by_shape, groups_that_fit, refusal
+from jobs.resources import Shape, by_shape, groups_that_fit, refusal, several_for_inline
 from jobs.session import nodes, ray_session
 from jobs.tracking_db import Tracking
 from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
+from loretta_core.config.load import ExecutorName
 from loretta_core.errors import ConfigError
 from loretta_core.report.records import Record
 from loretta_core.report.units import counted
@@ -44,6 +45,7 @@ class Request:
     """Most worker groups; None fills the cluster."""
     tracking_uri: str = ""
     run_cell: str = RUN_CELL
+    executor: ExecutorName = "train"
 
     @property
     def directory(self) -> Path:
@@ -116,19 +118,39 @@ def _run_shape(
     progress: Progress,
     interrupts: Interrupts,
 ) -> None:
-    why = refusal(shape, nodes())
+    why, kind = refusal(shape, nodes()), "infrastructure"
+    if request.executor == "inline" and shape.workers > 1:  # an `auto` cell that fits no single device; sweep files that ask for several are refused
+        why, kind = several_for_inline(shape), "config"
     if why:
         for cell in cells:
-            done(Outcome(cell.cell_id, "failed", kind="infrastructure", message=why))
+            done(Outcome(cell.cell_id, "failed", kind=kind, message=why))
         return
-    from jobs.executors import TrainExecutor  # imports Ray Train and torch: seconds that a refusal need not wait for
-    from jobs.trials import run_trials
+    from jobs.trials import run_trials  # imports Ray Train: seconds that a refusal need not wait for
 
     groups = min(groups_that_fit(shape, nodes()), len(cells), request.max_concurrent or len(cells))
-    progress.say(f"{counted(len(cells), 'cell')} on {counted(groups, 'worker group')} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
-    executor = TrainExecutor(shape=shape, groups=groups, storage=request.directory.resolve() / "train", worker=worker.for_shape(shape), say=progress.say)
+    places = {"train": "worker group", "inline": "trial worker"}[request.executor]
+    progress.say(f"{counted(len(cells), 'cell')} on {counted(groups, places)} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
+    executor = _executor(shape, groups, request=request, worker=worker.for_shape(shape), progress=progress)
     with executor, _interruptible(executor, interrupts):
-        run_trials(cells, client=executor.client(), at_once=groups + 1, directory=request.directory / "tune", done=done, stop=interrupts.requested)
+        run_trials(
+            cells,
+            client=executor.client(),
+            at_once=executor.at_once,
+            resources=executor.trial_resources,
+            directory=request.directory / "tune",
+            done=done,
+            stop=interrupts.requested,
+        )
+
+
+def _executor(shape: Shape, groups: int, *, request: Request, worker: WorkerConfig, progress: Progress) -> Executor:
+    if request.executor == "inline":
+        from jobs.inline import InlineExecutor
+
+        return InlineExecutor(shape=shape, processes=groups, worker=worker)
+    from jobs.executors import TrainExecutor
+
+    return TrainExecutor(shape=shape, groups=groups, storage=request.directory.resolve() / "train", worker=worker, say=progress.say)
 
 
 @contextmanager

@@ -48,6 +48,11 @@ class Outcome:
         trace = "" if expected else "".join(traceback.format_exception(error))
         return cls(cell_id, "failed", kind=kind_of(error), message=message, trace=trace, seconds=seconds)
 
+    @classmethod
+    def lost(cls, cell_id: str, *, reason: str, kind: str, times: int) -> Outcome:
+        """Of a cell that took its process down so often."""
+        return cls(cell_id, "failed", kind=kind, message=f"the worker process died while it computed this cell, {times} times: {reason}")
+
 
 def kind_of(error: BaseException) -> str:
     """nan, memory, config or error (infrastructure is known only outside the process that died)."""

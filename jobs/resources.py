@@ -92,3 +92,8 @@ def refusal(shape: Shape, nodes: Sequence[Node]) -> str | None:
         f"the cell needs {shape}, and this cluster can never place it: room for {slots} = {sum(node.slots(shape) for node in nodes)} of {shape.workers} "
         f"workers; lower engine.cpus or engine.gpus, or run on larger nodes"
     )
+
+
+def several_for_inline(shape: Shape) -> str:
+    """Why the executor `inline` cannot compute such a cell."""
+    return f'the cell needs {shape}, and executor = "inline" computes a cell in one process; use executor = "train"'

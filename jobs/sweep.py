@@ -88,7 +88,7 @@ def sweep(
         missing = [cell for cell in config.cells if cell.cell_id not in before.finished]
         _say_what_is_ahead(config, before, progress, out=out)
         late = not_arrived(out, [cell for cell in config.cells if cell.cell_id in before.finished])
-        request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell)
+        request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell, config.executor)
         if missing:
             with Interrupts(progress.say) as interrupts:
                 run_cells(missing, late=late, request=request, progress=progress, interrupts=interrupts)

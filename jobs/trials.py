@@ -1,13 +1,15 @@
 """Ray Tune in front of an executor: one trial = one cell.
 
-A trial computes nothing. It hands its cell to the executor's client, waits, and reports the outcome; its process is reused for the next trial. A failed cell
-is a trial that ended well with the outcome "failed": Tune must not retry what it does not understand.
+A trial hands its cell to the executor's client and reports the outcome; its process is reused for the next trial. A failed cell is a trial that ended well with
+the outcome "failed": Tune must not retry what it does not understand. What is left to Tune is a trial whose process died: it starts again, with the cell as
+`retry.py` changes it.
 """
 
 from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,17 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
+from jobs import retry
 from jobs.client import CellRunner
+from jobs.lost import reason_of
 from jobs.outcome import Outcome
-from jobs.resources import TRIAL_CPUS
 from loretta_core.config import CellConfig
+
+MOST_DEATHS = 16
+"""Process deaths that Tune lets a trial have; `retry.py` gives up long before, except on a cell that is halved again and again."""
+
+PARTING_S = 120.0
+"""How long running cells may take to end after an interrupt."""
 
 
 def run_trials(
@@ -26,6 +35,7 @@ def run_trials(
     *,
     client: CellRunner,
     at_once: int,
+    resources: dict[str, float],
     directory: Path,
     done: Callable[[Outcome], None],
     stop: threading.Event,
@@ -33,12 +43,14 @@ def run_trials(
     """Run every cell as a trial, `at_once` at the same time; `done` is called here, in the driver, as each one is over.
 
     Args:
+        resources: what a trial asks of Ray.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
-        stop: set to end early.
+        stop: set to end early, when the cells that are running have ended.
     """
+    reporter = _Reporter(done)
     shutil.rmtree(directory, ignore_errors=True)
     tuner = tune.Tuner(
-        tune.with_resources(_trainable(client), {"CPU": TRIAL_CPUS}),
+        tune.with_resources(_trainable(client), resources),
         param_space={"cell": tune.grid_search([cell.to_json() for cell in cells])},
         tune_config=tune.TuneConfig(
             max_concurrent_trials=at_once,
@@ -49,9 +61,9 @@ def run_trials(
         run_config=tune.RunConfig(
             name=directory.name,
             storage_path=str(directory.parent.resolve()),
-            callbacks=[_Reporter(done)],
-            stop=_StopWhen(stop),
-            failure_config=tune.FailureConfig(max_failures=1),
+            callbacks=[reporter, _Deaths()],
+            stop=_StopWhen(stop, reporter),
+            failure_config=tune.FailureConfig(max_failures=MOST_DEATHS),
             verbose=0,
         ),
     )
@@ -60,7 +72,7 @@ def run_trials(
 
 def _trainable(client: CellRunner) -> Callable[[dict[str, Any]], None]:
     def cell(config: dict[str, Any]) -> None:
-        tune.report({"outcome": client.run(CellConfig.from_json(config["cell"])).to_dict()})
+        tune.report({"outcome": config.get("over") or client.run(CellConfig.from_json(config["cell"])).to_dict()})
 
     return cell
 
@@ -77,28 +89,65 @@ class _StaysHere:
 
 
 class _Reporter(_StaysHere, tune.Callback):
-    """Tune's events → outcomes."""
+    """Tune's events → outcomes, and which trials are running."""
 
     def __init__(self, done: Callable[[Outcome], None]) -> None:
         self._done = done
+        self.running: set[str] = set()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.running.add(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.running.discard(trial.trial_id)
         outcome = (trial.last_result or {}).get("outcome")
         if outcome:
             self._done(Outcome(**outcome))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial that waited for this cell died"))
+        self.running.discard(trial.trial_id)
+        self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
+
+
+class _Deaths(_StaysHere, tune.Callback):
+    """What a trial whose process died starts again with: its cell, a changed cell, or the outcome that it failed for good."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, list[str]] = {}
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        reason, kind = reason_of(RuntimeError(_last_error(trial)))
+        kinds = self._kinds.setdefault(trial.trial_id, [])
+        kinds.append(kind)
+        changed = retry.again(trial.config["cell"], kind=kind, failures=kinds.count(kind))
+        if changed is None:
+            over = Outcome.lost(_name(trial), reason=reason, kind=kind, times=len(kinds))
+            trial.set_config({**trial.config, "over": over.to_dict()})
+        else:
+            trial.set_config({**trial.config, "cell": changed})
+
+
+def _last_error(trial: Trial) -> str:
+    """Tune keeps one file of all errors of a trial."""
+    path = trial.error_file
+    return Path(path).read_text(encoding="utf-8").rpartition("Failure #")[2] if path else ""
 
 
 class _StopWhen(_StaysHere, tune.Stopper):
-    """Ends all trials when an event is set."""
+    """Ends all trials when an event is set and those that were running then have reported, or `PARTING_S` later."""
 
-    def __init__(self, event: threading.Event) -> None:
+    def __init__(self, event: threading.Event, reporter: _Reporter) -> None:
         self._event = event
+        self._reporter = reporter
+        self._awaited: frozenset[str] | None = None
+        self._deadline = 0.0
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._event.is_set()
+        if not self._event.is_set():
+            return False
+        if self._awaited is None:
+            self._awaited, self._deadline = frozenset(self._reporter.running), time.monotonic() + PARTING_S
+        return not (self._awaited & self._reporter.running) or time.monotonic() > self._deadline

@@ -37,24 +37,24 @@ def work(job: dict[str, Any]) -> None:
     queue = job["queue"]
     context = ray.train.get_context()
     ranks = Alone() if context.get_world_size() == 1 else Several(context.get_world_rank(), context.get_world_size())
-    compute = _set_up(config)
+    compute = set_up(config)
     while True:
         order = ranks.from_first(lambda: ray.get(queue.pull.remote(job["group"], PATIENCE_S)))
         if order.action == "stop":
             return
         if order.action == "work":
-            outcome = ranks.agree(attempt(order, config=config, compute=compute, queue=queue, ranks=ranks))
+            outcome = ranks.agree(attempt(order, config=config, compute=compute, interrupts=queue, ranks=ranks))
             if ranks.rank == 0:
                 ray.get(queue.finish.remote(job["group"], outcome))
 
 
-def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], queue: Any, ranks: Alone | Several) -> Outcome:
-    """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow."""
+def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], interrupts: Any, ranks: Alone | Several) -> Outcome:
+    """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow. `interrupts` is an actor to ask."""
     started = time.perf_counter()
     cell = CellConfig.from_json(order.cell_json)
     directory = cell_directory(config.out, order.cell_id)
     sink = MlflowSink(config.tracking, cell, directory=directory) if ranks.rank == 0 and config.tracking is not None else None
-    stop = StopSink(queue, ranks)
+    stop = StopSink(interrupts, ranks)
     sinks: list[MetricSink] = [stop] if sink is None else [stop, sink]
     try:
         if ranks.rank == 0:
@@ -70,7 +70,7 @@ def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], 
         gc.collect()  # the model of the last cell holds reference cycles; its memory is wanted by the next
 
 
-def _set_up(config: WorkerConfig) -> Callable[..., Any]:
+def set_up(config: WorkerConfig) -> Callable[..., Any]:
     """Threads, working directory, and the imports that every cell needs."""
     if config.home is not None and config.home.is_dir():
         os.chdir(config.home)
@@ -87,8 +87,8 @@ def _set_up(config: WorkerConfig) -> Callable[..., Any]:
 class StopSink:
     """Not a recorder: ends the running cell when the sweep is told to stop, on all ranks at the same step."""
 
-    def __init__(self, queue: Any, ranks: Alone | Several, *, every_s: float = 1.0) -> None:
-        self._queue = queue
+    def __init__(self, interrupts: Any, ranks: Alone | Several, *, every_s: float = 1.0) -> None:
+        self._interrupts = interrupts
         self._ranks = ranks
         self._every_s = every_s
         self._asked = time.monotonic()
@@ -103,7 +103,7 @@ class StopSink:
         if now - self._asked < self._every_s:
             return False
         self._asked = now
-        return ray.get(self._queue.is_interrupted.remote())
+        return ray.get(self._interrupts.is_interrupted.remote())
 
     def close(self, status: str, summary: object) -> None:
         """Nothing to close."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -17,6 +17,8 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import explain
 from loretta_core.config.grid import Draft, Table, expand, lay
 from loretta_core.errors import ConfigError
+
+ExecutorName = Literal["train", "inline"]
 
 MAX_FILE_BYTES = 1_000_000
 """A sweep file larger than this is a mistake; refuse it before parsing."""
@@ -35,6 +37,9 @@ class SweepHeader(Strict):
     """Leave out impossible combinations of the grid and list them, instead of refusing the sweep."""
     max_concurrent: int | None = Field(None, ge=1)
     """Most cells computed at the same time; None fills the cluster."""
+    executor: ExecutorName = "train"
+    """Where cells are computed; placement, like an engine. `train`: warm Ray Train worker groups of any size. `inline`: the processes of Ray Tune's trials,
+    for cells of one worker; the results are the same."""
 
 
 class SweepConfig(SweepHeader):
@@ -112,4 +117,15 @@ def _resolve(raw: Table, changes: dict[str, Any]) -> SweepConfig:
             wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
             raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
     grid = expand(tables, overrides=changes, skip_invalid=header.skip_invalid)
+    _check_executor(header.executor, grid.cells)
     return SweepConfig(**header.model_dump(), cells=tuple(grid.cells), duplicates=tuple(grid.duplicates), skipped=tuple(grid.skipped), excluded=grid.excluded)
+
+
+def _check_executor(executor: ExecutorName, cells: Iterable[CellConfig]) -> None:
+    crowded = next((cell for cell in cells if executor == "inline" and cell.engine.workers > 1), None)
+    if crowded is not None:
+        engine = f"{{type = {crowded.engine.type!r}, workers = {crowded.engine.workers}}}".replace("'", '"')
+        raise ConfigError(
+            f'executor = "inline" computes a cell in one process, and {crowded.label} has engine = {engine}; use executor = "train", the default, or '
+            'engine = "plain"'
+        )
