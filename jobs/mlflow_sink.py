@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CELL_TAG = "cell_id"
+PARENT_ID_TAG = "mlflow.parentRunId"
 OUT_TAG = "loretta.out"
 """Tag with the output directory: several may share a tracking server and the name of a sweep."""
 
@@ -163,7 +164,7 @@ def _create(client: MlflowClient, tracking: Tracking, cell: CellConfig) -> Run:
     tags = {
         CELL_TAG: cell.cell_id,
         OUT_TAG: tracking.out,
-        "mlflow.parentRunId": tracking.parent_run_id,
+        PARENT_ID_TAG: tracking.parent_run_id,
         "model": cell.model.caption,
         "task": cell.task.type,
         "method": cell.method.short_name,

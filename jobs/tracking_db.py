@@ -45,7 +45,12 @@ class Tracking:
 
 def default_uri(out: Path) -> str:
     """MLFLOW_TRACKING_URI, or a SQLite file in the output directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(out / 'mlflow.db').resolve()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or own_uri(out)
+
+
+def own_uri(out: Path) -> str:
+    """The SQLite file in an output directory."""
+    return f"sqlite:///{(out / 'mlflow.db').resolve()}"
 
 
 def connect(uri: str) -> MlflowClient:
