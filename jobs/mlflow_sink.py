@@ -39,7 +39,7 @@ FLUSH_S = 5.0
 RETRY_S = 30.0
 """How long to leave a tracking store alone that did not answer."""
 
-_RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+_RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "stopped": "KILLED"}
 
 
 _FAILURE_TAGS = {"failure", "reason"}
@@ -78,7 +78,8 @@ class MlflowSink:
 
     def end(self, outcome: Outcome) -> None:
         """Say why a run ended that did not finish; `close` only knows that it failed."""
-        tags = {"failure": outcome.kind, "reason": outcome.message[:4000]} if outcome.status == "failed" else {}
+        kind = {"failed": outcome.kind, "stopped": "stopped early"}.get(outcome.status)
+        tags = {"failure": kind, "reason": outcome.message[:4000]} if kind else {}
         self._flush(status=_RUN_STATUS[outcome.status], tags=tags)
 
     def _flush(self, *, status: str = "", tags: Mapping[str, str] | None = None) -> None:

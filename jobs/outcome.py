@@ -12,13 +12,17 @@ from typing import Any, Literal
 
 from loretta_core.errors import CellFailed, ConfigError, LorettaError
 
-Status = Literal["finished", "failed", "interrupted"]
+Status = Literal["finished", "failed", "interrupted", "stopped"]
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
 class Interrupted(LorettaError):
     """The sweep was told to stop; the cell ends early and runs again next time."""
+
+
+class StoppedEarly(LorettaError):
+    """The cell did worse than others of its kind (`halving.py`)."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Outcome:
         """Sort an exception into a class of failure."""
         if isinstance(error, Interrupted):
             return cls(cell_id, "interrupted", message=str(error), seconds=seconds)
+        if isinstance(error, StoppedEarly):
+            return cls(cell_id, "stopped", message=str(error), seconds=seconds)
         expected = isinstance(error, (CellFailed, ConfigError))
         message = str(error) if expected else f"{type(error).__name__}: {error}"
         trace = "" if expected else "".join(traceback.format_exception(error))
@@ -66,10 +72,10 @@ def kind_of(error: BaseException) -> str:
 
 
 def agreed(outcomes: Sequence[Outcome]) -> Outcome:
-    """The outcome of a group from those of its ranks: the first failure counts, else the first interruption, else rank 0."""
-    for status in ("failed", "interrupted"):
+    """The outcome of a group from those of its ranks: the first failure counts, else the first interruption or early stop, else rank 0."""
+    for status in ("failed", "interrupted", "stopped"):
         for rank, outcome in enumerate(outcomes):
             if outcome.status == status:
-                where = f"rank {rank} of {len(outcomes)}: " if len(outcomes) > 1 else ""
+                where = f"rank {rank} of {len(outcomes)}: " if len(outcomes) > 1 and status != "stopped" else ""
                 return Outcome(outcome.cell_id, outcome.status, outcome.kind, where + outcome.message, outcome.trace, outcome.seconds)
     return outcomes[0]

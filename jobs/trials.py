@@ -7,15 +7,18 @@ the outcome "failed": Tune must not retry what it does not understand. What is l
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
 
 from jobs import retry
 from jobs.client import CellRunner
@@ -37,22 +40,25 @@ def run_trials(
     at_once: int,
     resources: dict[str, float],
     directory: Path,
+    begins: Callable[[CellConfig], bool],
     done: Callable[[Outcome], None],
     stop: threading.Event,
 ) -> None:
-    """Run every cell as a trial, `at_once` at the same time; `done` is called here, in the driver, as each one is over.
+    """Run cells as trials, in their order and `at_once` at the same time, while they may begin.
 
     Args:
         resources: what a trial asks of Ray.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
-        stop: set to end early, when the cells that are running have ended.
+        begins: called here, in the driver, with the next cell; False leaves it and all after it.
+        done: called here as each one is over.
+        stop: set to end early: no further cell begins, and those that run have `PARTING_S` seconds to end.
     """
-    reporter = _Reporter(done)
     shutil.rmtree(directory, ignore_errors=True)
     tuner = tune.Tuner(
         tune.with_resources(_trainable(client), resources),
-        param_space={"cell": tune.grid_search([cell.to_json() for cell in cells])},
         tune_config=tune.TuneConfig(
+            search_alg=_Source(cells, begins, stop),
+            num_samples=-1,
             max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=_name,
@@ -61,8 +67,8 @@ def run_trials(
         run_config=tune.RunConfig(
             name=directory.name,
             storage_path=str(directory.parent.resolve()),
-            callbacks=[reporter, _Deaths()],
-            stop=_StopWhen(stop, reporter),
+            callbacks=[_Reporter(done), _Deaths()],
+            stop=_Deadline(stop),
             failure_config=tune.FailureConfig(max_failures=MOST_DEATHS),
             verbose=0,
         ),
@@ -88,24 +94,45 @@ class _StaysHere:
         return {}
 
 
+class _Source(_StaysHere, Searcher):
+    """Hands out the cells one by one, when there is room for another: what begins next is decided as late as possible."""
+
+    def __init__(self, cells: Sequence[CellConfig], begins: Callable[[CellConfig], bool], stop: threading.Event) -> None:
+        super().__init__()
+        self._waiting = deque(cells)
+        self._begins = begins
+        self._stop = stop
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if not self._waiting or self._stop.is_set() or not self._begins(self._waiting[0]):
+            return Searcher.FINISHED
+        return {"cell": self._waiting.popleft().to_json()}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Results are read from outcomes."""
+
+    def set_search_properties(self, *arguments: Any, **named: Any) -> bool:
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the records decide what is done."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
 class _Reporter(_StaysHere, tune.Callback):
-    """Tune's events → outcomes, and which trials are running."""
+    """Tune's events → outcomes."""
 
     def __init__(self, done: Callable[[Outcome], None]) -> None:
         self._done = done
-        self.running: set[str] = set()
-
-    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.running.add(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.running.discard(trial.trial_id)
         outcome = (trial.last_result or {}).get("outcome")
         if outcome:
             self._done(Outcome(**outcome))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.running.discard(trial.trial_id)
         self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
 
 
@@ -133,21 +160,17 @@ def _last_error(trial: Trial) -> str:
     return Path(path).read_text(encoding="utf-8").rpartition("Failure #")[2] if path else ""
 
 
-class _StopWhen(_StaysHere, tune.Stopper):
-    """Ends all trials when an event is set and those that were running then have reported, or `PARTING_S` later."""
+class _Deadline(_StaysHere, tune.Stopper):
+    """Ends the trials that still run `PARTING_S` after an event was set."""
 
-    def __init__(self, event: threading.Event, reporter: _Reporter) -> None:
+    def __init__(self, event: threading.Event) -> None:
         self._event = event
-        self._reporter = reporter
-        self._awaited: frozenset[str] | None = None
-        self._deadline = 0.0
+        self._ends = math.inf
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        if not self._event.is_set():
-            return False
-        if self._awaited is None:
-            self._awaited, self._deadline = frozenset(self._reporter.running), time.monotonic() + PARTING_S
-        return not (self._awaited & self._reporter.running) or time.monotonic() > self._deadline
+        if self._event.is_set():
+            self._ends = min(self._ends, time.monotonic() + PARTING_S)
+        return time.monotonic() > self._ends

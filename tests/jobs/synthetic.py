@@ -21,6 +21,8 @@ from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED, HUNGRY_SEED = 101, 102, 103, 104, 105, 106
+RANKED_SEEDS = range(200, 300)
+"""Cells whose validation score is a thousandth of the seed at all of their evaluations, one per step."""
 
 MENDED = "mended"
 """A file of this name in OUT makes every cell end well."""
@@ -52,6 +54,8 @@ def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> 
     for step in range(STEPS):
         for sink in sinks:
             sink.log(step, {"train_loss": 1.0 / (step + 1)})
+            if cell.seed in RANKED_SEEDS:
+                sink.log(step, {"validation_score": cell.seed / 1000, "share_of_steps": step / STEPS})
     record = finished_record(cell)
     write_record(record, directory)
     return record
@@ -97,6 +101,7 @@ def finished_record(cell: CellConfig) -> Record:
         peak_memory_bytes=1000,
         steps=STEPS,
         forwards=STEPS,
+        curves={"validation_score": [(step, cell.seed / 1000) for step in range(STEPS)]},
         started_at=now,
         finished_at=now,
     )
