@@ -11,7 +11,7 @@ from jobs import referee
 from jobs.budget import Account
 from jobs.ledger import cell_directory, standing, write_failure
 from jobs.mlflow_sink import close_run
-from jobs.outcome import Outcome
+from jobs.outcome import Outcome, no_room
 from jobs.progress import Progress
 from jobs.tracking_db import Tracking
 from loretta_core.config import CellConfig
@@ -20,7 +20,7 @@ from loretta_core.report.stops import Stop, write_stop
 from loretta_core.train.sinks import JOURNAL_NAME
 
 
-@dataclass(frozen=True)
+@dataclass
 class Course:
     """Of one start of a sweep."""
 
@@ -31,10 +31,12 @@ class Course:
     tracking: Tracking
     account: Account
     progress: Progress
+    no_room: str = ""
+    """Storage is full or read-only: why no further cell begins. Such a cell has not failed; it goes on when there is room."""
 
     def begins(self, cell: CellConfig) -> bool:
         """Whether the next cell may begin; it is counted then."""
-        if not self.account.may_begin():
+        if self.no_room or not self.account.may_begin():
             return False
         self.progress.begins(cell)
         return True
@@ -43,7 +45,15 @@ class Course:
         """A cell is over."""
         cell = self.cells[outcome.cell_id]
         self.account.charge(cell, seconds=outcome.seconds)
-        self.progress.done(*settle(outcome, cell=cell, out=self.out, name=self.name, tracking=self.tracking))
+        if outcome.kind == "storage":
+            self.no_room = self.no_room or outcome.message
+            return
+        try:
+            self.progress.done(*settle(outcome, cell=cell, out=self.out, name=self.name, tracking=self.tracking))
+        except OSError as error:
+            if not no_room(error):
+                raise
+            self.no_room = self.no_room or str(error)
 
 
 def settle(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking: Tracking) -> tuple[Outcome, Record | None]:

@@ -28,7 +28,7 @@ from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
 from loretta_core.config.load import ExecutorName
 from loretta_core.config.search import Budget, EarlyStopping
-from loretta_core.errors import ConfigError
+from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, 
                 for shape, members in by_shape(admission.placed).items():
                     if not interrupts.requested.is_set() and not account.spent:
                         _run_shape(shape, members, request=request, worker=worker, course=course, interrupts=interrupts)
+            if course.no_room:
+                raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
         complete = not interrupts.requested.is_set()
         return account.remark(len(admission.placed) - account.begun)
     finally:

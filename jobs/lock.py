@@ -31,7 +31,7 @@ STALE_S = 60.0
 def output_lock(out: Path) -> Iterator[None]:
     """Hold OUT for this process. Raises OutputError that names the owner when another process holds it."""
     path = out / LOCK_NAME
-    with path.open("a+", encoding="utf-8") as file:
+    with _opened(path) as file:
         if not _taken(file) or _held_elsewhere(file, path):
             raise OutputError(f"{out}: in use by {_owner(file)}; wait for it, stop it, or give another directory with --out. (Lock file: {path})")
         over = threading.Event()
@@ -42,6 +42,13 @@ def output_lock(out: Path) -> Iterator[None]:
         finally:
             over.set()
             file.truncate(0)
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot be written ({error.strerror}); make it writable, or give another directory with --out") from None
 
 
 def is_held(out: Path) -> bool:

@@ -5,6 +5,8 @@ A small picklable value. The full result of a finished cell is its record on dis
 
 from __future__ import annotations
 
+import errno
+import os
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -60,12 +62,20 @@ class Outcome:
         return cls(cell_id, "failed", kind=kind, message=f"the worker process died while it computed this cell, {times} times: {reason}")
 
 
+def no_room(error: BaseException) -> bool:
+    """Whether storage is full or read-only. Libraries below us often keep nothing of it but the words."""
+    numbers = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return (isinstance(error, OSError) and error.errno in numbers) or any(os.strerror(number).lower() in str(error).lower() for number in numbers)
+
+
 def kind_of(error: BaseException) -> str:
-    """nan, memory, config or error (infrastructure is known only outside the process that died)."""
+    """nan, memory, config, storage or error (infrastructure is known only outside the process that died)."""
     if isinstance(error, CellFailed):
         return error.kind
     if isinstance(error, ConfigError):
         return "config"
+    if no_room(error):
+        return "storage"
     if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
         return "memory"
     return "error"

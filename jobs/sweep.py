@@ -18,7 +18,7 @@ from jobs.driver import Before, Request, catch_up, run_cells
 from jobs.inputs import check_inputs
 from jobs.interrupts import Interrupts
 from jobs.janitor import not_arrived
-from jobs.ledger import Standing, named, set_aside, standing, unfinished
+from jobs.ledger import Standing, again_standing, named, set_aside, standing
 from jobs.lock import output_lock
 from jobs.progress import Progress
 from jobs.referee import judged_before
@@ -80,14 +80,17 @@ def sweep(
     """
     out = out or Path(config.output)
     again = named(config.cells, rerun)
-    check_inputs([*unfinished(out, config.cells), *again])
+    known = standing(out, config.cells)
+    check_inputs([*(cell for cell in config.cells if cell.cell_id not in known.finished), *again])
     check_output_dir(out)
     with output_lock(out):
         set_aside(out, again)
+        for cell in again:
+            known.finished.pop(cell.cell_id, None)
         for cell in again if config.early_stopping else config.cells:
             forget_stop(out, name=config.name, cell_id=cell.cell_id)
         write_manifest(out, sweep=config)
-        before, stopped = standing(out, config.cells), read_stops(out, name=config.name)
+        before, stopped = again_standing(out, config.cells, known=known), read_stops(out, name=config.name)
         progress = Progress(config.cells, over=len(before.finished.keys() | stopped.keys()))
         missing = [cell for cell in config.cells if cell.cell_id not in before.finished.keys() | stopped.keys()]
         _say_what_is_ahead(config, before, progress, out=out, stopped=len(stopped.keys() - before.finished.keys()))
@@ -109,7 +112,7 @@ def sweep(
         _compare(out, config)
         if remark:
             progress.say(remark)
-        over = standing(out, config.cells).finished.keys() | read_stops(out, name=config.name).keys()
+        over = again_standing(out, config.cells, known=before).finished.keys() | read_stops(out, name=config.name).keys()
     return 0 if len(over) == len(config.cells) or (remark and not progress.failed) else 1
 
 
