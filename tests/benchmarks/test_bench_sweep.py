@@ -23,9 +23,9 @@ def test_the_overhead_is_the_time_between_ends_that_was_not_spent_inside(tmp_pat
 @pytest.mark.ray
 def test_a_full_run_reports_every_number(tmp_path):
     report = tmp_path / "bench.json"
-    done = subprocess.run([sys.executable, SCRIPT, "--cells", "3", "--json", report], capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run([sys.executable, SCRIPT, "--cells", "3", "--noops", "5", "--json", report], capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(report.read_text())
-    names = {"overhead_per_cell_s", "overhead_per_cell_inline_s", "bare_loop_s", "bare_overhead_s", "naive_s"}
+    names = {"overhead_per_cell_s", "overhead_per_cell_inline_s", "bare_loop_s", "bare_overhead_s", "naive_s", "noop_s", "tune_noop_s"}
     assert found.keys() == {"quick", "machine", "met"} | names
     assert all(found[name] > 0 for name in names)
