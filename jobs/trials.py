@@ -7,6 +7,7 @@ the outcome "failed": Tune must not retry what it does not understand. What is l
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import threading
@@ -54,6 +55,7 @@ def run_trials(
         stop: set to end early: no further cell begins, and those that run have `PARTING_S` seconds to end.
     """
     shutil.rmtree(directory, ignore_errors=True)
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # a full disk is said by `course.py`, once
     tuner = tune.Tuner(
         tune.with_resources(_trainable(client), resources),
         tune_config=tune.TuneConfig(
