@@ -36,6 +36,7 @@ def storm(here: Place, head: Head, command: list[str], dice: random.Random) -> C
     driver: subprocess.Popen[str] | None = None
     while killed.total() < KILLS:
         if driver is None or driver.poll() is not None:
+            end(driver)
             driver = start(command, shared(head))
         time.sleep(dice.uniform(0.5, 5.0))
         if dice.random() < 0.25:
@@ -44,9 +45,15 @@ def storm(here: Place, head: Head, command: list[str], dice: random.Random) -> C
         elif workers := victims(head):
             dice.choice(workers).kill()
             killed["worker"] += 1
-    assert driver is not None
-    stop_all(driver.pid)
+    end(driver)
     return killed
+
+
+def end(driver: subprocess.Popen[str] | None) -> None:
+    """With everything that it started, and its pipes closed."""
+    if driver is not None:
+        stop_all(driver.pid)
+        driver.communicate()
 
 
 @pytest.mark.parametrize("executor", ["inline", "train"])
