@@ -21,7 +21,7 @@ def worker_raylets(state) -> list[psutil.Process]:  # noqa: F811
 
 
 def test_a_sweep_outlives_one_of_its_nodes(state, tmp_path):  # noqa: F811
-    started = local("2", state=state, LORETTA_CLUSTER_CPUS="1")
+    started = local("2", state=state, LORETTA_CLUSTER_CPUS="1", RAY_worker_niceness="0")  # as in tests/jobs/head.py: a busy machine
     assert started.returncode == 0, started.stderr
     here = place(tmp_path, *SEEDS)
     environment = {**base_environment(), **exported(state)}
