@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Course:
     tracking: Tracking
     account: Account
     progress: Progress
+    finished: list[CellConfig] = field(default_factory=list)
     no_room: str = ""
     """Storage is full or read-only: why no further cell begins. Such a cell has not failed; it goes on when there is room."""
 
@@ -49,11 +50,15 @@ class Course:
             self.no_room = self.no_room or outcome.message
             return
         try:
-            self.progress.done(*settle(outcome, cell=cell, out=self.out, name=self.name, tracking=self.tracking))
+            outcome, record = settle(outcome, cell=cell, out=self.out, name=self.name, tracking=self.tracking)
         except OSError as error:
             if not no_room(error):
                 raise
             self.no_room = self.no_room or str(error)
+            return
+        if outcome.status == "finished":
+            self.finished.append(cell)
+        self.progress.done(outcome, record)
 
 
 def settle(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking: Tracking) -> tuple[Outcome, Record | None]:

@@ -86,6 +86,7 @@ def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, 
                 for shape, members in by_shape(admission.placed).items():
                     if not interrupts.requested.is_set() and not account.spent:
                         _run_shape(shape, members, request=request, worker=worker, course=course, interrupts=interrupts)
+            janitor.send_late(tracking, out=request.out, cells=janitor.not_arrived(request.out, course.finished))
             if course.no_room:
                 raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
         complete = not interrupts.requested.is_set()

@@ -60,7 +60,7 @@ def connect(uri: str) -> MlflowClient:
     from mlflow import MlflowClient  # after the environment; and 2 s of import that a sweep with nothing to run need not pay
 
     for chatty in ("alembic", "mlflow"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what goes wrong reaches us as an exception, and people in one line
     return MlflowClient(tracking_uri=uri)
 
 
