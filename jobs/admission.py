@@ -1,13 +1,14 @@
 """Before a worker starts: which engine an `auto` cell runs with, and which cells no node can hold.
 
-A cell is compared with the memory of one node of the cluster (CPU) or of its GPUs, as if it had it alone; cells that run beside it are not counted. What
+A cell is compared with the memory of one node of the cluster (CPU) or of its GPUs, as if it had it alone; cells that run beside it are not counted, but for
+a cell with a share of a GPU (`engine.gpus = 0.25`), which gets that share of its memory. What
 cannot be predicted (an architecture or a GPU that the planner does not know) is let through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobs.resources import Node
 from loretta_core.config import CellConfig
@@ -58,8 +59,16 @@ def devices_for(cell: CellConfig, nodes: Sequence[Node]) -> Devices | None:
         return parse_devices(engine.device)
     if engine.gpus:
         found = next((device for node in nodes if node.gpus and (device := device_named(node.accelerator))), None)
+        if found is not None and engine.gpus < 1:  # several cells share it; nothing but their sum keeps them from each other's memory
+            return Devices(replace(found, memory_bytes=int(found.memory_bytes * engine.gpus)))
         return None if found is None else Devices(found, max(1, int(sum(node.gpus for node in nodes) / max(1.0, engine.gpus))))
     roomy = max((node for node in nodes if node.memory_bytes), key=lambda node: node.memory_bytes, default=None)
     if roomy is None:
         return None
     return Devices(cpu_device(memory_bytes=roomy.memory_bytes, cores=engine.cpus), max(1, int(sum(node.cpus for node in nodes) / engine.cpus)))
+
+
+def price_of(nodes: Sequence[Node]) -> float | None:
+    """USD per hour of one of the cluster's GPUs; None where it has none that the planner knows."""
+    found = next((device for node in nodes if node.gpus and (device := device_named(node.accelerator))), None)
+    return None if found is None else found.price

@@ -87,9 +87,7 @@ class CellQueue:
         entry = self._held.pop(group, None)
         if entry is None:
             return False
-        times = len(entry.failures) + 1
-        message = f"the worker process died while it computed this cell, {times} times: {reason}"
-        outcome = Outcome(entry.cell_id, "failed", kind=kind, message=message)
+        outcome = Outcome.lost(entry.cell_id, reason=reason, kind=kind, times=len(entry.failures) + 1)
         if not await self._is_tried_again(entry, outcome):
             self._settle(entry, outcome)
         return True

@@ -7,26 +7,28 @@ cores for ever, and the large one would never start.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import janitor, tracking_db
-from jobs.admission import admit
+from jobs import janitor, referee, tracking_db
+from jobs.admission import admit, price_of
+from jobs.budget import account as open_account
+from jobs.course import Course
+from jobs.eta import predictions
 from jobs.interrupts import Interrupts
-from jobs.ledger import cell_directory, standing, write_failure
-from jobs.mlflow_sink import close_run
 from jobs.outcome import Outcome
 from jobs.progress import Progress
-from jobs.resources import Shape, by_shape, groups_that_fit, refusal
+from jobs.resources import Shape, by_shape, groups_that_fit, refusal, several_for_inline
 from jobs.session import nodes, ray_session
 from jobs.tracking_db import Tracking
 from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
-from loretta_core.errors import ConfigError
-from loretta_core.report.records import Record
+from loretta_core.config.load import ExecutorName
+from loretta_core.config.search import Budget, EarlyStopping
+from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class Request:
     """Most worker groups; None fills the cluster."""
     tracking_uri: str = ""
     run_cell: str = RUN_CELL
+    executor: ExecutorName = "train"
+    budget: Budget | None = None
+    early_stopping: EarlyStopping | None = None
 
     @property
     def directory(self) -> Path:
@@ -51,27 +56,41 @@ class Request:
         return self.out / "sweeps" / self.name
 
 
-def run_cells(cells: Sequence[CellConfig], *, late: Sequence[CellConfig], request: Request, progress: Progress, interrupts: Interrupts) -> None:
-    """Compute the cells; every one of them leaves a record, except when interrupted. `late`: finished cells that are not all in MLflow."""
-    by_id = {cell.cell_id: cell for cell in cells}
+@dataclass(frozen=True)
+class Before:
+    """Cells of the sweep that are over already."""
+
+    late: Sequence[CellConfig] = ()
+    """Finished, and not all in MLflow."""
+    judged: Sequence[referee.Judged] = ()
+    """What cells that run are compared with, for early stopping."""
+
+
+def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, progress: Progress, interrupts: Interrupts) -> str:
+    """Compute the cells; every one of them leaves a record, or a note that it was stopped early, except when interrupted or left by the budget. Returns what
+    the budget has to say."""
     tracking = _tracking(request)
     janitor.end_abandoned(tracking)
-    janitor.send_late(tracking, out=request.out, cells=late)
-
-    def done(outcome: Outcome) -> None:
-        progress.done(*settle(outcome, cell=by_id[outcome.cell_id], out=request.out, tracking=tracking))
-
+    janitor.send_late(tracking, out=request.out, cells=before.late)
     complete = False
     try:
         with ray_session():
-            worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell)
+            account = open_account(request.budget, price=price_of(nodes()))
+            course = Course({cell.cell_id: cell for cell in cells}, request.out, request.name, tracking, account, progress)
+            judge = referee.start(request.early_stopping, before.judged) if request.early_stopping else None
+            worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
             admission = admit(cells, nodes())
-            for cell, why in admission.refused:
-                done(Outcome(cell.cell_id, "failed", kind="memory", message=why))
-            for shape, members in by_shape(admission.placed).items():
-                if not interrupts.requested.is_set():
-                    _run_shape(shape, members, request=request, worker=worker, done=done, progress=progress, interrupts=interrupts)
+            with progress.shown(admission.placed, predicted_s=predictions(admission.placed, nodes())):
+                for cell, why in admission.refused:
+                    course.done(Outcome(cell.cell_id, "failed", kind="memory", message=why))
+                for shape, members in by_shape(admission.placed).items():
+                    if not interrupts.requested.is_set() and not account.spent:
+                        _run_shape(shape, members, request=request, worker=worker, course=course, interrupts=interrupts)
+            janitor.send_late(tracking, out=request.out, cells=janitor.not_arrived(request.out, course.finished))
+            if course.no_room:
+                raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
         complete = not interrupts.requested.is_set()
+        return account.remark(len(admission.placed) - account.begun)
     finally:
         problem = tracking_db.close(tracking, complete=complete)
         if problem:
@@ -87,21 +106,6 @@ def catch_up(late: Sequence[CellConfig], *, request: Request) -> str:
     return janitor.send_late(tracking, out=request.out, cells=late) or tracking_db.close(tracking, complete=True)
 
 
-def settle(outcome: Outcome, *, cell: CellConfig, out: Path, tracking: Tracking) -> tuple[Outcome, Record | None]:
-    """Compare an outcome with the record it left, which decides; record a failure. Returns the outcome as it stands now, and the record."""
-    record = standing(out, [cell]).finished.get(cell.cell_id)
-    if record is not None:
-        return replace(outcome, status="finished"), record  # a process that died, or a sink that broke, after the record was written
-    if outcome.status == "finished":
-        message = f"the worker wrote no record that can be read at {cell_directory(out, cell.cell_id)}: do all nodes of the cluster share {out}?"
-        outcome = replace(outcome, status="failed", kind="infrastructure", message=message)
-    if outcome.status == "failed":
-        record = write_failure(out, cell, outcome)
-        if outcome.kind == "infrastructure":
-            close_run(tracking, cell, outcome, directory=cell_directory(out, cell.cell_id))
-    return outcome, record
-
-
 def _tracking(request: Request) -> Tracking:
     return tracking_db.prepare(request.tracking_uri or tracking_db.default_uri(request.out), name=request.name, out=request.out)
 
@@ -112,23 +116,45 @@ def _run_shape(
     *,
     request: Request,
     worker: WorkerConfig,
-    done: Callable[[Outcome], None],
-    progress: Progress,
+    course: Course,
     interrupts: Interrupts,
 ) -> None:
-    why = refusal(shape, nodes())
+    why, kind = refusal(shape, nodes()), "infrastructure"
+    if request.executor == "inline" and shape.workers > 1:  # an `auto` cell that fits no single device; sweep files that ask for several are refused
+        why, kind = several_for_inline(shape), "config"
     if why:
         for cell in cells:
-            done(Outcome(cell.cell_id, "failed", kind="infrastructure", message=why))
+            course.done(Outcome(cell.cell_id, "failed", kind=kind, message=why))
         return
-    from jobs.executors import TrainExecutor  # imports Ray Train and torch: seconds that a refusal need not wait for
-    from jobs.trials import run_trials
+    from jobs.trials import run_trials  # imports Ray Train: seconds that a refusal need not wait for
 
     groups = min(groups_that_fit(shape, nodes()), len(cells), request.max_concurrent or len(cells))
-    progress.say(f"{counted(len(cells), 'cell')} on {counted(groups, 'worker group')} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
-    executor = TrainExecutor(shape=shape, groups=groups, storage=request.directory.resolve() / "train", worker=worker.for_shape(shape), say=progress.say)
+    place = {"train": "worker group", "inline": "trial worker"}[request.executor]
+    progress = course.progress
+    progress.places = groups
+    progress.say(f"{counted(len(cells), 'cell')} on {counted(groups, place)} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
+    executor = _executor(shape, groups, request=request, worker=worker.for_shape(shape), progress=progress)
     with executor, _interruptible(executor, interrupts):
-        run_trials(cells, client=executor.client(), at_once=groups + 1, directory=request.directory / "tune", done=done, stop=interrupts.requested)
+        run_trials(
+            cells,
+            client=executor.client(),
+            at_once=executor.at_once,
+            resources=executor.trial_resources,
+            directory=request.directory / "tune",
+            begins=course.begins,
+            done=course.done,
+            stop=interrupts.requested,
+        )
+
+
+def _executor(shape: Shape, groups: int, *, request: Request, worker: WorkerConfig, progress: Progress) -> Executor:
+    if request.executor == "inline":
+        from jobs.inline import InlineExecutor
+
+        return InlineExecutor(shape=shape, processes=groups, worker=worker)
+    from jobs.executors import TrainExecutor
+
+    return TrainExecutor(shape=shape, groups=groups, storage=request.directory.resolve() / "train", worker=worker, say=progress.say)
 
 
 @contextmanager

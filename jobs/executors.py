@@ -1,4 +1,4 @@
-"""Where cells are computed: the Executor protocol, and `train`, warm Ray Train worker groups.
+"""Where cells are computed: the Executor protocol, and `train`, warm Ray Train worker groups. (`inline` is in inline.py.)
 
     with TrainExecutor(...) as executor:
         client = executor.client()        small and picklable; goes to a Tune trial
@@ -24,14 +24,13 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from jobs.cell_queue import CellQueue
 from jobs.client import CellRunner, QueueClient
-from jobs.resources import Shape
+from jobs.lost import reason_of
+from jobs.resources import TRIAL_CPUS, Shape
 from jobs.worker import work
 from jobs.worker_config import WorkerConfig
 
 MOST_FRUITLESS_STARTS = 3
 """A group that dies so often in a row without having held a cell is given up."""
-
-OUT_OF_MEMORY = "out of memory"
 
 LOOK_S = 0.5
 """How often a lost group asks whether a cell waits."""
@@ -43,6 +42,11 @@ the driver process on the spot, before the comparison."""
 
 class Executor(Protocol):
     """A place where cells are computed, open between `__enter__` and `__exit__`."""
+
+    at_once: int
+    """How many trials should run at the same time."""
+    trial_resources: dict[str, float]
+    """What each of them asks of Ray."""
 
     def __enter__(self) -> Self: ...
 
@@ -69,6 +73,8 @@ class TrainExecutor:
     """
 
     def __init__(self, *, shape: Shape, groups: int, storage: Path, worker: WorkerConfig, say: Callable[[str], None] = print) -> None:
+        self.at_once = groups + 1  # the next cell waits in the queue already when a group is through with one
+        self.trial_resources = {"CPU": TRIAL_CPUS}
         self._shape = shape
         self._storage = storage
         self._worker = worker
@@ -115,8 +121,8 @@ class TrainExecutor:
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
                 if self._over.is_set():
                     return
-                reason = reason_of(error)
-                held = ray.get(self._queue.lose.remote(group, reason, kind="memory" if reason.startswith(OUT_OF_MEMORY) else "infrastructure"))
+                reason, kind = reason_of(error)
+                held = ray.get(self._queue.lose.remote(group, reason, kind=kind))
                 fruitless = 0 if held else fruitless + 1
                 if fruitless == MOST_FRUITLESS_STARTS:
                     self._give_up(index, reason)
@@ -154,15 +160,3 @@ class TrainExecutor:
             self._left -= 1
         if self._left == 0:
             ray.get(self._queue.abandon.remote(f"no worker group could be kept alive: {reason}"))
-
-
-def reason_of(error: Exception) -> str:
-    """A line for people from the page of text of a lost group."""
-    causes = list(error.worker_failures.values()) if isinstance(error, ray.train.WorkerGroupError) else [error]
-    if any(isinstance(cause, (ray.exceptions.OutOfMemoryError, MemoryError)) or "memory usage threshold" in str(cause) for cause in causes):
-        return f"{OUT_OF_MEMORY}: Ray ended a worker to save the machine"
-    created_badly = [str(cause) for cause in causes if "error raised in its creation task" in str(cause)]
-    if not created_badly and any(isinstance(cause, ray.exceptions.RayActorError) or "worker process has died" in str(cause) for cause in causes):
-        return "a worker process ended unexpectedly: killed, out of memory, or crashed"
-    lines = [line.strip() for text in created_badly or map(str, causes) for line in text.splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[-1][:300]

@@ -11,11 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.ledger import cell_directory
-from jobs.mlflow_sink import ARRIVED_NAME, CELL_TAG, OUT_TAG, MlflowSink
-from jobs.tracking_db import Tracking, connect
+from jobs.mlflow_sink import ARRIVED_NAME, CELL_TAG, OUT_TAG, PARENT_ID_TAG, MlflowSink
+from jobs.tracking_db import PARENT_TAG, Tracking, connect, default_uri, own_uri
 from loretta_core.config import CellConfig
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_RUNNING = "attributes.status = 'RUNNING'"
 
 
 def not_arrived(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
@@ -36,8 +43,27 @@ def send_late(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> 
 def end_abandoned(tracking: Tracking) -> int:
     """End the runs of this output directory that say "running"; returns how many."""
     client = connect(tracking.uri)
-    ours = f"attributes.status = 'RUNNING' and tags.`{OUT_TAG}` = '{tracking.out}'"
-    abandoned = [run for run in client.search_runs([tracking.experiment_id], filter_string=ours, max_results=1000) if CELL_TAG in run.data.tags]
-    for run in abandoned:
-        client.set_terminated(run.info.run_id, status="KILLED")
+    abandoned = _running(client, [tracking.experiment_id], out=tracking.out)
+    end_runs(client, [run.info.run_id for run in abandoned])
     return len(abandoned)
+
+
+def left_running(client: MlflowClient, out: Path) -> list[str]:
+    """Ids of all runs of an output directory that say "running", whatever sweep they are of: cells, and their parents."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments(max_results=1000)]
+    cells = _running(client, experiments, out=str(out.resolve()))
+    parents = {run.data.tags[PARENT_ID_TAG] for run in cells if PARENT_ID_TAG in run.data.tags}
+    if default_uri(out) == own_uri(out):  # nobody else's sweeps are in there
+        parents |= {run.info.run_id for run in client.search_runs(experiments, filter_string=_RUNNING, max_results=1000) if PARENT_TAG in run.data.tags}
+    return [*(run.info.run_id for run in cells), *sorted(parents)]
+
+
+def end_runs(client: MlflowClient, run_ids: Iterable[str]) -> None:
+    """End runs that nobody computes."""
+    for run_id in run_ids:
+        client.set_terminated(run_id, status="KILLED")
+
+
+def _running(client: MlflowClient, experiments: list[str], *, out: str) -> list[Run]:
+    ours = f"{_RUNNING} and tags.`{OUT_TAG}` = '{out}'"
+    return [run for run in client.search_runs(experiments, filter_string=ours, max_results=1000) if CELL_TAG in run.data.tags]

@@ -43,6 +43,12 @@ def standing(out: Path, cells: Iterable[CellConfig]) -> Standing:
     return Standing(finished, failed, {cell_id: _damage(out, cell_id) for cell_id in ids if cell_id not in records and _has_record(out, cell_id)})
 
 
+def again_standing(out: Path, cells: Iterable[CellConfig], *, known: Standing) -> Standing:
+    """The same, some moments after `known`: only what was not finished then is read again. A sweep may have ten thousand cells."""
+    now = standing(out, [cell for cell in cells if cell.cell_id not in known.finished])
+    return Standing({**known.finished, **now.finished}, now.failed, now.damaged)
+
+
 def unfinished(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
     """The cells that a sweep would compute now, in their order."""
     cells = list(cells)

@@ -21,6 +21,7 @@ from typing import TextIO
 
 from loretta_core.errors import OutputError
 
+LOCK_NAME = ".lock"
 REFRESH_S = 10.0
 STALE_S = 60.0
 """A lock of another host that was not refreshed for so long is ignored."""
@@ -29,8 +30,8 @@ STALE_S = 60.0
 @contextmanager
 def output_lock(out: Path) -> Iterator[None]:
     """Hold OUT for this process. Raises OutputError that names the owner when another process holds it."""
-    path = out / ".lock"
-    with path.open("a+", encoding="utf-8") as file:
+    path = out / LOCK_NAME
+    with _opened(path) as file:
         if not _taken(file) or _held_elsewhere(file, path):
             raise OutputError(f"{out}: in use by {_owner(file)}; wait for it, stop it, or give another directory with --out. (Lock file: {path})")
         over = threading.Event()
@@ -41,6 +42,33 @@ def output_lock(out: Path) -> Iterator[None]:
         finally:
             over.set()
             file.truncate(0)
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot be written ({error.strerror}); make it writable, or give another directory with --out") from None
+
+
+def is_held(out: Path) -> bool:
+    """Whether a living process holds OUT."""
+    try:
+        with (out / LOCK_NAME).open("a+", encoding="utf-8") as file:
+            return not _taken(file) or _held_elsewhere(file, out / LOCK_NAME)
+    except OSError:
+        return False
+
+
+def left_behind(out: Path) -> str:
+    """The owner of a lock that nobody holds any more, in words; "" when there is none."""
+    if is_held(out):
+        return ""
+    try:
+        with (out / LOCK_NAME).open("r", encoding="utf-8") as file:
+            return _owner(file) if file.read() else ""
+    except OSError:
+        return ""
 
 
 def _taken(file: TextIO) -> bool:

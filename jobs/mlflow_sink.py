@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 CELL_TAG = "cell_id"
+PARENT_ID_TAG = "mlflow.parentRunId"
 OUT_TAG = "loretta.out"
 """Tag with the output directory: several may share a tracking server and the name of a sweep."""
 
@@ -38,7 +39,7 @@ FLUSH_S = 5.0
 RETRY_S = 30.0
 """How long to leave a tracking store alone that did not answer."""
 
-_RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+_RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "stopped": "KILLED"}
 
 
 _FAILURE_TAGS = {"failure", "reason"}
@@ -77,7 +78,8 @@ class MlflowSink:
 
     def end(self, outcome: Outcome) -> None:
         """Say why a run ended that did not finish; `close` only knows that it failed."""
-        tags = {"failure": outcome.kind, "reason": outcome.message[:4000]} if outcome.status == "failed" else {}
+        kind = {"failed": outcome.kind, "stopped": "stopped early"}.get(outcome.status)
+        tags = {"failure": kind, "reason": outcome.message[:4000]} if kind else {}
         self._flush(status=_RUN_STATUS[outcome.status], tags=tags)
 
     def _flush(self, *, status: str = "", tags: Mapping[str, str] | None = None) -> None:
@@ -163,7 +165,7 @@ def _create(client: MlflowClient, tracking: Tracking, cell: CellConfig) -> Run:
     tags = {
         CELL_TAG: cell.cell_id,
         OUT_TAG: tracking.out,
-        "mlflow.parentRunId": tracking.parent_run_id,
+        PARENT_ID_TAG: tracking.parent_run_id,
         "model": cell.model.caption,
         "task": cell.task.type,
         "method": cell.method.short_name,

@@ -1,40 +1,104 @@
-"""What a sweep says while it runs: one plain line per cell, flushed, so that it reads the same in a terminal and in a job's log."""
+"""What a sweep says while it runs: one plain line per cell, flushed, so that it reads the same in a terminal and in a job's log. On a terminal a live table
+of what runs stands below the lines (`live.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from jobs import live
+from jobs.eta import Estimate
+from jobs.live import Say, View
 from jobs.outcome import Outcome
 from loretta_core.config import CellConfig
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.records import Record
+from loretta_core.report.units import DASH
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
 
 
 @dataclass
 class Progress:
-    """Counts cells that are over and names them."""
+    """Counts cells that are over, names them, and says how long the rest takes."""
 
     cells: Sequence[CellConfig]
     over: int = 0
     """Cells of the sweep that are over; those that were finished before count from the start."""
     failed: int = 0
-    _names: dict[str, str] = field(default_factory=dict)
+    places: int = 1
+    """Cells that are computed at the same time."""
+    say: Say = _print
+    """Prints a line now."""
+    _names: dict[str, str] = field(init=False)
+    _by_id: dict[str, CellConfig] = field(init=False)
+    _estimate: Estimate = field(default_factory=lambda: Estimate({}))
+    _began: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._names = names(self.cells)
+        self._by_id = {cell.cell_id: cell for cell in self.cells}
+
+    @contextmanager
+    def shown(self, ahead: Sequence[CellConfig], *, predicted_s: Mapping[str, float]) -> Iterator[None]:
+        """While the cells `ahead` are computed: with the live table, where a person is watching.
+
+        Args:
+            predicted_s: cell id → seconds that the planner expects.
+        """
+        self._estimate = Estimate(predicted_s)
+        for cell in ahead:
+            self._estimate.waits(cell)
+        if not live.wanted():
+            yield
+            return
+        plain = self.say
+        try:
+            with live.live_table(self.view) as self.say:
+                yield
+        finally:
+            self.say = plain
+
+    def begins(self, cell: CellConfig) -> None:
+        """A cell is handed out."""
+        self._estimate.waits(cell, times=-1)
+        self._began[cell.cell_id] = time.monotonic()
 
     def done(self, outcome: Outcome, record: Record | None) -> None:
         """Print the line of a cell."""
+        self._began.pop(outcome.cell_id, None)
         if outcome.status == "interrupted":
             return
         self.over += 1
         self.failed += outcome.status == "failed"
-        self.say(f"[{self.over}/{len(self.cells)}] {self._names[outcome.cell_id]}: {_result(outcome, record)}")
+        if outcome.status == "finished":
+            self._estimate.finished(self._by_id[outcome.cell_id], outcome.seconds)
+        left = self.time_left()
+        self.say(f"[{self.over}/{len(self.cells)}] {self._names[outcome.cell_id]}: {_result(outcome, record)}{f'; {left} left' if left else ''}")
 
-    def say(self, text: str) -> None:
-        """Print now."""
-        print(text, flush=True)
+    def time_left(self) -> str:
+        """`about 3 min 20 s`; "" when nothing is left, or nothing is known."""
+        now = time.monotonic()
+        running_s = [(self._by_id[cell_id], now - began) for cell_id, began in list(self._began.items())]
+        seconds = self._estimate.left_s(running_s, places=self.places)
+        return f"about {duration(seconds)}" if seconds and seconds >= 1 else ""
+
+    def view(self) -> View:
+        """For the live table. Called from its thread, so that the dictionary is copied first."""
+        now, began = time.monotonic(), dict(self._began)
+        rows = tuple((self._names[cell_id], duration(now - since), self._expected(cell_id)) for cell_id, since in began.items())
+        failed = f", {self.failed} failed" if self.failed else ""
+        waiting, left = len(self.cells) - self.over - len(began), self.time_left()
+        return View(f"{self.over} of {len(self.cells)} cells are over{failed}", rows, f"{waiting} to come{f'; {left} left' if left else ''}")
+
+    def _expected(self, cell_id: str) -> str:
+        seconds = self._estimate.expected_s(self._by_id[cell_id])
+        return DASH if seconds is None else duration(seconds)
 
 
 def names(cells: Sequence[CellConfig]) -> dict[str, str]:
@@ -56,6 +120,8 @@ def duration(seconds: float) -> str:
 
 
 def _result(outcome: Outcome, record: Record | None) -> str:
+    if outcome.status == "stopped":
+        return f"stopped early: {outcome.message}"
     if outcome.status == "failed" or record is None or record.score is None:
         return f"failed ({outcome.kind}): {outcome.message}"
     late = f" ({outcome.message})" if outcome.message else ""

@@ -1,6 +1,6 @@
 """Which worker groups a cell needs, how many of them fit, and which can never be placed.
 
-    slots of a node = min(⌊CPUs / cpus⌋, ⌊GPUs / gpus⌋)         groups = ⌊Σ slots / workers⌋
+    slots of a node = min(⌊CPUs / cpus⌋, ⌊GPUs / gpus⌋)         groups = ⌊Σ slots / workers⌋        (a share of a GPU: ⌊1 / gpus⌋ · GPUs)
 
 All sums are exact: a group asks for a little less CPU than the cell says (`TRIAL_SHARE`), and that rest is what the Tune trials in front of it take.
 Without it, trials and groups would compete for the last core and wait for each other for ever.
@@ -57,9 +57,12 @@ class Node:
     """What CUDA or Ray calls its GPUs."""
 
     def slots(self, shape: Shape) -> int:
-        """Workers of this shape that fit."""
+        """Workers of this shape that fit. Shares of a GPU do not reach across two."""
         by_cpu = math.floor(self.cpus / shape.cpus + 1e-9)
-        return by_cpu if shape.gpus == 0 else min(by_cpu, math.floor(self.gpus / shape.gpus + 1e-9))
+        if shape.gpus == 0:
+            return by_cpu
+        by_gpu = math.floor(1 / shape.gpus + 1e-9) * math.floor(self.gpus) if shape.gpus < 1 else math.floor(self.gpus / shape.gpus + 1e-9)
+        return min(by_cpu, by_gpu)
 
     def __str__(self) -> str:
         return f"{self.cpus:g} CPU" + (f" + {self.gpus:g} GPU" if self.gpus else "")
@@ -92,3 +95,8 @@ def refusal(shape: Shape, nodes: Sequence[Node]) -> str | None:
         f"the cell needs {shape}, and this cluster can never place it: room for {slots} = {sum(node.slots(shape) for node in nodes)} of {shape.workers} "
         f"workers; lower engine.cpus or engine.gpus, or run on larger nodes"
     )
+
+
+def several_for_inline(shape: Shape) -> str:
+    """Why the executor `inline` cannot compute such a cell."""
+    return f'the cell needs {shape}, and executor = "inline" computes a cell in one process; use executor = "train"'

@@ -33,6 +33,7 @@ _QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     # Ctrl-C is ours: Tune would drop the cells that are being written.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }

@@ -14,19 +14,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.driver import Request, catch_up, run_cells
+from jobs.driver import Before, Request, catch_up, run_cells
 from jobs.inputs import check_inputs
 from jobs.interrupts import Interrupts
 from jobs.janitor import not_arrived
-from jobs.ledger import Standing, named, set_aside, standing, unfinished
+from jobs.ledger import Standing, again_standing, named, set_aside, standing
 from jobs.lock import output_lock
 from jobs.progress import Progress
+from jobs.referee import judged_before
 from jobs.worker_config import RUN_CELL
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 from loretta_core.report.compare import write_comparison
 from loretta_core.report.manifest import write_manifest
 from loretta_core.report.records import check_output_dir
+from loretta_core.report.stops import forget_stop, read_stops
 from loretta_core.report.units import counted
 
 
@@ -78,35 +80,47 @@ def sweep(
     """
     out = out or Path(config.output)
     again = named(config.cells, rerun)
-    check_inputs([*unfinished(out, config.cells), *again])
+    known = standing(out, config.cells)
+    check_inputs([*(cell for cell in config.cells if cell.cell_id not in known.finished), *again])
     check_output_dir(out)
     with output_lock(out):
         set_aside(out, again)
+        for cell in again:
+            known.finished.pop(cell.cell_id, None)
+        for cell in again if config.early_stopping else config.cells:
+            forget_stop(out, name=config.name, cell_id=cell.cell_id)
         write_manifest(out, sweep=config)
-        before = standing(out, config.cells)
-        progress = Progress(config.cells, over=len(before.finished))
-        missing = [cell for cell in config.cells if cell.cell_id not in before.finished]
-        _say_what_is_ahead(config, before, progress, out=out)
+        before, stopped = again_standing(out, config.cells, known=known), read_stops(out, name=config.name)
+        progress = Progress(config.cells, over=len(before.finished.keys() | stopped.keys()))
+        missing = [cell for cell in config.cells if cell.cell_id not in before.finished.keys() | stopped.keys()]
+        _say_what_is_ahead(config, before, progress, out=out, stopped=len(stopped.keys() - before.finished.keys()))
         late = not_arrived(out, [cell for cell in config.cells if cell.cell_id in before.finished])
-        request = Request(out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell)
+        request = Request(
+            out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell, config.executor, config.budget, config.early_stopping
+        )
+        remark = ""
         if missing:
+            judged = judged_before(config.cells, finished=before.finished, stopped=stopped) if config.early_stopping else []
             with Interrupts(progress.say) as interrupts:
-                run_cells(missing, late=late, request=request, progress=progress, interrupts=interrupts)
+                remark = run_cells(missing, before=Before(late, judged), request=request, progress=progress, interrupts=interrupts)
             if interrupts.requested.is_set():
                 kept = len(standing(out, config.cells).finished)
                 progress.say(f"stopped: {kept} of {counted(len(config.cells), 'cell')} are finished and kept; go on with:\n  {command}")
                 return interrupts.exit_code
         elif late and (problem := catch_up(late, request=request)):
             progress.say(problem)
-        after = standing(out, config.cells)
         _compare(out, config)
-    return 0 if len(after.finished) == len(config.cells) else 1
+        if remark:
+            progress.say(remark)
+        over = again_standing(out, config.cells, known=before).finished.keys() | read_stops(out, name=config.name).keys()
+    return 0 if len(over) == len(config.cells) or (remark and not progress.failed) else 1
 
 
-def _say_what_is_ahead(config: SweepConfig, before: Standing, progress: Progress, *, out: Path) -> None:
+def _say_what_is_ahead(config: SweepConfig, before: Standing, progress: Progress, *, out: Path, stopped: int) -> None:
     total, finished = len(config.cells), len(before.finished)
-    rest = f"{total - finished} to run" if finished < total else "nothing to run"
-    progress.say(f"sweep {config.name}: {finished} of {counted(total, 'cell')} finished, {rest} → {out}")
+    left = total - finished - stopped
+    early = f", {stopped} stopped early" if stopped else ""
+    progress.say(f"sweep {config.name}: {finished} of {counted(total, 'cell')} finished{early}, {f'{left} to run' if left else 'nothing to run'} → {out}")
     for label in config.duplicates:
         progress.say(f"comes up again and runs once: {label}")
     for description, reason in config.skipped:

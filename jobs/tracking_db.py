@@ -45,7 +45,12 @@ class Tracking:
 
 def default_uri(out: Path) -> str:
     """MLFLOW_TRACKING_URI, or a SQLite file in the output directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(out / 'mlflow.db').resolve()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or own_uri(out)
+
+
+def own_uri(out: Path) -> str:
+    """The SQLite file in an output directory."""
+    return f"sqlite:///{(out / 'mlflow.db').resolve()}"
 
 
 def connect(uri: str) -> MlflowClient:
@@ -55,7 +60,7 @@ def connect(uri: str) -> MlflowClient:
     from mlflow import MlflowClient  # after the environment; and 2 s of import that a sweep with nothing to run need not pay
 
     for chatty in ("alembic", "mlflow"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what goes wrong reaches us as an exception, and people in one line
     return MlflowClient(tracking_uri=uri)
 
 

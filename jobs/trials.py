@@ -1,24 +1,37 @@
 """Ray Tune in front of an executor: one trial = one cell.
 
-A trial computes nothing. It hands its cell to the executor's client, waits, and reports the outcome; its process is reused for the next trial. A failed cell
-is a trial that ended well with the outcome "failed": Tune must not retry what it does not understand.
+A trial hands its cell to the executor's client and reports the outcome; its process is reused for the next trial. A failed cell is a trial that ended well with
+the outcome "failed": Tune must not retry what it does not understand. What is left to Tune is a trial whose process died: it starts again, with the cell as
+`retry.py` changes it.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 import shutil
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
 
+from jobs import retry
 from jobs.client import CellRunner
+from jobs.lost import reason_of
 from jobs.outcome import Outcome
-from jobs.resources import TRIAL_CPUS
 from loretta_core.config import CellConfig
+
+MOST_DEATHS = 16
+"""Process deaths that Tune lets a trial have; `retry.py` gives up long before, except on a cell that is halved again and again."""
+
+PARTING_S = 120.0
+"""How long running cells may take to end after an interrupt."""
 
 
 def run_trials(
@@ -26,21 +39,28 @@ def run_trials(
     *,
     client: CellRunner,
     at_once: int,
+    resources: dict[str, float],
     directory: Path,
+    begins: Callable[[CellConfig], bool],
     done: Callable[[Outcome], None],
     stop: threading.Event,
 ) -> None:
-    """Run every cell as a trial, `at_once` at the same time; `done` is called here, in the driver, as each one is over.
+    """Run cells as trials, in their order and `at_once` at the same time, while they may begin.
 
     Args:
+        resources: what a trial asks of Ray.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
-        stop: set to end early.
+        begins: called here, in the driver, with the next cell; False leaves it and all after it.
+        done: called here as each one is over.
+        stop: set to end early: no further cell begins, and those that run have `PARTING_S` seconds to end.
     """
     shutil.rmtree(directory, ignore_errors=True)
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # a full disk is said by `course.py`, once
     tuner = tune.Tuner(
-        tune.with_resources(_trainable(client), {"CPU": TRIAL_CPUS}),
-        param_space={"cell": tune.grid_search([cell.to_json() for cell in cells])},
+        tune.with_resources(_trainable(client), resources),
         tune_config=tune.TuneConfig(
+            search_alg=_Source(cells, begins, stop),
+            num_samples=-1,
             max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=_name,
@@ -49,9 +69,9 @@ def run_trials(
         run_config=tune.RunConfig(
             name=directory.name,
             storage_path=str(directory.parent.resolve()),
-            callbacks=[_Reporter(done)],
-            stop=_StopWhen(stop),
-            failure_config=tune.FailureConfig(max_failures=1),
+            callbacks=[_Reporter(done), _Deaths()],
+            stop=_Deadline(stop),
+            failure_config=tune.FailureConfig(max_failures=MOST_DEATHS),
             verbose=0,
         ),
     )
@@ -60,7 +80,7 @@ def run_trials(
 
 def _trainable(client: CellRunner) -> Callable[[dict[str, Any]], None]:
     def cell(config: dict[str, Any]) -> None:
-        tune.report({"outcome": client.run(CellConfig.from_json(config["cell"])).to_dict()})
+        tune.report({"outcome": config.get("over") or client.run(CellConfig.from_json(config["cell"])).to_dict()})
 
     return cell
 
@@ -76,6 +96,33 @@ class _StaysHere:
         return {}
 
 
+class _Source(_StaysHere, Searcher):
+    """Hands out the cells one by one, when there is room for another: what begins next is decided as late as possible."""
+
+    def __init__(self, cells: Sequence[CellConfig], begins: Callable[[CellConfig], bool], stop: threading.Event) -> None:
+        super().__init__()
+        self._waiting = deque(cells)
+        self._begins = begins
+        self._stop = stop
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if not self._waiting or self._stop.is_set() or not self._begins(self._waiting[0]):
+            return Searcher.FINISHED
+        return {"cell": self._waiting.popleft().to_json()}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Results are read from outcomes."""
+
+    def set_search_properties(self, *arguments: Any, **named: Any) -> bool:
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the records decide what is done."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
 class _Reporter(_StaysHere, tune.Callback):
     """Tune's events → outcomes."""
 
@@ -88,17 +135,44 @@ class _Reporter(_StaysHere, tune.Callback):
             self._done(Outcome(**outcome))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial that waited for this cell died"))
+        self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
 
 
-class _StopWhen(_StaysHere, tune.Stopper):
-    """Ends all trials when an event is set."""
+class _Deaths(_StaysHere, tune.Callback):
+    """What a trial whose process died starts again with: its cell, a changed cell, or the outcome that it failed for good."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, list[str]] = {}
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        reason, kind = reason_of(RuntimeError(_last_error(trial)))
+        kinds = self._kinds.setdefault(trial.trial_id, [])
+        kinds.append(kind)
+        changed = retry.again(trial.config["cell"], kind=kind, failures=kinds.count(kind))
+        if changed is None:
+            over = Outcome.lost(_name(trial), reason=reason, kind=kind, times=len(kinds))
+            trial.set_config({**trial.config, "over": over.to_dict()})
+        else:
+            trial.set_config({**trial.config, "cell": changed})
+
+
+def _last_error(trial: Trial) -> str:
+    """Tune keeps one file of all errors of a trial."""
+    path = trial.error_file
+    return Path(path).read_text(encoding="utf-8").rpartition("Failure #")[2] if path else ""
+
+
+class _Deadline(_StaysHere, tune.Stopper):
+    """Ends the trials that still run `PARTING_S` after an event was set."""
 
     def __init__(self, event: threading.Event) -> None:
         self._event = event
+        self._ends = math.inf
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        return self._event.is_set()
+        if self._event.is_set():
+            self._ends = min(self._ends, time.monotonic() + PARTING_S)
+        return time.monotonic() > self._ends

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from jobs.resources import Shape
 from jobs.tracking_db import Tracking
@@ -25,6 +26,8 @@ class WorkerConfig:
     """Where MLflow is; None records nothing there."""
     run_cell: str = RUN_CELL
     """module:function with the signature of `loretta_core.train.run.run_cell`."""
+    referee: Any = field(default=None, compare=False)
+    """Actor of a `Halving`; None lets every cell run to its end."""
 
     def for_shape(self, shape: Shape) -> WorkerConfig:
         """With the threads of a shape."""

@@ -138,6 +138,23 @@ def list_(what: Positional[Literal["methods", "models", "tasks", "trainers", "en
 
 
 @app.command
+def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, json: Flag = False) -> int:
+    """Look for what a sweep would stumble over or left behind: versions, GPUs, disk, Ray, MLflow, locks, half-written files. Exit code 1 if there is something.
+
+    Args:
+        out: Output directory to look at.
+        fix: Free leaked placement groups, remove locks and files of killed processes, end MLflow runs that nobody computes.
+        json: Print JSON.
+    """
+    from jobs.doctor import examine
+    from services.doctor import machine_findings, show
+
+    text, code = show([*machine_findings(out), *examine(out, fix=fix)], as_json=json)
+    print(text)
+    return code
+
+
+@app.command
 def serve(*, host: str = "127.0.0.1", port: int = 5000, out: Directory = Path("outputs")) -> int:
     """Serve the MLflow UI on the data of an output directory, until Ctrl-C.
 

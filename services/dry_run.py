@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.search import Budget
 from loretta_core.errors import OutputError
 from loretta_core.plan.cell import CellPlan, plan_cell
 from loretta_core.report import units
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.records import RECORD_NAME, check_output_dir, read_record
+from loretta_core.report.stops import read_stops
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
 
@@ -19,16 +21,17 @@ def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
     """The plan as text or JSON. Raises OutputError when `out` holds something that is not ours."""
     if out.exists() and (out.is_file() or any(out.iterdir())):
         check_output_dir(out)
-    standing = [where_it_stands(cell, out=out) for cell in sweep.cells]
+    stopped = read_stops(out, name=sweep.name) if sweep.early_stopping else {}
+    standing = [where_it_stands(cell, out=out, stopped=cell.cell_id in stopped) for cell in sweep.cells]
     plans = [plan_cell(cell) for cell in sweep.cells]
     return _json(sweep, standing, plans, out=out) if as_json else _text(sweep, standing, plans, out=out)
 
 
-def where_it_stands(cell: CellConfig, *, out: Path) -> str:
-    """finished, new, failed (runs again) or damaged (runs again)."""
+def where_it_stands(cell: CellConfig, *, out: Path, stopped: bool = False) -> str:
+    """finished, new, failed (runs again), damaged (runs again) or, by this sweep, stopped early."""
     directory = out / "cells" / cell.cell_id
     if not (directory / RECORD_NAME).exists():
-        return "new"
+        return "stopped early" if stopped else "new"
     try:
         return read_record(directory).status
     except OutputError:
@@ -57,14 +60,16 @@ def _status(status: str, plan: CellPlan) -> str:
     return "cannot run" if plan.refusal and status != "finished" else _SHOWN[status]
 
 
-_SHOWN = {"finished": "finished", "new": "new", "failed": "failed, runs again", "damaged": "damaged record, runs again"}
+_SHOWN = {"finished": "finished", "new": "new", "failed": "failed, runs again", "damaged": "damaged record, runs again", "stopped early": "stopped early"}
 
 
 def _remarks(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, out: Path) -> list[str]:
-    finished = standing.count("finished")
+    finished, stopped = standing.count("finished"), standing.count("stopped early")
+    early = f", {stopped} stopped early" if stopped else ""
     cautions = {caution: None for cell in sweep.cells for caution in cell.cautions}
     return [
-        f"{counted(len(standing), 'cell')}: {finished} finished, {len(standing) - finished} to run. Output: {out}",
+        f"{counted(len(standing), 'cell')}: {finished} finished{early}, {len(standing) - finished - stopped} to run. Output: {out}",
+        *([f"budget of one start: {_budget(sweep.budget)}"] if sweep.budget else []),
         *([f"{sweep.excluded} excluded by the sweep's rules"] if sweep.excluded else []),
         *(f"duplicate, runs once: {label}" for label in sweep.duplicates),
         *(f"skipped: {description}: {reason}" for description, reason in sweep.skipped),
@@ -72,6 +77,10 @@ def _remarks(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, 
         *(f"caution: {caution}" for caution in cautions),
         "Nothing was started.",
     ]
+
+
+def _budget(budget: Budget) -> str:
+    return ", ".join(f"{name} = {value:g}" for name, value in budget.model_dump(exclude_none=True).items())
 
 
 def _json(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, out: Path) -> str:

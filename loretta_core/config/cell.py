@@ -71,6 +71,8 @@ class CellConfig(Strict):
     @model_validator(mode="after")
     def _engine_fits_the_trainer(self) -> Self:
         match self.engine:
+            case Ddp(gpus=gpus) | Zero(gpus=gpus) if 0 < gpus < 1:
+                raise ValueError(f'engine.gpus = {gpus:g} on several workers: they would share a GPU, which NCCL refuses; use whole GPUs, or engine "plain"')
             case Zero() if self.trainer.zeroth_order:
                 raise ValueError(
                     f'engine "zero" splits the weights among workers, and {self.trainer.type} evaluates the loss around all of them: an empty shard cannot be '

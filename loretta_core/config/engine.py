@@ -21,7 +21,13 @@ class _Placement(Typed):
     cpus: float = Field(1.0, gt=0)
     """CPU cores a worker takes; torch computes on as many threads."""
     gpus: float = Field(0.0, ge=0)
-    """GPUs a worker takes; 0 computes on the CPU."""
+    """GPUs a worker takes; 0 computes on the CPU, a share such as 0.25 lets several small cells compute on one GPU at the same time."""
+
+    @model_validator(mode="after")
+    def _gpus_are_whole_or_a_share_of_one(self) -> Self:
+        if self.gpus > 1 and self.gpus != int(self.gpus):
+            raise ValueError(f"gpus = {self.gpus:g}: expected a whole number, or a share of one GPU below 1")
+        return self
 
     @property
     def rows_in_parts(self) -> int:

@@ -1,15 +1,16 @@
 """Axes × values → cells.
 
-A sweep table has `[defaults]` (fields shared by all cells), `[axes]` (lists to cross), `[[include]]` (single cells besides the grid) and `[[exclude]]`
-(rules that drop cells of the grid). An axis is a component (`model`, `task`, `method`, `trainer`, whose values are names or tables), or any dotted leaf
-(`"trainer.lr" = [1e-4, 1e-3]`). Later wins: defaults < component axis < leaf axis < override.
+A sweep table has `[defaults]` (fields shared by all cells), `[axes]` (lists to cross), `[[include]]` (single cells besides the grid), `[[exclude]]` (rules
+that drop cells of the grid) and `[search]` (samples from ranges, crossed with every point of the grid). An axis is a component (`model`, `task`, `method`,
+`trainer`, whose values are names or tables), or any dotted leaf (`"trainer.lr" = [1e-4, 1e-3]`). Later wins: defaults < component axis < leaf axis < sample <
+override.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from loretta_core.config.cell import COMPONENTS, CellConfig
 from loretta_core.config.explain import FAMILIES, explain
+from loretta_core.config.search import Search
 from loretta_core.errors import ConfigError
 
 Table = dict[str, Any]
@@ -70,10 +72,11 @@ def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_inval
     replaced = {name: value if isinstance(value, list) else [value] for name, value in overrides.items() if name in axes}
     axes.update(flatten(replaced, where="--set "))
     places = {name: f"--set {name}" if name in replaced else f"axes.{name}" for name in axes}
-    rules = [_check_rule(rule, index) for index, rule in enumerate(sweep.get("exclude", []))]
+    rules = [_check_rule(rule, f"exclude[{index}]") for index, rule in enumerate(sweep.get("exclude", []))]
+    search = _search(sweep["search"]) if "search" in sweep else None
 
     grid = Grid()
-    points = itertools.chain(_grid_points(sweep.get("defaults", {}), axes, places), _included(sweep))
+    points = itertools.chain(_sampled(_grid_points(sweep.get("defaults", {}), axes, places, alone=search is not None), search), _included(sweep))
     seen: set[str] = set()
     for draft, is_grid in points:
         lay(draft, fixed, origin="--set {}")
@@ -103,8 +106,35 @@ def _add(grid: Grid, draft: Draft, *, rules: list[Table], seen: set[str], skip_i
         grid.cells.append(cell)
 
 
-def _grid_points(defaults: Table, axes: Mapping[str, list[Any]], places: Mapping[str, str]) -> Iterator[tuple[Draft, bool]]:
-    if not axes:
+def by_priority(cells: Sequence[CellConfig], rules: Sequence[Table]) -> list[CellConfig]:
+    """Cells that match an earlier rule first; otherwise in their order. Raises ConfigError for a rule that no cell could match."""
+    checked = [_check_rule(rule, f"priority[{index}]") for index, rule in enumerate(rules)]
+    if not checked:
+        return list(cells)
+    return sorted(cells, key=lambda cell: next((index for index, rule in enumerate(checked) if _matches(rule, cell.to_dict())), len(checked)))
+
+
+def _search(table: Mapping[str, Any]) -> Search:
+    try:
+        return Search.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError("search: " + explain(error, data=table, origins={}, known=[*Search.model_fields])) from None
+
+
+def _sampled(points: Iterator[tuple[Draft, bool]], search: Search | None) -> Iterator[tuple[Draft, bool]]:
+    for draft, is_grid in points:
+        if search is None:
+            yield draft, is_grid
+            continue
+        for index in range(search.samples):
+            sample = copy.deepcopy(draft)
+            lay(sample, search.sample(index), origin="search.space.{}")
+            yield sample, is_grid
+
+
+def _grid_points(defaults: Table, axes: Mapping[str, list[Any]], places: Mapping[str, str], *, alone: bool) -> Iterator[tuple[Draft, bool]]:
+    """`alone`: without axes, the defaults are the one point."""
+    if not axes and not alone:
         return
     ordered = sorted(axes, key=_axis_order)
     for indices in itertools.product(*(range(len(axes[name])) for name in ordered)):
@@ -175,14 +205,14 @@ def flatten(table: Mapping[str, Any], *, where: str, prefix: str = "") -> dict[s
     return axes
 
 
-def _check_rule(rule: Any, index: int) -> Table:
+def _check_rule(rule: Any, place: str) -> Table:
     if not isinstance(rule, dict) or not rule:
-        raise ConfigError(f'exclude[{index}] = {rule!r}: expected a table such as {{method = "ft", trainer = "zo_sgd"}}')
+        raise ConfigError(f'{place} = {rule!r}: expected a table such as {{method = "ft", trainer = "zo_sgd"}}')
     for name in rule:
         first, *rest = name.split(".")
         known = [*CellConfig.model_fields] if not rest else [leaf for cls in FAMILIES.get(first, {}).values() for leaf in cls.model_fields]
         if (rest[0] if rest else first) not in known:
-            raise ConfigError(f"exclude[{index}].{name}: no cell has such a field")
+            raise ConfigError(f"{place}.{name}: no cell has such a field")
     return rule
 
 

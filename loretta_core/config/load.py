@@ -8,15 +8,18 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from loretta_core.config.base import Strict
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import explain
-from loretta_core.config.grid import Draft, Table, expand, lay
+from loretta_core.config.grid import Draft, Table, by_priority, expand, lay
+from loretta_core.config.search import Budget, EarlyStopping
 from loretta_core.errors import ConfigError
+
+ExecutorName = Literal["train", "inline"]
 
 MAX_FILE_BYTES = 1_000_000
 """A sweep file larger than this is a mistake; refuse it before parsing."""
@@ -35,6 +38,15 @@ class SweepHeader(Strict):
     """Leave out impossible combinations of the grid and list them, instead of refusing the sweep."""
     max_concurrent: int | None = Field(None, ge=1)
     """Most cells computed at the same time; None fills the cluster."""
+    priority: tuple[dict[str, Any], ...] = ()
+    """Rules like those of `[[exclude]]`: cells that match an earlier one are computed earlier, the others last."""
+    budget: Budget | None = None
+    """What one start of the sweep may spend."""
+    early_stopping: EarlyStopping | None = None
+    """End cells early that do worse than others of their kind; None computes every cell to its end."""
+    executor: ExecutorName = "train"
+    """Where cells are computed; placement, like an engine. `train`: warm Ray Train worker groups of any size. `inline`: the processes of Ray Tune's trials,
+    for cells of one worker; the results are the same."""
 
 
 class SweepConfig(SweepHeader):
@@ -50,7 +62,9 @@ class SweepConfig(SweepHeader):
     """How many grid points the `[[exclude]]` rules dropped."""
 
 
-_TABLES = ("defaults", "axes", "include", "exclude")
+_TABLES = ("defaults", "axes", "include", "exclude", "search")
+_NESTED = ("budget", "early_stopping", "search")
+"""Tables whose fields `--set` may name."""
 
 
 def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfig:
@@ -101,15 +115,36 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def _resolve(raw: Table, changes: dict[str, Any]) -> SweepConfig:
+    for name in [name for name in changes if name.split(".")[0] in _NESTED and "." in name]:
+        table, _, field = name.partition(".")
+        raw[table] = {**raw.get(table, {}), field: changes.pop(name)}
     header_changes = {name: changes.pop(name) for name in list(changes) if name in SweepHeader.model_fields}
     tables = {name: raw.pop(name) for name in _TABLES if name in raw}
     try:
         header = SweepHeader.model_validate({**raw, **header_changes})
     except ValidationError as error:
         raise ConfigError(explain(error, data=raw, origins={}, known=[*SweepHeader.model_fields, *_TABLES])) from None
-    for name, kind in {"defaults": dict, "axes": dict, "include": list, "exclude": list}.items():
+    for name, kind in {"defaults": dict, "axes": dict, "include": list, "exclude": list, "search": dict}.items():
         if not isinstance(tables.get(name, kind()), kind):
             wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
             raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
     grid = expand(tables, overrides=changes, skip_invalid=header.skip_invalid)
-    return SweepConfig(**header.model_dump(), cells=tuple(grid.cells), duplicates=tuple(grid.duplicates), skipped=tuple(grid.skipped), excluded=grid.excluded)
+    _check_executor(header.executor, grid.cells)
+    settings = {name: getattr(header, name) for name in SweepHeader.model_fields}
+    return SweepConfig(
+        **settings,
+        cells=tuple(by_priority(grid.cells, header.priority)),
+        duplicates=tuple(grid.duplicates),
+        skipped=tuple(grid.skipped),
+        excluded=grid.excluded,
+    )
+
+
+def _check_executor(executor: ExecutorName, cells: Iterable[CellConfig]) -> None:
+    crowded = next((cell for cell in cells if executor == "inline" and cell.engine.workers > 1), None)
+    if crowded is not None:
+        engine = f"{{type = {crowded.engine.type!r}, workers = {crowded.engine.workers}}}".replace("'", '"')
+        raise ConfigError(
+            f'executor = "inline" computes a cell in one process, and {crowded.label} has engine = {engine}; use executor = "train", the default, or '
+            'engine = "plain"'
+        )

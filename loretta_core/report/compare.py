@@ -15,6 +15,7 @@ from loretta_core.report.predicted_cost import prediction_lines
 from loretta_core.report.predictions import find_predictions
 from loretta_core.report.records import find_records, write_atomically
 from loretta_core.report.rows import Row, build_rows
+from loretta_core.report.stops import read_stops
 from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
 
 
@@ -65,7 +66,7 @@ def compare(out: Path, *, name: str) -> Comparison:
     """Read a sweep. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
     manifest = read_manifest(out, name=name)
     records = find_records(out, manifest.cells)
-    rows = tuple(pair_with_best(build_rows(manifest, records=records), predictions=find_predictions(out, records)))
+    rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=read_stops(out, name=name)), predictions=find_predictions(out, records)))
     return Comparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
 
 

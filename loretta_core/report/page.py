@@ -146,7 +146,7 @@ def _against_best(row: Row) -> str:
 
 
 def _summary(rows: Sequence[Row]) -> str:
-    numbers = {status: sum(row.status == status for row in rows) for status in ("finished", "failed", "not run")}
+    numbers = {status: sum(row.status == status for row in rows) for status in ("finished", "failed", "stopped early", "not run")}
     cells = f"{len(rows)} cell{'s' * (len(rows) != 1)}"
     states = ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
     return f"{cells} (a cell is one fine-tuning run, scored on test rows that it never trained on): {states}." if rows else "No cells."

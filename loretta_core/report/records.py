@@ -156,7 +156,7 @@ def check_output_dir(out: Path) -> None:
             raise OutputError(f"{out}: not empty and not an output directory of ours (no FORMAT.json); give another one with --out")
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(marker, json.dumps({"format": FORMAT}))
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
         raise OutputError(f"{out}: cannot be used as output directory ({error.strerror}); give another one with --out") from None
 
 

@@ -10,6 +10,7 @@ from loretta_core.config import CellConfig
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.manifest import Manifest
 from loretta_core.report.records import Record
+from loretta_core.report.stops import Stop
 
 NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
 
@@ -35,11 +36,15 @@ class Row:
     record: Record | None
     paired: Paired | None = None
     """None for the best cell, and where rows cannot be compared."""
+    stop: Stop | None = None
+    """The sweep ended the cell early."""
 
     @property
-    def status(self) -> Literal["finished", "failed", "not run"]:
-        """Where the cell stands."""
-        return self.record.status if self.record else "not run"
+    def status(self) -> Literal["finished", "failed", "stopped early", "not run"]:
+        """Where the cell stands. A finished cell is finished, even where this sweep once stopped it."""
+        if self.record is not None and (self.stop is None or self.record.status == "finished"):
+            return self.record.status
+        return "stopped early" if self.stop else "not run"
 
     @property
     def score(self) -> float | None:
@@ -49,6 +54,8 @@ class Row:
     @property
     def reason(self) -> str:
         """Why there is no score; empty for a finished cell."""
+        if self.stop is not None and self.status == "stopped early":
+            return f"{self.stop.reason}; it counts as finished nowhere, and without early_stopping it goes on"
         if self.record is None:
             return NOT_RUN
         if self.record.error is None:
@@ -75,12 +82,13 @@ _JSON_NUMBERS = (
 )  # fmt: skip
 
 
-def build_rows(manifest: Manifest, *, records: Mapping[str, Record]) -> list[Row]:
+def build_rows(manifest: Manifest, *, records: Mapping[str, Record], stops: Mapping[str, Stop] | None = None) -> list[Row]:
     """Join and sort."""
+    stopped = stops or {}
     cells = [manifest.resolved[cell_id] for cell_id in manifest.cells]
     extra = varying_columns(cells)
     rows = [
-        Row(cell_id=cell_id, cell=cell, labels={**labels, **{name: str(getattr(cell, name)) for name in extra}}, record=records.get(cell_id))
+        Row(cell_id, cell, {**labels, **{name: str(getattr(cell, name)) for name in extra}}, record=records.get(cell_id), stop=stopped.get(cell_id))
         for cell_id, cell, labels in zip(manifest.cells, cells, component_labels(cells), strict=True)
     ]
     return _sorted(rows)

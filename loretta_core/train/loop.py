@@ -70,7 +70,7 @@ def fit(
     """
     progress = checkpointer.restore(state) or Progress()
     if progress.step == 0:
-        _evaluate(progress, evaluate, state, sinks)
+        _evaluate(progress, evaluate, state, sinks, total_steps=total_steps)
     stream, skips = batches(progress.step), 0
     while progress.step < total_steps and not _good_enough(progress, stop_at_score):
         started = time.perf_counter()
@@ -85,7 +85,7 @@ def fit(
             progress.note("train_loss", loss)
             _log(sinks, progress.step, {"train_loss": loss, "lr": lr})
         if progress.step % eval_every == 0 or progress.step == total_steps:
-            _evaluate(progress, evaluate, state, sinks)
+            _evaluate(progress, evaluate, state, sinks, total_steps=total_steps)
             checkpointer.save(state, progress)
     state.load_trainable(progress.best)
     return progress
@@ -95,11 +95,12 @@ def _good_enough(progress: Progress, stop_at_score: float | None) -> bool:
     return stop_at_score is not None and progress.best_score >= stop_at_score
 
 
-def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: Saved, sinks: Sequence[MetricSink]) -> None:
+def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: Saved, sinks: Sequence[MetricSink], *, total_steps: int) -> None:
     outcome = evaluate()
     progress.note("validation_score", outcome.score)
     progress.note("validation_loss", outcome.loss)
-    _log(sinks, progress.step, {"validation_score": outcome.score, "validation_loss": outcome.loss})
+    share = progress.step / total_steps if total_steps else 1.0
+    _log(sinks, progress.step, {"validation_score": outcome.score, "validation_loss": outcome.loss, "share_of_steps": share})
     if outcome.score > progress.best_score:
         progress.best_score, progress.best_step, progress.best = outcome.score, progress.step, state.copy_trainable()
 

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,14 @@ from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED, HUNGRY_SEED = 101, 102, 103, 104, 105, 106
+FILLING_SEED = 107
+"""Fills the disk, up to the last byte, with a file FILLER in OUT."""
+FILLER = "filler"
+STEADY_SEED = 108
+LASTING = {SLOW_SEED: 300.0, STEADY_SEED: 80.0} | dict.fromkeys(range(300, 400), 1.5)
+"""Cells that take so many seconds, with 20 steps in each."""
+RANKED_SEEDS = range(200, 300)
+"""Cells whose validation score is a thousandth of the seed at all of their evaluations, one per step."""
 
 MENDED = "mended"
 """A file of this name in OUT makes every cell end well."""
@@ -52,6 +61,8 @@ def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> 
     for step in range(STEPS):
         for sink in sinks:
             sink.log(step, {"train_loss": 1.0 / (step + 1)})
+            if cell.seed in RANKED_SEEDS:
+                sink.log(step, {"validation_score": cell.seed / 1000, "share_of_steps": step / STEPS})
     record = finished_record(cell)
     write_record(record, directory)
     return record
@@ -70,11 +81,25 @@ def _misbehave(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -
     if seed == KILLED_ONCE_SEED and not (directory / "was-killed").exists():
         (directory / "was-killed").touch()
         os._exit(1)
-    if seed == SLOW_SEED:
-        for step in range(6000):
-            time.sleep(0.05)
-            for sink in sinks:
-                sink.log(step, {"train_loss": 1.0})
+    if seed == FILLING_SEED:
+        _fill(directory.parents[1] / FILLER)
+    if seed in LASTING:
+        _last(LASTING[seed], sinks)
+
+
+def _last(seconds: float, sinks: Sequence[MetricSink]) -> None:
+    for step in range(round(20 * seconds)):
+        time.sleep(0.05)
+        for sink in sinks:
+            sink.log(step, {"train_loss": 1.0})
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 10, 1):
+            with suppress(OSError):
+                while file.write(b"x" * size):
+                    pass
 
 
 def finished_record(cell: CellConfig) -> Record:
@@ -97,6 +122,7 @@ def finished_record(cell: CellConfig) -> Record:
         peak_memory_bytes=1000,
         steps=STEPS,
         forwards=STEPS,
+        curves={"validation_score": [(step, cell.seed / 1000) for step in range(STEPS)]},
         started_at=now,
         finished_at=now,
     )

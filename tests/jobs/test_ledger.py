@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.ledger import cell_directory, named, set_aside, standing, unfinished, write_failure
+from jobs.ledger import again_standing, cell_directory, named, set_aside, standing, unfinished, write_failure
 from jobs.outcome import Outcome
 from loretta_core.errors import ConfigError
 from loretta_core.report.records import read_record, write_record
@@ -78,3 +78,12 @@ def test_a_cell_set_aside_is_unfinished_and_nothing_of_it_is_lost(cell, out):
 def test_a_name_that_is_no_cell(text, count, cell):
     with pytest.raises(ConfigError, match=f"--rerun {text}: {count} of this sweep"):
         named([cell()], [text])
+
+
+def test_a_second_look_reads_only_what_was_not_finished(cell, out):
+    cells = [cell("seed=0"), cell("seed=1"), cell("seed=2")]
+    write_record(finished_record(cells[0]), cell_directory(out, cells[0].cell_id))
+    known = standing(out, cells)
+    (cell_directory(out, cells[0].cell_id) / "record.json").unlink()
+    write_record(finished_record(cells[1]), cell_directory(out, cells[1].cell_id))
+    assert again_standing(out, cells, known=known).finished.keys() == {cells[0].cell_id, cells[1].cell_id}

@@ -57,3 +57,8 @@ def test_cells_share_groups_by_shape_large_ones_first(cell):
     small, large, small_too = cell("seed=0"), cell("seed=1", "engine.cpus=2"), cell("seed=2")
     assert shape_of(large) == Shape(1, 2.0, 0.0)
     assert list(by_shape([small, large, small_too]).items()) == [(Shape(1, 2.0, 0.0), [large]), (Shape(1, 1.0, 0.0), [small, small_too])]
+
+
+@pytest.mark.parametrize(("gpus", "slots"), [(0.25, 8), (0.5, 4), (0.6, 2), (1.0, 2), (2.0, 1)])
+def test_shares_of_a_gpu_do_not_reach_across_two(gpus, slots):
+    assert Node(cpus=16, gpus=2).slots(Shape(workers=1, cpus=1, gpus=gpus)) == slots

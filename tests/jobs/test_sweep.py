@@ -238,9 +238,10 @@ def test_a_cluster_that_refuses_the_token_is_named(tmp_path, head):
     assert here.records == {}
 
 
-def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path, head):
+@pytest.mark.parametrize("executor", ["train", pytest.param("inline", marks=pytest.mark.slow)])
+def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(executor, tmp_path, head):
     here = place(tmp_path, 0, 1, SLOW_SEED, 2)
-    arguments = ["--max-concurrent", "1"]
+    arguments = ["--max-concurrent", "1", "--set", f"executor={executor}"]
     environment = user_environment(tmp_path, token=None)  # a Ray of the sweep's own
     process = start([*here.command, *arguments], environment)
     try:

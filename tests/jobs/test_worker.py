@@ -39,7 +39,7 @@ def compute(out):
 
     def run(the_cell, function=synthetic.run_cell):
         order = Order("work", the_cell.cell_id, the_cell.to_json())
-        return attempt(order, config=WorkerConfig(out=out), compute=function, queue=Queue(), ranks=Alone())
+        return attempt(order, config=WorkerConfig(out=out), compute=function, interrupts=Queue(), ranks=Alone())
 
     return run
 
@@ -91,6 +91,6 @@ def test_a_running_cell_goes_on_while_nobody_stops_the_sweep(monkeypatch):
 def test_a_worker_starts_where_the_driver_was_and_imports_the_function_it_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
     monkeypatch.setattr("torch.set_num_threads", lambda threads: tmp_path.joinpath(str(threads)).touch())
-    assert worker._set_up(WorkerConfig(out=tmp_path, home=tmp_path, threads=3, run_cell="tests.jobs.synthetic:run_cell")) is synthetic.run_cell
+    assert worker.set_up(WorkerConfig(out=tmp_path, home=tmp_path, threads=3, run_cell="tests.jobs.synthetic:run_cell")) is synthetic.run_cell
     assert tmp_path.joinpath("3").exists()
     assert tmp_path.samefile(".")

@@ -3,6 +3,7 @@
 import json
 
 from loretta_core.config import load_sweep
+from loretta_core.report.stops import Stop, write_stop
 from services.dry_run import dry_run
 
 SWEEP = """
@@ -33,3 +34,15 @@ def test_what_cannot_run_is_said_before_anything_starts(tmp_path):
     text = dry_run(load_sweep(tmp_path / "sweep.toml"), out=tmp_path / "out", as_json=False)
     assert text.count("cannot run  ") == 1
     assert "cannot run: prompt does not work on albert: its word embeddings are narrower" in text
+
+
+def test_cells_that_the_sweep_stopped_early_and_its_budget_are_shown(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text(SWEEP)
+    stopping = load_sweep(file, overrides=["name=small", "early_stopping.keep=3", "budget.hours=2"])
+    write_stop(Stop(cell_id=stopping.cells[0].cell_id, reason="others did better", stopped_at="now"), tmp_path / "out", name="small")
+    (tmp_path / "out" / "FORMAT.json").write_text('{"format": 1}')
+    text = dry_run(stopping, out=tmp_path / "out", as_json=False)
+    assert "3 cells: 0 finished, 1 stopped early, 2 to run" in text
+    assert "budget of one start: hours = 2" in text
+    assert "stopped early" not in dry_run(load_sweep(file, overrides=["name=small"]), out=tmp_path / "out", as_json=False)  # without the rule it runs on

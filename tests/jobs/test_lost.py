@@ -4,7 +4,7 @@ import pytest
 import ray.exceptions
 from ray.train import WorkerGroupError
 
-from jobs.executors import reason_of
+from jobs.lost import reason_of
 
 DIED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: …"
 
@@ -26,8 +26,8 @@ DIED = "The actor is dead because its worker process has died. Worker exit type:
     ],
 )
 def test_the_reason_of_a_lost_group(failure, reason):
-    assert reason_of(WorkerGroupError("a page of text", {0: failure})) == reason
+    assert reason_of(WorkerGroupError("a page of text", {0: failure})) == (reason, "memory" if reason.startswith("out of memory") else "infrastructure")
 
 
 def test_the_reason_is_short():
-    assert len(reason_of(ray.exceptions.RayError("x" * 10_000))) == 300
+    assert len(reason_of(ray.exceptions.RayError("x" * 10_000))[0]) == 300

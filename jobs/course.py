@@ -1,0 +1,84 @@
+"""What happens around each cell while a sweep runs: may it begin, what became of it, who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jobs import referee
+from jobs.budget import Account
+from jobs.ledger import cell_directory, standing, write_failure
+from jobs.mlflow_sink import close_run
+from jobs.outcome import Outcome, no_room
+from jobs.progress import Progress
+from jobs.tracking_db import Tracking
+from loretta_core.config import CellConfig
+from loretta_core.report.records import Record
+from loretta_core.report.stops import Stop, write_stop
+from loretta_core.train.sinks import JOURNAL_NAME
+
+
+@dataclass
+class Course:
+    """Of one start of a sweep."""
+
+    cells: Mapping[str, CellConfig]
+    """By id."""
+    out: Path
+    name: str
+    tracking: Tracking
+    account: Account
+    progress: Progress
+    finished: list[CellConfig] = field(default_factory=list)
+    no_room: str = ""
+    """Storage is full or read-only: why no further cell begins. Such a cell has not failed; it goes on when there is room."""
+
+    def begins(self, cell: CellConfig) -> bool:
+        """Whether the next cell may begin; it is counted then."""
+        if self.no_room or not self.account.may_begin():
+            return False
+        self.progress.begins(cell)
+        return True
+
+    def done(self, outcome: Outcome) -> None:
+        """A cell is over."""
+        cell = self.cells[outcome.cell_id]
+        self.account.charge(cell, seconds=outcome.seconds)
+        if outcome.kind == "storage":
+            self.no_room = self.no_room or outcome.message
+            return
+        try:
+            outcome, record = settle(outcome, cell=cell, out=self.out, name=self.name, tracking=self.tracking)
+        except OSError as error:
+            if not no_room(error):
+                raise
+            self.no_room = self.no_room or str(error)
+            return
+        if outcome.status == "finished":
+            self.finished.append(cell)
+        self.progress.done(outcome, record)
+
+
+def settle(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking: Tracking) -> tuple[Outcome, Record | None]:
+    """Compare an outcome with the record it left, which decides; record a failure, note an early stop. Returns the outcome as it stands now, and the record.
+
+    Args:
+        name: of the sweep.
+    """
+    record = standing(out, [cell]).finished.get(cell.cell_id)
+    if record is not None:
+        return replace(outcome, status="finished"), record  # a process that died, or a sink that broke, after the record was written
+    if outcome.status == "finished":
+        message = f"the worker wrote no record that can be read at {cell_directory(out, cell.cell_id)}: do all nodes of the cluster share {out}?"
+        outcome = replace(outcome, status="failed", kind="infrastructure", message=message)
+    if outcome.status == "failed":
+        record = write_failure(out, cell, outcome)
+        if outcome.kind == "infrastructure":
+            close_run(tracking, cell, outcome, directory=cell_directory(out, cell.cell_id))
+    if outcome.status == "stopped":
+        points = tuple(referee.points_in(cell_directory(out, cell.cell_id) / JOURNAL_NAME))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        write_stop(Stop(cell_id=cell.cell_id, reason=outcome.message, points=points, stopped_at=now), out, name=name)
+    return outcome, record

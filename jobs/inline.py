@@ -1,0 +1,111 @@
+"""The executor `inline`: a trial's process computes its cell itself. For cells of one process; nothing has to be formed, so the first cell starts sooner.
+
+Tune keeps a trial's process for the next trial (`reuse_actors`), and with it what the process has loaded: the base model and the tokenised rows. The cell is
+computed by the same `attempt` as in a worker group, so that the results are the same. A cell that runs out of memory is tried again at once, in smaller
+pieces (`retry.py`); a process that died is started anew by Tune, with what `trials.py` gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Self
+
+import ray
+
+from jobs import retry
+from jobs.cell_queue import Order
+from jobs.outcome import Outcome
+from jobs.resources import Shape
+from jobs.worker_config import WorkerConfig
+from loretta_core.config import CellConfig
+
+
+class StopFlag:
+    """An actor that running cells ask, now and then, whether to end early."""
+
+    def __init__(self) -> None:
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """End them."""
+        self._interrupted = True
+
+    def is_interrupted(self) -> bool:
+        """Whether running cells should end early, and others not begin."""
+        return self._interrupted
+
+
+class InlineExecutor:
+    """Trial processes of one shape. A context manager like every executor; Tune starts and ends the processes.
+
+    Args:
+        shape: of one worker.
+        processes: how many at the same time.
+        worker: what each needs to know.
+    """
+
+    def __init__(self, *, shape: Shape, processes: int, worker: WorkerConfig) -> None:
+        assert shape.workers == 1, f"{shape}: one process computes a cell"
+        self.at_once = processes
+        self.trial_resources = {"CPU": shape.cpus} | ({"GPU": shape.gpus} if shape.gpus else {})
+        self._worker = worker
+        self._flag = ray.remote(StopFlag).options(num_cpus=0).remote()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """The processes are gone with Tune's run."""
+
+    def client(self) -> InlineClient:
+        """For trials."""
+        return InlineClient(self._worker, self._flag)
+
+    def interrupt(self) -> None:
+        """Running cells end at their next step."""
+        ray.get(self._flag.interrupt.remote())
+
+
+@dataclass(frozen=True)
+class InlineClient:
+    """The CellRunner of the `inline` executor."""
+
+    worker: WorkerConfig
+    flag: Any
+
+    def run(self, cell: CellConfig) -> Outcome:
+        """Compute the cell in this process."""
+        if ray.get(self.flag.is_interrupted.remote()):
+            return Outcome(cell.cell_id, "interrupted", message="the sweep was stopped before the cell began")
+        compute = _ready(self.worker)
+        return with_retries(cell, lambda cell_json: self._attempt(Order("work", cell.cell_id, cell_json), compute))
+
+    def _attempt(self, order: Order, compute: Callable[..., Any]) -> Outcome:
+        from jobs.ranks import Alone
+        from jobs.worker import attempt
+
+        return attempt(order, config=self.worker, compute=compute, interrupts=self.flag, ranks=Alone())
+
+
+def with_retries(cell: CellConfig, attempt: Callable[[str], Outcome]) -> Outcome:
+    """Attempt a cell until it ends in a way that another attempt, in this process, would not mend."""
+    cell_json, failures = cell.to_json(), []
+    while True:
+        outcome = attempt(cell_json)
+        if outcome.status != "failed":
+            return replace(outcome, message=outcome.message or retry.remark(failures))
+        failures.append(outcome.kind)
+        changed = retry.again(cell_json, kind=outcome.kind, failures=failures.count(outcome.kind))
+        if changed is None:
+            return outcome
+        cell_json = changed
+
+
+@lru_cache(maxsize=1)
+def _ready(worker: WorkerConfig) -> Callable[..., Any]:
+    """Set the process up once, not once per cell. It imports torch, which the driver need not."""
+    from jobs.worker import set_up
+
+    return set_up(worker)

@@ -1,0 +1,19 @@
+"""What `loretta doctor` finds: one value per thing that was looked at. Standard library only; both `jobs` and `services` look at things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    """ray, mlflow, lock, …"""
+    state: Literal["ok", "problem", "fixed"]
+    text: str
+    """What was found, in words."""
+    advice: str = ""
+    """What to do about a problem."""
