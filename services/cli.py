@@ -123,6 +123,20 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
     return subprocess.run([sys.executable, "-m", "jobs.replay", cell, *options], check=False).returncode
 
 
+@app.command
+def export(cell: Positional[str], directory: Positional[Path], *, merge: Flag = False, out: Directory = Path("outputs")) -> int:
+    """Write a finished cell as a PEFT adapter in safetensors, with a model card; somebody else can load it without our output directory.
+
+    Args:
+        cell: Id of the cell, or its first digits.
+        directory: Where to write; must not exist.
+        merge: Also write the model with the adapter folded in, which needs neither PEFT nor this project.
+        out: Output directory of the cell.
+    """
+    options = ["--out", str(out), *(["--merge"] if merge else [])]
+    return subprocess.run([sys.executable, "-m", "jobs.export", cell, str(directory), *options], check=False).returncode
+
+
 @app.command(name="list")
 def list_(what: Positional[Literal["methods", "models", "tasks", "trainers", "engines"]], *, json: Flag = False) -> int:
     """Show what a sweep can name, with every setting, its default and its meaning.

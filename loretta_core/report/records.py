@@ -145,6 +145,14 @@ def find_records(out: Path, cell_ids: Iterable[str] | None = None) -> dict[str, 
     return found
 
 
+def find_cell(out: Path, text: str) -> Path:
+    """The directory of the cell with this id, or these first digits of one. Raises OutputError when it names no cell or several."""
+    found = sorted(path for path in (out / "cells").glob(f"{text}*") if path.is_dir()) if text.isalnum() else []
+    if len(found) == 1:
+        return found[0]
+    raise OutputError(f"{text!r} names {len(found) or 'no'} cells in {out / 'cells'}; give the id that the report shows, or enough of its first digits")
+
+
 def check_output_dir(out: Path) -> None:
     """Create the output directory, or make sure that it is ours and of this format. Raises OutputError and changes nothing otherwise."""
     marker = out / "FORMAT.json"
