@@ -166,6 +166,28 @@ def serve(*, host: str = "127.0.0.1", port: int = 5000, out: Directory = Path("o
     return serve_until_stopped(server_settings(host=host, port=port, out=out))
 
 
+@app.command
+def token(name: Positional[str], *, role: Literal["read", "submit", "admin"] = "read", remove: Flag = False, out: Directory = Path("outputs")) -> int:
+    """Make a token for the API and the pages, and print it: it is shown once, only its digest is kept. From the first one on, nobody gets in without.
+
+    Args:
+        name: Of a person or a program; one token each, a new one replaces the old.
+        role: read: look. submit: also start sweeps and stop one's own. admin: also stop anybody's.
+        remove: Make the token of this name worthless instead.
+        out: Output directory that the server serves.
+    """
+    from loretta_core.report.records import check_output_dir
+    from services.access import add_token, remove_token, tokens_path
+
+    check_output_dir(out)
+    if remove:
+        remove_token(tokens_path(out), name=name)
+        return 0
+    print(add_token(tokens_path(out), name=name, role=role))
+    print(f"{name} may {role}; give it as LORETTA_TOKEN, or sign in on the page. It is not shown again.", file=sys.stderr)
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the console script; returns the exit code."""
     try:
