@@ -7,6 +7,7 @@ Environment:
 - LORETTA_MAX_CELLS: largest sweep that is taken (10000)
 - LORETTA_RATE_LIMIT: requests per second that one client may make in the long run (100)
 - LORETTA_PIN_VERSIONS=1: jobs install this server's package versions (their nodes need a package index); else the cluster's image has them
+- LORETTA_STORE: URL of MLflow's database, postgresql://USER:PASSWORD@HOST/DATABASE; an argument would show the password to every user of the machine
 - LORETTA_TOKENS: file with the digests of tokens (OUT/tokens.json)
 - RAY_API_SERVER_ADDRESS: the Ray dashboard that sweeps are submitted to, unless --ray says so; RAY_AUTH_MODE, RAY_AUTH_TOKEN_PATH: its token
 - MLFLOW_AUTH_ADMIN_USERNAME, MLFLOW_AUTH_ADMIN_PASSWORD: switch MLflow's authentication on; needed off this machine
@@ -29,6 +30,9 @@ from loretta_core.errors import ConfigError
 from loretta_core.report.records import check_output_dir
 from services.access import read_tokens, tokens_path
 from services.policy import Policy
+
+SETTINGS_VARIABLE = "LORETTA_API_SETTINGS"
+"""How the settings reach the process that serves API and pages: JSON in the environment."""
 
 
 class ServerSettings(BaseModel):
@@ -54,6 +58,11 @@ class ServerSettings(BaseModel):
     def url(self) -> str:
         """Where a browser on this machine finds it."""
         return _url(self.host, self.port)
+
+    @property
+    def public_url(self) -> str:
+        """Where other machines find it, if they can."""
+        return _url(socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host, self.port)
 
 
 class ApiSettings(BaseModel):
@@ -115,9 +124,14 @@ def api_settings(
     )
 
 
-def server_settings(*, host: str, port: int, out: Path, environment: Mapping[str, str] = os.environ) -> ServerSettings:
-    """Check and decide. Raises ConfigError: output directory not ours, port taken, or a host others can reach without authentication."""
+def server_settings(*, host: str, port: int, out: Path, store: str = "", artifacts: str = "", environment: Mapping[str, str] = os.environ) -> ServerSettings:
+    """Check and decide. Raises ConfigError: output directory not ours, port taken, a host others can reach without authentication, another kind of store."""
     check_output_dir(out)
+    store = store or environment.get("LORETTA_STORE", "")
+    if store and not store.startswith(("postgresql://", "postgresql+psycopg2://")):
+        raise ConfigError(
+            f"--store {store.split('://')[0]}://…: expected postgresql://USER@HOST/DATABASE (the password in LORETTA_STORE or ~/.pgpass), or none for SQLite"
+        )
     authenticated = _authentication(environment)
     if not is_loopback(host) and not authenticated:
         raise ConfigError(
@@ -127,7 +141,13 @@ def server_settings(*, host: str, port: int, out: Path, environment: Mapping[str
         )
     chosen = _free_port(host, port)
     return ServerSettings(
-        out=out.resolve(), host=host, port=chosen, allowed_hosts=_allowed_hosts(host, chosen, environment=environment), authenticated=authenticated
+        out=out.resolve(),
+        host=host,
+        port=chosen,
+        allowed_hosts=_allowed_hosts(host, chosen, environment=environment),
+        authenticated=authenticated,
+        store=store,
+        artifacts=artifacts,
     )
 
 

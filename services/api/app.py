@@ -19,11 +19,9 @@ from services.api.routes import cells, health, jobs, sweeps
 from services.api.state import Services
 from services.jobs_client import JobsClient, jobs_client
 from services.runs import Runs
-from services.settings import ApiSettings
+from services.settings import SETTINGS_VARIABLE, ApiSettings
 from services.submissions import Submissions
 from services.web import pages
-
-SETTINGS_VARIABLE = "LORETTA_API_SETTINGS"
 
 DESCRIPTION = """Submit sweeps, watch them, compare their cells.
 
