@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from loretta_core.report.rows import Row
@@ -31,16 +31,25 @@ class Figures:
     _kept: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def svg(self, name: str, *, rows: Sequence[Row], key: str) -> str:
-        """The figure; empty when there is nothing to show. `key` stands for the rows: same key, same drawing."""
-        with self._lock:
-            if (name, key) not in self._kept:
-                from loretta_core.report.figures.draw import draw  # matplotlib: half a second that no other page pays
+    def of_rows(self, name: str, *, rows: Sequence[Row], key: str) -> str:
+        """The named figure; empty when there is nothing to show. `key` stands for the rows: same key, same drawing."""
+        from loretta_core.report.figures.draw import draw  # matplotlib: half a second that no other page pays
 
-                self._kept[name, key] = "".join(drawing.svg for drawing in draw(rows[:MOST_ROWS], names=(name,)))
+        return self._drawn((name, key), lambda: "".join(drawing.svg for drawing in draw(rows[:MOST_ROWS], names=(name,))))
+
+    def of_cell(self, row: Row, *, key: str) -> str:
+        """The training loss of one cell."""
+        from loretta_core.report.figures.draw import cell_curve
+
+        return self._drawn((row.cell_id, key), lambda: cell_curve(row))
+
+    def _drawn(self, key: tuple[str, str], make: Callable[[], str]) -> str:
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
                 if len(self._kept) > KEPT:
                     self._kept.popitem(last=False)
-            return self._kept[name, key]
+            return self._kept[key]
 
 
 def standalone(svg: str) -> str:

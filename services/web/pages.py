@@ -6,7 +6,7 @@ Every value in a template is escaped. A page that needs a token sends to /login,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Annotated, Any, Literal
@@ -36,7 +36,7 @@ from services.runs import page_of
 from services.selection import Selection, choices, select
 from services.web.figures import NAMES, Figures, standalone
 from services.web.forms import form
-from services.web.table import ROWS_SHOWN, build_table, query
+from services.web.table import ROWS_SHOWN, build_table, query, shared, telling
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -109,6 +109,8 @@ def sweep(
         view=view,
         headings=head,
         lines=lines,
+        shared=shared(view.rows),
+        score_at=len(telling(view.rows)),
         total=len(rows),
         filters=choices(view.rows),
         chosen=chosen,
@@ -140,7 +142,10 @@ def figure(
 ) -> Response:
     view = here.runs.sweep(name)
     chosen = Selection(model=model, task=task, method=method, trainer=trainer, status=status)
-    return _drawing(request, figure, rows=select(view.rows, chosen), key=f"{name} {view.version} {query(chosen)}")
+    if figure not in NAMES:
+        raise HTTPException(404, f"no figure {figure!r}")
+    figures: Figures = request.app.state.figures
+    return _image(figures.of_rows(figure, rows=select(view.rows, chosen), key=f"{name} {view.version} {query(chosen)}"))
 
 
 @router.get("/cells/{cell_id}")
@@ -169,7 +174,8 @@ def curve(cell_id: CellId, request: Request, here: Here, caller: Reader) -> Resp
     config, record = here.runs.cell(cell_id)
     labels = {"model": config.model.caption, "task": config.task.type, "method": config.method.short_name, "trainer": config.trainer.type}
     row = Row(cell_id=config.cell_id, cell=config, labels=labels, record=record)
-    return _drawing(request, "training_loss", rows=[row], key=f"cell {config.cell_id} {record.finished_at if record else ''}")
+    figures: Figures = request.app.state.figures
+    return _image(figures.of_cell(row, key=str(record.finished_at if record else "")))
 
 
 @router.get("/submit")
@@ -275,9 +281,7 @@ def error_page(request: Request, status: int, detail: str) -> Response:
     return page(request, "error.html", None, status=status, code=status, detail=detail)
 
 
-def _drawing(request: Request, name: str, *, rows: Sequence[Row], key: str) -> Response:
-    figures: Figures = request.app.state.figures
-    svg = figures.svg(name, rows=rows, key=key) if name in NAMES else ""
+def _image(svg: str) -> Response:
     if not svg:
         raise HTTPException(404, "nothing to draw")
     # An image runs no script, but opened on its own it is a document; its styles are inside it.

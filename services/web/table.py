@@ -66,7 +66,7 @@ _NUMBERS = (
 
 def build_table(rows: Sequence[Row], *, selection: Selection, address: str, all_rows: Sequence[Row]) -> tuple[list[Heading], list[Line]]:
     """Headings and lines of the selected rows. `address` is the page's, without query."""
-    labels = list(rows[0].labels) if rows else []
+    labels = telling(all_rows)
     columns = [column for column in _NUMBERS if column.title != "paper" or any(row.paper for row in rows)]
     texts = [_heading(name.replace("_", " "), name if name in ("method", "trainer", "seed") else "", False, selection, address) for name in labels]
     numbers = [_heading(column.title, column.key, True, selection, address) for column in columns]
@@ -80,6 +80,18 @@ def build_table(rows: Sequence[Row], *, selection: Selection, address: str, all_
         for row in rows
     ]
     return [*texts, *numbers], lines
+
+
+def telling(rows: Sequence[Row]) -> list[str]:
+    """Labels that tell rows apart; what all of them share is said once, above the table."""
+    names = list(rows[0].labels) if rows else []
+    return [name for name in names if name == "method" or len({row.labels[name] for row in rows}) > 1]
+
+
+def shared(rows: Sequence[Row]) -> str:
+    """What every row has: `toy-bert · toy_sentiment`."""
+    told = telling(rows)
+    return " · ".join(value for name, value in rows[0].labels.items() if name not in told) if rows else ""
 
 
 def query(selection: Selection) -> str:

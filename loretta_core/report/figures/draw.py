@@ -85,6 +85,11 @@ def _against(rows: Sequence[Row], *, name: str, cost: _Against) -> Drawing:
     return Drawing(name=name, title=f"Score against {cost.words}", caption=cost.caption, svg=svg)
 
 
+def cell_curve(row: Row) -> str:
+    """SVG of the training loss of one cell; empty when it has none."""
+    return loss_curves([row], name="training_loss", empty_sides=False)
+
+
 def _loss(rows: Sequence[Row]) -> Drawing:
     return Drawing(
         name="training_loss",
