@@ -19,7 +19,7 @@ from types import FrameType
 
 from loretta_core.errors import LorettaError
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.1
 

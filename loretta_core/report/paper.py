@@ -30,7 +30,7 @@ class PaperScore:
 
 def paper_score(cell: CellConfig) -> PaperScore | None:
     """What the paper prints for the cell; None where it prints nothing, and for zeroth-order trainers."""
-    if cell.trainer.type != "adam":
+    if cell.trainer.type != "adam" or cell.task.type not in _tasks():
         return None
     settings = cell.method.model_dump()
     name = cell.model.caption.lower()
@@ -38,6 +38,11 @@ def paper_score(cell: CellConfig) -> PaperScore | None:
         if task == cell.task.type and _is_model(name, model) and all(settings.get(key) == value for key, value in method.items()):
             return score
     return None
+
+
+@cache
+def _tasks() -> frozenset[str]:
+    return frozenset(task for _, task, _, _ in _scores())
 
 
 def _is_model(name: str, model: str) -> bool:

@@ -21,9 +21,9 @@ def test_submit_follow_stop_and_go_on(loretta, site, tmp_path):
     assert again.stdout.startswith("running already: walk-")
     assert job["submission_id"] in again.stdout
 
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 500
     while not (status := json.loads(loretta("status", job["submission_id"], "--json").stdout))["progress"] or not status["progress"]["running"]:
-        assert time.monotonic() < deadline, status
+        assert time.monotonic() < deadline, loretta("logs", job["submission_id"]).stdout
         time.sleep(1)
     assert status["status"] == "RUNNING"
     assert status["progress"]["running"][0]["steps"] == 100_000

@@ -11,7 +11,7 @@ from tests.e2e.conftest import SWEEP
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 SIZES = {"laptop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
-JOB_TIMEOUT_MS = 240_000
+JOB_TIMEOUT_MS = 600_000
 
 
 def test_from_upload_to_the_load_command(site, browser, artifacts, tmp_path):
