@@ -95,17 +95,18 @@ def plan(file: Positional[Path], *, device: UseAppendAction[tuple[str, ...]] = (
 
 
 @app.command
-def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), json: Flag = False) -> int:
+def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), table: Literal["text", "markdown", "latex"] = "text", json: Flag = False) -> int:
     """Print the comparison of a sweep and write its report again.
 
     Args:
         name: Name of the sweep; by default the one that was started last.
         out: Output directory.
+        table: markdown and latex (for booktabs) print the table alone and write nothing.
         json: Print every cell with unrounded numbers and all settings as JSON.
     """
     from services.comparison import show_comparison
 
-    show_comparison(out, name=name, as_json=json)
+    show_comparison(out, name=name, as_json=json, table_format=table)
     return 0
 
 
