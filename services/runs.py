@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -122,6 +122,16 @@ class Runs:
             raise NotFound(f"no sweep {name!r} here")
         return self._views.get(name)
 
+    def views(self, names: Iterable[str]) -> tuple[list[SweepView], list[str]]:
+        """The sweeps with these names, and what is wrong with those whose manifest cannot be read: one damaged file does not hide the others."""
+        found, damaged = [], []
+        for name in names:
+            try:
+                found.append(self.sweep(name))
+            except OutputError as error:
+                damaged.append(str(error))
+        return found, damaged
+
     def cell(self, text: str) -> tuple[CellConfig, Record | None]:
         """A cell by its id or first digits; without a record while it runs. Raises NotFound."""
         try:
@@ -137,14 +147,15 @@ class Runs:
             raise NotFound(f"cell {text!r} has neither a record nor settings that can be read") from None
 
     def sweeps_of(self, cell_id: str) -> list[str]:
-        """Names of the sweeps that a cell belongs to, as far as they were looked at."""
-        return [name for name in self.names() if cell_id in self._views.get(name).manifest.resolved]
+        """Names of the sweeps that a cell belongs to."""
+        return [view.name for view in self.views(self.names())[0] if cell_id in view.manifest.resolved]
 
     def _make(self, name: str, before: SweepView | None) -> SweepView:
         manifest = read_manifest(self._out, name=name)
         stamp = (self._out / "sweeps" / name / MANIFEST_NAME).stat().st_mtime_ns
-        records = {cell_id: record for cell_id in manifest.cells if (record := self._record(cell_id)) is not None}
-        version = _version(stamp, {cell_id: self._records[cell_id][0] for cell_id in records})
+        read = {cell_id: found for cell_id in manifest.cells if (found := self._read(cell_id)) is not None}
+        records = {cell_id: record for cell_id, (_, record) in read.items() if record is not None}
+        version = _version(stamp, {cell_id: stamp for cell_id, (stamp, _) in read.items()})
         if before is not None and before.version == version:
             rows = before.rows
         else:
@@ -152,7 +163,11 @@ class Runs:
         return SweepView(name, manifest, rows, version, progress_of(self._out, rows))
 
     def _record(self, cell_id: str) -> Record | None:
-        """Read when it is new or has changed; None when there is none that is valid."""
+        found = self._read(cell_id)
+        return found[1] if found else None
+
+    def _read(self, cell_id: str) -> tuple[tuple[int, int], Record | None] | None:
+        """When the record was written and how long it is, and the record, None if it is not valid; None when there is no file."""
         directory = self._out / "cells" / cell_id
         try:
             status = (directory / RECORD_NAME).stat()
@@ -163,7 +178,7 @@ class Runs:
         kept = self._records.get(cell_id)
         if kept is None or kept[0] != stamp:
             kept = self._records[cell_id] = (stamp, _read(directory))
-        return kept[1]
+        return kept
 
     def _find_predictions(self, records: Mapping[str, Record]) -> dict[str, Predictions]:
         new = {i: r for i, r in records.items() if r.predictions_sha256 and self._predictions.get(i, ("",))[0] != r.predictions_sha256}

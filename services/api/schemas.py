@@ -120,6 +120,8 @@ class SweepPage(Page):
     """Sweeps, the one that started last first."""
 
     sweeps: list[SweepSummary]
+    damaged: list[str]
+    """What is wrong with sweeps of this page that cannot be read."""
 
 
 class CellSummary(BaseModel):

@@ -34,6 +34,7 @@ from services.planning import plan_text
 from services.policy import read_sweep
 from services.runs import page_of
 from services.selection import Selection, choices, select
+from services.submissions import Job
 from services.web.figures import NAMES, Figures, standalone
 from services.web.forms import form
 from services.web.table import ROWS_SHOWN, build_table, query, shared, telling
@@ -71,14 +72,14 @@ Submitter = Annotated[Caller, Depends(visitor("submit"))]
 @router.get("/")
 def home(request: Request, here: Here, caller: Reader) -> Response:
     names = here.runs.names()
-    views = [here.runs.sweep(name) for name in names[:SWEEPS_SHOWN]]
-    jobs, problem = [], ""
+    views, problems = here.runs.views(names[:SWEEPS_SHOWN])
+    jobs: list[Job] = []
     try:
         jobs = here.submissions.jobs()[:JOBS_SHOWN]
     except RayUnavailable as error:
-        problem = str(error)
+        problems.append(str(error))
     live = any(view.progress.running for view in views) or any(job.status in ACTIVE for job in jobs)
-    return page(request, "home.html", caller, views=views, more=len(names) - len(views), jobs=jobs, problem=problem, live=live)
+    return page(request, "home.html", caller, views=views, more=max(0, len(names) - SWEEPS_SHOWN), jobs=jobs, problems=problems, live=live)
 
 
 @router.get("/sweeps/{name}")

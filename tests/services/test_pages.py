@@ -51,6 +51,18 @@ def test_a_mistake_is_shown_beside_what_was_typed(api):
     assert "&#34;lorra&#34;" in page.text
 
 
+def test_a_damaged_sweep_does_not_hide_the_others(api, results):
+    (results / "sweeps" / "torn").mkdir()
+    (results / "sweeps" / "torn" / "sweep.json").write_text('{"format": 1, "na')
+    page = api.get("/").text
+    assert 'href="/sweeps/small"' in page
+    assert "torn/sweep.json: damaged" in page
+    listed = api.get("/api/v1/sweeps").json()
+    assert [each["name"] for each in listed["sweeps"]] == ["small"]
+    assert "damaged" in listed["damaged"][0]
+    assert api.get("/sweeps/torn").status_code == 422
+
+
 def test_what_comes_from_outside_is_escaped(api, results, sweep_file):
     from loretta_core.config import load_sweep
     from loretta_core.report.manifest import write_manifest

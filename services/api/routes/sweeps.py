@@ -65,7 +65,8 @@ def sweeps(here: Here, caller: Reader, offset: Offset = 0, limit: Limit = 50) ->
     """Sweeps that were started, the last one first, with their progress."""
     names = here.runs.names()
     shown, after = page_of(names, offset=offset, limit=limit)
-    return SweepPage(total=len(names), next_offset=after, sweeps=[summary_of(here.runs.sweep(name)) for name in shown])
+    views, damaged = here.runs.views(shown)
+    return SweepPage(total=len(names), next_offset=after, sweeps=[summary_of(view) for view in views], damaged=damaged)
 
 
 @router.get("/sweeps/{name}", responses=answers(401, 403, 404, 422, 429))
