@@ -71,6 +71,7 @@ Submitter = Annotated[Caller, Depends(visitor("submit"))]
 
 @router.get("/")
 def home(request: Request, here: Here, caller: Reader) -> Response:
+    """Sweeps with their progress, and jobs."""
     names = here.runs.names()
     views, problems = here.runs.views(names[:SWEEPS_SHOWN])
     jobs: list[Job] = []
@@ -97,6 +98,7 @@ def sweep(
     descending: bool = False,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
+    """A sweep: progress, failures, the comparison, its figures."""
     view = here.runs.sweep(name)
     chosen = Selection(model=model, task=task, method=method, trainer=trainer, status=status, sort=sort, descending=descending)
     rows = select(view.rows, chosen)
@@ -141,6 +143,7 @@ def figure(
     trainer: str = "",
     status: str = "",
 ) -> Response:
+    """One figure of the cells that match."""
     view = here.runs.sweep(name)
     chosen = Selection(model=model, task=task, method=method, trainer=trainer, status=status)
     if figure not in NAMES:
@@ -151,6 +154,7 @@ def figure(
 
 @router.get("/cells/{cell_id}")
 def cell(cell_id: CellId, request: Request, here: Here, caller: Reader) -> Response:
+    """One cell: what came out, what it was expected to cost, how to load it and how to train it again."""
     config, record = here.runs.cell(cell_id)
     found = cell_of(config, record, out=here.runs.out, mlflow_url=here.settings.mlflow_url)
     return page(
@@ -172,6 +176,7 @@ def cell(cell_id: CellId, request: Request, here: Here, caller: Reader) -> Respo
 
 @router.get("/cells/{cell_id}/curve.svg")
 def curve(cell_id: CellId, request: Request, here: Here, caller: Reader) -> Response:
+    """The training loss of a cell."""
     config, record = here.runs.cell(cell_id)
     labels = {"model": config.model.caption, "task": config.task.type, "method": config.method.short_name, "trainer": config.trainer.type}
     row = Row(cell_id=config.cell_id, cell=config, labels=labels, record=record)
@@ -181,11 +186,13 @@ def curve(cell_id: CellId, request: Request, here: Here, caller: Reader) -> Resp
 
 @router.get("/submit")
 def blank(request: Request, here: Here, caller: Submitter) -> Response:
+    """The form."""
     return page(request, "submit.html", caller, toml="", overrides="", devices="cpu", plan=None, error="", cells=None, sweep=None)
 
 
 @router.post("/submit")
 async def submit(request: Request, here: Here, caller: Submitter) -> Response:
+    """The plan of what was typed, or the start of it."""
     fields = await form(request)
     return await run_in_threadpool(_submit, request, here, caller, fields)
 
@@ -215,6 +222,7 @@ def _submit(request: Request, here: Services, caller: Caller, fields: dict[str, 
 
 @router.get("/jobs/{job_id}")
 def job(job_id: JobId, request: Request, here: Here, caller: Reader) -> Response:
+    """A job with its log."""
     found = here.submissions.job(job_id)
     may_stop = found.status in ACTIVE and (caller.may("admin") or (caller.may("submit") and found.submitted_by == caller.name))
     started = found.sweep in here.runs.names()
@@ -224,6 +232,7 @@ def job(job_id: JobId, request: Request, here: Here, caller: Reader) -> Response
 
 @router.post("/jobs/{job_id}/stop")
 def stop(job_id: JobId, here: Here, caller: Submitter) -> Response:
+    """Stop a job, then show it."""
     if here.submissions.job(job_id).submitted_by != caller.name and not caller.may("admin"):
         raise HTTPException(403, "stopping somebody else's job needs the role 'admin'")
     here.submissions.stop(job_id)
@@ -232,11 +241,13 @@ def stop(job_id: JobId, here: Here, caller: Submitter) -> Response:
 
 @router.get("/login")
 def login(request: Request) -> Response:
+    """Ask for a token."""
     return page(request, "login.html", None, error="")
 
 
 @router.post("/login")
 async def sign_in(request: Request, here: Here) -> Response:
+    """Keep the token in a cookie."""
     token = (await form(request)).get("token", "").strip()
     if here.tokens().caller(token) is None:
         return page(request, "login.html", None, status=401, error="This is no token of this server.")
@@ -248,6 +259,7 @@ async def sign_in(request: Request, here: Here) -> Response:
 
 @router.post("/logout")
 def sign_out() -> Response:
+    """Forget it."""
     response = RedirectResponse("/login", status_code=303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response
@@ -255,6 +267,7 @@ def sign_out() -> Response:
 
 @router.get("/static/{name}")
 def asset(name: str) -> Response:
+    """The style, the script, the icon."""
     if name not in ASSETS:
         raise HTTPException(404, "no such file")
     text = resources.files("services.web").joinpath("static", name).read_bytes()
