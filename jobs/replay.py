@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from loretta_core.errors import ConfigError, LorettaError
+from loretta_core.report.records import find_cell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,19 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def replay_cell(cell: str, *, out: Path, step: int | None, to: Path | None) -> str:
     """Restore and say what was restored. `cell` is an id, or its first digits. Raises ConfigError when it names no cell or several."""
-    directory = _directory(out, cell)
+    directory = find_cell(out, cell)
     from loretta_core.train.restore import restore_step  # seconds of import that a wrong id need not wait for
 
     target = to or directory / "replayed" / ("best" if step is None else f"step-{step}")
     restored, digest = restore_step(directory, step=step, to=target)
     return f"step {restored}: weights {digest}\nsaved to {target / 'adapter'}"
-
-
-def _directory(out: Path, cell: str) -> Path:
-    found = sorted((out / "cells").glob(f"{cell}*")) if cell.isalnum() else []
-    if len(found) == 1:
-        return found[0]
-    raise ConfigError(f"{cell!r} names {len(found) or 'no'} cells in {out / 'cells'}; give the id that the report shows, or enough of its first digits")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -95,17 +95,18 @@ def plan(file: Positional[Path], *, device: UseAppendAction[tuple[str, ...]] = (
 
 
 @app.command
-def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), json: Flag = False) -> int:
+def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), table: Literal["text", "markdown", "latex"] = "text", json: Flag = False) -> int:
     """Print the comparison of a sweep and write its report again.
 
     Args:
         name: Name of the sweep; by default the one that was started last.
         out: Output directory.
+        table: markdown and latex (for booktabs) print the table alone and write nothing.
         json: Print every cell with unrounded numbers and all settings as JSON.
     """
     from services.comparison import show_comparison
 
-    show_comparison(out, name=name, as_json=json)
+    show_comparison(out, name=name, as_json=json, table_format=table)
     return 0
 
 
@@ -121,6 +122,20 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
     """
     options = ["--out", str(out), *(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
     return subprocess.run([sys.executable, "-m", "jobs.replay", cell, *options], check=False).returncode
+
+
+@app.command
+def export(cell: Positional[str], directory: Positional[Path], *, merge: Flag = False, out: Directory = Path("outputs")) -> int:
+    """Write a finished cell as a PEFT adapter in safetensors, with a model card; somebody else can load it without our output directory.
+
+    Args:
+        cell: Id of the cell, or its first digits.
+        directory: Where to write; must not exist.
+        merge: Also write the model with the adapter folded in, which needs neither PEFT nor this project.
+        out: Output directory of the cell.
+    """
+    options = ["--out", str(out), *(["--merge"] if merge else [])]
+    return subprocess.run([sys.executable, "-m", "jobs.export", cell, str(directory), *options], check=False).returncode
 
 
 @app.command(name="list")
@@ -155,18 +170,135 @@ def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, json: Flag = 
 
 
 @app.command
-def serve(*, host: str = "127.0.0.1", port: int = 5000, out: Directory = Path("outputs")) -> int:
-    """Serve the MLflow UI on the data of an output directory, until Ctrl-C.
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    mlflow_port: int = 5000,
+    out: Directory = Path("outputs"),
+    ray: str = "",
+    store: str = "",
+    artifacts: str = "",
+) -> int:
+    """Serve an output directory until Ctrl-C: pages and API for sweeps, and the MLflow UI beside them.
 
     Args:
-        host: Address to listen on. Only this machine can reach the default; another one needs MLflow's authentication.
-        port: Port to listen on; 0 takes a free one.
+        host: Address to listen on. Only this machine can reach the default; another one needs a token (`loretta token`) and MLflow's authentication.
+        port: Port of the pages and the API; 0 takes a free one.
+        mlflow_port: Port of MLflow; 0 takes a free one.
         out: Output directory.
+        ray: Address of a Ray dashboard to submit sweeps to, e.g. http://127.0.0.1:8265; by default RAY_API_SERVER_ADDRESS.
+        store: MLflow's database, postgresql://USER@HOST/DATABASE; by default SQLite in the output directory. With a password: in LORETTA_STORE.
+        artifacts: MLflow's artifact store, e.g. s3://BUCKET/PATH; by default a directory in the output directory.
     """
-    from services.settings import server_settings
-    from services.tracking import serve_until_stopped
+    from services.jobs_client import jobs_client
+    from services.serve import serve_until_stopped
+    from services.settings import api_settings, server_settings
 
-    return serve_until_stopped(server_settings(host=host, port=port, out=out))
+    mlflow = server_settings(host=host, port=mlflow_port, out=out, store=store, artifacts=artifacts)
+    # Jobs write SQLite themselves; any other store they reach through the server, which alone knows its password.
+    api = api_settings(host=host, port=port, out=out, ray=ray, mlflow_url=mlflow.public_url, tracking_uri=mlflow.public_url if mlflow.store else "")
+    jobs_client(api.ray)  # refuses an address that is not safe, before anything starts
+    return serve_until_stopped(mlflow, api)
+
+
+@app.command
+def submit(file: Positional[Path], *, overrides: Overrides = (), json: Flag = False) -> int:
+    """Start a sweep on the Ray cluster of a server, or find it running: the same sweep has the same job.
+
+    Args:
+        file: The sweep, a TOML file. It is sent to the server of LORETTA_SERVER (by default http://127.0.0.1:8000).
+        overrides: Override any setting of the file. May be repeated.
+        json: Print the job as JSON.
+    """
+    from loretta_core.config import load_sweep
+    from loretta_core.config.load import read_toml
+    from services.remote import job_text, remote
+
+    sweep = load_sweep(file, overrides=overrides)  # a mistake is found here, without a server
+    text = file.read_text(encoding="utf-8")
+    named = text if "name" in read_toml(file) else f"name = {_json(sweep.name)}\n{text}"  # a file is called by its name; a text has to say it
+    job, started = remote().submit(named, overrides=overrides)
+    print(_json(job) if json else f"{'started' if started else 'running already'}: {job_text(job, None)}")
+    return 0
+
+
+@app.command
+def status(job: Positional[str] = "", *, limit: int = 20, json: Flag = False) -> int:
+    """Show a job and how far its sweep is, or the newest jobs of a server.
+
+    Args:
+        job: Id of a job; without one, the newest are listed.
+        limit: Most jobs of the list.
+        json: Print JSON.
+    """
+    from services.remote import job_text, jobs_table, remote
+    from services.terminal import print_table
+
+    server = remote()
+    if not job:
+        jobs = server.jobs(limit=limit)
+        if json:
+            print(_json(jobs))
+        else:
+            print_table(jobs_table(jobs))
+        return 0
+    found = server.job(job)
+    progress = server.progress(found["sweep"])
+    print(_json({**found, "progress": progress}) if json else job_text(found, progress))
+    return 0
+
+
+@app.command
+def logs(job: Positional[str], *, follow: Flag = False) -> int:
+    """Print what a job printed.
+
+    Args:
+        job: Id of the job.
+        follow: Go on until the job is over. Ctrl-C ends the following, not the job.
+    """
+    from services.remote import remote
+
+    for piece in remote().logs(job, follow=follow):
+        print(piece, end="", flush=True)
+    return 0
+
+
+@app.command
+def stop(job: Positional[str], *, json: Flag = False) -> int:
+    """Stop a job. Its finished cells are kept, and submitting the sweep again goes on.
+
+    Args:
+        job: Id of the job.
+        json: Print the job as JSON.
+    """
+    from services.remote import job_text, remote
+
+    found = remote().stop(job)
+    print(_json(found) if json else job_text(found, None))
+    return 0
+
+
+@app.command
+def token(name: Positional[str], *, role: Literal["read", "submit", "admin"] = "read", remove: Flag = False, out: Directory = Path("outputs")) -> int:
+    """Make a token for the API and the pages, and print it: it is shown once, only its digest is kept. From the first one on, nobody gets in without.
+
+    Args:
+        name: Of a person or a program; one token each, a new one replaces the old.
+        role: read: look. submit: also start sweeps and stop one's own. admin: also stop anybody's.
+        remove: Make the token of this name worthless instead.
+        out: Output directory that the server serves.
+    """
+    from loretta_core.report.records import check_output_dir
+    from services.access import add_token, remove_token, tokens_path
+
+    check_output_dir(out)
+    if remove:
+        remove_token(tokens_path(out), name=name)
+        return 0
+    print(add_token(tokens_path(out), name=name, role=role))
+    print(f"{name} may {role}; give it as LORETTA_TOKEN, or sign in on the page. It is not shown again.", file=sys.stderr)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,6 +313,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `loretta list methods | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value, indent=1, ensure_ascii=False)
 
 
 def _again() -> str:

@@ -8,11 +8,12 @@ from loretta_core.errors import OutputError
 from loretta_core.report.compare import compare, write_comparison
 from loretta_core.report.manifest import sweep_names
 from loretta_core.report.records import check_output_dir
+from loretta_core.report.tables import to_latex, to_markdown
 from services.terminal import print_table
 
 
-def show_comparison(out: Path, *, name: str, as_json: bool) -> None:
-    """Print the comparison of sweep `name`, or of the most recent one. Raises OutputError when there is none."""
+def show_comparison(out: Path, *, name: str, as_json: bool, table_format: str = "text") -> None:
+    """Print the comparison of sweep `name`, or of the most recent one; in `markdown` and `latex` the table alone. Raises OutputError when there is none."""
     if not out.is_dir():
         raise OutputError(f"{out}: no such output directory; give the right one with --out, or start a sweep with `loretta sweep FILE`")
     check_output_dir(out)
@@ -20,9 +21,15 @@ def show_comparison(out: Path, *, name: str, as_json: bool) -> None:
     if as_json:
         print(compare(out, name=chosen).json)
         return
+    if table_format in _TABLES:
+        print(_TABLES[table_format](compare(out, name=chosen).table))
+        return
     comparison = write_comparison(out, name=chosen)
     print_table(comparison.table)
     print("\n".join(comparison.remarks))
+
+
+_TABLES = {"markdown": to_markdown, "latex": to_latex}
 
 
 def _most_recent(out: Path) -> str:

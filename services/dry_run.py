@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.search import Budget
@@ -21,10 +22,24 @@ def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
     """The plan as text or JSON. Raises OutputError when `out` holds something that is not ours."""
     if out.exists() and (out.is_file() or any(out.iterdir())):
         check_output_dir(out)
+    standing, plans = _look(sweep, out=out)
+    return _json(sweep, standing, plans, out=out) if as_json else _text(sweep, standing, plans, out=out)
+
+
+def standing_of(sweep: SweepConfig, *, out: Path) -> list[dict[str, Any]]:
+    """One row per cell: cell_id, label, status, trainable_params, refusal."""
+    standing, plans = _look(sweep, out=out)
+    return [_entry(cell, status, plan) for cell, status, plan in zip(sweep.cells, standing, plans, strict=True)]
+
+
+def _look(sweep: SweepConfig, *, out: Path) -> tuple[list[str], list[CellPlan]]:
     stopped = read_stops(out, name=sweep.name) if sweep.early_stopping else {}
     standing = [where_it_stands(cell, out=out, stopped=cell.cell_id in stopped) for cell in sweep.cells]
-    plans = [plan_cell(cell) for cell in sweep.cells]
-    return _json(sweep, standing, plans, out=out) if as_json else _text(sweep, standing, plans, out=out)
+    return standing, [plan_cell(cell) for cell in sweep.cells]
+
+
+def _entry(cell: CellConfig, status: str, plan: CellPlan) -> dict[str, Any]:
+    return {"cell_id": cell.cell_id, "label": cell.label, "status": status, "trainable_params": plan.trainable_params, "refusal": plan.refusal}
 
 
 def where_it_stands(cell: CellConfig, *, out: Path, stopped: bool = False) -> str:
@@ -84,17 +99,7 @@ def _budget(budget: Budget) -> str:
 
 
 def _json(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, out: Path) -> str:
-    cells = [
-        {
-            "cell_id": cell.cell_id,
-            "label": cell.label,
-            "status": status,
-            "trainable_params": plan.trainable_params,
-            "refusal": plan.refusal,
-            "cell": cell.to_dict(),
-        }
-        for cell, status, plan in zip(sweep.cells, standing, plans, strict=True)
-    ]
+    cells = [{**_entry(cell, status, plan), "cell": cell.to_dict()} for cell, status, plan in zip(sweep.cells, standing, plans, strict=True)]
     content = {
         "name": sweep.name,
         "output": str(out),

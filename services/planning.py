@@ -17,10 +17,15 @@ from loretta_core.report.units import counted
 
 def show_plan(sweep: SweepConfig, *, devices: Sequence[str], as_json: bool) -> str:
     """The plan as text or as a JSON list of rows. Raises ConfigError for a device that is not known."""
+    rows = plan_text(sweep, devices=devices)
+    return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False) if as_json else _text(sweep, rows, devices)
+
+
+def plan_text(sweep: SweepConfig, *, devices: Sequence[str]) -> list[Row]:
+    """`plan_rows` for devices as people write them. Raises ConfigError for none, or one that is not known."""
     if not devices:
         raise ConfigError("no device given: name at least one, e.g. --device a100-80gb or --device cpu (this machine)")
-    rows = plan_rows(sweep, [parse_devices(text) for text in devices])
-    return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False) if as_json else _text(sweep, rows, devices)
+    return plan_rows(sweep, [parse_devices(text) for text in devices])
 
 
 def plan_rows(sweep: SweepConfig, devices: Sequence[Devices]) -> list[Row]:

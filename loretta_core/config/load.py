@@ -75,11 +75,15 @@ def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfi
     path = Path(path)
     try:
         raw = read_toml(path)
-        changes = dict(parse_override(text) for text in overrides)
         raw.setdefault("name", path.stem)
-        return _resolve(raw, changes)
+        return resolve_sweep(raw, overrides=overrides)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def resolve_sweep(raw: Table, *, overrides: Iterable[str] = ()) -> SweepConfig:
+    """A parsed sweep file, overridden, expanded and validated; `raw` is used up. Raises ConfigError."""
+    return _resolve(raw, dict(parse_override(text) for text in overrides))
 
 
 def cell_from_overrides(overrides: Iterable[str]) -> CellConfig:
@@ -98,9 +102,19 @@ def read_toml(path: Path) -> Table:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ConfigError(f"{path.stat().st_size} bytes; a sweep file has at most {MAX_FILE_BYTES}")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}") from None
+
+
+def parse_toml(text: str) -> Table:
+    """Parse TOML; ConfigError with line and column when it is none, or nested deeper than Python can follow."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError("not a sweep: tables or lists nested hundreds of levels deep") from None
 
 
 def parse_override(text: str) -> tuple[str, Any]:

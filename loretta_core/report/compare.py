@@ -5,6 +5,9 @@ Reads the manifest and the records, nothing else; may be repeated at any time, a
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,10 +67,23 @@ class Comparison:
 
 def compare(out: Path, *, name: str) -> Comparison:
     """Read a sweep. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
-    manifest = read_manifest(out, name=name)
-    records = find_records(out, manifest.cells)
-    rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=read_stops(out, name=name)), predictions=find_predictions(out, records)))
-    return Comparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
+    with _no_garbage():
+        manifest = read_manifest(out, name=name)
+        records = find_records(out, manifest.cells)
+        rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=read_stops(out, name=name)), predictions=find_predictions(out, records)))
+        return Comparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Thousands of curves are millions of small objects, none of them garbage: the collector would look at all of them again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def write_comparison(out: Path, *, name: str) -> Comparison:

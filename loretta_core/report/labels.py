@@ -29,11 +29,14 @@ def varying_columns(cells: Sequence[CellConfig]) -> list[str]:
 
 def _distinguish(parts: Sequence[Typed]) -> list[str]:
     """One label per part; equal parts get equal labels and different parts different ones."""
+    keys = [part.model_dump_json() for part in parts]
+    distinct = dict(zip(keys, parts, strict=True))  # thousands of cells are made of a few parts
     groups: dict[str, list[Typed]] = defaultdict(list)
-    for part in parts:
+    for part in distinct.values():
         groups[_plain_name(part)].append(part)
     differing = {name: _differing_fields(group) for name, group in groups.items()}
-    return [_label(part, fields=differing[_plain_name(part)]) for part in parts]
+    labels = {key: _label(part, fields=differing[_plain_name(part)]) for key, part in distinct.items()}
+    return [labels[key] for key in keys]
 
 
 def _differing_fields(group: Sequence[Typed]) -> list[str]:

@@ -40,6 +40,8 @@ GLOSSARY = {
     "against best": "Difference to the best cell of the same task and model, and the p-value of a paired test on the rows that both were scored on "
     "(McNemar's exact test, or the paired bootstrap where a score is no share of rows; Holm's correction). Below 0.05 the rows tell the two apart; another "
     "seed may not.",
+    "paper": "What the LoRETTA paper prints for this model, task and method (NAACL 2024, tables 1 to 3; no seeds, no deviations; GLUE scores are the "
+    "best of the evaluations during training on the development set). Its protocol is not ours in every detail.",
     "training time": "Time in training steps, without loading and evaluation. Runs that shared a machine slowed each other down.",
     "peak memory": "GPU memory on a GPU. On a CPU it is the memory of the whole process, libraries included (about 0.5 GiB).",
     "cell": "Name of the run: a digest of its settings. Everything about it lies in cells/<id>/.",

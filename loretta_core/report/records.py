@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json, to_json
 
 from loretta_core.errors import OutputError
 
@@ -116,15 +117,15 @@ def read_record(directory: Path) -> Record:
     """Read and verify `directory`/record.json. Raises OutputError when it is missing, damaged, or of another format."""
     path = directory / RECORD_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_bytes())  # half the time of json.loads, which counts for thousands of records
         digest = content.pop("content_sha256")
     except FileNotFoundError:
         raise OutputError(f"{path}: no such record") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         raise OutputError(f"{path}: damaged (not a complete record); delete it to run the cell again") from None
     if content.get("format") != FORMAT:
         raise OutputError(f"{path}: format {content.get('format')!r}, this version reads {FORMAT}; use the version that wrote it, or another --out")
-    if digest != _digest(content):
+    if not _has_digest(content, digest):
         raise OutputError(f"{path}: its content does not match its sha256 (edited or damaged); delete it to run the cell again")
     try:
         return Record.model_validate(content)
@@ -143,6 +144,14 @@ def find_records(out: Path, cell_ids: Iterable[str] | None = None) -> dict[str, 
         except OutputError:
             continue
     return found
+
+
+def find_cell(out: Path, text: str) -> Path:
+    """The directory of the cell with this id, or these first digits of one. Raises OutputError when it names no cell or several."""
+    found = sorted(path for path in (out / "cells").glob(f"{text}*") if path.is_dir()) if text.isalnum() else []
+    if len(found) == 1:
+        return found[0]
+    raise OutputError(f"{text!r} names {len(found) or 'no'} cells in {out / 'cells'}; give the id that the report shows, or enough of its first digits")
 
 
 def check_output_dir(out: Path) -> None:
@@ -177,6 +186,16 @@ def _check_format(marker: Path) -> None:
         given = None
     if given != FORMAT:
         raise OutputError(f"{marker.parent}: output directory of format {given!r}, this version writes {FORMAT}; give another one with --out")
+
+
+def _has_digest(content: dict[str, Any], digest: object) -> bool:
+    """Whether the content has this digest. pydantic writes the same text as `json` in a twentieth of the time, unless it has a number such as 1e-05 or a letter
+    beyond ASCII: then it is written again the slow way."""
+    return digest == hashlib.sha256(to_json(_sorted(content))).hexdigest() or digest == _digest(content)
+
+
+def _sorted(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: _sorted(value) if isinstance(value, dict) else value for name, value in sorted(content.items())}
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from loretta_core.config import CellConfig
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.manifest import Manifest
+from loretta_core.report.paper import PaperScore, paper_score
 from loretta_core.report.records import Record
 from loretta_core.report.stops import Stop
 
@@ -51,6 +53,11 @@ class Row:
         """Score of a finished cell."""
         return self.record.score if self.record and self.record.status == "finished" else None
 
+    @cached_property
+    def paper(self) -> PaperScore | None:
+        """The paper's number for such a cell."""
+        return paper_score(self.cell)
+
     @property
     def reason(self) -> str:
         """Why there is no score; empty for a finished cell."""
@@ -71,7 +78,17 @@ class Row:
         """The row with every number a reader may want, unrounded."""
         numbers = {name: getattr(self.record, name, None) for name in _JSON_NUMBERS}
         paired = {"paired_difference": self.paired.difference, "paired_p": self.paired.p} if self.paired else {}
-        return {"cell_id": self.cell_id, **self.labels, "status": self.status, "reason": self.reason or None, **numbers, **paired, "cell": self.cell.to_dict()}
+        paper = {"paper_score": self.paper.value, "paper_source": self.paper.text} if self.paper else {}
+        return {
+            "cell_id": self.cell_id,
+            **self.labels,
+            "status": self.status,
+            "reason": self.reason or None,
+            **numbers,
+            **paired,
+            **paper,
+            "cell": self.cell.to_dict(),
+        }
 
 
 _NAMED = ("model", "task", "method", "trainer")

@@ -1,8 +1,12 @@
-"""The Python that loads the trained weights of a cell: text to paste, with nothing left to fill in that we know."""
+"""Text to paste, with nothing left to fill in that we know: the Python that loads the trained weights of a cell, and the command that computes it again."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
 
 from loretta_core.config import CellConfig
 from loretta_core.config.model import TOY_MODELS
@@ -11,11 +15,11 @@ from loretta_core.config.task import Glue, Jsonl
 _AUTO_CLASSES = {"prompt": "AutoModelForMaskedLM", "head": "AutoModelForSequenceClassification", "causal": "AutoModelForCausalLM"}
 
 
-def loading_code(cell: CellConfig, *, adapter: Path) -> str:
+def loading_code(cell: CellConfig, *, adapter: PurePath) -> str:
     """Python that ends with the tuned model in `model`."""
     auto = _AUTO_CLASSES[cell.task.objective]
     if cell.method.type == "ft":  # an ordinary checkpoint
-        return f"from transformers import {auto}\n\nmodel = {auto}.from_pretrained({str(adapter)!r})"
+        return merged_code(cell, directory=adapter)
     shipped = cell.model.name in TOY_MODELS
     source = f'f"{{loretta_core.__path__[0]}}/assets/{cell.model.name}"' if shipped else repr(cell.model.name)
     revision = f", revision={cell.model.revision!r}" if cell.model.revision else ""
@@ -32,17 +36,44 @@ def loading_code(cell: CellConfig, *, adapter: Path) -> str:
     )
 
 
-def _num_labels(cell: CellConfig) -> str:
-    """Needed unless it is two, the default of transformers. Labels that were found in the data are not in the cell."""
-    if cell.task.objective != "head":
-        return ""
+def merged_code(cell: CellConfig, *, directory: PurePath) -> str:
+    """Python that loads a whole model."""
+    auto = _AUTO_CLASSES[cell.task.objective]
+    return f"from transformers import {auto}\n\nmodel = {auto}.from_pretrained({str(directory)!r})"
+
+
+def known_outputs(cell: CellConfig) -> int | None:
+    """Width of the classification head as the cell says it; None for labels that were found in the data."""
     match cell.task:
         case Glue():
-            outputs = cell.task.outputs
+            return cell.task.outputs
         case Jsonl(regression=True):
-            outputs = 1
+            return 1
         case Jsonl(labels=list(labels)):
-            outputs = len(labels)
+            return len(labels)
+        case Jsonl():
+            return None
         case _:
-            outputs = 2
-    return f", num_labels={outputs}" if outputs != 2 else ""
+            return 2
+
+
+def reproduce_command(cell: CellConfig, *, out: str = "outputs") -> str:
+    """`loretta run …` with every setting that differs from its default: typed in a shell, it computes a cell of the same id."""
+    settings = cell.model_dump(mode="json", exclude_defaults=True)
+    parts = [f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in settings.items()]
+    return " ".join(["loretta run", *parts, "--out", shlex.quote(out)])
+
+
+def _toml(value: Any) -> str:
+    """A JSON value as TOML on one line. None is no TOML, and no setting whose default is another value can be None."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items() if item is not None) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)  # strings, numbers and booleans are written alike in both
+
+
+def _num_labels(cell: CellConfig) -> str:
+    """Needed unless it is two, the default of transformers."""
+    outputs = known_outputs(cell) if cell.task.objective == "head" else 2
+    return f", num_labels={outputs}" if outputs not in (2, None) else ""

@@ -17,6 +17,7 @@ Cell = Callable[[Row], str]
 _MEASURED: tuple[tuple[str, Cell], ...] = (
     ("trainable parameters", lambda row: units.count(row.record.trainable_params if row.record else None)),
     ("score", lambda row: _score(row)),
+    ("paper", lambda row: units.share(row.paper.value if row.paper else None)),
     ("training time", lambda row: units.seconds(row.record.train_seconds if row.record else None)),
     ("peak memory", lambda row: units.size(row.record.peak_memory_bytes if row.record else None)),
 )
@@ -34,9 +35,10 @@ class Table:
 def comparison_table(rows: Sequence[Row]) -> Table:
     """One line per cell: what it was, what it scored, what it cost."""
     names = tuple(rows[0].labels) if rows else ("model", "task", "method", "trainer")
-    body = tuple(tuple(row.labels[name] for name in names) + tuple(show(row) for _, show in _MEASURED) for row in rows)
-    columns = tuple(name.replace("_", " ") for name in names) + tuple(title for title, _ in _MEASURED)
-    return Table(columns=columns, body=body, numeric=len(_MEASURED))
+    measured = [column for column in _MEASURED if column[0] != "paper" or any(row.paper for row in rows)]
+    body = tuple(tuple(row.labels[name] for name in names) + tuple(show(row) for _, show in measured) for row in rows)
+    columns = tuple(name.replace("_", " ") for name in names) + tuple(title for title, _ in measured)
+    return Table(columns=columns, body=body, numeric=len(measured))
 
 
 def to_text(table: Table) -> str:
@@ -60,6 +62,15 @@ def to_markdown(table: Table) -> str:
     return "\n".join("| " + " | ".join(" ".join(cell.replace("|", "\\|").splitlines()) for cell in cells) + " |" for cells in lines)
 
 
+def to_latex(table: Table) -> str:
+    """A tabular for LaTeX with booktabs (`\\usepackage{booktabs}`)."""
+    first_number = len(table.columns) - table.numeric
+    alignment = "".join("r" if index >= first_number else "l" for index in range(len(table.columns)))
+    body = [" & ".join(map(_latex, cells)) + r" \\" for cells in table.body]
+    head = " & ".join(map(_latex, table.columns)) + r" \\"
+    return "\n".join([rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"])
+
+
 def to_json(rows: Sequence[Row]) -> str:
     """Every cell with unrounded numbers."""
     return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False)
@@ -68,6 +79,16 @@ def to_json(rows: Sequence[Row]) -> str:
 def without_score(rows: Sequence[Row]) -> list[str]:
     """One line per cell that has no score, with the reason."""
     return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.score is None]
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "·": r"$\cdot$", "<": r"\textless{}", ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
 def _score(row: Row) -> str:

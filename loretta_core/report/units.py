@@ -14,6 +14,10 @@ TIME_TICKS = (
 """Round times in seconds, 1 ms to 16 days; dense enough for two of them on every axis."""
 
 
+SIZE_TICKS = tuple(float(2**power) for power in range(20, 44))
+"""Powers of two in bytes, 1 MiB to 8 TiB."""
+
+
 def count(value: int | None) -> str:
     """1234567 → `1,234,567`."""
     return DASH if value is None else f"{value:,}"

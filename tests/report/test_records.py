@@ -150,3 +150,15 @@ def names(directory):
 
 def test_a_failed_record_needs_no_numbers():
     assert Record(cell_id="x", cell={}, status="failed", error=Failure(kind="nan", message="m")).score is None
+
+
+@pytest.mark.parametrize("value", [0.25, 1e-05, 1e22, 123456789.123, float("nan")], ids=str)
+@pytest.mark.parametrize("device", ["CPU", "Prozessor für Tests"])
+def test_the_quick_digest_is_the_slow_one_or_gives_way_to_it(value, device, tmp_path):
+    record = make_record(make_cell("lora"), curves={"train_loss": [(1, value)]}, environment={"device": device})
+    write_record(record, tmp_path)
+    assert read_record(tmp_path).environment == {"device": device}
+    text = (tmp_path / "record.json").read_text()
+    (tmp_path / "record.json").write_text(text.replace('"lora"', '"lorb"'))
+    with pytest.raises(OutputError, match="does not match its sha256"):
+        read_record(tmp_path)

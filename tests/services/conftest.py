@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from jobs.mlflow_sink import ARRIVED_NAME
 from loretta_core.config import load_sweep
 from loretta_core.report.manifest import write_manifest
 from loretta_core.report.records import check_output_dir, write_record
+from services.api.app import create_app, guarded, make_services
+from services.settings import ApiSettings
 from tests.jobs.synthetic import finished_record
+from tests.services.cluster import MemoryCluster
 
 SWEEP = """
 name = "small"
@@ -49,3 +53,34 @@ def finish(sweep_file: Path, out: Path) -> None:
 def contents(directory: Path) -> dict[str, tuple[int, bytes]]:
     """Path → modification time and content of every file."""
     return {str(path.relative_to(directory)): (path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def cluster() -> MemoryCluster:
+    return MemoryCluster()
+
+
+@pytest.fixture(scope="session")
+def application(tmp_path_factory):
+    """Routes take a fifth of a second to build; tests put their services into the same ones."""
+    out = tmp_path_factory.mktemp("api")
+    return create_app(ApiSettings(out=out, port=8000, allowed_hosts=("127.0.0.1:8000",), tokens=out / "tokens.json"), client=MemoryCluster())
+
+
+@pytest.fixture
+def serve_api(results, cluster, application):
+    """Make a client of an API on `results`; settings can be changed."""
+
+    def make(*, host: str = "127.0.0.1:8000", token: str = "", **changes) -> TestClient:
+        settings = ApiSettings(out=results, port=8000, allowed_hosts=("127.0.0.1:8000",), tokens=results / "tokens.json", **changes)
+        application.state.services = make_services(settings, client=cluster)
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        return TestClient(guarded(application, settings), base_url=f"http://{host}", headers=headers, follow_redirects=False)
+
+    return make
+
+
+@pytest.fixture
+def api(serve_api) -> TestClient:
+    """Without tokens, as on a laptop."""
+    return serve_api()

@@ -186,6 +186,14 @@ def test_the_comparison_as_json_has_every_cell(results, capsys):
     assert [(row["cell"]["method"]["type"], row["status"], row["score"]) for row in rows] == [("lora", "finished", 0.9), ("loretta_adp", "finished", 0.9)]
 
 
+@pytest.mark.parametrize(("form", "begins"), [("markdown", "| model |"), ("latex", r"\begin{tabular}")])
+def test_the_table_alone_for_a_paper_or_a_page(form, begins, results, capsys):
+    before = contents(results)
+    assert cli.main(["compare", "--table", form, "--out", str(results)]) == 0
+    assert capsys.readouterr().out.startswith(begins)
+    assert contents(results) == before
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_list_names_every_member_and_every_field(family, capsys):
     assert cli.main(["list", f"{family}s"]) == 0

@@ -3,18 +3,22 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from loretta_core.errors import ConfigError
-from services.settings import is_loopback, server_settings
-from services.tracking import Stopped, _stop_signals, command, server_environment
+from services.access import add_token
+from services.processes import Stopped, stop_signals
+from services.settings import ApiSettings, api_settings, is_loopback, server_settings
+from services.tracking import command, server_environment
 
 
 @pytest.mark.parametrize(
@@ -68,8 +72,8 @@ def test_an_impossible_port_is_refused(tmp_path):
         server_settings(host="127.0.0.1", port=70_000, out=tmp_path / "out", environment={})
 
 
-def test_telemetry_is_off_whatever_the_environment_says():
-    environment = server_environment({"MLFLOW_DISABLE_TELEMETRY": "false", "MLFLOW_FLASK_SERVER_SECRET_KEY": "mine"})
+def test_telemetry_is_off_whatever_the_environment_says(tmp_path):
+    environment = server_environment({"MLFLOW_DISABLE_TELEMETRY": "false", "MLFLOW_FLASK_SERVER_SECRET_KEY": "mine"}, tracking(tmp_path))
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] == "mine"
 
@@ -77,36 +81,104 @@ def test_telemetry_is_off_whatever_the_environment_says():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_signals_stop_once_and_are_given_back(number):
     before = signal.getsignal(number)
-    with pytest.raises(Stopped), _stop_signals():  # noqa: PT012
+    with pytest.raises(Stopped), stop_signals():  # noqa: PT012
         os.kill(os.getpid(), number)
         pytest.fail("the signal did not arrive")
     assert signal.getsignal(number) == before
 
 
-@pytest.mark.integration
-def test_the_server_runs_and_stops_without_leaving_a_process(tmp_path):
-    out = tmp_path / "out"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "services.cli", "serve", "--port", "0", "--out", str(out)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    )
+def test_a_password_is_neither_in_the_command_line_nor_in_a_message(tmp_path):
+    url = "postgresql://mlflow:secret@db.example/mlflow"
+    settings = tracking(tmp_path, environment={"LORETTA_STORE": url})
+    assert "secret" not in " ".join(command(settings))
+    assert server_environment({}, settings)["MLFLOW_BACKEND_STORE_URI"] == url
+    with pytest.raises(ConfigError, match="expected postgresql") as error:
+        tracking(tmp_path, store="mysql://root:secret@db.example/mlflow")
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3"])
+def test_other_machines_need_a_token(host, tmp_path):
+    with pytest.raises(ConfigError, match="loretta token"):
+        api_settings(host=host, port=0, out=tmp_path / "out", environment={})
+    add_token(tmp_path / "out" / "tokens.json", name="ada", role="admin")
+    if host == "0.0.0.0":
+        settings = api_settings(host=host, port=0, out=tmp_path / "out", environment={})
+        assert settings.tokens_required
+        assert f"{socket.gethostname()}:{settings.port}" in settings.allowed_hosts
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"LORETTA_ALLOWED_ROOTS": "data"}, "not an absolute path"),
+        ({"LORETTA_ALLOWED_ROOTS": "/no/such/directory"}, "not an absolute path"),
+        ({"LORETTA_MAX_CELLS": "many"}, "expected a number from 1"),
+        ({"LORETTA_RATE_LIMIT": "0"}, "expected a number from 1"),
+    ],
+)
+def test_settings_that_are_wrong_are_named(environment, expected, tmp_path):
+    with pytest.raises(ConfigError, match=expected):
+        api_settings(host="127.0.0.1", port=0, out=tmp_path / "out", environment=environment)
+
+
+def test_the_settings_travel_without_secrets(tmp_path):
+    settings = api_settings(host="127.0.0.1", port=0, out=tmp_path / "out", environment={"RAY_AUTH_TOKEN": "secret", "LORETTA_STORE": "secret"})
+    text = settings.model_dump_json()
+    assert "secret" not in text
+    assert ApiSettings.model_validate_json(text) == settings
+
+
+def tracking(tmp_path, **changes):
+    return server_settings(host="127.0.0.1", port=0, out=tmp_path / "out", **{"environment": {}, **changes})
+
+
+@contextmanager
+def serving(out, *arguments, environment=None):
+    """`loretta serve` on free ports; gives the process and its first lines."""
+    command = [sys.executable, "-m", "services.cli", "serve", "--port", "0", "--mlflow-port", "0", "--out", str(out), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env={**os.environ, **(environment or {})})
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        url = line.split("MLflow UI: ")[1].split()[0]
-        assert urllib.request.urlopen(f"{url}/health", timeout=10).read() == b"OK"
-        assert (out / "mlflow.db").is_file()
-        foreign = urllib.request.Request(f"{url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default", headers={"Host": "evil.example"})
-        with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(foreign, timeout=10)
+        yield process, [process.stdout.readline() for _ in range(2)]
+    finally:
+        process.terminate()  # ends the servers too; after a success there is nothing left to end
+        process.wait(timeout=30)
+        process.stdout.close()
+
+
+def get(url, **headers):
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10)
+
+
+@pytest.mark.integration
+def test_both_servers_run_and_stop_without_leaving_a_process(tmp_path):
+    out = tmp_path / "out"
+    with serving(out) as (process, lines):
+        sweeps, mlflow = lines[0].split("Sweeps: ")[1].split()[0], lines[1].split("MLflow UI: ")[1].split()[0]
+        assert get(f"{mlflow}/health").read() == b"OK"
+        assert b"No sweep was started" in get(sweeps).read()
+        with sqlite3.connect(out / "mlflow.db") as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        for url in (f"{mlflow}/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default", f"{sweeps}/api/v1/sweeps"):
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                get(url, Host="evil.example")
         group = _children(process.pid)
-        assert group
+        assert len(group) >= 2
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         assert not [pid for pid in group if _alive(pid)]
-    finally:
-        process.terminate()  # ends the server too; after a success there is nothing left to end
-        process.wait(timeout=30)
-        process.stdout.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["services.api.app", "mlflow"])
+def test_when_one_is_killed_the_other_is_ended_and_the_command_says_so(victim, tmp_path):
+    with serving(tmp_path / "out") as (process, _):
+        group = _children(process.pid)
+        target = next(pid for pid in group if victim in Path(f"/proc/{pid}/cmdline").read_text())
+        os.kill(target, signal.SIGKILL)
+        assert process.wait(timeout=60) == 1
+        assert not [pid for pid in group if _alive(pid)]
 
 
 def _children(pid):

@@ -29,20 +29,22 @@ _WINDOW_SHARE = 0.12
 """Share of the logged points that the running mean covers."""
 
 
-def loss_curves(rows: Sequence[Row], *, name: str) -> str:
-    """SVG of the training losses. Empty when no row has a curve."""
+def loss_curves(rows: Sequence[Row], *, name: str, empty_sides: bool = True) -> str:
+    """SVG of the training losses. Empty when no row has a curve. `empty_sides`: draw the side of a kind of training that no row has, and say so."""
     shown = [row for row in rows if _curve(row)]
     if not shown:
         return ""
     groups = list(dict.fromkeys((row.labels["model"], row.labels["task"]) for row in shown))
     colours = colour_of(sorted({row.labels["method"] for row in shown}), skip=2)  # the first two stand for trainers in the other figures
     sides = [(group, side, _lines_of(shown, group=group, zeroth_order=side[0])) for group in groups for side in SIDES]
+    if not empty_sides:
+        sides = [(group, side, lines) for group, side, lines in sides if lines]
     height = max(4.2, 1 + max(len(lines) for _, _, lines in sides) * LABEL_GAP / 72)
     with styled():
         figure, axes = panels(len(sides), columns=2, width=6.2, height=height)
         names: list[list[Annotation]] = []
         for index, (panel, ((model, task), (_, title), lines)) in enumerate(zip(axes, sides, strict=True)):
-            if index % 2:
+            if index % 2 and len(sides) % 2 == 0:
                 panel.sharey(axes[index - 1])
             names.append(_write_names(panel, _draw(panel, lines, colours=colours)))
             above = wrapped(f"{model} on {task}") + "\n" if len(groups) > 1 else ""

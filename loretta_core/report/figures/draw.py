@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loretta_core.report import units
 from loretta_core.report.figures.curves import loss_curves
 from loretta_core.report.figures.scatter import scatter
+from loretta_core.report.pareto import COSTS
 from loretta_core.report.rows import Row
 
 
@@ -22,42 +23,78 @@ class Drawing:
     svg: str
 
 
-def draw(rows: Sequence[Row]) -> list[Drawing]:
-    """Every figure that has something to show."""
-    drawings = [
-        Drawing(
-            name="score_against_parameters",
-            title="Score against trainable parameters",
-            caption="Up and to the left is better: a higher score with fewer numbers to train and store. Each point is one cell, named by its method (the "
-            "best of several seeds; where there is no room, the name is left out). Bars are 95 % intervals: two cells whose bars overlap widely are not told "
-            "apart by this test set. The dashed line is the model before any training.",
-            svg=scatter(
-                rows,
-                name="score_against_parameters",
-                cost=lambda row: row.record.trainable_params if row.record else None,
-                axis="trainable parameters (logarithmic)",
-                unit=units.short_count,
-            ),
-        ),
-        Drawing(
-            name="score_against_time",
-            title="Score against training time",
-            caption="Up and to the left is better: a higher score in less time. Time is that of the training steps, without loading and evaluation.",
-            svg=scatter(
-                rows,
-                name="score_against_time",
-                cost=lambda row: row.record.train_seconds if row.record else None,
-                axis="training time (logarithmic)",
-                unit=units.tick_seconds,
-                ticks=units.TIME_TICKS,
-            ),
-        ),
-        Drawing(
-            name="training_loss",
-            title="Training loss",
-            caption="How each cell learned: on the left with gradients (first order), on the right with forward passes only (zeroth order, two forward passes "
-            "per direction and step). Lower is better. Lines are running means over batches and seeds; the faint lines are single batches.",
-            svg=loss_curves(rows, name="training_loss"),
-        ),
-    ]
+REPORT = ("score_against_parameters", "score_against_time", "training_loss")
+"""Figures of report.html; the page of a server has the other two as well."""
+
+
+def draw(rows: Sequence[Row], *, names: Sequence[str] = REPORT) -> list[Drawing]:
+    """The named figures that have something to show, in this order."""
+    drawings = [_loss(rows) if name == "training_loss" else _against(rows, name=name, cost=_AGAINST[name]) for name in names]
     return [drawing for drawing in drawings if drawing.svg]
+
+
+@dataclass(frozen=True)
+class _Against:
+    """A cost to weigh the score against."""
+
+    key: str
+    words: str
+    unit: Callable[[float], str]
+    caption: str
+    ticks: Sequence[float] = ()
+
+
+_READING = (
+    "Each point is one cell, named by its method (the best of several seeds; where there is no room, the name is left out). Bars are 95 % intervals: two cells "
+    "whose bars overlap widely are not told apart by this test set. The line joins the cells that no other beats in both; the dashed one is the model before "
+    "any training."
+)
+
+_AGAINST = {
+    "score_against_parameters": _Against(
+        "trainable_params",
+        "trainable parameters",
+        units.short_count,
+        f"Up and to the left is better: a higher score with fewer numbers to train and store. {_READING}",
+    ),
+    "score_against_time": _Against(
+        "train_seconds",
+        "training time",
+        units.tick_seconds,
+        "Up and to the left is better: a higher score in less time. Time is that of the training steps, without loading and evaluation.",
+        units.TIME_TICKS,
+    ),
+    "score_against_memory": _Against(
+        "peak_memory_bytes",
+        "peak memory",
+        lambda value: units.size(round(value)),
+        "Up and to the left is better. On a GPU it is device memory; on a CPU that of the whole process, libraries included.",
+        units.SIZE_TICKS,
+    ),
+    "score_against_forwards": _Against(
+        "forwards",
+        "forward passes",
+        units.short_count,
+        "Up and to the left is better. Passes of a batch in training: one per first-order step (which goes backward too), two per zeroth-order direction.",
+    ),
+}
+
+
+def _against(rows: Sequence[Row], *, name: str, cost: _Against) -> Drawing:
+    svg = scatter(rows, name=name, cost=COSTS[cost.key], axis=f"{cost.words} (logarithmic)", unit=cost.unit, ticks=cost.ticks)
+    return Drawing(name=name, title=f"Score against {cost.words}", caption=cost.caption, svg=svg)
+
+
+def cell_curve(row: Row) -> str:
+    """SVG of the training loss of one cell; empty when it has none."""
+    return loss_curves([row], name="training_loss", empty_sides=False)
+
+
+def _loss(rows: Sequence[Row]) -> Drawing:
+    return Drawing(
+        name="training_loss",
+        title="Training loss",
+        caption="How each cell learned: on the left with gradients (first order), on the right with forward passes only (zeroth order, two forward passes "
+        "per direction and step). Lower is better. Lines are running means over batches and seeds; the faint lines are single batches.",
+        svg=loss_curves(rows, name="training_loss"),
+    )

@@ -1,4 +1,6 @@
-"""Score against a cost, one point per cell, one panel per model and task; bars are 95 % intervals, the dashed line is the score before any training."""
+"""Score against a cost, one point per cell, one panel per model and task; bars are 95 % intervals, the staircase is the Pareto front, the dashed line the score
+before any training.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,8 @@ from matplotlib.transforms import Bbox
 
 from loretta_core.report.figures.placement import Label, place
 from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, settle, styled, to_svg, wrapped
+from loretta_core.report.pareto import Cost, front
 from loretta_core.report.rows import Row
-
-Cost = Callable[[Row], float | None]
 
 
 def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Callable[[float], str], ticks: Sequence[float] = ()) -> str:
@@ -33,6 +34,7 @@ def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Call
     with styled():
         figure, axes = panels(len(groups), columns=2 if len(groups) > 1 else 1, width=7.6 if len(groups) == 1 else 5.6, height=4.6)
         for panel, ((model, task), members) in zip(axes, groups.items(), strict=True):
+            _front(panel, members, cost=cost)
             _points(panel, members, cost=cost, trainers=trainers)
             _frame(panel, members, cost=cost, unit=unit, ticks=ticks)
             score = f"{members[0].record.score_name} on test data" if members[0].record else "score"
@@ -50,6 +52,13 @@ def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Call
 def _columns(names: Iterable[str], *, width: float) -> int:
     """How many entries of a legend fit side by side into `width` inches: 6.2 points a letter, 50 for the marker and the gaps."""
     return max(1, min(3, len(list(names)), int(width * 72 / (50 + 6.2 * max(map(len, names))))))
+
+
+def _front(axes: Axes, rows: Sequence[Row], *, cost: Cost) -> None:
+    """A staircase: what score is to be had for a cost."""
+    members = front(rows, cost=cost)
+    if len(members) > 1:
+        axes.step([cost(row) for row in members], [row.score for row in members], where="post", color=MUTED, linewidth=1, alpha=0.7, zorder=1)
 
 
 def _points(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:

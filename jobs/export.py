@@ -1,0 +1,118 @@
+"""`python -m jobs.export CELL DIR [--merge]`: a finished cell as a directory that somebody else can use: adapter, model card, and the merged model if wanted.
+
+    DIR/README.md                                          the model card
+    DIR/adapter_config.json, adapter_model.safetensors     what `PeftModel.from_pretrained` reads (for ft: the whole model)
+    DIR/merged/                                            a plain transformers checkpoint with its tokenizer, with --merge
+
+DIR appears when it is complete: an export that breaks leaves nothing that looks like one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from loretta_core.config import CellConfig
+from loretta_core.errors import ConfigError, LorettaError, MethodError, OutputError
+from loretta_core.report.model_card import MERGED_NAME, model_card
+from loretta_core.report.records import Record, find_cell, read_record
+from loretta_core.report.snippet import known_outputs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        print(export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge))
+    except LorettaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    return 0
+
+
+def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> str:
+    """Write `to` and say what is in it. Raises ConfigError: no such cell, not finished, weights gone, `to` exists, or a method that does not merge."""
+    if to.exists():
+        raise OutputError(f"{to}: exists already, and an export overwrites nothing; give a directory that does not exist yet")
+    directory = find_cell(out, cell)
+    config, record = _finished(directory)
+    source = directory / (record.adapter or "")
+    if record.adapter is None or not any(source.glob("*.safetensors")):
+        raise OutputError(f"{directory}: the trained weights are gone; compute the cell again with `loretta sweep FILE --rerun {directory.name}`")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as scratch:
+        whole = Path(scratch) / "export"
+        _copy_weights(source, whole, base=config.model.name)
+        if merge:
+            _merge(config, adapter=source, to=whole / MERGED_NAME)
+        (whole / "cell.json").write_text(config.to_json(), encoding="utf-8")
+        (whole / "README.md").write_text(model_card(config, record=record, merged=merge), encoding="utf-8")
+        whole.rename(to)
+    return f"{config.label} ({config.cell_id})\nsaved to {to}: {', '.join(sorted(path.name for path in to.iterdir()))}"
+
+
+def _finished(directory: Path) -> tuple[CellConfig, Record]:
+    record = read_record(directory)
+    if record.status != "finished":
+        reason = f": {record.error.message}" if record.error else ""
+        raise OutputError(f"{directory.name} is not finished, it {record.status}{reason}; start its sweep again, then export")
+    return CellConfig.model_validate(record.cell), record
+
+
+def _copy_weights(source: Path, target: Path, *, base: str) -> None:
+    """Safetensors and JSON, nothing else; the base is named as the cell names it and not by where it lay on this machine."""
+    target.mkdir()
+    for file in sorted([*source.glob("*.safetensors"), *source.glob("*.json")]):
+        shutil.copyfile(file, target / file.name)
+    config = target / "adapter_config.json"
+    if config.is_file():
+        content = {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": base}
+        config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _merge(cell: CellConfig, *, adapter: Path, to: Path) -> None:
+    if cell.method.type == "ft":
+        raise MethodError("a cell of ft is a whole model already: export it without --merge")
+    import torch  # seconds of import that a wrong id need not wait for
+    from peft import PeftModel
+
+    from loretta_core.adapters.build import METHODS, load_adapter, merge_adapter
+    from loretta_core.models import load_model, load_tokenizer
+
+    if not METHODS[cell.method.type].merges:
+        raise MethodError(
+            f"{cell.method.type} cannot be merged: it is no change of weight matrices alone. Export without --merge; loretta_rep and lora merge exactly"
+        )
+    # The sum is taken in fp32 and kept there: in bf16 a small update would partly round away.
+    base = load_model(cell.model, objective=cell.task.objective, num_labels=_outputs(cell), dtype=torch.float32)
+    model = load_adapter(base, adapter, method=cell.method)
+    assert isinstance(model, PeftModel), "every method but ft gives one"
+    merge_adapter(model).save_pretrained(str(to))
+    load_tokenizer(cell.model).save_pretrained(str(to))
+
+
+def _outputs(cell: CellConfig) -> int:
+    outputs = known_outputs(cell)
+    if outputs is None:
+        from loretta_core.tasks.build import load_data
+
+        outputs = load_data(cell.task).outputs
+    return outputs
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m jobs.export", description="Write a finished cell as a PEFT adapter with its model card.")
+    parser.add_argument("cell", help="id of the cell, or its first digits")
+    parser.add_argument("directory", type=Path, help="where to write; must not exist")
+    parser.add_argument("--merge", action="store_true", help="also write the model with the adapter folded in, which needs neither PEFT nor this project")
+    parser.add_argument("--out", type=Path, default=Path("outputs"), help="output directory of the cell (default: outputs)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""The cells that no other beats: at most as costly and at least as good, and better in one of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from loretta_core.report.rows import Row
+
+Cost = Callable[[Row], float | None]
+
+COSTS: dict[str, Cost] = {
+    "trainable_params": lambda row: row.record.trainable_params if row.record else None,
+    "train_seconds": lambda row: row.record.train_seconds if row.record else None,
+    "peak_memory_bytes": lambda row: row.record.peak_memory_bytes if row.record else None,
+    "forwards": lambda row: row.record.forwards if row.record else None,
+}
+"""What a score may be weighed against."""
+
+
+def front(rows: Sequence[Row], *, cost: Cost) -> list[Row]:
+    """The Pareto set of rows of one task and model, the cheapest first. Rows without a score or a cost are in none; of equal ones the first stays."""
+    known = sorted(((value, -row.score, index) for index, row in enumerate(rows) if row.score is not None and (value := cost(row)) is not None))
+    kept: list[Row] = []
+    best = float("inf")
+    for _, lost, index in known:
+        if lost < best:
+            kept.append(rows[index])
+            best = lost
+    return kept
+
+
+def fronts(rows: Sequence[Row], *, cost: Cost) -> set[str]:
+    """Ids of the cells in the Pareto set of their task and model."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.labels["task"], row.labels["model"]), []).append(row)
+    return {row.cell_id for members in groups.values() for row in front(members, cost=cost)}

@@ -1,0 +1,114 @@
+"""Sweeps: validate and plan one that does not run yet; list, show and compare those that were started."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse, Response
+
+from loretta_core.report.headlines import headlines
+from loretta_core.report.pareto import COSTS, fronts
+from loretta_core.report.predicted_cost import prediction_lines
+from loretta_core.report.tables import comparison_table, to_latex, to_markdown, to_text, without_score
+from services.api.problems import answers
+from services.api.schemas import (
+    CellPage,
+    Comparison,
+    Limit,
+    Offset,
+    Plan,
+    PlannedCell,
+    PlanRequest,
+    SortKey,
+    SweepName,
+    SweepPage,
+    SweepSummary,
+    SweepText,
+    ValidatedSweep,
+)
+from services.api.state import Here, Reader
+from services.api.views import cell_summary, summary_of
+from services.dry_run import standing_of
+from services.planning import plan_text
+from services.policy import read_sweep
+from services.runs import page_of
+from services.selection import Selection, select
+from services.submissions import submission_id
+
+router = APIRouter(tags=["sweeps"])
+
+
+@router.post("/sweeps/validate", responses=answers(401, 403, 413, 422, 429))
+def validate(body: SweepText, here: Here, caller: Reader) -> ValidatedSweep:
+    """Expand a sweep and say where each of its cells stands. Starts nothing."""
+    sweep = read_sweep(body.toml, policy=here.settings.policy, overrides=body.overrides)
+    return ValidatedSweep(
+        name=sweep.name,
+        submission_id=submission_id(sweep),
+        cells=[PlannedCell(**each) for each in standing_of(sweep, out=here.runs.out)],
+        duplicates=list(sweep.duplicates),
+        skipped=[{"cell": cell, "reason": reason} for cell, reason in sweep.skipped],
+        excluded=sweep.excluded,
+    )
+
+
+@router.post("/plans", responses=answers(401, 403, 413, 422, 429))
+def plan(body: PlanRequest, here: Here, caller: Reader) -> Plan:
+    """Predict memory, time and cost of every cell on given devices. Starts nothing."""
+    sweep = read_sweep(body.toml, policy=here.settings.policy, overrides=body.overrides)
+    return Plan(rows=[row.to_json() for row in plan_text(sweep, devices=body.devices)])
+
+
+@router.get("/sweeps", responses=answers(401, 403, 422, 429))
+def sweeps(here: Here, caller: Reader, offset: Offset = 0, limit: Limit = 50) -> SweepPage:
+    """Sweeps that were started, the last one first, with their progress."""
+    names = here.runs.names()
+    shown, after = page_of(names, offset=offset, limit=limit)
+    views, damaged = here.runs.views(shown)
+    return SweepPage(total=len(names), next_offset=after, sweeps=[summary_of(view) for view in views], damaged=damaged)
+
+
+@router.get("/sweeps/{name}", responses=answers(401, 403, 404, 422, 429))
+def sweep(name: SweepName, here: Here, caller: Reader) -> SweepSummary:
+    """Progress of one sweep."""
+    return summary_of(here.runs.sweep(name))
+
+
+@router.get("/sweeps/{name}/cells", responses=answers(401, 403, 404, 422, 429))
+def cells(
+    name: SweepName,
+    here: Here,
+    caller: Reader,
+    offset: Offset = 0,
+    limit: Limit = 50,
+    method: Annotated[str, Query(max_length=200)] = "",
+    trainer: Annotated[str, Query(max_length=200)] = "",
+    task: Annotated[str, Query(max_length=200)] = "",
+    model: Annotated[str, Query(max_length=200)] = "",
+    status: Literal["", "finished", "failed", "not run"] = "",
+    sort: SortKey | None = None,
+    descending: bool = False,
+) -> CellPage:
+    """Rows of the comparison: filtered by label, sorted by a column (by default by task, best first)."""
+    chosen = Selection(model=model, task=task, method=method, trainer=trainer, status=status, sort=sort or "", descending=descending)
+    rows = select(here.runs.sweep(name).rows, chosen)
+    shown, after = page_of(rows, offset=offset, limit=limit)
+    return CellPage(total=len(rows), next_offset=after, cells=[cell_summary(row) for row in shown])
+
+
+@router.get("/sweeps/{name}/comparison", responses=answers(401, 403, 404, 422, 429))
+def comparison(name: SweepName, here: Here, caller: Reader) -> Comparison:
+    """What the sweep says: headlines, Pareto sets, cells without a score. Its rows are under cells."""
+    rows = here.runs.sweep(name).rows
+    pareto = {cost: sorted(fronts(rows, cost=of)) for cost, of in COSTS.items()}
+    return Comparison(name=name, headlines=headlines(rows), predictions=prediction_lines(rows), pareto=pareto, missing=without_score(rows)[:100])
+
+
+_TABLES = {"text": to_text, "markdown": to_markdown, "latex": to_latex}
+
+
+@router.get("/sweeps/{name}/table", response_class=PlainTextResponse, responses=answers(401, 403, 404, 422, 429))
+def table(name: SweepName, here: Here, caller: Reader, format: Literal["text", "markdown", "latex"] = "markdown") -> Response:
+    """The comparison's table as text."""
+    return PlainTextResponse(_TABLES[format](comparison_table(here.runs.sweep(name).rows)) + "\n")

@@ -1,0 +1,116 @@
+"""How far a sweep is: cells finished, failed, running and waiting, with the steps of the running ones from their journals, and when it will be over.
+
+The estimate takes what finished cells of the same method and trainer took, else of any, and as many at once as are running now. It knows nothing of queues.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from loretta_core.report.rows import Row
+
+JOURNAL = "metrics.jsonl"
+
+QUIET_S = 120.0
+"""A cell whose journal did not grow for so long is not called running."""
+
+_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Running:
+    """A cell in training."""
+
+    cell_id: str
+    step: int
+    steps: int | None
+    """In all; None where the config counts epochs."""
+    loss: float | None
+    """Of the last batch that was logged."""
+    seconds: float
+    """Since it wrote its settings."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A sweep at one moment."""
+
+    total: int
+    finished: int
+    failed: int
+    running: tuple[Running, ...]
+    eta_s: float | None
+    """Seconds until the last cell is over; None when nothing is running or nothing is known."""
+
+    @property
+    def waiting(self) -> int:
+        """Neither over nor running."""
+        return self.total - self.finished - self.failed - len(self.running)
+
+
+def progress_of(out: Path, rows: Sequence[Row]) -> Progress:
+    """Look at the records in `rows` and at the journals of the other cells."""
+    statuses = Counter(row.status for row in rows)
+    running = tuple(found for row in rows if row.status != "finished" and (found := _running(out / "cells" / row.cell_id, row)))
+    busy = {each.cell_id for each in running}
+    failed = sum(row.status == "failed" and row.cell_id not in busy for row in rows)
+    return Progress(len(rows), statuses["finished"], failed, running, _eta(rows, running))
+
+
+def _running(directory: Path, row: Row) -> Running | None:
+    journal = directory / JOURNAL
+    try:
+        began, touched = (directory / "cell.json").stat().st_mtime, journal.stat().st_mtime
+    except OSError:
+        return None
+    now = time.time()
+    if now - touched > QUIET_S or (row.record is not None and _recorded(directory) >= touched):
+        return None
+    step, loss = _last_step(journal)
+    return Running(row.cell_id, step, row.cell.trainer.model_dump().get("steps"), loss, max(0.0, now - began))
+
+
+def _recorded(directory: Path) -> float:
+    """When the record of an earlier attempt was written: a journal that is newer belongs to the next one."""
+    try:
+        return (directory / "record.json").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _last_step(journal: Path) -> tuple[int, float | None]:
+    """From the end of the file; a line that is being written is left out."""
+    with journal.open("rb") as file:
+        file.seek(max(0, journal.stat().st_size - _TAIL_BYTES))
+        lines = file.read().split(b"\n")[:-1]
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and "train_loss" in entry and "step" in entry:
+            return entry["step"], entry["train_loss"]
+    return 0, None
+
+
+def _eta(rows: Sequence[Row], running: Sequence[Running]) -> float | None:
+    known: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        if row.record and row.status == "finished" and row.record.wall_seconds:
+            known.setdefault((row.labels["method"], row.labels["trainer"]), []).append(row.record.wall_seconds)
+    if not running or not known:
+        return None
+    usual = statistics.mean(value for values in known.values() for value in values)
+    gone = {each.cell_id: each.seconds for each in running}
+    left = [
+        max(1.0, statistics.mean(known.get((row.labels["method"], row.labels["trainer"]), [usual])) - gone.get(row.cell_id, 0.0))
+        for row in rows
+        if row.status != "finished" and (row.status != "failed" or row.cell_id in gone)
+    ]
+    return max(sum(left) / len(running), max(left))
