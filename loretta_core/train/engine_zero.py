@@ -91,9 +91,9 @@ def zero_learner(
     engine = _initialize(cell, model, list(trainable.values()), workers=workers, universal=kept.other_world)
     kept.attach(engine)
     state = ZeroState(trainable, engine.optimizer, workers, sharded=placement.sharded)
-    step = partial(_step, engine=engine, loss_fn=loss_of(engine), workers=workers)
+    step = partial(_step, engine=engine, loss_fn=loss_of(model), workers=workers)
     export = partial(_export, model=model, state=state)
-    return Learner(state=state, step=step, checkpointer=kept, export=export, release=engine.destroy), engine
+    return Learner(state=state, step=step, checkpointer=kept, export=export, release=engine.destroy), model
 
 
 def _step(batches: Sequence[Batch], *, engine: Any, loss_fn: LossFn, workers: Workers) -> float:

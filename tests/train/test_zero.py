@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from loretta_core.config import cell_from_overrides
 from loretta_core.train import checkpoint
@@ -16,31 +15,13 @@ from loretta_core.train.zero_checkpoint import MANIFEST, digests, newest
 from tests.train.group import together
 from tests.train.test_ddp import Killed, KillSink
 
-WORDS = ["<pad>", "<eos>", "<unk>", "great", "bad", "film", "story", "cast", "it", "was", "fine", "dull", "sweet", "cold"]
+BASE = ["model=toy-llama", "task=toy_entailment", "task.train_rows=160", "task.validation_rows=32", "task.test_rows=32"]
+BASE += ["trainer=adam", "trainer.steps=20", "trainer.eval_every=10", "trainer.lr=3e-4", "batch_size=8"]
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory) -> Path:
-    """A random Llama of two layers with a tokenizer of fourteen words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    directory = tmp_path_factory.mktemp("llama")
-    words = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>").save_pretrained(directory)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(WORDS), pad_token_id=0, eos_token_id=1, bos_token_id=1, **sizes)).save_pretrained(directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def base(llama, tmp_path_factory) -> list[str]:
-    rows = [{"text": f"it was {word} film", "label": word in ("great", "fine", "sweet")} for word in WORDS[3:] * 6]
-    data = tmp_path_factory.mktemp("data") / "rows.jsonl"
-    data.write_text("\n".join(json.dumps({**row, "label": int(row["label"])}) for row in rows))
-    task = f'{{type="jsonl", train="{data}", validation="{data}", text=["text"], labels=["bad", "good"]}}'
-    return [f"model={llama}", f"task={task}", "trainer=adam", "trainer.steps=20", "trainer.eval_every=10", "trainer.lr=2e-3", "batch_size=8"]
+def base() -> list[str]:
+    return BASE
 
 
 def zero(stage: int, *more: str, workers: int = 2) -> list[str]:
@@ -91,10 +72,10 @@ def test_two_workers_give_the_curve_of_one(name, base, runs, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ddp", "zero-1", "zero-2", "zero-3"])
 def test_the_end_is_one_model_for_from_pretrained(name, base, root, runs, tmp_path):
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForCausalLM
 
     alone(base, name, tmp_path)
-    expected, found = (AutoModelForSequenceClassification.from_pretrained(where / "adapter").state_dict() for where in (tmp_path, root / name))
+    expected, found = (AutoModelForCausalLM.from_pretrained(where / "adapter").state_dict() for where in (tmp_path, root / name))
     assert expected.keys() == found.keys()
     for key in expected:
         torch.testing.assert_close(found[key], expected[key], rtol=0, atol=2e-3)
