@@ -146,7 +146,7 @@ def server_settings(*, host: str, port: int, out: Path, store: str = "", artifac
         port=chosen,
         allowed_hosts=_allowed_hosts(host, chosen, environment=environment),
         authenticated=authenticated,
-        store=store,
+        store=store.replace("postgresql://", "postgresql+psycopg2://", 1),  # the driver that we install; SQLAlchemy's default is another one since 2.1
         artifacts=artifacts,
     )
 

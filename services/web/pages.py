@@ -215,9 +215,11 @@ def _submit(request: Request, here: Services, caller: Caller, fields: dict[str, 
             job, _ = here.submissions.submit(toml, overrides=overrides, by=caller.name)
             return RedirectResponse(f"/jobs/{job.submission_id}", status_code=303)
         shown |= {"sweep": sweep, "cells": standing_of(sweep, out=here.runs.out), "plan": plan_text(sweep, devices=devices.replace(",", " ").split())}
-    except (ConfigError, RayUnavailable) as error:
-        shown["error"] = str(error)
-    return page(request, "submit.html", caller, status=422 if shown["error"] else 200, **shown)
+    except ConfigError as error:
+        return page(request, "submit.html", caller, status=422, **shown | {"error": str(error)})
+    except RayUnavailable as error:  # what was typed stays: the cluster may be back in a moment
+        return page(request, "submit.html", caller, status=503, **shown | {"error": str(error)})
+    return page(request, "submit.html", caller, **shown)
 
 
 @router.get("/jobs/{job_id}")

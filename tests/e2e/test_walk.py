@@ -31,7 +31,8 @@ def test_from_upload_to_the_load_command(site, browser, artifacts, tmp_path):
     look(page, "plan", artifacts)
 
     page.get_by_role("button", name="Submit to the cluster").click()
-    page.wait_for_url("**/jobs/walk-*")
+    page.wait_for_load_state("load", timeout=120_000)
+    assert "/jobs/walk-" in page.url, page.get_by_role("alert").inner_text()
     page.wait_for_selector(".badge.succeeded", timeout=JOB_TIMEOUT_MS)  # brought by the script, the page is not loaded again
     assert "[2/2]" in page.locator("#log").inner_text()
     look(page, "job", artifacts)

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from services.access import add_token
+from services.jobs_client import RayUnavailable
 from tests.services.conftest import SWEEP
 
 
@@ -49,6 +50,21 @@ def test_a_mistake_is_shown_beside_what_was_typed(api):
     assert page.status_code == 422
     assert "Did you mean &#39;lora&#39;?" in page.text
     assert "&#34;lorra&#34;" in page.text
+
+
+def test_a_cluster_that_is_away_loses_nothing_that_was_typed(api, cluster, monkeypatch):
+    def gone():
+        raise RayUnavailable("Ray does not answer")
+
+    monkeypatch.setattr(cluster, "find", lambda name: gone())
+    page = api.post("/submit", data={"toml": SWEEP, "devices": "cpu", "action": "submit"})
+    assert page.status_code == 503
+    assert "Ray does not answer" in page.text
+    assert "two cells" in page.text
+    monkeypatch.setattr(cluster, "states", gone)
+    assert "Ray does not answer" in api.get("/").text
+    assert api.get("/sweeps/small").status_code == 200
+    assert api.get("/api/v1/jobs").status_code == 503
 
 
 def test_a_damaged_sweep_does_not_hide_the_others(api, results):

@@ -91,7 +91,7 @@ def test_a_password_is_neither_in_the_command_line_nor_in_a_message(tmp_path):
     url = "postgresql://mlflow:secret@db.example/mlflow"
     settings = tracking(tmp_path, environment={"LORETTA_STORE": url})
     assert "secret" not in " ".join(command(settings))
-    assert server_environment({}, settings)["MLFLOW_BACKEND_STORE_URI"] == url
+    assert server_environment({}, settings)["MLFLOW_BACKEND_STORE_URI"] == url.replace("postgresql:", "postgresql+psycopg2:")
     with pytest.raises(ConfigError, match="expected postgresql") as error:
         tracking(tmp_path, store="mysql://root:secret@db.example/mlflow")
     assert "secret" not in str(error.value)

@@ -49,9 +49,8 @@ def postgresql(directory: Path):
     try:
         subprocess.run([*as_user, binaries / "initdb", "-D", data / "db", "--auth=trust", "--username=mlflow"], check=True, capture_output=True, cwd="/")
         options = ["-D", data / "db", "-h", "127.0.0.1", "-p", str(port), "-k", data, "-c", "max_connections=200"]
-        process = subprocess.Popen(
-            [*as_user, binaries / "postgres", *options], stdout=subprocess.DEVNULL, stderr=(directory / "postgres.log").open("wb"), cwd="/"
-        )
+        with (directory / "postgres.log").open("wb") as log:
+            process = subprocess.Popen([*as_user, binaries / "postgres", *options], stdout=subprocess.DEVNULL, stderr=log, cwd="/")
         try:
             _wait_for(port)
             subprocess.run([binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "mlflow"], check=True, cwd="/")
