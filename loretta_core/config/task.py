@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from loretta_core.config.base import Typed
 
 Objective = Literal["head", "prompt", "causal"]
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pearson_spearman", "squad_em", "squad_f1", "drop_em", "drop_f1"]
 Rows = Annotated[int, Field(ge=1)]
+AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
+"""A text whose spaces and line breaks at the ends belong to it."""
 
 
 class _Toy(Typed):
@@ -86,9 +88,9 @@ class Jsonl(Typed):
     """Label names in the order of their numbers; None takes the integers found in the training file."""
     objective: Objective = "head"
     """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (a decoder ranks the verbalizer's answers or writes its own)."""
-    template: str | None = None
+    template: AsWritten | None = None
     """Prompt with `{column}` for each text column, and for `prompt` `{mask}`, e.g. `{sentence} It was {mask}.`"""
-    verbalizer: list[str] | None = None
+    verbalizer: list[AsWritten] | None = None
     """One answer per label; for `prompt` each a single token of the model, e.g. ["terrible", "great"]. For `causal` it is appended to the template as it is."""
     answer: str | None = None
     """Column with the text to write, or a list of accepted texts (the first is trained on); with `causal`, instead of labels."""

@@ -53,6 +53,12 @@ def test_every_identity_field_changes_the_id():
     assert len(ids) == len(changes) + 1
 
 
+def test_spaces_around_a_prompt_and_its_answers_belong_to_them():
+    task = '{type="jsonl", train=" a ", validation="a", objective="causal", template="{text}\\n", verbalizer=[" no", " yes"]}'
+    read = cell_from_overrides(["model=toy-llama", f"task={task}", "method=lora", "trainer=adam"]).task
+    assert (read.train, read.template, read.verbalizer) == ("a", "{text}\n", [" no", " yes"])
+
+
 def test_every_field_of_every_family_has_a_docstring():
     silent = [
         f"{cls.__name__}.{name}"

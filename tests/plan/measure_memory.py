@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from loretta_core.plan.memory import EVALUATION_ROWS
@@ -32,9 +33,9 @@ def main() -> None:
     parser.add_argument("shapes", nargs="*", metavar="SHAPE", help=f"of {', '.join(SHAPES)} (default: all)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = [row for name in options.shapes or SHAPES for row in of_shape(name)]
+    found = (row for name in options.shapes or SHAPES for row in of_shape(name))
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(list(found), indent=2))
         return
     print("| shape | method | trainer | predicted MB | live MB | ratio | process MB | ratio |\n|---|---|---|---:|---:|---:|---:|---:|")
     for row in found:
@@ -43,7 +44,7 @@ def main() -> None:
         print(f"{process:,.0f} | {predicted / process:.2f} |", flush=True)
 
 
-def of_shape(name: str) -> list[dict[str, object]]:
+def of_shape(name: str) -> Iterator[dict[str, object]]:
     """The rows of one shape: random weights on disk, a process for each pair."""
     from tests.plan.shapes import prompted, save_rows, save_shape, task_of
 
@@ -51,7 +52,9 @@ def of_shape(name: str) -> list[dict[str, object]]:
         model, objective = save_shape(Path(scratch) / "model", name), prompted(name)
         task = task_of(save_rows(Path(scratch), rows=ROWS[objective]), objective=objective)
         large = sum(path.stat().st_size for path in model.glob("*.safetensors")) / 4 > MOST_FOR_ADAM
-        return [{"shape": name, "method": m, "trainer": t} | in_process(model, task, m, t) for m, t in PAIRS if not (large and (m, t) == ("ft", "adam"))]
+        for method, trainer in PAIRS:
+            if not (large and (method, trainer) == ("ft", "adam")):
+                yield {"shape": name, "method": method, "trainer": trainer} | in_process(model, task, method, trainer)
 
 
 def in_process(model: Path, task: str, method: str, trainer: str) -> dict[str, int]:
