@@ -44,6 +44,8 @@ class Progress:
     total: int
     finished: int
     failed: int
+    stopped: int
+    """Ended early by the sweep."""
     running: tuple[Running, ...]
     eta_s: float | None
     """Seconds until the last cell is over; None when nothing is running or nothing is known."""
@@ -51,16 +53,16 @@ class Progress:
     @property
     def waiting(self) -> int:
         """Neither over nor running."""
-        return self.total - self.finished - self.failed - len(self.running)
+        return self.total - self.finished - self.failed - self.stopped - len(self.running)
 
 
 def progress_of(out: Path, rows: Sequence[Row]) -> Progress:
     """Look at the records in `rows` and at the journals of the other cells."""
     statuses = Counter(row.status for row in rows)
-    running = tuple(found for row in rows if row.status != "finished" and (found := _running(out / "cells" / row.cell_id, row)))
+    running = tuple(found for row in rows if row.status not in ("finished", "stopped early") and (found := _running(out / "cells" / row.cell_id, row)))
     busy = {each.cell_id for each in running}
     failed = sum(row.status == "failed" and row.cell_id not in busy for row in rows)
-    return Progress(len(rows), statuses["finished"], failed, running, _eta(rows, running))
+    return Progress(len(rows), statuses["finished"], failed, statuses["stopped early"], running, _eta(rows, running))
 
 
 def _running(directory: Path, row: Row) -> Running | None:
@@ -111,6 +113,6 @@ def _eta(rows: Sequence[Row], running: Sequence[Running]) -> float | None:
     left = [
         max(1.0, statistics.mean(known.get((row.labels["method"], row.labels["trainer"]), [usual])) - gone.get(row.cell_id, 0.0))
         for row in rows
-        if row.status != "finished" and (row.status != "failed" or row.cell_id in gone)
+        if row.status == "not run" or (row.status == "failed" and row.cell_id in gone)
     ]
     return max(sum(left) / len(running), max(left))

@@ -21,6 +21,7 @@ from loretta_core.report.paired import pair_with_best
 from loretta_core.report.predictions import Predictions, find_predictions
 from loretta_core.report.records import RECORD_NAME, Record, find_cell, read_record
 from loretta_core.report.rows import Row, build_rows
+from loretta_core.report.stops import Stop, read_stops
 from services.live import Progress, progress_of
 from services.submissions import NotFound
 
@@ -155,11 +156,12 @@ class Runs:
         stamp = (self._out / "sweeps" / name / MANIFEST_NAME).stat().st_mtime_ns
         read = {cell_id: found for cell_id in manifest.cells if (found := self._read(cell_id)) is not None}
         records = {cell_id: record for cell_id, (_, record) in read.items() if record is not None}
-        version = _version(stamp, {cell_id: stamp for cell_id, (stamp, _) in read.items()})
+        stops = read_stops(self._out, name=name)
+        version = _version(stamp, {cell_id: stamp for cell_id, (stamp, _) in read.items()}, stops)
         if before is not None and before.version == version:
             rows = before.rows
         else:
-            rows = tuple(pair_with_best(build_rows(manifest, records=records), predictions=self._find_predictions(records)))
+            rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=stops), predictions=self._find_predictions(records)))
         return SweepView(name, manifest, rows, version, progress_of(self._out, rows))
 
     def _record(self, cell_id: str) -> Record | None:
@@ -200,5 +202,5 @@ def _read(directory: Path) -> Record | None:
         return None
 
 
-def _version(stamp: int, stamps: Mapping[str, tuple[int, int]]) -> str:
-    return hashlib.sha256(repr((stamp, sorted(stamps.items()))).encode()).hexdigest()[:16]
+def _version(stamp: int, stamps: Mapping[str, tuple[int, int]], stops: Mapping[str, Stop]) -> str:
+    return hashlib.sha256(repr((stamp, sorted(stamps.items()), sorted(stops))).encode()).hexdigest()[:16]

@@ -16,6 +16,9 @@ from loretta_core.report.stops import Stop
 
 NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
 
+Status = Literal["finished", "failed", "stopped early", "not run"]
+"""Where a cell of a sweep stands."""
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -42,7 +45,7 @@ class Row:
     """The sweep ended the cell early."""
 
     @property
-    def status(self) -> Literal["finished", "failed", "stopped early", "not run"]:
+    def status(self) -> Status:
         """Where the cell stands. A finished cell is finished, even where this sweep once stopped it."""
         if self.record is not None and (self.stop is None or self.record.status == "finished"):
             return self.record.status

@@ -8,6 +8,7 @@ from fastapi import Path as PathParameter
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from loretta_core.report.rows import Status
 from services.policy import MAX_SWEEP_BYTES
 from services.submissions import Job
 
@@ -108,6 +109,8 @@ class SweepSummary(BaseModel):
     total: int
     finished: int
     failed: int
+    stopped: int
+    """Ended early by the sweep."""
     waiting: int
     running: list[RunningCell]
     eta_s: float | None
@@ -129,7 +132,7 @@ class CellSummary(BaseModel):
 
     cell_id: str
     labels: dict[str, str]
-    status: Literal["finished", "failed", "not run"]
+    status: Status
     reason: str | None
     score: float | None
     score_low: float | None
@@ -157,7 +160,7 @@ class Cell(BaseModel):
 
     cell_id: str
     label: str
-    status: Literal["finished", "failed", "not run"]
+    status: Status
     settings: dict[str, Any]
     record: dict[str, Any] | None
     """As on disk; null while it runs."""

@@ -23,6 +23,7 @@ def summary_of(view: SweepView) -> SweepSummary:
         total=progress.total,
         finished=progress.finished,
         failed=progress.failed,
+        stopped=progress.stopped,
         waiting=progress.waiting,
         running=[RunningCell(**asdict(each)) for each in progress.running],
         eta_s=progress.eta_s,

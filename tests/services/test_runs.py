@@ -6,6 +6,7 @@ import time
 
 from loretta_core.config import load_sweep
 from loretta_core.report.records import RECORD_NAME, Failure, write_record
+from loretta_core.report.stops import Stop, write_stop
 from services import live, runs
 from services.live import progress_of
 from services.runs import Fresh, Runs
@@ -64,6 +65,20 @@ def test_progress_counts_and_estimates(results, sweep_file):
     assert (progress.total, progress.finished, progress.failed, progress.waiting) == (2, 1, 0, 0)
     assert [(each.cell_id, each.step, each.steps, each.loss) for each in progress.running] == [(cells[0].cell_id, 2, 5, 0.5)]
     assert progress.eta_s is not None
+
+
+def test_a_cell_that_was_stopped_early_neither_waits_nor_runs(results, sweep_file):
+    cell = load_sweep(sweep_file).cells[0]
+    directory = results / "cells" / cell.cell_id
+    (directory / RECORD_NAME).unlink()
+    (directory / "cell.json").write_text(cell.to_json())
+    (directory / "metrics.jsonl").write_text('{"step": 1, "train_loss": 1.0}\n')
+    before = Runs(results).sweep("small").version
+    write_stop(Stop(cell_id=cell.cell_id, reason="others did better", stopped_at="2026-01-01T00:00:00Z"), results, name="small")
+    view = Runs(results).sweep("small")
+    assert view.version != before
+    progress = view.progress
+    assert (progress.finished, progress.stopped, progress.waiting, progress.running) == (1, 1, 0, ())
 
 
 def test_a_failed_cell_is_failed_until_it_is_tried_again(results, sweep_file, monkeypatch):

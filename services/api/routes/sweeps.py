@@ -10,6 +10,7 @@ from fastapi.responses import PlainTextResponse, Response
 from loretta_core.report.headlines import headlines
 from loretta_core.report.pareto import COSTS, fronts
 from loretta_core.report.predicted_cost import prediction_lines
+from loretta_core.report.rows import Status
 from loretta_core.report.tables import comparison_table, to_latex, to_markdown, to_text, without_score
 from services.api.problems import answers
 from services.api.schemas import (
@@ -86,7 +87,7 @@ def cells(
     trainer: Annotated[str, Query(max_length=200)] = "",
     task: Annotated[str, Query(max_length=200)] = "",
     model: Annotated[str, Query(max_length=200)] = "",
-    status: Literal["", "finished", "failed", "not run"] = "",
+    status: Status | Literal[""] = "",
     sort: SortKey | None = None,
     descending: bool = False,
 ) -> CellPage:
