@@ -21,7 +21,7 @@ AWAY_S = 30.0
 
 
 def serve(port: int, directory) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "services.cli", "serve", "--port", str(port), "--out", str(directory)]
+    command = [sys.executable, "-m", "services.cli", "serve", "--port", "0", "--mlflow-port", str(port), "--out", str(directory)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, text=True, env=dict(os.environ), start_new_session=True)
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
