@@ -92,9 +92,9 @@ def test_small_decoders(name, objective, rows, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "llama-1b"])
 def test_large_shapes_and_their_processes(name):
-    """Live bytes within 10 %, the process within 25 %."""
+    """Live bytes within 10 %, the process within 25 %. The Llama takes half an hour on two cores: `python -m tests.plan.measure_memory llama-1b`."""
     for row in of_shape(name):
         assert row["predicted"] == pytest.approx(row["live"], rel=0.1), row
         assert row["predicted"] == pytest.approx(row["process"], rel=0.25), row
