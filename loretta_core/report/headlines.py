@@ -13,15 +13,15 @@ NAMED = 3
 
 
 def headlines(rows: Sequence[Row]) -> list[str]:
-    """The best cell of each task and model, and what that model scored before training, in words."""
+    """The best cell of each task and model, and what that model scored before training, in words; the order of the rows does not matter."""
     lines = []
     models = {row.labels["model"] for row in rows}
     for task, model in dict.fromkeys((row.labels["task"], row.labels["model"]) for row in rows):
         scored = [row for row in rows if (row.labels["task"], row.labels["model"]) == (task, model) and row.record and row.score is not None]
         if scored:
-            best = scored[0]
+            best = max(scored, key=lambda row: row.score or 0.0)
             where = f"{task} with {model}" if len(models) > 1 else task
-            sentences = [f"Best on {where}: {best.labels['method']} with {best.labels['trainer']}, {_score(best)}.", _before(scored), _told_apart(scored)]
+            sentences = [f"Best on {where}: {best.labels['method']} with {best.labels['trainer']}, {_score(best)}.", _before(scored), _told_apart(best, scored)]
             lines.append(" ".join(sentence for sentence in sentences if sentence))
     return lines
 
@@ -34,10 +34,10 @@ def _before(rows: Sequence[Row]) -> str:
     return f"Before training: {low:.3f}." if high - low < 0.0005 else f"Before training: {low:.3f} to {high:.3f}."
 
 
-def _told_apart(rows: Sequence[Row]) -> str:
-    """Which cells a paired test on the same rows cannot tell from the best one."""
+def _told_apart(best: Row, rows: Sequence[Row]) -> str:
+    """Which cells a paired test on the same rows cannot tell from the best one; nothing where a filter hid the cell they were tested against."""
     tested = [(row, row.paired.p) for row in rows if row.paired]
-    if not tested:
+    if not tested or best.paired:
         return ""
     equal = [f"{row.labels['method']} with {row.labels['trainer']}" for row, p in tested if p >= LEVEL]
     if not equal:

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from loretta_core.report.compare import compare, write_comparison
+from loretta_core.report.headlines import headlines
 from loretta_core.report.predictions import PREDICTIONS_NAME, Predictions, find_predictions, write_predictions
 from loretta_core.report.records import write_record
 from loretta_core.report.stats import holm, mcnemar, paired_bootstrap
@@ -87,6 +88,15 @@ def test_the_comparison_says_which_cells_cannot_be_told_apart(tmp_path):
 def test_when_all_are_worse_it_says_so(tmp_path):
     found = compare(sweep(tmp_path, [bits(90), bits(50), bits(40)]), name="sweep")
     assert "Row by row, all 2 others are worse (paired test, p < 0.05)." in found.text
+
+
+def test_a_sorted_or_filtered_table_names_the_same_best(tmp_path):
+    """The page sorts by any column, and its filters can hide the cell that the others were tested against."""
+    best, close, far = compare(sweep(tmp_path, [bits(90), bits(88), bits(60)]), name="sweep").rows
+    assert headlines([far, close, best]) == headlines([best, close, far])
+    (alone,) = headlines([far, close])
+    assert alone.startswith("Best on toy_sentiment: lora with adam, accuracy 0.880")
+    assert "paired" not in alone
 
 
 def test_other_rows_are_not_paired(tmp_path):
