@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loretta_core.config import CellConfig
@@ -28,15 +29,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        print(export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge))
+        found = export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge)
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+    print(
+        json.dumps(asdict(found), default=str) if options.json else f"{found.label} ({found.cell_id})\nsaved to {found.directory}: {', '.join(found.contents)}"
+    )
     return 0
 
 
-def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> str:
-    """Write `to` and say what is in it. Raises ConfigError: no such cell, not finished, weights gone, `to` exists, or a method that does not merge."""
+@dataclass(frozen=True)
+class Exported:
+    """A directory that somebody else can use."""
+
+    cell_id: str
+    label: str
+    directory: Path
+    contents: tuple[str, ...]
+
+
+def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> Exported:
+    """Write `to`, whole or not at all. Raises ConfigError: no such cell, not finished, weights gone, `to` exists, or a method that does not merge."""
     if to.exists():
         raise OutputError(f"{to}: exists already, and an export overwrites nothing; give a directory that does not exist yet")
     directory = find_cell(out, cell)
@@ -53,7 +67,7 @@ def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> str:
         (whole / "cell.json").write_text(config.to_json(), encoding="utf-8")
         (whole / "README.md").write_text(model_card(config, record=record, merged=merge), encoding="utf-8")
         whole.rename(to)
-    return f"{config.label} ({config.cell_id})\nsaved to {to}: {', '.join(sorted(path.name for path in to.iterdir()))}"
+    return Exported(config.cell_id, config.label, to, tuple(sorted(path.name for path in to.iterdir())))
 
 
 def _finished(directory: Path) -> tuple[CellConfig, Record]:
@@ -111,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("directory", type=Path, help="where to write; must not exist")
     parser.add_argument("--merge", action="store_true", help="also write the model with the adapter folded in, which needs neither PEFT nor this project")
     parser.add_argument("--out", type=Path, default=Path("outputs"), help="output directory of the cell (default: outputs)")
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     return parser
 
 

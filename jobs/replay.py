@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loretta_core.errors import ConfigError, LorettaError
@@ -15,21 +17,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        print(replay_cell(options.cell, out=options.out, step=options.step, to=options.to))
+        found = replay_cell(options.cell, out=options.out, step=options.step, to=options.to)
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+    print(json.dumps(asdict(found), default=str) if options.json else f"step {found.step}: weights {found.weights_sha256}\nsaved to {found.adapter}")
     return 0
 
 
-def replay_cell(cell: str, *, out: Path, step: int | None, to: Path | None) -> str:
-    """Restore and say what was restored. `cell` is an id, or its first digits. Raises ConfigError when it names no cell or several."""
+@dataclass(frozen=True)
+class Replayed:
+    """Weights that were restored and saved."""
+
+    cell_id: str
+    step: int
+    weights_sha256: str
+    adapter: Path
+
+
+def replay_cell(cell: str, *, out: Path, step: int | None, to: Path | None) -> Replayed:
+    """Restore the weights after `step`. `cell` is an id, or its first digits. Raises ConfigError when it names no cell or several."""
     directory = find_cell(out, cell)
     from loretta_core.train.restore import restore_step  # seconds of import that a wrong id need not wait for
 
     target = to or directory / "replayed" / ("best" if step is None else f"step-{step}")
     restored, digest = restore_step(directory, step=step, to=target)
-    return f"step {restored}: weights {digest}\nsaved to {target / 'adapter'}"
+    return Replayed(directory.name, restored, digest, target / "adapter")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--step", type=int, help="0 is before training (default: the step whose weights were kept)")
     parser.add_argument("--out", type=Path, default=Path("outputs"), help="output directory of the cell (default: outputs)")
     parser.add_argument("--to", type=Path, help="where to save (default: OUT/cells/CELL/replayed/step-N)")
+    parser.add_argument("--json", action="store_true", help="print what was restored as JSON")
     return parser
 
 

@@ -111,7 +111,7 @@ def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), tab
 
 
 @app.command
-def replay(cell: Positional[str], *, step: int | None = None, out: Directory = Path("outputs"), to: OwnDirectory = None) -> int:
+def replay(cell: Positional[str], *, step: int | None = None, out: Directory = Path("outputs"), to: OwnDirectory = None, json: Flag = False) -> int:
     """Rebuild the weights of a zeroth-order cell at any of its steps from its replay log, and save them.
 
     Args:
@@ -119,13 +119,15 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
         step: Which step; 0 is before training. By default the one whose weights were kept, which are then checked against the record.
         out: Output directory of the cell.
         to: Where to save; by default OUT/cells/CELL/replayed/step-N.
+        json: Print what was restored as JSON.
     """
-    options = ["--out", str(out), *(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
+    chosen = [*(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
+    options = ["--out", str(out), *chosen, *(["--json"] if json else [])]
     return subprocess.run([sys.executable, "-m", "jobs.replay", cell, *options], check=False).returncode
 
 
 @app.command
-def export(cell: Positional[str], directory: Positional[Path], *, merge: Flag = False, out: Directory = Path("outputs")) -> int:
+def export(cell: Positional[str], directory: Positional[Path], *, merge: Flag = False, out: Directory = Path("outputs"), json: Flag = False) -> int:
     """Write a finished cell as a PEFT adapter in safetensors, with a model card; somebody else can load it without our output directory.
 
     Args:
@@ -133,8 +135,9 @@ def export(cell: Positional[str], directory: Positional[Path], *, merge: Flag = 
         directory: Where to write; must not exist.
         merge: Also write the model with the adapter folded in, which needs neither PEFT nor this project.
         out: Output directory of the cell.
+        json: Print what was written as JSON.
     """
-    options = ["--out", str(out), *(["--merge"] if merge else [])]
+    options = ["--out", str(out), *(["--merge"] if merge else []), *(["--json"] if json else [])]
     return subprocess.run([sys.executable, "-m", "jobs.export", cell, str(directory), *options], check=False).returncode
 
 
@@ -250,17 +253,18 @@ def status(job: Positional[str] = "", *, limit: int = 20, json: Flag = False) ->
 
 
 @app.command
-def logs(job: Positional[str], *, follow: Flag = False) -> int:
+def logs(job: Positional[str], *, follow: Flag = False, json: Flag = False) -> int:
     """Print what a job printed.
 
     Args:
         job: Id of the job.
         follow: Go on until the job is over. Ctrl-C ends the following, not the job.
+        json: Print an object for each piece of it as it arrives, one a line.
     """
     from services.remote import remote
 
     for piece in remote().logs(job, follow=follow):
-        print(piece, end="", flush=True)
+        print(_json({"job_id": job, "text": piece}, lines=False) + "\n" if json else piece, end="", flush=True)
     return 0
 
 
@@ -280,7 +284,14 @@ def stop(job: Positional[str], *, json: Flag = False) -> int:
 
 
 @app.command
-def token(name: Positional[str], *, role: Literal["read", "submit", "admin"] = "read", remove: Flag = False, out: Directory = Path("outputs")) -> int:
+def token(
+    name: Positional[str],
+    *,
+    role: Literal["read", "submit", "admin"] = "read",
+    remove: Flag = False,
+    out: Directory = Path("outputs"),
+    json: Flag = False,
+) -> int:
     """Make a token for the API and the pages, and print it: it is shown once, only its digest is kept. From the first one on, nobody gets in without.
 
     Args:
@@ -288,6 +299,7 @@ def token(name: Positional[str], *, role: Literal["read", "submit", "admin"] = "
         role: read: look. submit: also start sweeps and stop one's own. admin: also stop anybody's.
         remove: Make the token of this name worthless instead.
         out: Output directory that the server serves.
+        json: Print name, role and token as JSON.
     """
     from loretta_core.report.records import check_output_dir
     from services.access import add_token, remove_token, tokens_path
@@ -295,8 +307,11 @@ def token(name: Positional[str], *, role: Literal["read", "submit", "admin"] = "
     check_output_dir(out)
     if remove:
         remove_token(tokens_path(out), name=name)
+        if json:
+            print(_json({"name": name, "removed": True}))
         return 0
-    print(add_token(tokens_path(out), name=name, role=role))
+    made = add_token(tokens_path(out), name=name, role=role)
+    print(_json({"name": name, "role": role, "token": made}) if json else made)
     print(f"{name} may {role}; give it as LORETTA_TOKEN, or sign in on the page. It is not shown again.", file=sys.stderr)
     return 0
 
@@ -315,10 +330,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _json(value: object) -> str:
+def _json(value: object, *, lines: bool = True) -> str:
     import json
 
-    return json.dumps(value, indent=1, ensure_ascii=False)
+    return json.dumps(value, indent=1 if lines else None, ensure_ascii=False)
 
 
 def _again() -> str:

@@ -107,12 +107,15 @@ def test_wrong_requests_are_refused(out, cell, capsys):
     assert not (out / "new").exists()
 
 
-def test_pickles_are_not_exported(out, cell):
+def test_pickles_are_not_exported(out, cell, capsys):
     config = cell()
     _weights(out, config)
     (out / "cells" / config.cell_id / "adapter" / "training_args.bin").write_bytes(b"\x80")
-    export_cell(config.cell_id, to=out / "new", out=out, merge=False)
-    assert sorted(path.name for path in (out / "new").iterdir()) == ["README.md", "adapter_model.safetensors", "cell.json"]
+    assert main([config.cell_id, str(out / "new"), "--out", str(out), "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert written["cell_id"] == config.cell_id
+    assert written["directory"] == str(out / "new")
+    assert written["contents"] == sorted(path.name for path in (out / "new").iterdir()) == ["README.md", "adapter_model.safetensors", "cell.json"]
 
 
 def test_the_card_says_what_the_record_says(cell):

@@ -47,6 +47,8 @@ def test_a_job_from_submit_to_stop(served, tmp_path, capsys):
     assert "2 of 2 finished, 0 failed, 0 running" in capsys.readouterr().out
     assert cli.main(["logs", job]) == 0
     assert capsys.readouterr().out == f"log of {job}\n"
+    assert cli.main(["logs", job, "--json"]) == 0
+    assert "".join(json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()) == f"log of {job}\n"
     assert cli.main(["stop", job]) == 0
     assert "stopped" in capsys.readouterr().out
     assert cli.main(["logs", job, "--follow"]) == 0
