@@ -8,7 +8,7 @@ SWEEP := jobs/sweeps/quickstart.toml
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check lint format types imports test-quick test-slow clean
+.PHONY: help install quickstart test check lint format types imports test-quick test-slow audit clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -48,6 +48,12 @@ test-quick: $(STAMP)
 
 test-slow: $(STAMP)  ## Chaos, several nodes, long runs
 	$(BIN)/python -m pytest -m slow --timeout 1800
+
+# Strict: a version that the database does not know fails the audit, so that one without a database never looks like a pass. Apart from the project's packages.
+audit: $(STAMP)  ## Look the pinned versions up in the database of known vulnerabilities (needs a network that reaches it)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: $(STAMP)  ## Rewrite the code in the project's format
 	$(BIN)/ruff format .
