@@ -100,6 +100,14 @@ class CellConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _variants_have_room(self) -> Self:
+        if self.method.type == "ft" and self.trainer.variants_at_once > 1:
+            raise ValueError(
+                "trainer.batched = true keeps a copy of what trains for each variant, and ft trains every weight; use a PEFT method, or batched = false"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _demonstrations_are_read(self) -> Self:
         if self.trainer.type == "icl" and self.task.objective != "causal":
             raise ValueError(f'trainer "icl" puts solved rows into a decoder\'s prompt, and task.objective is "{self.task.objective}"; use "causal"')

@@ -49,6 +49,11 @@ class _Trainer(Typed):
         """Whether what is lowered has no gradient: the metric itself."""
         return False
 
+    @property
+    def variants_at_once(self) -> int:
+        """Copies of what trains that a training forward computes with: 1 unless a zeroth-order trainer is `batched`."""
+        return 1
+
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """Optimizer steps for `rows` training rows at a global batch of `batch_size`."""
         if self.epochs is not None:
@@ -95,6 +100,9 @@ class _ZerothOrder(_Trainer):
     """Loss differences farther than so many robust standard deviations from the recent ones' median are clipped; None never clips (MeZO: none)."""
     schedule: Literal["linear", "constant"] = "constant"
     """Learning rate over the run: falling linearly to 0, or constant (MeZO: constant)."""
+    batched: bool = False
+    """Evaluate all variants of a step in one forward of the frozen model: as many times the rows, the same losses to rounding. Faster where a forward is bound
+    by launches or by reading weights (a few rows on a GPU), not elsewhere (`python tests/benchmarks/bench_zo.py`)."""
 
     @property
     def carries_tangent(self) -> bool:
@@ -105,6 +113,24 @@ class _ZerothOrder(_Trainer):
     def jumps(self) -> bool:
         """Whether what is lowered has no gradient: the metric itself."""
         return self.learns_from == "metric"
+
+    @property
+    def variants_at_once(self) -> int:
+        """All of a step, if `batched`."""
+        most = self.most_directions
+        return (2 * most if self.estimator == "two_sided" else most + 1) if self.batched else 1
+
+    @property
+    def most_directions(self) -> int:
+        """Of any step."""
+        return self.num_directions
+
+    @model_validator(mode="after")
+    def _batches_losses(self) -> Self:
+        if self.batched and (self.carries_tangent or self.jumps):
+            asked = f'estimator = "{self.estimator}"' if self.carries_tangent else f'learns_from = "{self.learns_from}"'
+            raise ValueError(f"batched = true evaluates losses at several points in one forward, and {asked} does not; leave one of the two out")
+        return self
 
     @model_validator(mode="after")
     def _a_metric_has_no_derivative(self) -> Self:
@@ -197,6 +223,11 @@ class AdaZeta(_ZerothOrder):
     max_directions: int = Field(20, ge=1)
     """Most directions of a step (paper: 20)."""
 
+    @property
+    def most_directions(self) -> int:
+        """Of any step."""
+        return self.max_directions
+
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
         """Directions of a step, a function of the step alone."""
         epoch = step // steps_per_epoch + 1
@@ -211,6 +242,7 @@ class _Untrained(Typed):
     stop_at_score: ClassVar[float | None] = None
     carries_tangent: ClassVar[bool] = False
     jumps: ClassVar[bool] = False
+    variants_at_once: ClassVar[int] = 1
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
         """None are taken."""

@@ -137,7 +137,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
         optimizer=moments if first_order else _zo_state(cell, trainable),
         masters=masters,
         best=best if cpu else 0,
-        zo_buffers=3 * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
+        zo_buffers=_zo_buffers(cell) * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
         activations=kept,
         activations_checkpointed=one_block + block.repeats * load.count * block.hidden * base if first_order else 0,
         logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective != "head" else 0),
@@ -181,6 +181,12 @@ def _sharded(cell: CellConfig, whole: Memory, *, trainable: int, cpu: bool) -> M
     )
 
 
+def _zo_buffers(cell: CellConfig) -> int:
+    """Vectors of trained numbers: θ, z and θ + εz, or one of these for each variant of a batched forward."""
+    variants = cell.trainer.variants_at_once
+    return 3 if variants == 1 else 2 + variants
+
+
 def _zo_state(cell: CellConfig, trainable: int) -> int:
     """Momentum and moments of zeroth-order optimizers that have some, and the gradient estimate they step with."""
     return {"zo_momentum": 2, "zo_adam": 3}.get(cell.trainer.type, 0) * FP32 * trainable
@@ -202,7 +208,20 @@ def _forward(cell: CellConfig, block: Block, *, load: Load, a: int, scratch: int
     """The widest moment of a forward without gradients: a scoring one, or for zeroth order a training one with its `scratch` bytes for θ + εz."""
     sequences = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
     scoring = _transient(cell, block, sequences=sequences, tokens=load.evaluation_tokens, a=a)
-    return max(scoring, scratch + _transient(cell, block, sequences=load.rows, tokens=load.tokens, a=a)) if cell.trainer.zeroth_order else scoring
+    if not cell.trainer.zeroth_order:
+        return scoring
+    if cell.trainer.variants_at_once > 1:
+        return max(scoring, _batched(cell, block, load=load, a=a))
+    return max(scoring, scratch + _transient(cell, block, sequences=load.rows, tokens=load.tokens, a=a))
+
+
+def _batched(cell: CellConfig, block: Block, *, load: Load, a: int) -> int:
+    """All variants in one forward: attention is not fused there, and what a tensor train adds is a tensor of its own."""
+    sequences = load.rows * cell.trainer.variants_at_once
+    attention = 3 * block.hidden + 3 * block.queries + 2 * block.keys + block.heads * load.tokens
+    added = block.hidden if isinstance(cell.method, LorettaAdp | LorettaRep) else 0
+    plain = _transient(cell, block, sequences=sequences, tokens=load.tokens, a=a)
+    return max(plain, a * sequences * load.tokens * (attention + added))
 
 
 def _transient(cell: CellConfig, block: Block, *, sequences: int, tokens: int, a: int) -> int:

@@ -103,8 +103,11 @@ def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 
 
 def _by_row(scores_S: Float[Tensor, " S"], choices_B: Sequence[int]) -> Float[Tensor, "B C"]:
-    """Rows with fewer candidates get −inf."""
-    return nn.utils.rnn.pad_sequence(list(scores_S.split(list(choices_B))), batch_first=True, padding_value=-torch.inf)
+    """Rows with fewer candidates get −inf. Made of operations that torch.func can batch."""
+    count_B1 = torch.tensor(choices_B, device=scores_S.device)[:, None]
+    column_C = torch.arange(max(choices_B), device=scores_S.device)
+    place_BC = (count_B1.cumsum(0) - count_B1 + column_C).clamp(max=len(scores_S) - 1)
+    return scores_S[place_BC].masked_fill(column_C >= count_B1, -torch.inf)
 
 
 def _pieces(batch: Batch) -> Iterator[Batch]:

@@ -190,7 +190,8 @@ def _learner(
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
     log = directory and directory / LOG_NAME
-    return learner(cell, trainable, loss_fn=loss_fn, steps_per_epoch=_steps_per_epoch(cell, data), workers=workers, log=log), model
+    steps = _steps_per_epoch(cell, data)
+    return learner(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, log=log), model
 
 
 def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:

@@ -29,7 +29,7 @@ from loretta_core.zo.build import build_optimizer
 from loretta_core.zo.distributed import Data, Directions
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay import LogWriter
-from loretta_core.zo.variants import Evaluator
+from loretta_core.zo.variants import Batched, Evaluator
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,19 @@ class Learner:
 
 
 def learner(
-    cell: CellConfig, trainable: Mapping[str, nn.Parameter], *, loss_fn: LossFn, steps_per_epoch: int, workers: Workers, log: Path | None = None
+    cell: CellConfig,
+    trainable: Mapping[str, nn.Parameter],
+    *,
+    model: nn.Module,
+    loss_fn: LossFn,
+    steps_per_epoch: int,
+    workers: Workers,
+    log: Path | None = None,
 ) -> Learner:
     """The optimizer of a cell over its trainable parameters, which all workers start from equally.
 
     Args:
+        model: what `loss_fn` calls.
         loss_fn: of this worker's rows.
         log: where the first worker of a zeroth-order cell keeps the replay log.
     """
@@ -68,6 +76,8 @@ def learner(
         case zo:
             groups = decay_groups(parameters, zo.weight_decay)
             zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
+            if zo.batched:
+                zo_optimizer.evaluator = Batched(model)
             if isinstance(cell.engine, Ddp) and workers.world > 1:
                 zo_optimizer.evaluator = shared_evaluator(cell.engine, inner=zo_optimizer.evaluator)
             state = _logged(cell, trainable, zo_optimizer, log=log if workers.first else None)

@@ -74,6 +74,13 @@ def test_toy_bert_in_bf16(precision):
     assert ratio(cell_from_overrides([*SMALL, "method=ft", "trainer=adam", f"precision={precision}"])) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize("method", ["lora", "loretta_adp"])
+def test_toy_bert_with_eight_variants_at_once(method):
+    overrides = ["trainer=zo_sgd", "trainer.num_directions=4", "trainer.batched=true"]
+    assert ratio(cell_from_overrides([*SMALL, f"method={method}", *overrides])) == pytest.approx(1, abs=0.1)
+
+
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory) -> Path:
     return save_rows(tmp_path_factory.mktemp("rows"))
