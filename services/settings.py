@@ -21,7 +21,6 @@ import os
 import socket
 from collections.abc import Mapping
 from getpass import getuser
-from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -136,7 +135,7 @@ def server_settings(*, host: str, port: int, out: Path, store: str = "", artifac
     if not is_loopback(host) and not authenticated:
         raise ConfigError(
             f"--host {host} lets other machines reach MLflow, which would give anyone there every run and the right to delete it. Either keep the default "
-            f"127.0.0.1 and forward the port (ssh -L {port}:127.0.0.1:{port} THIS_MACHINE), or switch authentication on: pip install 'mlflow[auth]', and set "
+            f"127.0.0.1 and forward the port (ssh -L {port}:127.0.0.1:{port} THIS_MACHINE), or switch authentication on: set "
             "MLFLOW_AUTH_ADMIN_USERNAME and MLFLOW_AUTH_ADMIN_PASSWORD (or MLFLOW_AUTH_CONFIG_PATH)"
         )
     chosen = _free_port(host, port)
@@ -190,10 +189,7 @@ def _authentication(environment: Mapping[str, str]) -> bool:
     path = environment.get("MLFLOW_AUTH_CONFIG_PATH")
     if path and not Path(path).is_file():
         raise ConfigError(f"MLFLOW_AUTH_CONFIG_PATH = {path!r}: no such file")
-    wanted = bool(path or environment.get("MLFLOW_AUTH_ADMIN_PASSWORD"))
-    if wanted and find_spec("flask_wtf") is None:
-        raise ConfigError("MLflow's authentication is asked for by the environment and not installed: pip install 'mlflow[auth]'")
-    return wanted
+    return bool(path or environment.get("MLFLOW_AUTH_ADMIN_PASSWORD"))
 
 
 def _allowed_hosts(host: str, port: int, *, environment: Mapping[str, str]) -> tuple[str, ...]:

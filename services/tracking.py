@@ -19,6 +19,8 @@ from services.settings import ServerSettings
 
 SQLITE_WORKERS, DATABASE_WORKERS = "1", "2"
 """SQLite has one writer anyway; each worker takes 250 MB."""
+USER_SETTINGS = "mlflow-auth.ini"
+"""In the output directory; MLFLOW_AUTH_CONFIG_PATH names another one."""
 
 
 def mlflow_server(settings: ServerSettings) -> Server:
@@ -38,6 +40,8 @@ def running_mlflow(settings: ServerSettings) -> Iterator[subprocess.Popen[bytes]
     with _database_lock(settings.out) as lock:
         if not settings.store:
             _write_ahead(settings.out / "mlflow.db")
+        if settings.authenticated:
+            _write_user_settings(settings.out)
         with running(mlflow_server(settings)) as process:
             # The lock's file is not inherited (Python opens files so), or a server would keep it for good.
             fcntl.flock(lock, fcntl.LOCK_UN)
@@ -66,8 +70,17 @@ def server_environment(given: Mapping[str, str], settings: ServerSettings) -> di
         "MLFLOW_MODEL_CATALOG_URI": "",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    # It signs the forms of the login pages; a key per start is enough for one server.
-    return {"MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32), **given, **ours}
+    # The key signs the forms of the login pages; one per start is enough for one server.
+    defaults = {"MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32)}
+    if settings.authenticated:
+        defaults["MLFLOW_AUTH_CONFIG_PATH"] = str(settings.out / USER_SETTINGS)
+    return {**defaults, **given, **ours}
+
+
+def _write_user_settings(out: Path) -> None:
+    """Users live beside the runs; MLflow's own default is a file in whatever directory the server was started from. Holds no password."""
+    database = out / "mlflow-users.db"
+    (out / USER_SETTINGS).write_text(f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{database}\nadmin_username = admin\n", encoding="utf-8")
 
 
 def _write_ahead(database: Path) -> None:

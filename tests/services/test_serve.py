@@ -1,5 +1,6 @@
 """`loretta serve`: the real server on a free port, and what it refuses."""
 
+import base64
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from loretta_core.errors import ConfigError
+from loretta_core.report.records import check_output_dir
 from services.access import add_token
 from services.processes import Stopped, stop_signals
 from services.settings import ApiSettings, api_settings, is_loopback, server_settings
@@ -49,8 +51,7 @@ def test_a_missing_authentication_file_is_named(tmp_path):
         server_settings(host="127.0.0.1", port=0, out=tmp_path / "out", environment={"MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "none.ini")})
 
 
-def test_authentication_switches_the_app_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("services.settings.find_spec", lambda name: object())
+def test_authentication_switches_the_app_on(tmp_path):
     settings = server_settings(
         host="0.0.0.0", port=0, out=tmp_path / "out", environment={"MLFLOW_AUTH_ADMIN_PASSWORD": "x", "LORETTA_ALLOWED_HOSTS": "lab.example, "}
     )
@@ -168,6 +169,33 @@ def test_both_servers_run_and_stop_without_leaving_a_process(tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         assert not [pid for pid in group if _alive(pid)]
+
+
+@pytest.mark.slow
+def test_off_this_machine_nobody_gets_in_without_a_token_and_a_password(tmp_path):
+    out, query = tmp_path / "out", "api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
+    check_output_dir(out)
+    token = add_token(out / "tokens.json", name="ada", role="read")
+    secrets = {"MLFLOW_AUTH_ADMIN_USERNAME": "root", "MLFLOW_AUTH_ADMIN_PASSWORD": "a long pass phrase"}
+    with serving(out, "--host", "0.0.0.0", environment=secrets) as (process, lines):
+        assert "a token is needed" in lines[0]
+        sweeps, mlflow = lines[0].split("Sweeps: ")[1].split()[0], lines[1].split("MLflow UI: ")[1].split()[0]
+        for url in (f"{sweeps}/api/v1/sweeps", f"{mlflow}/{query}"):
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                get(url)
+        for pair in ("admin:password1234", "root:password1234", "root:"):
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                get(f"{mlflow}/{query}", Authorization=basic(pair))
+        assert get(f"{sweeps}/api/v1/sweeps", Authorization=f"Bearer {token}").status == 200
+        assert get(f"{mlflow}/{query}", Authorization=basic("root:a long pass phrase")).status == 200
+        for pid in [process.pid, *_children(process.pid)]:
+            assert "a long pass phrase" not in Path(f"/proc/{pid}/cmdline").read_text()
+    assert (out / "mlflow-users.db").is_file()
+    assert not any("a long pass phrase" in log.read_text() for log in [*out.glob("*.log"), out / "mlflow-auth.ini"])
+
+
+def basic(pair):
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 @pytest.mark.slow
