@@ -1,9 +1,13 @@
 """How soon each zeroth-order trainer makes 90 % of AdamW's gain over zero-shot: a table from the records of a sweep.
 
-    loretta sweep jobs/sweeps/zo_trainers.toml && python tests/benchmarks/zo_race.py outputs jobs/sweeps/zo_trainers.toml
+    loretta sweep jobs/sweeps/zo_trainers.toml && python tests/benchmarks/zo_race.py outputs jobs/sweeps/zo_trainers.toml [SWEEP …] [--alone DIR]
 
     target of a (method, seed) = zero-shot + 0.9 · (AdamW's best − zero-shot)          scores on the validation rows
     steps                      = of the first evaluation that reaches it; forwards and seconds are those of the steps up to there, evaluation not included
+
+`--alone DIR` takes the seconds of a step from the output directory of the same sweep with one seed, computed with nothing beside it:
+
+    loretta sweep jobs/sweeps/zo_trainers.toml --set seed=0 --set max_concurrent=1 --out DIR
 
 Medians over the seeds that reach it; a trainer that misses it in the steps it was given is listed with how many seeds did reach. The test score is that of the
 chosen weights, mean and standard deviation over the seeds.
@@ -11,10 +15,10 @@ chosen weights, mean and standard deviation over the seeds.
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +26,11 @@ from loretta_core.config.load import load_sweep
 from loretta_core.report.records import Record, find_records
 
 SHARE = 0.9
-HEADER = ("method", "trainer", "lr", "reached", "steps", "forwards", "seconds", "test score")
+HEADER = ("model", "method", "trainer", "lr", "reached", "steps", "forwards", "seconds", "test score")
+
+
+Key = tuple[str, str, str, float]
+"""Model, method, trainer, learning rate: a line of the table."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +43,44 @@ class Arrival:
 
 
 def main() -> None:
-    out, sweep = Path(sys.argv[1]), Path(sys.argv[2])
-    records = find_records(out, [cell.cell_id for cell in load_sweep(sweep).cells])
-    lines = [HEADER, *rows(records.values())]
-    print("| " + " | ".join(lines[0]) + " |\n|---|---|---:|---:|---:|---:|---:|---:|")
-    for line in lines[1:]:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("out", type=Path, help="output directory of the sweeps")
+    parser.add_argument("sweeps", type=Path, nargs="+", metavar="SWEEP")
+    parser.add_argument("--alone", type=Path, metavar="DIR", help="where each cell of one seed had the machine to itself")
+    options = parser.parse_args()
+    ids = [cell.cell_id for sweep in options.sweeps for cell in load_sweep(sweep).cells]
+    alone = step_times(find_records(options.alone, ids).values()) if options.alone else {}
+    print("| " + " | ".join(HEADER) + " |\n|---|---|---|---:|---:|---:|---:|---:|---:|")
+    for line in rows(find_records(options.out, ids).values(), alone=alone):
         print("| " + " | ".join(line) + " |")
 
 
-def rows(records: Iterable[Record]) -> Iterator[tuple[str, ...]]:
-    """One line per method, trainer and learning rate."""
-    groups: dict[tuple[str, str, float], list[Record]] = defaultdict(list)
+def key_of(record: Record) -> Key:
+    """The line that a record belongs to."""
+    cell = record.cell
+    return cell["model"]["name"], cell["method"]["type"], cell["trainer"]["type"], cell["trainer"]["lr"]
+
+
+def step_times(records: Iterable[Record]) -> dict[Key, float]:
+    """Seconds of a step."""
+    return {key_of(record): record.train_seconds / record.steps for record in records if record.train_seconds and record.steps}
+
+
+def rows(records: Iterable[Record], *, alone: Mapping[Key, float]) -> Iterator[tuple[str, ...]]:
+    """One line per model, method, trainer and learning rate."""
+    groups: dict[Key, list[Record]] = defaultdict(list)
     for record in records:
-        groups[record.cell["method"]["type"], record.cell["trainer"]["type"], record.cell["trainer"]["lr"]].append(record)
-    best = {(method, record.cell["seed"]): record for (method, trainer, _), group in groups.items() if trainer == "adam" for record in group}
-    for (method, trainer, lr), group in sorted(groups.items()):
-        judged = [(record, best[method, record.cell["seed"]]) for record in group if (method, record.cell["seed"]) in best]
-        arrivals = [found for record, adam in judged if (found := arrival(record, adam)) is not None]
-        yield (method, trainer, f"{lr:g}", f"{len(arrivals)}/{len(judged)}", *medians(arrivals), scores(group))
+        groups[key_of(record)].append(record)
+    best = {(*key[:2], record.cell["seed"]): record for key, group in groups.items() if key[2] == "adam" for record in group}
+    for key, group in sorted(groups.items()):
+        model, method, trainer, lr = key
+        judged = [(record, best[model, method, record.cell["seed"]]) for record in group if (model, method, record.cell["seed"]) in best]
+        arrivals = [found for record, adam in judged if (found := arrival(record, adam, step_s=alone.get(key))) is not None]
+        yield (model, method, trainer, f"{lr:g}", f"{len(arrivals)}/{len(judged)}", *medians(arrivals), scores(group))
 
 
-def arrival(record: Record, adam: Record) -> Arrival | None:
+def arrival(record: Record, adam: Record, *, step_s: float | None) -> Arrival | None:
     """Where a run reaches its share of AdamW's gain; None if it does not."""
     curve = record.curves["validation_score"]
     zero, top = curve[0][1], adam.validation_score
@@ -66,8 +91,7 @@ def arrival(record: Record, adam: Record) -> Arrival | None:
     assert record.steps
     assert record.forwards is not None
     assert record.train_seconds is not None
-    part = step / record.steps
-    return Arrival(step, record.forwards * part, record.train_seconds * part)
+    return Arrival(step, record.forwards * step / record.steps, step * (step_s or record.train_seconds / record.steps))
 
 
 def medians(arrivals: list[Arrival]) -> tuple[str, str, str]:
