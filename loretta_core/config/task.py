@@ -10,6 +10,7 @@ Prompts, columns and hub ids of the benchmarks are not here but in loretta_core/
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -89,7 +90,8 @@ class Jsonl(Typed):
     objective: Objective = "head"
     """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (a decoder ranks the verbalizer's answers or writes its own)."""
     template: AsWritten | None = None
-    """Prompt with `{column}` for each text column, and for `prompt` `{mask}`, e.g. `{sentence} It was {mask}.`"""
+    """Prompt with `{column}` for each text column, and for `prompt` `{mask}`, e.g. `{sentence} It was {mask}.` `{column:open}` leaves its last mark (. ! ?)
+    out, `{column:lower}` begins it in lower case."""
     verbalizer: list[AsWritten] | None = None
     """One answer per label; for `prompt` each a single token of the model, e.g. ["terrible", "great"]. For `causal` it is appended to the template as it is."""
     answer: str | None = None
@@ -126,7 +128,7 @@ class Jsonl(Typed):
             raise ValueError('objective = "causal" needs `template`, and either `verbalizer` (one answer per label) or `answer` (the column to write)')
         if self.template is not None:
             wanted = [*self.text, "mask"] if self.objective == "prompt" else self.text
-            missing = [f"{{{name}}}" for name in wanted if f"{{{name}}}" not in self.template]
+            missing = [f"{{{name}}}" for name in wanted if not re.search(rf"\{{{re.escape(name)}(:(open|lower))?\}}", self.template)]
             if missing:
                 raise ValueError(f"template {self.template!r} lacks {', '.join(missing)}")
         return self

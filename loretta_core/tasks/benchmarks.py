@@ -1,7 +1,7 @@
 """The published tasks: where they are, their columns, labels, metric, and the masked-LM prompt of each. Column names are the hub's.
 
-Prompts and label words follow LM-BFF (arXiv 2012.15723, table 1) and MeZO (arXiv 2305.17333, table 13); the rest are of the same kind. The prompts for
-decoders are in `causal.py`.
+Prompts and label words are LM-BFF's (arXiv 2012.15723, table 1), which MeZO's masked-LM experiments take over (arXiv 2305.17333, table 13); WNLI's, which they
+leave out, is RTE's. The forms of columns are those of `templates.py`; the prompts for decoders are in `causal.py`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class Benchmark:
 
 _PAIR = ("sentence1", "sentence2")
 _NLI = ("premise", "hypothesis")
-_QUESTION = "{%s} ? {mask} , {%s}"
+_QUESTION = "{%s:open}? {mask}, {%s:lower}"
 
 BENCHMARKS: dict[str, Benchmark] = {
     "cola": Benchmark(
-        "nyu-mll/glue", "cola", ("sentence",), ("unacceptable", "acceptable"), "matthews", "{sentence} This is {mask} .", ("incorrect", "correct")
+        "nyu-mll/glue", "cola", ("sentence",), ("unacceptable", "acceptable"), "matthews", "{sentence} This is {mask}.", ("incorrect", "correct")
     ),
-    "sst2": Benchmark("nyu-mll/glue", "sst2", ("sentence",), ("negative", "positive"), "accuracy", "{sentence} It was {mask} .", ("terrible", "great")),
-    "mrpc": Benchmark("nyu-mll/glue", "mrpc", _PAIR, ("not_equivalent", "equivalent"), "f1", "{sentence1} {mask} , {sentence2}", ("No", "Yes")),
-    "qqp": Benchmark("nyu-mll/glue", "qqp", ("question1", "question2"), ("no", "duplicate"), "f1", "{question1} {mask} , {question2}", ("No", "Yes")),
-    "stsb": Benchmark("nyu-mll/glue", "stsb", _PAIR, (), "pearson_spearman", "{sentence1} {mask} , {sentence2}", ("No", "Yes")),
+    "sst2": Benchmark("nyu-mll/glue", "sst2", ("sentence",), ("negative", "positive"), "accuracy", "{sentence} It was {mask}.", ("terrible", "great")),
+    "mrpc": Benchmark("nyu-mll/glue", "mrpc", _PAIR, ("not_equivalent", "equivalent"), "f1", "{sentence1} {mask}, {sentence2:lower}", ("No", "Yes")),
+    "qqp": Benchmark("nyu-mll/glue", "qqp", ("question1", "question2"), ("no", "duplicate"), "f1", "{question1} {mask}, {question2:lower}", ("No", "Yes")),
+    "stsb": Benchmark("nyu-mll/glue", "stsb", _PAIR, (), "pearson_spearman", "{sentence1} {mask}, {sentence2:lower}", ("No", "Yes")),
     "mnli": Benchmark(
         "nyu-mll/glue",
         "mnli",
@@ -59,7 +59,13 @@ BENCHMARKS: dict[str, Benchmark] = {
         validation="validation_mismatched",
     ),
     "qnli": Benchmark(
-        "nyu-mll/glue", "qnli", ("question", "sentence"), ("entailment", "not_entailment"), "accuracy", "{question} ? {mask} , {sentence}", ("Yes", "No")
+        "nyu-mll/glue",
+        "qnli",
+        ("question", "sentence"),
+        ("entailment", "not_entailment"),
+        "accuracy",
+        "{question:open}? {mask}, {sentence:lower}",
+        ("Yes", "No"),
     ),
     "rte": Benchmark("nyu-mll/glue", "rte", _PAIR, ("entailment", "not_entailment"), "accuracy", _QUESTION % _PAIR, ("Yes", "No")),
     "wnli": Benchmark("nyu-mll/glue", "wnli", _PAIR, ("not_entailment", "entailment"), "accuracy", _QUESTION % _PAIR, ("No", "Yes")),

@@ -11,6 +11,7 @@ from loretta_core.config.task import Jsonl
 from loretta_core.errors import DataError
 from loretta_core.tasks.files import read_rows
 from loretta_core.tasks.rows import Row
+from loretta_core.tasks.templates import fill
 
 
 def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
@@ -62,7 +63,7 @@ def _names_of(items: Sequence[tuple[int, dict[str, Any]]], task: Jsonl) -> tuple
 
 def _row(item: dict[str, Any], *, task: Jsonl, names: tuple[str, ...], place: str) -> Row:
     text = {name: text_of(item, name, place) for name in task.text}
-    prompt = {"prompt": _fill(task.template, text)} if task.objective == "causal" and task.template is not None else text
+    prompt = {"prompt": fill(task.template, text)} if task.objective == "causal" and task.template is not None else text
     if task.answer is not None:
         return Row(prompt, 0, answers=_answers(item[task.answer], place, task.answer))
     value = item[task.label]
@@ -75,12 +76,6 @@ def _row(item: dict[str, Any], *, task: Jsonl, names: tuple[str, ...], place: st
     if type(value) is not int or not 0 <= value < len(names):
         raise DataError(f"{place}: label {item[task.label]!r}, expected one of {', '.join(names)}")
     return Row(prompt, value, candidates=tuple(task.verbalizer or ()) if task.objective == "causal" else ())
-
-
-def _fill(template: str, text: Mapping[str, str]) -> str:
-    for name, value in text.items():
-        template = template.replace(f"{{{name}}}", value)
-    return template
 
 
 def _answers(value: Any, place: str, name: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, Classifier, Example, Judged
 from loretta_core.tasks.label_logits import logits_at
 from loretta_core.tasks.rows import Row
+from loretta_core.tasks.templates import fill
 
 
 class MaskedPrompt(Classifier):
@@ -60,10 +61,7 @@ class MaskedPrompt(Classifier):
         return Example(dict(encoded), row.label, positions[0], cut=text != row.text)
 
     def _render(self, text: dict[str, str]) -> str:
-        rendered = self._template.replace("{mask}", self._tokenizer.mask_token)
-        for name, value in text.items():
-            rendered = rendered.replace(f"{{{name}}}", value)
-        return rendered
+        return fill(self._template, {**text, "mask": self._tokenizer.mask_token})
 
     def _shorten(self, text: str, *, by: int) -> str:
         """Drop the last `by` tokens of a text, at a token's edge in the original characters."""

@@ -1,0 +1,30 @@
+"""Prompts as text with places for columns.
+
+    {name}         the column as it is, without spaces at its ends
+    {name:open}    without its last mark (. ! ?), so that the prompt can end the sentence itself
+    {name:lower}   its first letter in lower case, as it stands in the middle of a sentence
+
+The two forms are LM-BFF's (arXiv 2012.15723, appendix B: `sent-_0`, `sentl_1`); it drops a last character that is no mark, too, which only cuts words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "": str.strip,
+    "open": lambda text: re.sub(r"\s*[.!?]?\s*$", "", text.strip(), count=1),
+    "lower": lambda text: text.strip()[:1].lower() + text.strip()[1:],
+}
+
+
+def fill(template: str, text: Mapping[str, str]) -> str:
+    """The template with columns in their places. Braces that name no column stay, and what a column says is never filled again."""
+    return _places(tuple(text)).sub(lambda place: FORMS[place[2] or ""](text[place[1]]), template)
+
+
+@cache
+def _places(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\{{({'|'.join(map(re.escape, names))})(?::({'|'.join(filter(None, FORMS))}))?\}}")
