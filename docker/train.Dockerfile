@@ -42,11 +42,13 @@ COPY README.md LICENSE ./
 COPY loretta_core loretta_core
 COPY jobs jobs
 COPY services services
+COPY docker/with-secrets.sh /usr/local/bin/with-secrets.sh
+COPY cluster/scale.py cluster/scale.py
 RUN pip install --constraint constraints.txt --editable '.[train,services,deepspeed]' \
     && pip check \
     && python -m compileall -q loretta_core jobs services
 
-USER loretta
+USER 10001
 WORKDIR /data
 
 # No HEALTHCHECK: a sweep ends with an exit code, and a Ray node reports its health to the head.

@@ -1,0 +1,306 @@
+"""A sweep of 10,000 cells on 256 GPUs that fail, on a fake clock: `python cluster/simulate.py`.
+
+    real     cells and their ids, the planner's seconds for each, admission, the number of worker groups, the queue between driver and groups with its retries
+             (`jobs.cell_queue`, `jobs.retry`), records on disk and the ledger that reads them after the driver died
+    made up  the clock; how long a cell takes (the planner's seconds times a factor); what a group does between pull and finish; failures, from a seed
+
+Three ways to compute the same cells under the same failures:
+
+    warm     a group's process stays and pulls cells; what is lost goes on from its last checkpoint: what `jobs` does
+    cold     a process per cell, which starts, imports and forms its group anew; lost cells go on from their checkpoint
+    naive    a process per cell, and lost cells begin again
+
+Paid GPU-hours are all GPUs for the whole time. Useful ones end up in a finished cell. The rest is starting, work that is lost and done again, and GPUs that are
+down or have nothing to do (the end of the sweep, the time without a driver).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import random
+import selectors
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jobs.admission import admit
+from jobs.cell_queue import CellQueue, Order
+from jobs.eta import predictions
+from jobs.ledger import cell_directory, standing, unfinished, write_failure
+from jobs.outcome import Outcome
+from jobs.resources import Node, by_shape, groups_that_fit
+from jobs.worker import PATIENCE_S
+from loretta_core.config import CellConfig
+from loretta_core.config.load import parse_toml, resolve_sweep
+from loretta_core.report.records import Record, write_record
+
+Way = Literal["warm", "cold", "naive"]
+WAYS: tuple[Way, ...] = ("warm", "cold", "naive")
+
+HOUR_S = 3600.0
+NODE = Node(cpus=192, gpus=8, memory_bytes=1_000_000_000_000, accelerator="H100")
+
+SWEEP = """
+name = "ten-thousand"
+[defaults]
+engine = { type = "auto", gpus = 1, cpus = 8 }
+precision = "bf16"
+batch_size = 16
+[axes]
+model = ["FacebookAI/roberta-large", "meta-llama/Llama-2-7b-hf"]
+task = [{ type = "sst2", objective = "prompt" }]
+method = ["loretta_adp", "lora"]
+trainer = [{ type = "adam", lr = 1e-4, epochs = 10 }, { type = "zo_sgd", lr = 1e-4, steps = 5000 }]
+"""
+"""Eight kinds of cells, with as many seeds as it takes; one of them lasts from seconds to minutes on an H100."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What the simulation assumes. Rates are per hour of one node of eight GPUs."""
+
+    nodes: int = 32
+    seed: int = 0
+    node_failures: float = 1.6e-4
+    """Llama 3's 16,384 H100s: 419 unexpected interruptions in 54 days (arXiv 2407.21783, table 5), times eight."""
+    replace_s: float = 600.0
+    """Until another node is there."""
+    start_s: float = 19.0
+    """A process that starts, imports and forms its group (measured: jobs/README.md gives 27.6 s for the nested way, start included)."""
+    overhead_s: float = 0.43
+    """Of a cell in a warm process (measured, jobs/README.md)."""
+    checkpoint_s: float = 60.0
+    """Between two checkpoints of a cell."""
+    spread: float = 0.2
+    """Standard deviation of the logarithm of measured over predicted time."""
+    out_of_memory: float = 0.02
+    """Share of cells that need smaller pieces than the planner thought."""
+    poison: float = 0.001
+    """Share of cells that take their process down each time."""
+
+
+class FakeClock(asyncio.SelectorEventLoop):
+    """An event loop in which nobody waits: when all tasks sleep, the clock jumps to the first that wakes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(_Jump(self))
+
+    def time(self) -> float:
+        return self.now
+
+
+class _Jump(selectors.SelectSelector):
+    def __init__(self, loop: FakeClock) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list:
+        assert timeout is not None, "every task waits for another one"
+        self._loop.now += max(0.0, timeout)
+        return []
+
+
+@dataclass
+class Simulation:
+    """One way through one sweep.
+
+    Args:
+        seconds: cell id → what it takes without interruption.
+        out: output directory; its records decide what is finished.
+    """
+
+    way: Way
+    world: World
+    cells: Sequence[CellConfig]
+    seconds: dict[str, float]
+    out: Path
+    spent_s: Counter[str] = field(default_factory=Counter)
+    """GPU seconds by what they went into."""
+    events: Counter[str] = field(default_factory=Counter)
+    _saved_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Cell id → seconds of its work that are in a checkpoint."""
+    _started: dict[str, str] = field(default_factory=dict)
+    """Place → the group that was started there last."""
+    _dice: dict[str, random.Random] = field(default_factory=dict)
+    """One per machine, so that all ways see the same failures as long as they last."""
+
+    def run(self) -> float:
+        """Seconds until the last cell is over."""
+        with asyncio.Runner(loop_factory=FakeClock) as runner:
+            return runner.run(self._sweep())
+
+    async def _sweep(self) -> float:
+        """One driver after another, each with what the ledger says is left; the next one comes when the head has been replaced."""
+        while cells := [cell for cell in unfinished(self.out, self.cells) if cell.cell_id not in standing(self.out, [cell]).failed]:
+            self.events["drivers"] += 1
+            driver = asyncio.create_task(self._driver(cells))
+            _, still = await asyncio.wait([driver], timeout=self._until_failure("head"))
+            if still:
+                driver.cancel()
+                await asyncio.wait([driver])
+                await asyncio.sleep(self.world.replace_s)
+            else:
+                driver.result()
+        return asyncio.get_running_loop().time()
+
+    async def _driver(self, cells: Sequence[CellConfig]) -> None:
+        queue = CellQueue()
+        known = {cell.cell_id: cell for cell in cells}
+        async with asyncio.TaskGroup() as tasks:
+            nodes = [tasks.create_task(self._node(queue, index)) for index in range(self.world.nodes)]
+            async with asyncio.TaskGroup() as trials:
+                for cell in cells:
+                    trials.create_task(self._trial(queue, known[cell.cell_id]))
+            for node in nodes:
+                node.cancel()
+
+    async def _trial(self, queue: CellQueue, cell: CellConfig) -> None:
+        """What a Tune trial and the course of the sweep do."""
+        outcome = await queue.run(cell.cell_id, cell.to_json())
+        self.events[outcome.status] += 1
+        if outcome.status == "failed":
+            write_failure(self.out, cell, outcome)
+
+    async def _node(self, queue: CellQueue, index: int) -> None:
+        """Eight groups that live and die together, and the node that replaces theirs."""
+        life = 0
+        while True:
+            life += 1
+            names = [f"{index}-{gpu}-{life}" for gpu in range(int(NODE.gpus))]
+            self._started.update(zip(names, names, strict=True))
+            groups = [asyncio.create_task(self._group(queue, name)) for name in names]
+            try:
+                await asyncio.sleep(self._until_failure(f"node {index}"))
+            finally:
+                for group in groups:
+                    group.cancel()
+                await asyncio.wait(groups)
+            self.events["nodes lost"] += 1
+            for name in names:
+                await queue.lose(self._started[name], "the node is gone")
+            await asyncio.sleep(self.world.replace_s)
+
+    async def _group(self, queue: CellQueue, name: str) -> None:
+        """A worker group: starts, pulls, computes. In the ways without warm processes it ends after each cell and starts anew for the next."""
+        start = 0
+        while True:
+            start += 1
+            group = self._started[name] = f"{name}.{start}"
+            await self._spend("starting", self.world.start_s)
+            while (order := await queue.pull(group, PATIENCE_S)).action == "work":
+                outcome = await self._compute(order)
+                if outcome is None:
+                    await queue.lose(group, "the process was killed")
+                    break
+                await queue.finish(group, outcome)
+                if self.way != "warm":
+                    break
+            if order.action == "stop":
+                return
+
+    async def _compute(self, order: Order) -> Outcome | None:
+        """One attempt; None when it takes the process down."""
+        cell = CellConfig.from_json(order.cell_json)
+        fate = random.Random(f"{self.world.seed} {order.cell_id}").random()
+        needed = self.seconds[order.cell_id] - self._saved_s[order.cell_id]
+        await self._spend("starting", self.world.overhead_s)
+        if fate < self.world.poison:
+            self.events["processes killed"] += 1
+            await self._spend("repeated", needed / 2)
+            return None
+        if fate < self.world.poison + self.world.out_of_memory and cell.engine.gradient_accumulation == 1:
+            self.events["out of memory"] += 1
+            await self._spend("repeated", min(10.0, needed))
+            return Outcome(order.cell_id, "failed", kind="memory", message="out of memory")
+        await self._train(order.cell_id, needed)
+        write_record(Record(cell_id=cell.cell_id, cell=cell.to_dict(), status="finished", wall_seconds=needed), cell_directory(self.out, cell.cell_id))
+        return Outcome(order.cell_id, "finished", seconds=needed)
+
+    async def _train(self, cell_id: str, needed_s: float) -> None:
+        """Work that counts, as far as it is saved when the process goes."""
+        began = asyncio.get_running_loop().time()
+        try:
+            await asyncio.sleep(needed_s)
+        except asyncio.CancelledError:
+            worked = asyncio.get_running_loop().time() - began
+            saved = 0.0 if self.way == "naive" else math.floor(worked / self.world.checkpoint_s) * self.world.checkpoint_s
+            self._saved_s[cell_id] += saved
+            self.spent_s.update({"useful": saved, "repeated": worked - saved})
+            self.events["cells interrupted"] += 1
+            raise
+        self.spent_s["useful"] += needed_s
+
+    async def _spend(self, what: str, seconds: float) -> None:
+        began = asyncio.get_running_loop().time()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.spent_s[what] += asyncio.get_running_loop().time() - began
+
+    def _until_failure(self, machine: str) -> float:
+        """Seconds that it lives."""
+        dice = self._dice.setdefault(machine, random.Random(f"{self.world.seed} {machine}"))
+        return dice.expovariate(self.world.node_failures / HOUR_S) if self.world.node_failures else 1e9
+
+
+def sweep_cells(count: int) -> list[CellConfig]:
+    """The first `count` cells of the sweep, with as many seeds as that needs."""
+    kinds = len(resolve_sweep(parse_toml(SWEEP), overrides=()).cells)
+    seeds = list(range(math.ceil(count / kinds)))
+    return list(resolve_sweep(parse_toml(f"{SWEEP}seed = {seeds}\n"), overrides=()).cells)[:count]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one line per way."""
+    options = _parser().parse_args(arguments)
+    world = World(nodes=options.nodes, seed=options.seed, node_failures=options.node_failures, start_s=options.start_s)
+    machines = [NODE] * world.nodes
+    admission = admit(sweep_cells(options.cells), machines)
+    expected = predictions(admission.placed, machines)
+    places = {shape: groups_that_fit(shape, machines) for shape in by_shape(admission.placed)}
+    gpus = sum(places.values())
+    assert len(places) == 1, "cells of one GPU, one shape"
+    noise = random.Random(f"{world.seed} noise")
+    seconds = {cell.cell_id: expected[cell.cell_id] * noise.lognormvariate(0.0, world.spread) for cell in admission.placed}
+    print(f"{len(seconds)} cells, {sum(seconds.values()) / HOUR_S:.1f} GPU-hours of work, {gpus} GPUs, a node fails every {_mean(world)}", flush=True)
+    print(f"{'':6} {'makespan':>9} {'paid':>8} {'useful':>8} {'starting':>9} {'repeated':>9} {'idle':>8} {'wasted':>8}   events", flush=True)
+    for way in WAYS:
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as scratch:
+            simulation = Simulation(way, world, admission.placed, seconds, Path(scratch))
+            print(_line(simulation, simulation.run(), gpus=gpus), flush=True)
+    return 0
+
+
+def _line(simulation: Simulation, makespan_s: float, *, gpus: int) -> str:
+    paid, spent = gpus * makespan_s / HOUR_S, {what: value / HOUR_S for what, value in simulation.spent_s.items()}
+    idle, useful = paid - sum(spent.values()), spent["useful"]
+    parts = f"{spent.get('starting', 0):9.1f} {spent.get('repeated', 0):9.2f} {idle:8.1f}"
+    hours = f"{makespan_s / HOUR_S:7.3f} h {paid:8.1f} {useful:8.1f} {parts} {1 - useful / paid:8.1%}"
+    events = ", ".join(f"{count} {name}" for name, count in sorted(simulation.events.items()))
+    return f"{simulation.way:6} {hours}   {events}"
+
+
+def _mean(world: World) -> str:
+    rate = world.node_failures * world.nodes
+    return f"{1 / rate:.3g} h somewhere" if rate else "never"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python cluster/simulate.py", description="Simulate a large sweep on GPUs that fail.")
+    parser.add_argument("--cells", type=int, default=10_000, metavar="N", help="cells of the sweep (default: 10000)")
+    parser.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes with eight H100 each (default: 32)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of failures and durations (default: 0)")
+    parser.add_argument("--node-failures", type=float, default=World.node_failures, metavar="RATE", help="per node and hour (default: %(default)s)")
+    parser.add_argument("--start-s", type=float, default=World.start_s, metavar="S", help="seconds that a process takes to start (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
