@@ -11,12 +11,10 @@
 #   LORETTA_CLUSTER_CPUS     CPUs that each worker offers                            (default: this machine's, shared out, at least 1)
 #   LORETTA_RAY_PORT         port of the head
 #   LORETTA_DASHBOARD_PORT   port of the dashboard and the job API, on 127.0.0.1
-#   LORETTA_CLUSTER_NETWORK  namespaces: each node in a network of its own behind a bridge, as machines behind a switch; needs root   (default: host)
 set -euo pipefail
 
 REPOSITORY=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 STATE=${LORETTA_CLUSTER_DIR:-/tmp/loretta-cluster-$(id -u)}
-NETWORK=${LORETTA_CLUSTER_NETWORK:-host}
 MOST_WORKERS=16 # each node is about nine processes, before it does anything
 OBJECT_STORE_BYTES=150000000
 LONGEST_STATE=45 # Ray adds about 60 characters; the kernel takes 107
@@ -38,7 +36,6 @@ main() {
   (($# == 1)) || refuse "expected one argument, got $#: $*. $(usage)"
   [[ -d /proc/self ]] || refuse "this script finds its processes in /proc, which this system does not have; it needs Linux"
   [[ $STATE == /* && $STATE != / ]] || refuse "LORETTA_CLUSTER_DIR=$STATE: expected an absolute path"
-  [[ $NETWORK == host || $NETWORK == namespaces ]] || refuse "LORETTA_CLUSTER_NETWORK=$NETWORK: expected host or namespaces"
   if [[ $1 == stop ]]; then
     stop
   elif [[ $1 =~ ^[1-9][0-9]?$ ]] && (($1 <= MOST_WORKERS)); then
@@ -49,7 +46,7 @@ main() {
 }
 
 start() {
-  local workers=$1 cpus=${LORETTA_CLUSTER_CPUS:-} ports ray address dashboard=127.0.0.1
+  local workers=$1 cpus=${LORETTA_CLUSTER_CPUS:-} ports ray address
   local -a gpus
   ray=$(find_ray)
   PATH=$(dirname -- "$ray"):$PATH # jobs say `python` and mean the one that has Ray
@@ -59,18 +56,13 @@ start() {
   read -ra ports <<<"$(free_ports $((workers + 4)))"
   ports[0]=$(given_port LORETTA_RAY_PORT "${ports[0]}")
   ports[1]=$(given_port LORETTA_DASHBOARD_PORT "${ports[1]}")
-  [[ $NETWORK == host || $(id -u) == 0 ]] || refuse "LORETTA_CLUSTER_NETWORK=namespaces: only root may make network namespaces"
   make_state
   trap 'echo "could not start; cleaning up" >&2; stop >&2' EXIT
-  if [[ $NETWORK == namespaces ]]; then
-    make_network "$workers"
-    dashboard=$(address_of head)
-  fi
 
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$STATE/token RAY_USAGE_STATS_ENABLED=0
   unset RAY_AUTH_TOKEN RAY_ADDRESS RAY_API_SERVER_ADDRESS
   # The head computes nothing, as on a real cluster.
-  node head "$ray" start --head --port="${ports[0]}" --dashboard-host="$dashboard" --dashboard-port="${ports[1]}" \
+  node head "$ray" start --head --port="${ports[0]}" --dashboard-host=127.0.0.1 --dashboard-port="${ports[1]}" \
     --ray-client-server-port="${ports[2]}" --dashboard-agent-listen-port="${ports[3]}" --num-cpus=0 --num-gpus=0 --temp-dir="$STATE/head"
   address=$(cat "$STATE/head/ray_current_cluster")
   # Each node has a directory of its own. In a common one, a node that needs the files of a job no longer removes them for
@@ -81,8 +73,8 @@ start() {
       --dashboard-agent-listen-port="${ports[worker + 4]}" --num-cpus="$cpus" --num-gpus="${#gpus[@]}" --temp-dir="$STATE/worker-$((worker + 1))"
   done
   trap - EXIT
-  write_environment "$address" "$dashboard:${ports[1]}"
-  explain "$workers" "$cpus" "$dashboard:${ports[1]}"
+  write_environment "$address" "${ports[1]}"
+  explain "$workers" "$cpus" "${ports[1]}"
 }
 
 find_ray() {
@@ -125,54 +117,12 @@ node() { # NAME COMMAND...: start one node, with the mark in its environment. Wo
   local name=$1 log=$STATE/$1.log
   shift
   echo "starting $name" >&2
-  [[ $NETWORK == host ]] || set -- ip netns exec "$(namespace_of "$name")" "$@" --node-ip-address="$(address_of "$name")"
   LORETTA_CLUSTER_MARK=$(cat "$STATE/mark") "$@" --object-store-memory="$OBJECT_STORE_BYTES" --min-worker-port=0 --max-worker-port=0 \
     --disable-usage-stats --log-style=record </dev/null >"$log" 2>&1 || {
     tail -n 15 "$log" >&2
     echo "error: $name did not start" >&2
     exit 1
   }
-}
-
-make_network() { # WORKERS: a bridge, and for each node a namespace with one cable to it. Everything carries the tag, so that `stop` finds it.
-  local tag bridge worker name
-  tag=$(head -c 22 "$STATE/mark" | tail -c 4) # of the random part
-  bridge=lor$tag
-  # 256 networks to choose from, by the tag; one that the machine already routes somewhere is somebody else's.
-  echo "10.213.$((16#${tag:0:2}))" >"$STATE/network"
-  [[ -z $(ip route show to match "$(cat "$STATE/network").1" | grep -v ^default) ]] || refuse "network $(cat "$STATE/network").0/24 is in use; start again"
-  ip link add "$bridge" type bridge
-  ip address add "$(cat "$STATE/network").1/24" dev "$bridge"
-  ip link set "$bridge" up
-  for ((worker = 0; worker <= $1; worker++)); do
-    name=$( ((worker == 0)) && echo head || echo "worker-$worker")
-    ip netns add "$(namespace_of "$name")"
-    ip link add "$bridge-$worker" type veth peer name eth0 netns "$(namespace_of "$name")"
-    ip link set "$bridge-$worker" master "$bridge" up
-    ip -n "$(namespace_of "$name")" address add "$(address_of "$name")/24" dev eth0
-    ip -n "$(namespace_of "$name")" link set eth0 up
-    ip -n "$(namespace_of "$name")" link set lo up
-  done
-}
-
-namespace_of() { # NODE
-  echo "lor$(head -c 22 "$STATE/mark" | tail -c 4)-$1"
-}
-
-address_of() { # NODE: the head is .2, worker 1 is .3
-  local number=${1#worker-}
-  [[ $1 != head ]] || number=0
-  echo "$(cat "$STATE/network").$((number + 2))"
-}
-
-remove_network() { # what make_network made, as far as it came; cables go with their namespaces
-  local tag name
-  [[ -f $STATE/network ]] || return 0
-  tag=$(head -c 22 "$STATE/mark" | tail -c 4)
-  for name in $(ip netns list | cut -d' ' -f1 | grep "^lor$tag-"); do
-    ip netns delete "$name"
-  done
-  ! ip link show "lor$tag" >/dev/null 2>&1 || ip link delete "lor$tag"
 }
 
 gpus_of() { # WORKER WORKERS: every GPU belongs to one worker; without this each of them would offer all
@@ -183,16 +133,16 @@ gpus_of() { # WORKER WORKERS: every GPU belongs to one worker; without this each
   done
 }
 
-write_environment() { # ADDRESS DASHBOARD
+write_environment() { # ADDRESS DASHBOARD PORT
   cat >"$STATE/env" <<END
 export RAY_ADDRESS=$1
-export RAY_API_SERVER_ADDRESS=http://$2
+export RAY_API_SERVER_ADDRESS=http://127.0.0.1:$2
 export RAY_AUTH_MODE=token
 export RAY_AUTH_TOKEN_PATH=$STATE/token
 END
 }
 
-explain() { # WORKERS CPUS DASHBOARD
+explain() { # WORKERS CPUS DASHBOARD PORT
   cat <<END
 A head and $1 worker(s) with $2 CPU each run on this machine.
 
@@ -200,7 +150,7 @@ $(cat "$STATE/env")
 
 In another shell:      source $STATE/env
 Submit a sweep:        ray job submit --working-dir . -- python -m jobs.sweep jobs/sweeps/quickstart.toml --out "\$PWD/outputs"
-Look at it:            http://$3   (asks for the token: cat $STATE/token)
+Look at it:            http://127.0.0.1:$3   (asks for the token: cat $STATE/token)
 Stop the cluster:      cluster/local.sh stop
 END
 }
@@ -222,7 +172,6 @@ stop() {
     echo "error: these processes do not end: $pids" >&2
     exit 1
   }
-  remove_network
   rm -rf -- "$STATE"
   echo "stopped"
 }

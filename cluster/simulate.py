@@ -194,16 +194,24 @@ class Simulation:
             start += 1
             group = self._started[name] = f"{name}.{start}"
             await self._spend("starting", self.world.start_s)
-            while (order := await queue.pull(group, PATIENCE_S)).action == "work":
-                outcome = await self._compute(order)
-                if outcome is None:
-                    await queue.lose(group, "the process was killed")
-                    break
-                await queue.finish(group, outcome)
-                if self.way != "warm":
-                    break
-            if order.action == "stop":
+            if await self._serve(queue, group):
                 return
+
+    async def _serve(self, queue: CellQueue, group: str) -> bool:
+        """What one process does, as in `jobs.worker.work`; True when the queue said stop."""
+        while True:
+            order = await queue.pull(group, PATIENCE_S)
+            if order.action != "work":
+                if order.action == "stop":
+                    return True
+                continue
+            outcome = await self._compute(order)
+            if outcome is None:
+                await queue.lose(group, "the process was killed")
+                return False
+            await queue.finish(group, outcome)
+            if self.way != "warm":
+                return False
 
     async def _compute(self, order: Order) -> Outcome | None:
         """One attempt; None when it takes the process down."""

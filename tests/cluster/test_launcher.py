@@ -61,3 +61,10 @@ def test_the_token_of_the_instructions_is_never_committed():
     for file in FILES:
         (path,) = set(re.findall(r">(cluster/\S+)", file.read_text()))
         assert f"/{path}" in ignored
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_launchers_shell_is_not_an_argument_of_our_entry_point(config):
+    """Ray runs `docker run … IMAGE bash`; the image's entry point would take that as a subcommand of `loretta`."""
+    assert re.search(r'"bash",\n', (RAY / "autoscaler" / "_private" / "docker.py").read_text())
+    assert "--entrypoint=/usr/bin/env" in config["docker"]["run_options"]

@@ -7,7 +7,7 @@ import pytest
 from cluster.simulate import HOUR_S, WAYS, FakeClock, Simulation, World, main, sweep_cells
 from jobs.ledger import standing
 
-CELLS = sweep_cells(24)
+CELLS = sweep_cells(20)
 SECONDS = {cell.cell_id: 300.0 for cell in CELLS}
 
 
@@ -26,11 +26,13 @@ def test_the_clock_jumps_and_nobody_waits():
 
 
 def test_without_failures_it_is_arithmetic(tmp_path):
-    """24 cells of 300 s on 8 GPUs: three each, behind one start (warm) or three (cold); the slow obvious twin is this sum."""
+    """20 cells of 300 s on 8 GPUs: three each at most, behind one start (warm) or three (cold); the slow obvious twin is this sum."""
     calm = World(nodes=1, node_failures=0, out_of_memory=0, poison=0)
-    _, warm_s = simulate("warm", calm, tmp_path / "warm")
+    warm, warm_s = simulate("warm", calm, tmp_path / "warm")
     _, cold_s = simulate("cold", calm, tmp_path / "cold")
     assert warm_s == pytest.approx(calm.start_s + 3 * (calm.overhead_s + 300), abs=1)
+    assert warm.spent_s["starting"] == pytest.approx(8 * calm.start_s + 20 * calm.overhead_s)  # who has nothing to do waits, and does not start anew
+    assert warm.spent_s["useful"] == pytest.approx(20 * 300)
     assert cold_s == pytest.approx(3 * (calm.start_s + calm.overhead_s + 300), abs=1)
 
 

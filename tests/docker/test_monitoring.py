@@ -2,16 +2,11 @@
 
 import json
 import re
-import time
-import urllib.request
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.docker.test_compose import FOLDER, RAY, SERVICES
-from tests.jobs.head import ray_head
 
 DASHBOARD = json.loads((FOLDER / "grafana" / "dashboards" / "loretta.json").read_text())
 PROMETHEUS = yaml.safe_load((FOLDER / "prometheus" / "prometheus.yaml").read_text())
@@ -84,34 +79,3 @@ def test_every_alert_says_what_to_do():
     for rule in RULES:
         assert rule["labels"]["severity"] in ("info", "warning", "critical")
         assert {"summary", "description"} <= set(rule["annotations"]), rule["alert"]
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_a_real_node_exports_them_with_the_labels_that_we_use():
-    """What needs no GPU, no failure and no autoscaler, read from a head that was started as in compose."""
-    always = {
-        "ray_node_cpu_count",
-        "ray_node_cpu_utilization",
-        "ray_node_mem_used",
-        "ray_node_mem_total",
-        "ray_node_disk_utilization_percentage",
-        "ray_resources",
-    }
-    assert always <= {name for expression in EXPRESSIONS for name in names(expression)}
-    with ray_head(cpus=1) as head:
-        targets = Path(head.environment["HOME"]) / "ray" / "prom_metrics_service_discovery.json"
-        text, deadline = "", time.monotonic() + 120
-        while not all(f"\n{name}{{" in text for name in always) and time.monotonic() < deadline:
-            time.sleep(2)
-            with suppress(OSError, ValueError):
-                text = "".join(scraped(address) for each in json.loads(targets.read_text()) for address in each["targets"])
-    assert {name for name in always if f"\n{name}{{" not in text} == set()
-    assert re.search(r'\nray_node_cpu_count{[^}]*IsHeadNode="true"', text)
-    assert re.search(r'\nray_node_cpu_count{[^}]*RayNodeType="head"', text)
-    assert re.search(r'\nray_resources{[^}]*Name="CPU"[^}]*State="AVAILABLE"', text)
-
-
-def scraped(address):
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
-        return answer.read().decode()
