@@ -6,7 +6,7 @@ The only caller of all the rest, used by `sweep.py`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,8 @@ class Request:
     """Further cells of a search."""
     width: int = 0
     """Of a search: cells of a round. The cells that are missing now may be fewer."""
+    copy: Callable[[str], object] = str
+    """Told the id of every cell that is finished."""
 
     @property
     def directory(self) -> Path:
@@ -79,7 +81,7 @@ def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, 
     try:
         with ray_session():
             account = open_account(request.budget, price=price_of(nodes()))
-            course = Course(request.out, request.name, tracking, account, progress)
+            course = Course(request.out, request.name, tracking, account, progress, request.copy)
             judge = referee.start(request.early_stopping, before.judged) if request.early_stopping else None
             worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
             ahead = Ahead(course, nodes, request.grow)

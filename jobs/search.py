@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.inputs import check_inputs
 from jobs.ledger import standing, unfinished
+from jobs.mirror import Mirror
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.grid import Tried
 from loretta_core.config.search import Range, Sample, Search
@@ -37,11 +38,13 @@ class Searching:
 
     Args:
         config: with what it drew before (`report/drawn.py`).
+        mirror: where cells may be finished that are not in `out`.
     """
 
-    def __init__(self, config: SweepConfig, *, out: Path) -> None:
+    def __init__(self, config: SweepConfig, *, out: Path, mirror: Mirror | None = None) -> None:
         self.config = config
         self._out = out
+        self._mirror = mirror
 
     @property
     def width(self) -> int:
@@ -56,6 +59,8 @@ class Searching:
             self.config = grown
             write_manifest(self._out, sweep=grown)
             check_inputs(new := [cell for cell in grown.cells if cell.cell_id not in known])
+            if self._mirror is not None:
+                self._mirror.fetch(unfinished(self._out, new))
             if missing := unfinished(self._out, new):
                 return missing
         return []

@@ -20,6 +20,7 @@ from jobs.interrupts import Interrupts
 from jobs.janitor import not_arrived
 from jobs.ledger import Standing, again_standing, named, set_aside, standing
 from jobs.lock import output_lock
+from jobs.mirror import mirrored
 from jobs.progress import Progress
 from jobs.referee import judged_before
 from jobs.search import Searching, check_search
@@ -87,18 +88,24 @@ def sweep(
     known = standing(out, config.cells)
     check_inputs([*(cell for cell in config.cells if cell.cell_id not in known.finished), *again])
     check_output_dir(out)
-    with output_lock(out):
+    with output_lock(out), mirrored(config.mirror, out=out, say=print) as mirror:
         set_aside(out, again)
+        if mirror is not None:
+            mirror.forget(cell.cell_id for cell in again)
+            fetched = mirror.fetch(cell for cell in config.cells if cell.cell_id not in known.finished and cell not in again)
+            print(f"mirror {config.mirror}: {counted(fetched, 'finished cell')} fetched", flush=True)
         for cell in again:
             known.finished.pop(cell.cell_id, None)
         for cell in again if config.early_stopping else config.cells:
             forget_stop(out, name=config.name, cell_id=cell.cell_id)
         write_manifest(out, sweep=config)
-        searching = Searching(config, out=out)
+        searching = Searching(config, out=out, mirror=mirror)
         before, stopped = again_standing(out, config.cells, known=known), read_stops(out, name=config.name)
         progress = Progress(config.cells, over=len(before.finished.keys() | stopped.keys()))
         missing = [cell for cell in config.cells if cell.cell_id not in before.finished.keys() | stopped.keys()]
         _say_what_is_ahead(config, before, progress, out=out, stopped=len(stopped.keys() - before.finished.keys()))
+        if mirror is not None:
+            mirror.send_missing(before.finished)
         late = not_arrived(out, [cell for cell in config.cells if cell.cell_id in before.finished])
         request = Request(
             out,
@@ -111,6 +118,7 @@ def sweep(
             config.early_stopping,
             searching.grow,
             searching.width,
+            mirror.send if mirror is not None else str,
         )
         remark = ""
         missing = missing or searching.grow()

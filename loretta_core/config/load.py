@@ -46,6 +46,8 @@ class SweepHeader(Strict):
     """What one start of the sweep may spend."""
     early_stopping: EarlyStopping | None = None
     """End cells early that do worse than others of their kind; None computes every cell to its end."""
+    mirror: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*://")
+    """Where finished cells are copied to and looked for, e.g. `s3://bucket/prefix`; placement, like `output`. None keeps them in `output` alone."""
     executor: ExecutorName = "train"
     """Where cells are computed; placement, like an engine. `train`: warm Ray Train worker groups of any size. `inline`: the processes of Ray Tune's trials,
     for cells of one worker; the results are the same."""
