@@ -145,7 +145,7 @@ def _run_shape(
             at_once=executor.at_once,
             resources=executor.trial_resources,
             directory=request.directory / "tune",
-            more=lambda: ahead.more(shape),
+            more=(lambda: ahead.more(shape)) if request.width else None,
             begins=course.begins,
             done=course.done,
             stop=interrupts.requested,

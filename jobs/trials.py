@@ -41,7 +41,7 @@ def run_trials(
     at_once: int,
     resources: dict[str, float],
     directory: Path,
-    more: Callable[[], Sequence[CellConfig]] = tuple,
+    more: Callable[[], Sequence[CellConfig]] | None = None,
     begins: Callable[[CellConfig], bool],
     done: Callable[[Outcome], None],
     stop: threading.Event,
@@ -51,7 +51,7 @@ def run_trials(
     Args:
         resources: what a trial asks of Ray.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
-        more: called here, in the driver, when all cells are over; gives further ones, or none.
+        more: called here, in the driver, when all cells are over; gives further ones, or none. None where there never are any.
         begins: called here, in the driver, with the next cell; False leaves it and all after it.
         done: called here as each one is over.
         stop: set to end early: no further cell begins, and those that run have `PARTING_S` seconds to end.
@@ -59,10 +59,6 @@ def run_trials(
     shutil.rmtree(directory, ignore_errors=True)
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # a full disk is said by `course.py`, once
     source = _Source(cells, more, begins, stop)
-
-    def over(outcome: Outcome) -> None:
-        done(outcome)
-        source.settled()
 
     tuner = tune.Tuner(
         tune.with_resources(_trainable(client), resources),
@@ -77,7 +73,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=directory.name,
             storage_path=str(directory.parent.resolve()),
-            callbacks=[_Reporter(over), _Deaths()],
+            callbacks=[_Reporter(done, source.settled), _Deaths()],
             stop=_Deadline(stop),
             failure_config=tune.FailureConfig(max_failures=MOST_DEATHS),
             verbose=0,
@@ -108,7 +104,7 @@ class _Source(_StaysHere, Searcher):
     """Hands out the cells one by one, when there is room for another: what begins next is decided as late as possible. None means ask again later."""
 
     def __init__(
-        self, cells: Sequence[CellConfig], more: Callable[[], Sequence[CellConfig]], begins: Callable[[CellConfig], bool], stop: threading.Event
+        self, cells: Sequence[CellConfig], more: Callable[[], Sequence[CellConfig]] | None, begins: Callable[[CellConfig], bool], stop: threading.Event
     ) -> None:
         super().__init__()
         self._waiting = deque(cells)
@@ -118,7 +114,7 @@ class _Source(_StaysHere, Searcher):
         self._stop = stop
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if not self._waiting and not self._stop.is_set():
+        if not self._waiting and self._more is not None and not self._stop.is_set():
             if self._running:
                 return None
             self._waiting.extend(self._more())
@@ -147,16 +143,19 @@ class _Source(_StaysHere, Searcher):
 class _Reporter(_StaysHere, tune.Callback):
     """Tune's events → outcomes."""
 
-    def __init__(self, done: Callable[[Outcome], None]) -> None:
+    def __init__(self, done: Callable[[Outcome], None], settled: Callable[[], None]) -> None:
         self._done = done
+        self._settled = settled
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         outcome = (trial.last_result or {}).get("outcome")
         if outcome:
             self._done(Outcome(**outcome))
+        self._settled()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
+        self._settled()
 
 
 class _Deaths(_StaysHere, tune.Callback):
