@@ -96,13 +96,15 @@ def sweep(
             print(f"mirror {config.mirror}: {counted(fetched, 'finished cell')} fetched", flush=True)
         for cell in again:
             known.finished.pop(cell.cell_id, None)
-        for cell in again if config.early_stopping else config.cells:
-            forget_stop(out, name=config.name, cell_id=cell.cell_id)
+        anew = {cell.cell_id for cell in (again if config.early_stopping else config.cells)}
+        for cell_id in anew & read_stops(out, name=config.name).keys():
+            forget_stop(out, name=config.name, cell_id=cell_id)
         write_manifest(out, sweep=config)
         searching = Searching(config, out=out, mirror=mirror)
         before, stopped = again_standing(out, config.cells, known=known), read_stops(out, name=config.name)
-        progress = Progress(config.cells, over=len(before.finished.keys() | stopped.keys()))
-        missing = [cell for cell in config.cells if cell.cell_id not in before.finished.keys() | stopped.keys()]
+        over = before.finished.keys() | stopped.keys()
+        progress = Progress(config.cells, over=len(over))
+        missing = [cell for cell in config.cells if cell.cell_id not in over]
         _say_what_is_ahead(config, before, progress, out=out, stopped=len(stopped.keys() - before.finished.keys()))
         if mirror is not None:
             mirror.send_missing(before.finished)

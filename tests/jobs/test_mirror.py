@@ -185,13 +185,14 @@ def test_an_output_directory_in_a_store_is_refused_with_the_way_that_works():
         check_output_dir(Path("s3://bucket/x"))
 
 
-def test_a_finished_sweep_is_compared_from_the_mirror_alone(uri, out, tmp_path, capsys):
+@pytest.mark.integration
+def test_a_finished_sweep_is_compared_from_the_mirror_alone(uri, out, mlflow_uri, tmp_path, capsys):
     here = place(tmp_path, 0, 1)
     here.file.write_text(f'mirror = "{uri}"\n' + here.file.read_text())
     cells = load_sweep(here.file).cells
     finish(out, cells)
     copied(uri, out, cells, [])
-    assert main([str(here.file), "--out", str(tmp_path / "new"), "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]) == 0
+    assert main([str(here.file), "--out", str(tmp_path / "new"), "--tracking-uri", mlflow_uri]) == 0
     shown = capsys.readouterr().out
     assert "2 finished cells fetched" in shown
     assert "2 of 2 cells finished, nothing to run" in shown
