@@ -113,10 +113,6 @@ class CellQueue:
         """Whether a cell waits for a group."""
         return bool(self._waiting)
 
-    async def held(self) -> list[str]:
-        """Ids of the cells being computed."""
-        return [entry.cell_id for entry in self._held.values()]
-
     async def _is_tried_again(self, entry: _Entry, outcome: Outcome) -> bool:
         if outcome.status != "failed":
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,16 +24,23 @@ from loretta_core.train.sinks import JOURNAL_NAME
 class Course:
     """Of one start of a sweep."""
 
-    cells: Mapping[str, CellConfig]
-    """By id."""
     out: Path
     name: str
     tracking: Tracking
     account: Account
     progress: Progress
+    copy: Callable[[str], object] = str
+    """Told the id of every cell that is finished: a mirror sends it."""
+    cells: dict[str, CellConfig] = field(default_factory=dict)
+    """Those that are ahead or over, by id."""
     finished: list[CellConfig] = field(default_factory=list)
     no_room: str = ""
     """Storage is full or read-only: why no further cell begins. Such a cell has not failed; it goes on when there is room."""
+
+    def expects(self, cells: Sequence[CellConfig], placed: Sequence[CellConfig], *, predicted_s: Mapping[str, float]) -> None:
+        """These cells are ahead, `placed` as they will be computed."""
+        self.cells |= {cell.cell_id: cell for cell in cells}
+        self.progress.expects(cells, placed, predicted_s=predicted_s)
 
     def begins(self, cell: CellConfig) -> bool:
         """Whether the next cell may begin; it is counted then."""
@@ -58,6 +65,7 @@ class Course:
             return
         if outcome.status == "finished":
             self.finished.append(cell)
+            self.copy(cell.cell_id)
         self.progress.done(outcome, record)
 
 

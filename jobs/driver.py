@@ -1,27 +1,26 @@
 """Compute cells: MLflow made ready, Ray connected, one executor per shape of worker group, Tune trials in front, failures recorded.
 
-The only caller of all the rest, used by `sweep.py` and `cell.py`. Shapes come one after the other: a small group that ran beside a large one would keep its
-cores for ever, and the large one would never start.
+The only caller of all the rest, used by `sweep.py`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs import janitor, referee, tracking_db
-from jobs.admission import admit, price_of
+from jobs.admission import price_of
+from jobs.ahead import Ahead, Grow
 from jobs.budget import account as open_account
 from jobs.course import Course
-from jobs.eta import predictions
 from jobs.interrupts import Interrupts
 from jobs.outcome import Outcome
 from jobs.progress import Progress
-from jobs.resources import Shape, by_shape, groups_that_fit, refusal, several_for_inline
+from jobs.resources import Shape, groups_that_fit, refusal, several_for_inline
 from jobs.session import nodes, ray_session
 from jobs.tracking_db import Tracking
 from jobs.worker_config import RUN_CELL, WorkerConfig
@@ -49,6 +48,12 @@ class Request:
     executor: ExecutorName = "train"
     budget: Budget | None = None
     early_stopping: EarlyStopping | None = None
+    grow: Grow = tuple
+    """Further cells of a search."""
+    width: int = 0
+    """Of a search: cells of a round. The cells that are missing now may be fewer."""
+    copy: Callable[[str], object] = str
+    """Told the id of every cell that is finished."""
 
     @property
     def directory(self) -> Path:
@@ -76,21 +81,19 @@ def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, 
     try:
         with ray_session():
             account = open_account(request.budget, price=price_of(nodes()))
-            course = Course({cell.cell_id: cell for cell in cells}, request.out, request.name, tracking, account, progress)
+            course = Course(request.out, request.name, tracking, account, progress, request.copy)
             judge = referee.start(request.early_stopping, before.judged) if request.early_stopping else None
             worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
-            admission = admit(cells, nodes())
-            with progress.shown(admission.placed, predicted_s=predictions(admission.placed, nodes())):
-                for cell, why in admission.refused:
-                    course.done(Outcome(cell.cell_id, "failed", kind="memory", message=why))
-                for shape, members in by_shape(admission.placed).items():
-                    if not interrupts.requested.is_set() and not account.spent:
-                        _run_shape(shape, members, request=request, worker=worker, course=course, interrupts=interrupts)
+            ahead = Ahead(course, nodes, request.grow)
+            with progress.shown():
+                ahead.add(cells)
+                while not (interrupts.requested.is_set() or account.spent) and (found := ahead.next_shape()):
+                    _run_shape(*found, ahead=ahead, request=request, worker=worker, course=course, interrupts=interrupts)
             janitor.send_late(tracking, out=request.out, cells=janitor.not_arrived(request.out, course.finished))
             if course.no_room:
                 raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
         complete = not interrupts.requested.is_set()
-        return account.remark(len(admission.placed) - account.begun)
+        return account.remark(ahead.placed - account.begun)
     finally:
         problem = tracking_db.close(tracking, complete=complete)
         if problem:
@@ -114,6 +117,7 @@ def _run_shape(
     shape: Shape,
     cells: Sequence[CellConfig],
     *,
+    ahead: Ahead,
     request: Request,
     worker: WorkerConfig,
     course: Course,
@@ -128,7 +132,7 @@ def _run_shape(
         return
     from jobs.trials import run_trials  # imports Ray Train: seconds that a refusal need not wait for
 
-    groups = min(groups_that_fit(shape, nodes()), len(cells), request.max_concurrent or len(cells))
+    groups = min(groups_that_fit(shape, nodes()), max(len(cells), request.width), request.max_concurrent or len(cells))
     place = {"train": "worker group", "inline": "trial worker"}[request.executor]
     progress = course.progress
     progress.places = groups
@@ -141,6 +145,7 @@ def _run_shape(
             at_once=executor.at_once,
             resources=executor.trial_resources,
             directory=request.directory / "tune",
+            more=(lambda: ahead.more(shape)) if request.width else None,
             begins=course.begins,
             done=course.done,
             stop=interrupts.requested,

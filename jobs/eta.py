@@ -10,7 +10,7 @@ kept as cells come and go: a sweep may have ten thousand.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from jobs.admission import devices_for
@@ -38,7 +38,7 @@ class _Sums:
 class Estimate:
     """Sums over the cells of a sweep, by trainer."""
 
-    predicted_s: Mapping[str, float]
+    predicted_s: dict[str, float]
     """Cell id → what the planner expects; cells it does not know are not in it."""
     _by_trainer: dict[str, _Sums] = field(default_factory=lambda: defaultdict(_Sums))
     _finished: int = 0

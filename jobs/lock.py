@@ -1,7 +1,8 @@
 """One driver per output directory.
 
 OUT/.lock names its owner (pid, host, command). On one machine the kernel's file lock decides, so a lock dies with its process, however that ends.
-File locks do not reach across every network file system: for another host's lock the file's age decides, which its owner refreshes.
+File locks do not reach across every network file system: another host's lock counts while its owner refreshes the file. One that looks fresh is believed;
+one that looks old is watched for a while before it is taken, since the clocks of two machines may differ and either may be set while a sweep runs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from loretta_core.errors import OutputError
 LOCK_NAME = ".lock"
 REFRESH_S = 10.0
 STALE_S = 60.0
-"""A lock of another host that was not refreshed for so long is ignored."""
+"""A lock of another host that was refreshed so recently, by our clock, is held."""
+WATCH_S = 2.5 * REFRESH_S
+"""How long one that looks older is watched."""
 
 
 @contextmanager
@@ -81,7 +84,20 @@ def _taken(file: TextIO) -> bool:
 
 def _held_elsewhere(file: TextIO, path: Path) -> bool:
     owner = _read(file)
-    return owner.get("host", socket.gethostname()) != socket.gethostname() and time.time() - path.stat().st_mtime < STALE_S
+    if owner.get("host", socket.gethostname()) == socket.gethostname():
+        return False
+    refreshed = path.stat().st_mtime
+    return 0 <= time.time() - refreshed < STALE_S or _is_refreshed(path, since=refreshed)
+
+
+def _is_refreshed(path: Path, *, since: float) -> bool:
+    """Whether somebody refreshes the file while we watch, whatever its clock says."""
+    ends = time.monotonic() + WATCH_S
+    while time.monotonic() < ends:
+        time.sleep(WATCH_S / 50)
+        if path.stat().st_mtime != since:
+            return True
+    return False
 
 
 def _write_owner(file: TextIO) -> None:

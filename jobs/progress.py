@@ -28,6 +28,7 @@ class Progress:
     """Counts cells that are over, names them, and says how long the rest takes."""
 
     cells: Sequence[CellConfig]
+    """Of the sweep, as far as they are known."""
     over: int = 0
     """Cells of the sweep that are over; those that were finished before count from the start."""
     failed: int = 0
@@ -44,16 +45,24 @@ class Progress:
         self._names = names(self.cells)
         self._by_id = {cell.cell_id: cell for cell in self.cells}
 
-    @contextmanager
-    def shown(self, ahead: Sequence[CellConfig], *, predicted_s: Mapping[str, float]) -> Iterator[None]:
-        """While the cells `ahead` are computed: with the live table, where a person is watching.
+    def expects(self, cells: Sequence[CellConfig], placed: Sequence[CellConfig], *, predicted_s: Mapping[str, float]) -> None:
+        """These cells are ahead; a search finds some that the sweep did not know when it began.
 
         Args:
+            placed: those of them that will be computed.
             predicted_s: cell id → seconds that the planner expects.
         """
-        self._estimate = Estimate(predicted_s)
-        for cell in ahead:
+        new = [cell for cell in cells if cell.cell_id not in self._by_id]
+        if new:
+            self.cells = (*self.cells, *new)
+            self._names, self._by_id = names(self.cells), {cell.cell_id: cell for cell in self.cells}
+        self._estimate.predicted_s |= predicted_s
+        for cell in placed:
             self._estimate.waits(cell)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """While cells are computed: with the live table, where a person is watching."""
         if not live.wanted():
             yield
             return

@@ -20,12 +20,15 @@ from jobs.interrupts import Interrupts
 from jobs.janitor import not_arrived
 from jobs.ledger import Standing, again_standing, named, set_aside, standing
 from jobs.lock import output_lock
+from jobs.mirror import mirrored
 from jobs.progress import Progress
 from jobs.referee import judged_before
+from jobs.search import Searching, check_search
 from jobs.worker_config import RUN_CELL
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 from loretta_core.report.compare import write_comparison
+from loretta_core.report.drawn import recalled
 from loretta_core.report.manifest import write_manifest
 from loretta_core.report.records import check_output_dir
 from loretta_core.report.stops import forget_stop, read_stops
@@ -79,36 +82,60 @@ def sweep(
     MLflow or the Ray of RAY_ADDRESS does not answer.
     """
     out = out or Path(config.output)
+    config = recalled(config, out)
+    check_search(config)
     again = named(config.cells, rerun)
     known = standing(out, config.cells)
     check_inputs([*(cell for cell in config.cells if cell.cell_id not in known.finished), *again])
     check_output_dir(out)
-    with output_lock(out):
+    with output_lock(out), mirrored(config.mirror, out=out, say=print) as mirror:
         set_aside(out, again)
+        if mirror is not None:
+            mirror.forget(cell.cell_id for cell in again)
+            fetched = mirror.fetch(cell for cell in config.cells if cell.cell_id not in known.finished and cell not in again)
+            print(f"mirror {config.mirror}: {counted(fetched, 'finished cell')} fetched", flush=True)
         for cell in again:
             known.finished.pop(cell.cell_id, None)
-        for cell in again if config.early_stopping else config.cells:
-            forget_stop(out, name=config.name, cell_id=cell.cell_id)
+        anew = {cell.cell_id for cell in (again if config.early_stopping else config.cells)}
+        for cell_id in anew & read_stops(out, name=config.name).keys():
+            forget_stop(out, name=config.name, cell_id=cell_id)
         write_manifest(out, sweep=config)
+        searching = Searching(config, out=out, mirror=mirror)
         before, stopped = again_standing(out, config.cells, known=known), read_stops(out, name=config.name)
-        progress = Progress(config.cells, over=len(before.finished.keys() | stopped.keys()))
-        missing = [cell for cell in config.cells if cell.cell_id not in before.finished.keys() | stopped.keys()]
+        over = before.finished.keys() | stopped.keys()
+        progress = Progress(config.cells, over=len(over))
+        missing = [cell for cell in config.cells if cell.cell_id not in over]
         _say_what_is_ahead(config, before, progress, out=out, stopped=len(stopped.keys() - before.finished.keys()))
+        if mirror is not None:
+            mirror.send_missing(before.finished)
         late = not_arrived(out, [cell for cell in config.cells if cell.cell_id in before.finished])
         request = Request(
-            out, config.name, max_concurrent or config.max_concurrent, tracking_uri, run_cell, config.executor, config.budget, config.early_stopping
+            out,
+            config.name,
+            max_concurrent or config.max_concurrent,
+            tracking_uri,
+            run_cell,
+            config.executor,
+            config.budget,
+            config.early_stopping,
+            searching.grow,
+            searching.width,
+            mirror.send if mirror is not None else str,
         )
         remark = ""
+        missing = missing or searching.grow()
         if missing:
             judged = judged_before(config.cells, finished=before.finished, stopped=stopped) if config.early_stopping else []
             with Interrupts(progress.say) as interrupts:
                 remark = run_cells(missing, before=Before(late, judged), request=request, progress=progress, interrupts=interrupts)
             if interrupts.requested.is_set():
+                config = searching.config
                 kept = len(standing(out, config.cells).finished)
                 progress.say(f"stopped: {kept} of {counted(len(config.cells), 'cell')} are finished and kept; go on with:\n  {command}")
                 return interrupts.exit_code
         elif late and (problem := catch_up(late, request=request)):
             progress.say(problem)
+        config = searching.config
         _compare(out, config)
         if remark:
             progress.say(remark)
@@ -121,6 +148,10 @@ def _say_what_is_ahead(config: SweepConfig, before: Standing, progress: Progress
     left = total - finished - stopped
     early = f", {stopped} stopped early" if stopped else ""
     progress.say(f"sweep {config.name}: {finished} of {counted(total, 'cell')} finished{early}, {f'{left} to run' if left else 'nothing to run'} → {out}")
+    if config.rounds is not None and not config.rounds.complete:
+        progress.say(
+            f"search: Optuna draws the later of {counted(config.rounds.search.samples, 'sample')} per point of the grid from the scores of the earlier"
+        )
     for label in config.duplicates:
         progress.say(f"comes up again and runs once: {label}")
     for description, reason in config.skipped:

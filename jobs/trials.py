@@ -41,6 +41,7 @@ def run_trials(
     at_once: int,
     resources: dict[str, float],
     directory: Path,
+    more: Callable[[], Sequence[CellConfig]] | None = None,
     begins: Callable[[CellConfig], bool],
     done: Callable[[Outcome], None],
     stop: threading.Event,
@@ -50,16 +51,19 @@ def run_trials(
     Args:
         resources: what a trial asks of Ray.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
+        more: called here, in the driver, when all cells are over; gives further ones, or none. None where there never are any.
         begins: called here, in the driver, with the next cell; False leaves it and all after it.
         done: called here as each one is over.
         stop: set to end early: no further cell begins, and those that run have `PARTING_S` seconds to end.
     """
     shutil.rmtree(directory, ignore_errors=True)
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # a full disk is said by `course.py`, once
+    source = _Source(cells, more, begins, stop)
+
     tuner = tune.Tuner(
         tune.with_resources(_trainable(client), resources),
         tune_config=tune.TuneConfig(
-            search_alg=_Source(cells, begins, stop),
+            search_alg=source,
             num_samples=-1,
             max_concurrent_trials=at_once,
             reuse_actors=True,
@@ -69,7 +73,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=directory.name,
             storage_path=str(directory.parent.resolve()),
-            callbacks=[_Reporter(done), _Deaths()],
+            callbacks=[_Reporter(done, source.settled), _Deaths()],
             stop=_Deadline(stop),
             failure_config=tune.FailureConfig(max_failures=MOST_DEATHS),
             verbose=0,
@@ -97,18 +101,31 @@ class _StaysHere:
 
 
 class _Source(_StaysHere, Searcher):
-    """Hands out the cells one by one, when there is room for another: what begins next is decided as late as possible."""
+    """Hands out the cells one by one, when there is room for another: what begins next is decided as late as possible. None means ask again later."""
 
-    def __init__(self, cells: Sequence[CellConfig], begins: Callable[[CellConfig], bool], stop: threading.Event) -> None:
+    def __init__(
+        self, cells: Sequence[CellConfig], more: Callable[[], Sequence[CellConfig]] | None, begins: Callable[[CellConfig], bool], stop: threading.Event
+    ) -> None:
         super().__init__()
         self._waiting = deque(cells)
+        self._running = 0
+        self._more = more
         self._begins = begins
         self._stop = stop
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if not self._waiting and self._more is not None and not self._stop.is_set():
+            if self._running:
+                return None
+            self._waiting.extend(self._more())
         if not self._waiting or self._stop.is_set() or not self._begins(self._waiting[0]):
             return Searcher.FINISHED
+        self._running += 1
         return {"cell": self._waiting.popleft().to_json()}
+
+    def settled(self) -> None:
+        """A cell is over, and its record says how: what comes next may depend on that."""
+        self._running -= 1
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Results are read from outcomes."""
@@ -126,16 +143,19 @@ class _Source(_StaysHere, Searcher):
 class _Reporter(_StaysHere, tune.Callback):
     """Tune's events → outcomes."""
 
-    def __init__(self, done: Callable[[Outcome], None]) -> None:
+    def __init__(self, done: Callable[[Outcome], None], settled: Callable[[], None]) -> None:
         self._done = done
+        self._settled = settled
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         outcome = (trial.last_result or {}).get("outcome")
         if outcome:
             self._done(Outcome(**outcome))
+        self._settled()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
+        self._settled()
 
 
 class _Deaths(_StaysHere, tune.Callback):

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.load import Rounds
 from loretta_core.config.search import Budget
 from loretta_core.errors import OutputError
 from loretta_core.plan.cell import CellPlan, plan_cell
 from loretta_core.report import units
+from loretta_core.report.drawn import recalled
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.records import RECORD_NAME, check_output_dir, read_record
 from loretta_core.report.stops import read_stops
@@ -22,6 +24,7 @@ def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
     """The plan as text or JSON. Raises OutputError when `out` holds something that is not ours."""
     if out.exists() and (out.is_file() or any(out.iterdir())):
         check_output_dir(out)
+    sweep = recalled(sweep, out)
     standing, plans = _look(sweep, out=out)
     return _json(sweep, standing, plans, out=out) if as_json else _text(sweep, standing, plans, out=out)
 
@@ -85,6 +88,7 @@ def _remarks(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, 
     return [
         f"{counted(len(standing), 'cell')}: {finished} finished{early}, {len(standing) - finished - stopped} to run. Output: {out}",
         *([f"budget of one start: {_budget(sweep.budget)}"] if sweep.budget else []),
+        *([_search(sweep.rounds)] if sweep.rounds and not sweep.rounds.complete else []),
         *([f"{sweep.excluded} excluded by the sweep's rules"] if sweep.excluded else []),
         *(f"duplicate, runs once: {label}" for label in sweep.duplicates),
         *(f"skipped: {description}: {reason}" for description, reason in sweep.skipped),
@@ -92,6 +96,11 @@ def _remarks(sweep: SweepConfig, standing: list[str], plans: list[CellPlan], *, 
         *(f"caution: {caution}" for caution in cautions),
         "Nothing was started.",
     ]
+
+
+def _search(rounds: Rounds) -> str:
+    known = min(map(len, rounds.tried.values()))
+    return f"search: {known} of {rounds.search.samples} samples per point of the grid are known; the others depend on the scores of these"
 
 
 def _budget(budget: Budget) -> str:

@@ -50,6 +50,8 @@ def read_sweep(text: str, *, policy: Policy, overrides: Iterable[str] = ()) -> S
     overrides = tuple(overrides)
     _check_size(raw, overrides, limit=policy.max_cells)
     sweep = resolve_sweep(raw, overrides=overrides)
+    if sweep.mirror is not None:
+        raise ConfigError(f"mirror = {sweep.mirror!r}: refused. A submitted sweep is written where this server keeps its output and nowhere else; leave it out")
     for cell in sweep.cells:
         check_cell(cell, policy=policy)
     return sweep
@@ -75,8 +77,10 @@ def _check_size(raw: Table, overrides: Iterable[str], *, limit: int) -> None:
     for name, value in map(parse_override, overrides):
         if name in lengths:
             lengths[name] = len(value) if isinstance(value, list) else 1
-    include = raw.get("include", [])
-    cells = (math.prod(lengths.values()) if lengths else 0) + (len(include) if isinstance(include, list) else 0)
+    include, search = raw.get("include", []), raw.get("search", {})
+    samples = dict(map(parse_override, overrides)).get("search.samples", search.get("samples") if isinstance(search, dict) else None)
+    points = math.prod(lengths.values()) if lengths or search else 0
+    cells = points * (samples if isinstance(samples, int) and samples > 0 else 1) + (len(include) if isinstance(include, list) else 0)
     if cells > limit:
         raise ConfigError(f"axes: {cells} combinations; this server takes at most {limit} cells in one sweep. Split it")
 

@@ -9,16 +9,18 @@ override.
 from __future__ import annotations
 
 import copy
+import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from loretta_core.config.cell import COMPONENTS, CellConfig
 from loretta_core.config.explain import FAMILIES, explain
-from loretta_core.config.search import Search
+from loretta_core.config.search import Drawn, Sample, Search
 from loretta_core.errors import ConfigError
 
 Table = dict[str, Any]
@@ -33,6 +35,10 @@ class Draft:
 
     table: Table
     origins: dict[str, str]
+    point: str = ""
+    """Which point of the grid was sampled."""
+    sample: int = 0
+    """Index of the sample."""
 
     def build(self) -> CellConfig:
         """Validate. Raises ConfigError that names the places in the sweep file."""
@@ -49,6 +55,14 @@ class Draft:
 
 
 @dataclass
+class Tried:
+    """A sample of a point of the grid, and the ids of its cells: one per seed, none where the combination is impossible or excluded."""
+
+    sample: Sample
+    cells: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Grid:
     """What a sweep expands to."""
 
@@ -59,12 +73,15 @@ class Grid:
     """(description, reason) of impossible combinations, with `skip_invalid`."""
     excluded: int = 0
     """How many grid points the rules dropped."""
+    tried: dict[str, list[Tried]] = field(default_factory=dict)
+    """Point of the grid, without its seed → its samples, of a sweep with [search]."""
 
 
-def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_invalid: bool) -> Grid:
-    """Expand the tables `defaults`, `axes`, `include`, `exclude` of a sweep.
+def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_invalid: bool, drawn: Drawn | None = None) -> Grid:
+    """Expand the tables `defaults`, `axes`, `include`, `exclude`, `search` of a sweep.
 
-    `overrides` maps dotted fields to values; one that names an axis replaces its values, any other is laid over every cell.
+    `overrides` maps dotted fields to values; one that names an axis replaces its values, any other is laid over every cell. `drawn` are the
+    samples of `search` that came from results.
     Raises ConfigError for an impossible combination, unless `skip_invalid`, and when nothing is left to run.
     """
     axes = flatten(sweep.get("axes", {}), where="axes.")
@@ -73,10 +90,11 @@ def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_inval
     axes.update(flatten(replaced, where="--set "))
     places = {name: f"--set {name}" if name in replaced else f"axes.{name}" for name in axes}
     rules = [_check_rule(rule, f"exclude[{index}]") for index, rule in enumerate(sweep.get("exclude", []))]
-    search = _search(sweep["search"]) if "search" in sweep else None
+    search = read_search(sweep["search"]) if "search" in sweep else None
 
     grid = Grid()
-    points = itertools.chain(_sampled(_grid_points(sweep.get("defaults", {}), axes, places, alone=search is not None), search), _included(sweep))
+    sampled = _sampled(_grid_points(sweep.get("defaults", {}), axes, places, alone=search is not None), search, drawn or {}, fixed, tried=grid.tried)
+    points = itertools.chain(sampled, _included(sweep))
     seen: set[str] = set()
     for draft, is_grid in points:
         lay(draft, fixed, origin="--set {}")
@@ -99,7 +117,10 @@ def _add(grid: Grid, draft: Draft, *, rules: list[Table], seen: set[str], skip_i
         return
     if any(_matches(rule, cell.to_dict()) for rule in rules):
         grid.excluded += 1
-    elif cell.cell_id in seen:
+        return
+    if draft.point:
+        grid.tried[draft.point][draft.sample].cells.append(cell.cell_id)
+    if cell.cell_id in seen:
         grid.duplicates.append(cell.label)
     else:
         seen.add(cell.cell_id)
@@ -114,22 +135,33 @@ def by_priority(cells: Sequence[CellConfig], rules: Sequence[Table]) -> list[Cel
     return sorted(cells, key=lambda cell: next((index for index, rule in enumerate(checked) if _matches(rule, cell.to_dict())), len(checked)))
 
 
-def _search(table: Mapping[str, Any]) -> Search:
+def read_search(table: Mapping[str, Any]) -> Search:
+    """The table [search]. Raises ConfigError."""
     try:
         return Search.model_validate(table)
     except ValidationError as error:
         raise ConfigError("search: " + explain(error, data=table, origins={}, known=[*Search.model_fields])) from None
 
 
-def _sampled(points: Iterator[tuple[Draft, bool]], search: Search | None) -> Iterator[tuple[Draft, bool]]:
+def _sampled(
+    points: Iterator[tuple[Draft, bool]], search: Search | None, drawn: Drawn, fixed: Table, *, tried: dict[str, list[Tried]]
+) -> Iterator[tuple[Draft, bool]]:
     for draft, is_grid in points:
         if search is None:
             yield draft, is_grid
             continue
-        for index in range(search.samples):
-            sample = copy.deepcopy(draft)
-            lay(sample, search.sample(index), origin="search.space.{}")
+        point = _point({**draft.table, "overrides": fixed})
+        samples = search.samples_of(drawn.get(point, ()))
+        tried.setdefault(point, [Tried(sample) for sample in samples])
+        for index, values in enumerate(samples):
+            sample = replace(copy.deepcopy(draft), point=point, sample=index)
+            lay(sample, values, origin="search.space.{}")
             yield sample, is_grid
+
+
+def _point(table: Table) -> str:
+    """Names a point of the grid; its seeds share the name. Scores under other overrides suggest nothing for it."""
+    return hashlib.sha256(json.dumps({**table, "seed": None}, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _grid_points(defaults: Table, axes: Mapping[str, list[Any]], places: Mapping[str, str], *, alone: bool) -> Iterator[tuple[Draft, bool]]:

@@ -5,8 +5,10 @@ TOML is for people; every setting is in it. The command line adds no knobs of it
 
 from __future__ import annotations
 
+import copy
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +17,8 @@ from pydantic import Field, ValidationError
 from loretta_core.config.base import Strict
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import explain
-from loretta_core.config.grid import Draft, Table, by_priority, expand, lay
-from loretta_core.config.search import Budget, EarlyStopping
+from loretta_core.config.grid import Draft, Table, Tried, by_priority, expand, lay, read_search
+from loretta_core.config.search import Budget, Drawn, EarlyStopping, Search
 from loretta_core.errors import ConfigError
 
 ExecutorName = Literal["train", "inline"]
@@ -44,9 +46,34 @@ class SweepHeader(Strict):
     """What one start of the sweep may spend."""
     early_stopping: EarlyStopping | None = None
     """End cells early that do worse than others of their kind; None computes every cell to its end."""
+    mirror: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*://")
+    """Where finished cells are copied to and looked for, e.g. `s3://bucket/prefix`; placement, like `output`. None keeps them in `output` alone."""
     executor: ExecutorName = "train"
     """Where cells are computed; placement, like an engine. `train`: warm Ray Train worker groups of any size. `inline`: the processes of Ray Tune's trials,
     for cells of one worker; the results are the same."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What a sweep whose cells depend on results needs to find more of them."""
+
+    search: Search
+    tried: Mapping[str, list[Tried]]
+    """Point of the grid → its samples so far."""
+    raw: Table
+    """The sweep file, as it was read."""
+    changes: Mapping[str, Any]
+    """The overrides."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every point has all its samples."""
+        return all(len(tried) >= self.search.samples for tried in self.tried.values())
+
+    @property
+    def drawn(self) -> Drawn:
+        """The samples that came from results."""
+        return {point: [each.sample for each in tried[self.search.begins_with :]] for point, tried in self.tried.items()}
 
 
 class SweepConfig(SweepHeader):
@@ -60,6 +87,13 @@ class SweepConfig(SweepHeader):
     """(description, reason) of impossible combinations left out by `skip_invalid`."""
     excluded: int = 0
     """How many grid points the `[[exclude]]` rules dropped."""
+    rounds: Rounds | None = Field(None, exclude=True, repr=False)
+    """Of a search whose later cells depend on results; None where all cells are known."""
+
+    def grown(self, drawn: Drawn) -> SweepConfig:
+        """The same sweep with these samples from results."""
+        assert self.rounds is not None
+        return _resolve(self.rounds.raw, self.rounds.changes, drawn=drawn)
 
 
 _TABLES = ("defaults", "axes", "include", "exclude", "search")
@@ -82,7 +116,7 @@ def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfi
 
 
 def resolve_sweep(raw: Table, *, overrides: Iterable[str] = ()) -> SweepConfig:
-    """A parsed sweep file, overridden, expanded and validated; `raw` is used up. Raises ConfigError."""
+    """A parsed sweep file, overridden, expanded and validated. Raises ConfigError."""
     return _resolve(raw, dict(parse_override(text) for text in overrides))
 
 
@@ -128,7 +162,8 @@ def parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), value.strip()
 
 
-def _resolve(raw: Table, changes: dict[str, Any]) -> SweepConfig:
+def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None = None) -> SweepConfig:
+    raw, changes = dict(given), dict(overrides)
     for name in [name for name in changes if name.split(".")[0] in _NESTED and "." in name]:
         table, _, field = name.partition(".")
         raw[table] = {**raw.get(table, {}), field: changes.pop(name)}
@@ -142,7 +177,8 @@ def _resolve(raw: Table, changes: dict[str, Any]) -> SweepConfig:
         if not isinstance(tables.get(name, kind()), kind):
             wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
             raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
-    grid = expand(tables, overrides=changes, skip_invalid=header.skip_invalid)
+    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn)
+    search = read_search(tables["search"]) if "search" in tables else None
     _check_executor(header.executor, grid.cells)
     settings = {name: getattr(header, name) for name in SweepHeader.model_fields}
     return SweepConfig(
@@ -151,6 +187,7 @@ def _resolve(raw: Table, changes: dict[str, Any]) -> SweepConfig:
         duplicates=tuple(grid.duplicates),
         skipped=tuple(grid.skipped),
         excluded=grid.excluded,
+        rounds=Rounds(search, grid.tried, given, overrides) if search is not None and search.algorithm == "optuna" else None,
     )
 
 

@@ -1,6 +1,6 @@
 """What a sweep file says about which cells run, in what order, and when to stop: ranges to sample, a budget, early stopping.
 
-    [search]            samples drawn from ranges, laid over every point of the grid
+    [search]            samples drawn from ranges, laid over every point of the grid; with `algorithm = "optuna"` the later ones from what the earlier scored
     budget              cells, hours or money that one start of the sweep may spend
     early_stopping      cells that are worse than others of their kind after a share of their steps end there
 
@@ -11,11 +11,18 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from loretta_core.config.base import Strict
+
+Sample = dict[str, Any]
+"""Dotted setting → value."""
+
+Drawn = Mapping[str, Sequence[Sample]]
+"""Point of the grid → the samples that results suggested for it, in the order of their rounds."""
 
 
 class Range(Strict):
@@ -40,16 +47,28 @@ class Range(Strict):
         """The value at a share in [0, 1), to three significant digits: enough for a setting, and readable in a table."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         value = low + share * (high - low)
-        value = math.exp(value) if self.log else value
+        return self.readable(math.exp(value) if self.log else value)
+
+    def readable(self, value: float) -> float | int:
+        """A value as a cell gets it."""
         return min(round(value), int(self.high)) if self.integer else float(f"{value:.3g}")
 
 
 class Search(Strict):
     """Random search (Bergstra and Bengio, JMLR 2012). Sample i depends on `seed`, i and the name of the setting: more samples keep those that were there, and
-    every point of the grid gets the same ones."""
+    every point of the grid gets the same ones.
+
+    With `algorithm = "optuna"` only the first `startup` samples are these. The others come in rounds, from Optuna's TPE (Bergstra et al., NIPS 2011) on the
+    validation scores of the earlier ones; each point of the grid is searched by itself, and its seeds are replicates whose scores are averaged."""
 
     samples: int = Field(ge=1, le=10_000)
     """How many samples each point of the grid is crossed with."""
+    algorithm: Literal["random", "optuna"] = "random"
+    """`random` knows all cells beforehand; `optuna` needs the extra `search`."""
+    startup: int = Field(10, ge=1)
+    """Only `optuna`: how many samples are random (Optuna's default)."""
+    per_round: int = Field(4, ge=1)
+    """Only `optuna`: how many samples of a point are drawn at a time. They are computed side by side; the next ones see their scores."""
     seed: int = 0
     """Another one draws other samples."""
     space: dict[str, Range | list[Any]] = Field(min_length=1)
@@ -62,8 +81,28 @@ class Search(Strict):
             raise ValueError(f"space.{empty[0]} = []: expected values to choose from, or a table with low and high")
         return self
 
-    def sample(self, index: int) -> dict[str, Any]:
-        """Dotted setting → value."""
+    @model_validator(mode="after")
+    def _rounds_are_for_optuna(self) -> Self:
+        unused = sorted({"startup", "per_round"} & self.model_fields_set)
+        if self.algorithm == "random" and unused:
+            raise ValueError(f'{unused[0]} = {getattr(self, unused[0])}: only algorithm = "optuna" draws in rounds; leave it out, or choose that algorithm')
+        return self
+
+    @property
+    def begins_with(self) -> int:
+        """How many samples need no result."""
+        return self.samples if self.algorithm == "random" else min(self.startup, self.samples)
+
+    def samples_of(self, drawn: Sequence[Sample]) -> list[Sample]:
+        """Those of a point of the grid.
+
+        Args:
+            drawn: what results suggested so far.
+        """
+        return [*map(self.sample, range(self.begins_with)), *drawn][: self.samples]
+
+    def sample(self, index: int) -> Sample:
+        """The random sample of this index."""
         return {name: self._drawn(name, index) for name in self.space}
 
     def _drawn(self, name: str, index: int) -> Any:

@@ -157,6 +157,11 @@ def find_cell(out: Path, text: str) -> Path:
 def check_output_dir(out: Path) -> None:
     """Create the output directory, or make sure that it is ours and of this format. Raises OutputError and changes nothing otherwise."""
     marker = out / "FORMAT.json"
+    if len(scheme := out.parts[0] if out.parts else "") > 2 and scheme.endswith(":"):
+        raise OutputError(
+            f"{scheme}//{'/'.join(out.parts[1:])}: the output directory needs a file system (locks, files that grow); give a local or shared directory with "
+            f'--out, and mirror = "{scheme}//…" in the sweep file to have finished cells copied there'
+        )
     try:
         if marker.is_file():
             _check_format(marker)

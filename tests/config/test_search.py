@@ -50,6 +50,31 @@ def test_another_seed_draws_others_and_the_same_one_the_same(load):
     assert not ids[0] & ids[2]
 
 
+def test_what_results_suggested_is_laid_over_its_point_of_the_grid(load):
+    known = load(SWEEP, "search.algorithm=optuna", "search.startup=2")
+    assert [len(tried) for tried in known.rounds.tried.values()] == [2, 2]
+    assert known.cells == load(SWEEP, "search.samples=2").cells  # the random samples come first
+    first, second = known.rounds.tried
+    grown = known.grown({first: [{"trainer.lr": 0.003, "batch_size": 8}] * 2, second: [{"trainer.lr": 0.004, "batch_size": 8}]})
+    assert [cell for cell in grown.cells if cell in known.cells] == list(known.cells)
+    assert [(cell.method.type, cell.trainer.lr) for cell in grown.cells if cell not in known.cells] == [("lora", 0.003), ("loretta_adp", 0.004)]
+    assert len(grown.rounds.tried[first][2].cells) == 1
+    assert not grown.rounds.complete
+    assert grown.grown({name: [{"trainer.lr": 0.003, "batch_size": 8}] * 2 for name in (first, second)}).rounds.complete
+
+
+def test_seeds_are_replicates_of_a_sample(load):
+    rounds = load(SWEEP.replace("[axes]", "[axes]\nseed = [0, 1, 2]"), "search.algorithm=optuna").rounds
+    assert len(rounds.tried) == 2
+    assert {len(each.cells) for tried in rounds.tried.values() for each in tried} == {3}
+
+
+def test_scores_under_other_overrides_suggest_nothing(load):
+    points = [set(load(SWEEP, "search.algorithm=optuna", *overrides).rounds.tried) for overrides in ((), ("trainer.steps=7",), ("search.samples=9",))]
+    assert not points[0] & points[1]
+    assert points[0] == points[2]
+
+
 def test_without_axes_the_defaults_are_searched(load):
     text = SWEEP.replace('[axes]\nmethod = ["lora", "loretta_adp"]', "").replace('trainer = "adam"', 'trainer = "adam"\nmethod = "lora"')
     assert len(load(text).cells) == 4
@@ -98,6 +123,8 @@ def test_mistakes_in_the_head_are_named(head, message, load):
         ("samples = 1\nspace = { batch_size = [] }", "expected values to choose from"),
         ('samples = 1\nspace = { "trainer.lr" = { low = 0, high = 1, log = true } }', "low > 0 with log = true"),
         ('samples = 1\nspace = { "trainer.rate" = [1] }', "trainer.rate"),
+        ("samples = 8\nstartup = 4\nspace = { batch_size = [8, 16] }", 'startup = 4: only algorithm = "optuna" draws in rounds'),
+        ('samples = 8\nalgorithm = "grid"\nspace = { batch_size = [8, 16] }', "search: algorithm = 'grid'"),
     ],
 )
 def test_mistakes_in_a_search_are_named(wrong, message, load):

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 START_S = 120
+STARTS = 3
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,17 @@ class Head:
 @contextmanager
 def ray_head(*, cpus: int) -> Iterator[Head]:
     """Start on free ports, in a directory of its own; stop every process that knows this directory."""
+    for _ in range(STARTS):
+        with _started(cpus=cpus) as running:
+            if running is not None:
+                yield running
+                return
+    raise TimeoutError(f"Ray did not come up in {STARTS} attempts")
+
+
+@contextmanager
+def _started(*, cpus: int) -> Iterator[Head | None]:
+    """One attempt; None when Ray gave up, as it does when the machine is too busy to start a node in half a minute."""
     scratch = Path(tempfile.mkdtemp(prefix="lor-t-", dir="/tmp"))  # short: Ray puts sockets there
     gcs, dashboard, agent, client = _free_ports(4)
     token = secrets.token_hex(32)
@@ -57,8 +69,8 @@ def ray_head(*, cpus: int) -> Iterator[Head]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     try:
-        _wait_for_port(dashboard, process, log)
-        yield Head(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", token, environment)
+        up = _is_up(dashboard, process, log)
+        yield None if not up else Head(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", token, environment)
     finally:
         stop_all(process.pid, mark=str(scratch))
         process.wait(30)
@@ -109,11 +121,15 @@ def _free_ports(number: int) -> list[int]:
             each.close()
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _is_up(port: int, process: subprocess.Popen[bytes], log: Path) -> bool:
+    """Wait for the node and for the dashboard, which may listen before the node is there."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"ray start ended: {log.read_text()[-3000:]}"
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+        if process.poll() is not None:
+            assert "timed out during startup" in log.read_text(), f"ray start ended: {log.read_text()[-3000:]}"
+            return False
+        if "Ray runtime started" in log.read_text():
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                return True
         time.sleep(0.2)
-    raise TimeoutError(f"no Ray dashboard after {START_S} s: {log.read_text()[-3000:]}")
+    raise TimeoutError(f"no Ray after {START_S} s: {log.read_text()[-3000:]}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 import signal
 import sys
 import time
@@ -36,6 +37,20 @@ MENDED = "mended"
 
 WORKERS = "SYNTHETIC_WORKERS"
 """Environment variable: processes of a worker group, whatever the engine."""
+
+
+WILD_CLOCK = "SYNTHETIC_WILD_CLOCK"
+"""Environment variable: the wall clock of the driver and of the workers jumps by up to a day, to and fro, at every look."""
+
+
+def set_wild() -> None:
+    """Let this process's wall clock jump."""
+    clock, dice = time.time, random.Random(os.getpid())
+    time.time = lambda: clock() + dice.uniform(-86400, 86400)
+
+
+if WILD_CLOCK in os.environ:
+    set_wild()
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -65,9 +66,25 @@ def test_the_lock_of_another_machine_counts_while_it_is_fresh(out, monkeypatch):
     with pytest.raises(OutputError, match="process 17 on elsewhere since 2026-01-01"), output_lock(out):
         pass
     assert json.loads(path.read_text())["host"] == "elsewhere"
+    monkeypatch.setattr(lock, "WATCH_S", 0.1)
     old = path.stat().st_mtime - STALE_S - 1
     os.utime(path, (old, old))
     with output_lock(out):
+        assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+@pytest.mark.parametrize("jump_s", [-86400.0, 86400.0])
+def test_a_clock_that_was_set_neither_opens_nor_closes_the_lock_of_another_machine(jump_s, out, monkeypatch):
+    path, clock = out / ".lock", time.time
+    path.write_text(json.dumps({"pid": 17, "host": "elsewhere", "since": "2026-01-01", "command": "loretta sweep a.toml"}))
+    monkeypatch.setattr(time, "time", lambda: clock() + jump_s)
+    monkeypatch.setattr(lock, "WATCH_S", 1.0)
+    refresher = threading.Timer(0.3, os.utime, (path,))
+    refresher.start()
+    with pytest.raises(OutputError, match="process 17 on elsewhere"), output_lock(out):
+        pass
+    refresher.join()
+    with output_lock(out):  # nobody refreshes it any more
         assert json.loads(path.read_text())["host"] == socket.gethostname()
 
 

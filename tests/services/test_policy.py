@@ -65,6 +65,18 @@ def test_a_bomb_of_axes_is_counted_and_not_expanded():
         read_sweep(SWEEP, policy=Policy(max_cells=5), overrides=["method=['lora', 'ft', 'ia3', 'bitfit', 'prompt', 'prefix']"])
 
 
+def test_samples_of_a_search_count():
+    bomb = 'name = "a"\n[axes]\nseed = %s\n[search]\nsamples = 10000\nspace = { batch_size = [8, 16] }' % [*range(100)]
+    with pytest.raises(ConfigError, match="1000000 combinations"):
+        read_sweep(bomb, policy=Policy())
+
+
+def test_a_mirror_is_not_for_who_submits():
+    text = 'name = "a"\nmirror = "file:///etc"\ninclude = [{model = "toy-bert", task = "toy_sentiment", method = "lora", trainer = "adam"}]'
+    with pytest.raises(ConfigError, match="mirror = 'file:///etc': refused"):
+        read_sweep(text, policy=Policy())
+
+
 def test_roots_open_what_lies_below_them_and_links_are_followed_first(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "secret").write_text("x")

@@ -1,0 +1,68 @@
+"""What Tune is given next: known cells in their order, and a search's further ones when all of these are over."""
+
+import threading
+
+from ray.tune.search import Searcher
+
+from jobs.ahead import Ahead
+from jobs.course import Course
+from jobs.progress import Progress
+from jobs.resources import Node, shape_of
+from jobs.trials import _Source
+from loretta_core.config import CellConfig
+
+NODES = [Node(cpus=4)]
+
+
+def source(cells, *, more=None, begins=lambda cell: True):
+    return _Source(cells, more, begins, threading.Event())
+
+
+def seed(suggestion):
+    return CellConfig.from_json(suggestion["cell"]).seed
+
+
+def test_without_a_search_the_end_is_said_while_cells_run(cell):
+    given = source([cell("seed=0"), cell("seed=1")])
+    assert [seed(given.suggest(str(index))) for index in range(2)] == [0, 1]
+    assert given.suggest("2") == Searcher.FINISHED
+
+
+def test_a_round_begins_when_the_one_before_is_over(cell):
+    rounds = [[cell("seed=2"), cell("seed=3")], []]
+    given = source([cell("seed=0"), cell("seed=1")], more=lambda: rounds.pop(0))
+    assert [seed(given.suggest(str(index))) for index in range(2)] == [0, 1]
+    assert given.suggest("2") is None
+    given.settled()
+    assert given.suggest("2") is None
+    given.settled()
+    assert [seed(given.suggest(str(index))) for index in range(2, 4)] == [2, 3]
+    assert given.suggest("4") is None
+    given.settled()
+    given.settled()
+    assert given.suggest("4") == Searcher.FINISHED
+
+
+def test_what_may_not_begin_ends_it(cell):
+    given = source([cell("seed=0")], more=lambda: [cell("seed=1")], begins=lambda each: each.seed == 0)
+    given.suggest("0")
+    given.settled()
+    assert given.suggest("1") == Searcher.FINISHED
+
+
+def ahead_of(out, rounds):
+    return Ahead(Course(out, "s", None, None, Progress([])), lambda: NODES, lambda: rounds.pop(0) if rounds else [])
+
+
+def test_a_shape_gets_further_cells_only_when_no_other_waits(cell, out):
+    small, large = cell(), cell("engine.cpus=2")
+    ahead = ahead_of(out, [[cell("seed=5"), cell("engine.cpus=2", "seed=5")]])
+    ahead.add([small, large])
+    assert ahead.next_shape() == (shape_of(large), [large])
+    assert ahead.more(shape_of(large)) == []  # the small one is not over
+    assert ahead.next_shape() == (shape_of(small), [small])
+    assert [each.seed for each in ahead.more(shape_of(small))] == [5]
+    shape, members = ahead.next_shape()
+    assert (shape, [each.seed for each in members]) == (shape_of(large), [5])
+    assert ahead.next_shape() is None
+    assert ahead.placed == 4
