@@ -34,7 +34,7 @@ COPY constraints.txt ./
 RUN pip install --constraint constraints.txt torch
 COPY pyproject.toml ./
 RUN python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-print(*p["dependencies"], *p["optional-dependencies"]["train"], *p["optional-dependencies"]["services"], *p["optional-dependencies"]["deepspeed"], sep="\n")' > /tmp/requirements.txt \
+print(*p["dependencies"], *p["optional-dependencies"]["train"], *p["optional-dependencies"]["services"], *p["optional-dependencies"]["deepspeed"], *p["optional-dependencies"]["search"], sep="\n")' > /tmp/requirements.txt \
     && pip install --constraint constraints.txt --requirement /tmp/requirements.txt \
     && rm /tmp/requirements.txt
 
@@ -44,7 +44,7 @@ COPY jobs jobs
 COPY services services
 COPY docker/with-secrets.sh /usr/local/bin/with-secrets.sh
 COPY cluster/scale.py cluster/scale.py
-RUN pip install --constraint constraints.txt --editable '.[train,services,deepspeed]' \
+RUN pip install --constraint constraints.txt --editable '.[train,services,deepspeed,search]' \
     && pip check \
     && python -m compileall -q loretta_core jobs services
 

@@ -113,7 +113,7 @@ def test_every_installation_is_constrained():
 
 def test_the_extras_exist():
     named = [extra for run in of("RUN") for group in re.findall(r"'\.\[([^\]]+)\]'", run) for extra in group.split(",")]
-    assert named == ["train", "services", "deepspeed"]
+    assert named == ["train", "services", "deepspeed", "search"]
     assert set(named) <= set(PROJECT["optional-dependencies"])
 
 
@@ -123,7 +123,7 @@ def test_the_dependency_layer_installs_the_same_requirements(tmp_path):
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     printed = subprocess.run([sys.executable, "-c", words[2]], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     extras = PROJECT["optional-dependencies"]
-    assert printed == [*PROJECT["dependencies"], *extras["train"], *extras["services"], *extras["deepspeed"]]
+    assert printed == [*PROJECT["dependencies"], *extras["train"], *extras["services"], *extras["deepspeed"], *extras["search"]]
 
 
 def test_dependencies_come_before_the_source():
