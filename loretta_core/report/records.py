@@ -148,6 +148,9 @@ def find_records(out: Path, cell_ids: Iterable[str] | None = None) -> dict[str, 
 
 def find_cell(out: Path, text: str) -> Path:
     """The directory of the cell with this id, or these first digits of one. Raises OutputError when it names no cell or several."""
+    exact = out / "cells" / text
+    if text.isalnum() and exact.is_dir():
+        return exact  # without looking at the names of ten thousand others
     found = sorted(path for path in (out / "cells").glob(f"{text}*") if path.is_dir()) if text.isalnum() else []
     if len(found) == 1:
         return found[0]
