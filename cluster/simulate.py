@@ -152,12 +152,11 @@ class Simulation:
 
     async def _driver(self, cells: Sequence[CellConfig]) -> None:
         queue = CellQueue()
-        known = {cell.cell_id: cell for cell in cells}
         async with asyncio.TaskGroup() as tasks:
             nodes = [tasks.create_task(self._node(queue, index)) for index in range(self.world.nodes)]
             async with asyncio.TaskGroup() as trials:
                 for cell in cells:
-                    trials.create_task(self._trial(queue, known[cell.cell_id]))
+                    trials.create_task(self._trial(queue, cell))
             for node in nodes:
                 node.cancel()
 

@@ -52,7 +52,7 @@ class Request:
     """Further cells of a search."""
     width: int = 0
     """Of a search: cells of a round. The cells that are missing now may be fewer."""
-    copy: Callable[[str], object] = str
+    copy: Callable[[str], None] | None = None
     """Told the id of every cell that is finished."""
 
     @property

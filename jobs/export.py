@@ -33,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
-    print(
-        json.dumps(asdict(found), default=str) if options.json else f"{found.label} ({found.cell_id})\nsaved to {found.directory}: {', '.join(found.contents)}"
-    )
+    print(json.dumps(asdict(found), default=str) if options.json else found.text)
     return 0
 
 
@@ -47,6 +45,11 @@ class Exported:
     label: str
     directory: Path
     contents: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"{self.label} ({self.cell_id})\nsaved to {self.directory}: {', '.join(self.contents)}"
 
 
 def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> Exported:

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
-    print(json.dumps(asdict(found), default=str) if options.json else f"step {found.step}: weights {found.weights_sha256}\nsaved to {found.adapter}")
+    print(json.dumps(asdict(found), default=str) if options.json else found.text)
     return 0
 
 
@@ -33,6 +33,11 @@ class Replayed:
     step: int
     weights_sha256: str
     adapter: Path
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return f"step {self.step}: weights {self.weights_sha256}\nsaved to {self.adapter}"
 
 
 def replay_cell(cell: str, *, out: Path, step: int | None, to: Path | None) -> Replayed:

@@ -112,15 +112,15 @@ def sweep(
         request = Request(
             out,
             config.name,
-            max_concurrent or config.max_concurrent,
-            tracking_uri,
-            run_cell,
-            config.executor,
-            config.budget,
-            config.early_stopping,
-            searching.grow,
-            searching.width,
-            mirror.send if mirror is not None else str,
+            max_concurrent=max_concurrent or config.max_concurrent,
+            tracking_uri=tracking_uri,
+            run_cell=run_cell,
+            executor=config.executor,
+            budget=config.budget,
+            early_stopping=config.early_stopping,
+            grow=searching.grow,
+            width=searching.width,
+            copy=mirror.send if mirror is not None else None,
         )
         remark = ""
         missing = missing or searching.grow()

@@ -121,8 +121,8 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
         to: Where to save; by default OUT/cells/CELL/replayed/step-N.
         json: Print what was restored as JSON.
     """
-    chosen = [*(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
-    options = ["--out", str(out), *chosen, *(["--json"] if json else [])]
+    options = ["--out", str(out), *(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
+    options += ["--json"] if json else []
     return subprocess.run([sys.executable, "-m", "jobs.replay", cell, *options], check=False).returncode
 
 
@@ -264,7 +264,7 @@ def logs(job: Positional[str], *, follow: Flag = False, json: Flag = False) -> i
     from services.remote import remote
 
     for piece in remote().logs(job, follow=follow):
-        print(_json({"job_id": job, "text": piece}, lines=False) + "\n" if json else piece, end="", flush=True)
+        print(_json({"job_id": job, "text": piece}, indent=None) + "\n" if json else piece, end="", flush=True)
     return 0
 
 
@@ -330,10 +330,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _json(value: object, *, lines: bool = True) -> str:
+def _json(value: object, *, indent: int | None = 1) -> str:
     import json
 
-    return json.dumps(value, indent=1 if lines else None, ensure_ascii=False)
+    return json.dumps(value, indent=indent, ensure_ascii=False)
 
 
 def _again() -> str:

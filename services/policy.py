@@ -74,11 +74,12 @@ def _check_size(raw: Table, overrides: Iterable[str], *, limit: int) -> None:
     """Before the grid is expanded: ten axes of ten values are ten thousand million cells."""
     axes = raw.get("axes", {})
     lengths = {name: len(values) for name, values in flatten(axes, where="axes.").items()} if isinstance(axes, dict) else {}
-    for name, value in map(parse_override, overrides):
+    changes = dict(map(parse_override, overrides))
+    for name, value in changes.items():
         if name in lengths:
             lengths[name] = len(value) if isinstance(value, list) else 1
     include, search = raw.get("include", []), raw.get("search", {})
-    samples = dict(map(parse_override, overrides)).get("search.samples", search.get("samples") if isinstance(search, dict) else None)
+    samples = changes.get("search.samples", search.get("samples") if isinstance(search, dict) else None)
     points = math.prod(lengths.values()) if lengths or search else 0
     cells = points * (samples if isinstance(samples, int) and samples > 0 else 1) + (len(include) if isinstance(include, list) else 0)
     if cells > limit:

@@ -40,7 +40,7 @@ def running_mlflow(settings: ServerSettings) -> Iterator[subprocess.Popen[bytes]
     with _database_lock(settings.out) as lock:
         if not settings.store:
             _write_ahead(settings.out / "mlflow.db")
-        if settings.authenticated:
+        if settings.authenticated and "MLFLOW_AUTH_CONFIG_PATH" not in os.environ:
             _write_user_settings(settings.out)
         with running(mlflow_server(settings)) as process:
             # The lock's file is not inherited (Python opens files so), or a server would keep it for good.

@@ -20,6 +20,8 @@ from loretta_core.config.base import Typed
 Objective = Literal["head", "prompt", "causal"]
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pearson_spearman", "squad_em", "squad_f1", "drop_em", "drop_f1"]
 Rows = Annotated[int, Field(ge=1)]
+COLUMN_FORMS = ("open", "lower")
+"""What may stand behind a column in a template, `{column:open}` (`tasks/templates.py`)."""
 AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
 """A text whose spaces and line breaks at the ends belong to it."""
 
@@ -128,7 +130,7 @@ class Jsonl(Typed):
             raise ValueError('objective = "causal" needs `template`, and either `verbalizer` (one answer per label) or `answer` (the column to write)')
         if self.template is not None:
             wanted = [*self.text, "mask"] if self.objective == "prompt" else self.text
-            missing = [f"{{{name}}}" for name in wanted if not re.search(rf"\{{{re.escape(name)}(:(open|lower))?\}}", self.template)]
+            missing = [f"{{{name}}}" for name in wanted if not re.search(rf"\{{{re.escape(name)}(:({'|'.join(COLUMN_FORMS)}))?\}}", self.template)]
             if missing:
                 raise ValueError(f"template {self.template!r} lacks {', '.join(missing)}")
         return self

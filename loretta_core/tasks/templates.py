@@ -4,7 +4,8 @@
     {name:open}    without its last mark (. ! ?), so that the prompt can end the sentence itself
     {name:lower}   its first letter in lower case, as it stands in the middle of a sentence
 
-The two forms are LM-BFF's (arXiv 2012.15723, appendix B: `sent-_0`, `sentl_1`); it drops a last character that is no mark, too, which only cuts words.
+The two forms are those of LM-BFF's code (arXiv 2012.15723), `sent-_0` and `sentl_1`, but for this: it drops the last character whether it is a mark or not,
+which cuts a word where a sentence ends without one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+
+from loretta_core.config.task import COLUMN_FORMS
 
 FORMS: dict[str, Callable[[str], str]] = {
     "": str.strip,
@@ -27,4 +30,4 @@ def fill(template: str, text: Mapping[str, str]) -> str:
 
 @cache
 def _places(names: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(rf"\{{({'|'.join(map(re.escape, names))})(?::({'|'.join(filter(None, FORMS))}))?\}}")
+    return re.compile(rf"\{{({'|'.join(map(re.escape, names))})(?::({'|'.join(COLUMN_FORMS)}))?\}}")

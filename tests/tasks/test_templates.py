@@ -2,8 +2,9 @@
 
 import pytest
 
+from loretta_core.config.task import COLUMN_FORMS
 from loretta_core.tasks.benchmarks import BENCHMARKS
-from loretta_core.tasks.templates import fill
+from loretta_core.tasks.templates import FORMS, fill
 
 PAIR = {"sentence1": "The plot is thin .", "sentence2": "It has a plot."}
 NLI = {"premise": "A man sleeps.", "hypothesis": "Nobody is awake"}
@@ -26,6 +27,10 @@ def test_every_prompt_of_the_masked_language_model_is_pinned():
     assert {name for name, benchmark in BENCHMARKS.items() if benchmark.template} == set(GOLDEN)
     for name, (text, expected) in GOLDEN.items():
         assert fill(BENCHMARKS[name].template, {**text, "mask": "<mask>"}) == expected, name
+
+
+def test_every_form_that_the_config_lets_pass_is_known():
+    assert set(FORMS) == {"", *COLUMN_FORMS}
 
 
 @pytest.mark.parametrize(
