@@ -24,13 +24,16 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from loretta_core.errors import ConfigError, LorettaError
 from loretta_core.report.records import find_records
 
 MANIFEST = "backup.json"
-SQLITE, POSTGRES = "database/mlflow.db", "database/mlflow.dump"
+SQLITE = ("mlflow.db", "mlflow-users.db")
+"""Databases in an output directory: runs, and the users of MLflow's login."""
+POSTGRES = "database/mlflow.dump"
 FORMAT = 1
 
 
@@ -66,9 +69,8 @@ def save(out: Path, file: Path, *, store: str = "") -> int:
             for path in _files(out):
                 _add(tar, path, f"out/{path.relative_to(out)}", sums)
             count = len(sums)
-            database = _dump(out, Path(scratch), store=store)
-            if database is not None:
-                _add(tar, Path(scratch) / database[0], database[1], sums)
+            for copy in _dumps(out, Path(scratch), store=store):
+                _add(tar, copy, f"database/{copy.name}", sums)
             manifest = json.dumps({"format": FORMAT, "sha256": sums}, indent=1).encode()
             entry = tarfile.TarInfo(MANIFEST)
             entry.size = len(manifest)
@@ -89,8 +91,9 @@ def restore(file: Path, out: Path, *, store: str = "") -> int:
             raise ConfigError(f"{file}: the database in it is {what}")
         if POSTGRES in names:
             _postgres(["pg_restore", "--clean", "--if-exists", "--no-owner", "--exit-on-error", "--single-transaction"], store, Path(scratch) / POSTGRES)
-        if SQLITE in names:
-            (Path(scratch) / SQLITE).replace(Path(scratch) / "out" / "mlflow.db")
+        for name in SQLITE:
+            if f"database/{name}" in names:
+                (Path(scratch) / "database" / name).replace(Path(scratch) / "out" / name)
         out.mkdir(exist_ok=True)
         for path in (Path(scratch) / "out").iterdir():
             path.replace(out / path.name)
@@ -104,25 +107,45 @@ def restore(file: Path, out: Path, *, store: str = "") -> int:
 
 
 def _files(out: Path) -> Iterator[Path]:
-    """What a sweep left, without MLflow's database, half-written files, locks and logs of servers."""
+    """What a sweep left, without MLflow's databases, half-written files, locks and logs of servers."""
     for path in sorted(out.rglob("*")):
         name = path.name
         of_ray = path.relative_to(out).parts[2:3] in (("train",), ("tune",))
-        transient = name.endswith((".tmp", ".lock", "-server.log")) or name.startswith("mlflow.db") or of_ray
+        transient = name.endswith((".tmp", ".lock", "-server.log")) or name.startswith(SQLITE) or of_ray
         if path.is_file() and not path.is_symlink() and not transient:
             yield path
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, sums: dict[str, str]) -> None:
-    """One file as it is now: a journal that grows meanwhile is cut where it was read."""
+    """One file as it is now, a piece at a time: a journal that grows meanwhile is cut at the size that it had."""
     try:
-        content = path.read_bytes()
+        file = path.open("rb")
     except FileNotFoundError:  # an old checkpoint, replaced between listing and reading
         return
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mtime, entry.mode = len(content), int(path.stat().st_mtime), path.stat().st_mode & 0o777
-    tar.addfile(entry, io.BytesIO(content))
-    sums[name] = hashlib.sha256(content).hexdigest()
+    with file:
+        state, entry = os.fstat(file.fileno()), tarfile.TarInfo(name)
+        entry.size, entry.mtime, entry.mode = state.st_size, int(state.st_mtime), state.st_mode & 0o777
+        hashing = _Hashing(file)
+        tar.addfile(entry, hashing)
+        sums[name] = hashing.sha256.hexdigest()
+
+
+class _Hashing(io.RawIOBase):
+    """A file that is hashed as it is read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        piece = self._file.read(size)
+        self.sha256.update(piece)
+        return piece
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _extract(file: Path, target: Path) -> set[str]:
@@ -137,23 +160,24 @@ def _extract(file: Path, target: Path) -> set[str]:
         raise ConfigError(f"{file}: format {manifest['format']}, expected {FORMAT}")
     for name, expected in manifest["sha256"].items():
         path = target / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        if not path.is_file() or _sha256(path) != expected:
             raise LorettaError(f"{file}: {name} is damaged; nothing was restored")
     return set(manifest["sha256"])
 
 
-def _dump(out: Path, scratch: Path, *, store: str) -> tuple[str, str] | None:
-    """(file in scratch, name in the backup) of MLflow's database; None where there is none yet."""
+def _dumps(out: Path, scratch: Path, *, store: str) -> Iterator[Path]:
+    """Copies of the databases, made in `scratch`: of those in `out`, and of PostgreSQL with a `store`."""
+    for name in SQLITE:
+        if (out / name).is_file():
+            with closing(sqlite3.connect(out / name, timeout=60)) as source, closing(sqlite3.connect(scratch / name)) as copy:
+                source.backup(copy)
+                copy.execute("PRAGMA journal_mode=DELETE")  # one file, whole in itself
+            yield scratch / name
     if store:
-        (scratch / "dump").touch(mode=0o600)
-        _postgres(["pg_dump", "--format=custom", "--no-owner", "--file"], store, scratch / "dump")
-        return "dump", POSTGRES
-    if not (out / "mlflow.db").is_file():
-        return None
-    with closing(sqlite3.connect(out / "mlflow.db", timeout=60)) as source, closing(sqlite3.connect(scratch / "copy.db")) as copy:
-        source.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")  # one file, whole in itself
-    return "copy.db", SQLITE
+        dump = scratch / Path(POSTGRES).name
+        dump.touch(mode=0o600)
+        _postgres(["pg_dump", "--format=custom", "--no-owner", "--file"], store, dump)
+        yield dump
 
 
 def _postgres(command: Sequence[str], store: str, file: Path) -> None:

@@ -39,19 +39,21 @@ def database(path):
 
 def test_what_was_saved_comes_back(out, tmp_path):
     """With the database open and its last rows in the write-ahead log, as while a server runs."""
-    with closing(database(out / "mlflow.db")):
+    with closing(database(out / "mlflow.db")), closing(database(out / "mlflow-users.db")):
         assert save(out, tmp_path / "backup.tar") == 6
     assert (tmp_path / "backup.tar").stat().st_mode & 0o777 == 0o600
     assert restore(tmp_path / "backup.tar", tmp_path / "new") == 2
     assert find_records(tmp_path / "new", ["aaa", "bbb"]) == find_records(out, ["aaa", "bbb"])
-    with closing(sqlite3.connect(tmp_path / "new" / "mlflow.db")) as copy:
-        assert copy.execute("SELECT name FROM runs").fetchall() == [("one",)]
+    for name in ("mlflow.db", "mlflow-users.db"):
+        with closing(sqlite3.connect(tmp_path / "new" / name)) as copy:
+            assert copy.execute("SELECT name FROM runs").fetchall() == [("one",)]
     assert (tmp_path / "new" / "tokens.json").stat().st_mode & 0o777 == 0o600
     names = {str(path.relative_to(tmp_path / "new")) for path in (tmp_path / "new").rglob("*") if path.is_file()}
     assert names == {
         "FORMAT.json",
         "tokens.json",
         "mlflow.db",
+        "mlflow-users.db",
         *(f"cells/{cell}/{name}" for cell in ("aaa", "bbb") for name in ("record.json", "metrics.jsonl")),
     }
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith((".backup-", ".restore-"))]
