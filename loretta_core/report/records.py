@@ -64,9 +64,13 @@ class Record(BaseModel):
     trainable_params: int | None = None
     total_params: int | None = None
     train_seconds: float | None = None
-    """Time in optimizer steps, evaluation not included."""
+    """Time in optimizer steps, evaluation not included. For cells that are computed together, of each forward its share."""
     wall_seconds: float | None = None
-    """From building the model to the end, evaluation included."""
+    """From building the model to the end, evaluation included. For cells that are computed together, what it took itself and its share of the rest."""
+    pack_id: str | None = None
+    """Names the cells that were computed together with it, on one copy of the frozen model; None for a cell by itself."""
+    pack_cells: int | None = None
+    """How many they were, this one included. Peak memory is then that of all."""
     peak_memory_bytes: int | None = None
     """Device memory on a GPU, resident memory of the process on a CPU."""
     predicted_peak_memory_bytes: int | None = None

@@ -60,6 +60,16 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the T answer tokens of a batch stand, one by one."""
+
+    sequence_T: Int[Tensor, " T"]
+    position_T: Int[Tensor, " T"]
+    weight_T: Float[Tensor, " T"]
+    """1; 0 for one that only makes the number of places equal to another batch's."""
+
+
+@dataclass(frozen=True)
 class Batch:
     """Examples padded to the longest of them."""
 
@@ -73,6 +83,8 @@ class Batch:
     """How many choices each row has."""
     examples: tuple[Example, ...] = ()
     """The rows themselves, for answers that are generated or have texts of their own."""
+    places: Places | None = None
+    """Of the answer tokens, where they were looked up before; their number may not depend on values under torch.func."""
 
     def __len__(self) -> int:
         return len(self.labels_B)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.tasks.base import Batch, Example
@@ -35,6 +37,12 @@ class Collator:
             choices_B=tuple(len(example.choices) for example in examples) if choices else (),
             examples=tuple(examples) if choices else (),
         )
+
+    def widened(self, batch: Batch, length: int) -> Batch:
+        """The batch padded to `length` tokens."""
+        fill = {"input_ids": self._tokenizer.pad_token_id, "token_type_ids": self._tokenizer.pad_token_type_id}
+        inputs = {name: F.pad(values, (0, length - values.shape[1]), value=fill.get(name, 0)) for name, values in batch.inputs.items()}
+        return replace(batch, inputs=inputs)
 
 
 def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int, start_step: int = 0) -> Iterator[list[Example]]:

@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 
-def logits_at(model: nn.Module, inputs: Mapping[str, Tensor], chosen_SL: Bool[Tensor, "S L"]) -> Float[Tensor, "T V"]:
-    """Logits of the T chosen positions, row by row, in the model's own format. Where they cannot be chosen before they are made, all are."""
+def logits_at(
+    model: nn.Module, inputs: Mapping[str, Tensor], *, sequence_T: Int[Tensor, " T"], position_T: Int[Tensor, " T"]
+) -> Float[Tensor, "T V"]:
+    """Logits of T chosen positions, each of a sequence, in the model's own format. Where they cannot be chosen before they are made, all are.
+
+    Positions are numbers, not a mask: how many they are must not depend on values, or torch.func could not batch it.
+    """
 
     def select(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         hidden_SLH, *others = arguments
-        return (hidden_SLH[chosen_SL], *others)
+        return (hidden_SLH[sequence_T, position_T], *others)
 
     head = _head(model)
     hook = None if head is None else head.register_forward_pre_hook(select)
@@ -29,7 +34,7 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Tensor], chosen_SL: Bool[Te
     finally:
         if hook is not None:
             hook.remove()
-    return logits if logits.ndim == 2 else logits[chosen_SL]
+    return logits if logits.ndim == 2 else logits[sequence_T, position_T]
 
 
 def _head(model: nn.Module) -> nn.Module | None:

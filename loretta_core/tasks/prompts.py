@@ -41,8 +41,8 @@ class MaskedPrompt(Classifier):
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
         """fp32 logits of the label words at each row's mask."""
         assert batch.mask_positions_B is not None, "the batch was not encoded by MaskedPrompt"
-        positions_L = torch.arange(batch.inputs["input_ids"].shape[1], device=batch.mask_positions_B.device)
-        at_mask_BV = logits_at(model, batch.inputs, positions_L == batch.mask_positions_B[:, None])
+        row_B = torch.arange(len(batch), device=batch.labels_B.device)
+        at_mask_BV = logits_at(model, batch.inputs, sequence_T=row_B, position_T=batch.mask_positions_B)
         return at_mask_BV[:, self._word_ids_C.to(at_mask_BV.device)].float()
 
     def _encode(self, row: Row, number: int) -> Example:

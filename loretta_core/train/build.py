@@ -28,6 +28,7 @@ from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engine_plain import Learner, device_of, learner
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
 from loretta_core.train.schedule import lr_setter
+from loretta_core.train.seat import ALONE_SEAT, Arithmetic, Seat
 from loretta_core.train.shared_base import base_model, own_trainable
 from loretta_core.train.step import LossFn
 from loretta_core.train.workers import ALONE, Workers, seed_step
@@ -117,12 +118,13 @@ class Run:
         return evaluations(trainer, steps=steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
-def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | None = None) -> Run:
+def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | None = None, seat: Seat = ALONE_SEAT) -> Run:
     """Load, inject, encode. Raises ConfigError (data, model or method that cannot be used).
 
     Args:
         workers: the processes that share the cell, this one among them.
         directory: the cell's, for what it writes while it trains: a replay log, sharded checkpoints. None keeps neither.
+        seat: where it is computed.
 
     Seeds torch's global generator with the cell's seed: it draws the new weights and, later, dropout.
     """
@@ -139,14 +141,19 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | N
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable_params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
-    learns, evaluated = _learner(cell, model, data=data, objective=objective, workers=workers, directory=directory)
+    collate = Collator(tokenizer, device=device)
+    if not cell.engine.sharded:
+        model.to(device)
+    if cell.engine.type == "plain":
+        seat.join(Arithmetic(model, {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}, objective, collate))
+    learns, evaluated = _learner(cell, model, data=data, objective=objective, workers=workers, directory=directory, seat=seat)
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
         data=data,
         model=model,
         objective=objective,
-        collate=Collator(tokenizer, device=device),
+        collate=collate,
         examples=examples,
         learner=learns,
         evaluated=evaluated,
@@ -177,21 +184,20 @@ def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenize
 
 
 def _learner(
-    cell: CellConfig, model: nn.Module, *, data: TaskData, objective: Objective, workers: Workers, directory: Path | None
+    cell: CellConfig, model: nn.Module, *, data: TaskData, objective: Objective, workers: Workers, directory: Path | None, seat: Seat
 ) -> tuple[Learner, nn.Module]:
-    """The engine's, with the model that it evaluates; the model is on its device afterwards."""
+    """The engine's, with the model that it evaluates. A sharded model gets to its devices here."""
     if isinstance(cell.engine, Zero):
         from loretta_core.train.engine_zero import zero_learner  # needs the extra `deepspeed`
 
         assert directory is not None, "a sharded run has checkpoints"
         loss_of = partial(_loss_of, objective=objective)
         return zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
-    model.to(device_of(cell))
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)
-    return learner(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, log=log), model
+    return learner(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, seat=seat, log=log), model
 
 
 def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:

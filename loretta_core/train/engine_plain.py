@@ -23,7 +23,8 @@ from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.errors import ModelError
 from loretta_core.train.checkpoint import Saved, Saves, TrainState
 from loretta_core.train.mixed import MixedAdamW
-from loretta_core.train.step import LossFn, Step, first_order_step, zeroth_order_step
+from loretta_core.train.seat import ALONE_SEAT, Backward, Seat
+from loretta_core.train.step import LossFn, Step, back_propagate, first_order_step, zeroth_order_step
 from loretta_core.train.workers import Workers
 from loretta_core.zo.build import build_optimizer
 from loretta_core.zo.distributed import Data, Directions
@@ -54,6 +55,7 @@ def learner(
     loss_fn: LossFn,
     steps_per_epoch: int,
     workers: Workers,
+    seat: Seat = ALONE_SEAT,
     log: Path | None = None,
 ) -> Learner:
     """The optimizer of a cell over its trainable parameters, which all workers start from equally.
@@ -61,6 +63,7 @@ def learner(
     Args:
         model: what `loss_fn` calls.
         loss_fn: of this worker's rows.
+        seat: where the cell is computed. It computes what torch.func can differentiate or batch: not a `loss_fn` of predictions.
         log: where the first worker of a zeroth-order cell keeps the replay log.
     """
     parameters = list(trainable.values())
@@ -68,10 +71,12 @@ def learner(
     match cell.trainer:
         case NoTraining() | InContext():
             optimizer: Optimizer = SGD(parameters, lr=0.0)
-            return Learner(TrainState(trainable, optimizer), partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=None))
+            backward: Backward = partial(back_propagate, loss_fn=loss_fn)
+            return Learner(TrainState(trainable, optimizer), partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=None))
         case Adam() as adam:
             optimizer = adam_over(parameters, trainer=adam, masters=cell.precision == "mixed" and cell.method.type == "ft")
-            step = partial(first_order_step, loss_fn=loss_fn, optimizer=optimizer, max_grad_norm=adam.max_grad_norm, workers=workers)
+            backward = seat.backward(partial(back_propagate, loss_fn=loss_fn, world=workers.world))
+            step = partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=adam.max_grad_norm, workers=workers)
             return Learner(TrainState(trainable, optimizer), step)
         case zo:
             groups = decay_groups(parameters, zo.weight_decay)
@@ -80,6 +85,8 @@ def learner(
                 zo_optimizer.evaluator = Batched(model)
             if isinstance(cell.engine, Ddp) and workers.world > 1:
                 zo_optimizer.evaluator = shared_evaluator(cell.engine, inner=zo_optimizer.evaluator)
+            if not zo.jumps and zo.estimator != "forward_gradient":
+                zo_optimizer.evaluator = seat.evaluator(zo_optimizer.evaluator)
             state = _logged(cell, trainable, zo_optimizer, log=log if workers.first else None)
             step = partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
             return Learner(state, step, release=partial(_end, state, zo_optimizer))

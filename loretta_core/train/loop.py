@@ -54,6 +54,7 @@ def fit(
     sinks: Sequence[MetricSink] = (),
     skips_allowed: int = 0,
     stop_at_score: float | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Progress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
 
@@ -65,6 +66,7 @@ def fit(
         state: the weights and the optimizer, as seen by the checkpointer.
         skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
         stop_at_score: training ends with the first evaluation that reaches it.
+        clock: seconds that the run has taken.
 
     Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.
     """
@@ -73,10 +75,10 @@ def fit(
         _evaluate(progress, evaluate, state, sinks, total_steps=total_steps)
     stream, skips = batches(progress.step), 0
     while progress.step < total_steps and not _good_enough(progress, stop_at_score):
-        started = time.perf_counter()
+        started = clock()
         lr = set_lr(progress.step)
         loss = step(next(stream))
-        progress.train_seconds += time.perf_counter() - started
+        progress.train_seconds += clock() - started
         progress.step += 1
         skips = 0 if math.isfinite(loss) else skips + 1
         if skips > skips_allowed:

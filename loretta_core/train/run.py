@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, fit
 from loretta_core.train.measure import PeakMemory, environment, resident_bytes
 from loretta_core.train.predicted import Predicted, predict
+from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
 from loretta_core.train.shared_base import kept_bytes
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 from loretta_core.train.workers import Workers, workers_of
@@ -30,14 +30,15 @@ SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: Seat = ALONE_SEAT) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
-    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics.
+    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics. `seat`: the
+    cell's among those that are computed together with it (`loretta_core.pack`).
     Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
     """
-    started_at, started = datetime.now(UTC), time.perf_counter()
+    started_at, started = datetime.now(UTC), seat.clock()
     workers = workers_of(cell.engine)
     every_sink = [*sinks]
     if workers.first:
@@ -45,7 +46,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
         (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
         every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
-        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, started_at=started_at, started=started)
+        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, seat=seat, started_at=started_at, started=started)
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -76,9 +77,11 @@ def summary(record: Record) -> dict[str, float]:
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
 
-def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, started_at: datetime, started: float) -> Record:
+def _train_and_score(
+    cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, seat: Seat, started_at: datetime, started: float
+) -> Record:
     before = resident_bytes() - kept_bytes()
-    run = build_run(cell, workers=workers, directory=directory)
+    run = build_run(cell, workers=workers, directory=directory, seat=seat)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
     checkpointer = run.learner.checkpointer or Checkpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
@@ -94,12 +97,14 @@ def _train_and_score(cell: CellConfig, *, directory: Path, sinks: Sequence[Metri
         sinks=sinks,
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
         stop_at_score=cell.trainer.stop_at_score,
+        clock=seat.clock,
     )
     final = run.evaluate("test")
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / "adapter")
     predictions = _predictions(run, final)
-    measured = Measured(peak_bytes, predict(run, resident_bytes=before), started_at, time.perf_counter() - started)
+    expected = predict(run, resident_bytes=before) if seat.facts is None else Predicted()  # the planner knows cells by themselves
+    measured = Measured(peak_bytes, expected, started_at, seat.clock() - started, seat.facts)
     record = _record(run, progress, measured, initial=initial, final=final, predictions=predictions)
     if workers.first:
         write_predictions(predictions, directory)
@@ -124,6 +129,7 @@ class Measured:
     expected: Predicted
     started_at: datetime
     wall_seconds: float
+    pack: Facts | None
 
 
 def _record(run: Run, progress: Progress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
@@ -145,6 +151,8 @@ def _record(run: Run, progress: Progress, measured: Measured, *, initial: Evalua
         total_params=run.total_params,
         train_seconds=progress.train_seconds,
         wall_seconds=measured.wall_seconds,
+        pack_id=measured.pack and measured.pack.pack_id,
+        pack_cells=measured.pack and measured.pack.cells,
         peak_memory_bytes=measured.peak_bytes,
         predicted_peak_memory_bytes=measured.expected.peak_bytes,
         step_seconds=progress.train_seconds / progress.step if progress.step else None,

@@ -13,6 +13,7 @@ import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from loretta_core.config.locate import locate
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Objective
 from loretta_core.models import load_model
+
+Model = TypeVar("Model", bound=nn.Module)
 
 MEMORY_SHARE = 0.25
 """Of the machine's memory: a larger model is not kept. (On a GPU the kept one stays in host memory.)"""
@@ -66,7 +69,7 @@ def kept_bytes() -> int:
     return sum(_nbytes(kept.model) for kept in _kept.values())
 
 
-def with_own_modules(model: PreTrainedModel) -> PreTrainedModel:
+def with_own_modules(model: Model) -> Model:
     """A copy of the module tree and the buffers; parameters are new objects on the same storage, tied ones stay tied."""
     return copy.deepcopy(model, {id(parameter): _alias(parameter) for parameter in model.parameters()})
 

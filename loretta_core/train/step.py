@@ -9,13 +9,14 @@ of the pieces add up, and zeroth-order losses of the pieces are averaged under t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.tasks.base import Batch
+from loretta_core.train.seat import Backward
 from loretta_core.train.workers import ALONE, Workers
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
@@ -25,15 +26,10 @@ LossFn = Callable[[Batch], Tensor]
 Step = Callable[[Sequence[Batch]], float]
 
 
-def first_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Optimizer, max_grad_norm: float | None, workers: Workers = ALONE) -> float:
-    """Back-propagate each piece, sum over pieces and workers, clip, step. Workers have equally many rows."""
+def first_order_step(batches: Sequence[Batch], *, backward: Backward, optimizer: Optimizer, max_grad_norm: float | None, workers: Workers = ALONE) -> float:
+    """Back-propagate, sum over workers, clip, step. Workers have equally many rows."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    rows = workers.world * sum(map(len, batches))
-    total = 0.0
-    for batch in batches:
-        loss = loss_fn(batch) * (len(batch) / rows)
-        loss.backward()
-        total += loss.item()
+    total = backward(batches)
     workers.sum_gradients(parameters)
     if max_grad_norm is not None:
         nn.utils.clip_grad_norm_(parameters, max_grad_norm)
@@ -42,11 +38,30 @@ def first_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Op
     return workers.sum(total, device=parameters[0].device)
 
 
+def back_propagate(batches: Sequence[Batch], *, loss_fn: LossFn, world: int = 1) -> float:
+    """Each piece after the other; a worker's part of the mean over the rows of `world` workers."""
+    rows = world * sum(map(len, batches))
+    total = 0.0
+    for batch in batches:
+        loss = loss_fn(batch) * (len(batch) / rows)
+        loss.backward()
+        total += loss.item()
+    return total
+
+
 def zeroth_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: ZOSGD | ZerothOrder) -> float:
     """Evaluate the mean loss on both sides of each direction, step. No gradient is computed."""
-    return optimizer.step(partial(_mean_loss, batches, loss_fn=loss_fn))
+    return optimizer.step(MeanLoss(batches, loss_fn))
 
 
-def _mean_loss(batches: Sequence[Batch], *, loss_fn: LossFn) -> Tensor:
-    rows = sum(map(len, batches))
-    return torch.stack([loss_fn(batch) * (len(batch) / rows) for batch in batches]).sum()
+@dataclass(frozen=True)
+class MeanLoss:
+    """The loss of a global batch as a closure that says which rows it is about."""
+
+    batches: Sequence[Batch]
+    loss_fn: LossFn
+
+    def __call__(self) -> Tensor:
+        """Mean over all rows."""
+        rows = sum(map(len, self.batches))
+        return torch.stack([self.loss_fn(batch) * (len(batch) / rows) for batch in self.batches]).sum()

@@ -20,14 +20,14 @@ from loretta_core.zo.storage import Move, Shift, digest
 
 
 class FlatParameters:
-    """Packs `parameters` into one buffer. They must be distinct, fp32 and on one device (ValueError otherwise)."""
+    """Packs `parameters` into one buffer. They must be distinct, all fp32 or all fp64, and on one device (ValueError otherwise)."""
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self._parameters = list(parameters)
         if not self._parameters:
             raise ValueError("no trainable parameter was given")
         kinds = {(parameter.dtype, parameter.device) for parameter in self._parameters}
-        if len(kinds) > 1 or self._parameters[0].dtype != torch.float32:
+        if len(kinds) > 1 or self._parameters[0].dtype not in (torch.float32, torch.float64):
             raise ValueError(f"zeroth-order parameters in one buffer must be fp32 on one device, got {sorted(map(str, kinds))}; ZOSGD can stream others")
         self.theta_P = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters])
         self._scratch_P = torch.empty_like(self.theta_P)

@@ -75,7 +75,7 @@ class Batched:
         if not isinstance(storage, FlatParameters):
             raise ValueError("streamed parameters are too many to be stacked: evaluate them with variants.Serial()")
         names = self._names(storage)
-        views = storage.split(_stacked(storage, variants))
+        views = storage.split(stacked(storage, variants))
         holder = _Holder(self._model, closure)
 
         def one(values: dict[str, Tensor]) -> Tensor:
@@ -108,7 +108,8 @@ class _Holder(nn.Module):
         return loss
 
 
-def _stacked(flat: FlatParameters, variants: Iterable[Variant]) -> Float[Tensor, "V P"]:
+def stacked(flat: FlatParameters, variants: Iterable[Variant]) -> Float[Tensor, "V P"]:
+    """The parameters at every variant."""
     rows = []
     for sign, shift in variants:
         assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from loretta_core.tasks.head import ClassificationHead
 from loretta_core.train.checkpoint import Checkpointer, TrainState
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.loop import fit
-from loretta_core.train.step import first_order_step
+from loretta_core.train.step import back_propagate, first_order_step
 
 ROWS, BATCH, PADDED = 1000, 16, 128
 EPOCH = -(-ROWS // BATCH)
@@ -140,7 +141,7 @@ def ours(model: nn.Module, batches: Sequence[Sequence[Example]]) -> float:
 
     with tempfile.TemporaryDirectory() as directory:
         fit(
-            step=lambda pieces: first_order_step(pieces, loss_fn=lambda batch: objective.loss(model, batch), optimizer=optimizer, max_grad_norm=1.0),
+            step=partial(first_order_step, backward=partial(back_propagate, loss_fn=partial(objective.loss, model)), optimizer=optimizer, max_grad_norm=1.0),
             batches=stream,
             total_steps=len(batches),
             set_lr=lambda step: LR,

@@ -31,32 +31,32 @@ def batch():
     real_SL[0, 9:] = 0
     chosen_SL = torch.zeros(3, 12, dtype=torch.bool)
     chosen_SL[0, 8] = chosen_SL[1, 3] = chosen_SL[1, 11] = chosen_SL[2, 0] = True
-    return {"input_ids": ids_SL, "attention_mask": real_SL}, chosen_SL
+    return {"input_ids": ids_SL, "attention_mask": real_SL}, chosen_SL, dict(zip(("sequence_T", "position_T"), chosen_SL.nonzero(as_tuple=True), strict=True))
 
 
 @pytest.mark.parametrize("name", [*CONFIGS, *MORE])
 @torch.no_grad()
 def test_they_are_those_of_a_whole_forward(name):
     model = model_of(name)
-    inputs, chosen_SL = batch()
-    torch.testing.assert_close(logits_at(model, inputs, chosen_SL), model(**inputs).logits[chosen_SL], rtol=1e-5, atol=1e-6)
+    inputs, chosen_SL, places = batch()
+    torch.testing.assert_close(logits_at(model, inputs, **places), model(**inputs).logits[chosen_SL], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["lora", "prompt", "loretta_rep"])
 @torch.no_grad()
 def test_on_adapted_models_too(method):
     model = apply_method(model_of("llama"), method=FAMILIES["method"][method](type=method), task_type="CAUSAL_LM").eval()
-    inputs, chosen_SL = batch()
+    inputs, chosen_SL, places = batch()
     whole = model(**inputs).logits
-    torch.testing.assert_close(logits_at(model, inputs, chosen_SL), whole[chosen_SL], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(logits_at(model, inputs, **places), whole[chosen_SL], rtol=1e-5, atol=1e-6)
 
 
 @torch.no_grad()
 def test_the_head_sees_the_chosen_positions_only():
     model = model_of("llama")
-    inputs, chosen_SL = batch()
+    inputs, chosen_SL, places = batch()
     seen = []
     model.lm_head.register_forward_hook(lambda module, arguments, output: seen.append(tuple(output.shape)))
-    logits_at(model, inputs, chosen_SL)
+    logits_at(model, inputs, **places)
     model(**inputs)
     assert seen == [(4, 50), (3, 12, 50)]

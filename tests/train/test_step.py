@@ -1,12 +1,14 @@
 """Accumulating pieces of a batch gives the step of the whole batch, for both orders."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from loretta_core.tasks.base import Batch
-from loretta_core.train.step import first_order_step, zeroth_order_step
+from loretta_core.train.step import back_propagate, first_order_step, zeroth_order_step
 from loretta_core.zo.optim import ZOSGD
 
 
@@ -24,7 +26,7 @@ def weights_after_steps(order: str, pieces: list[slice]) -> torch.Tensor:
 
     for _ in range(3):
         if order == "first":
-            first_order_step([batch(p) for p in pieces], loss_fn=loss_fn, optimizer=torch.optim.SGD(model.parameters(), lr=0.1), max_grad_norm=0.5)
+            first_order_step([batch(p) for p in pieces], backward=partial(back_propagate, loss_fn=loss_fn), optimizer=torch.optim.SGD(model.parameters(), lr=0.1), max_grad_norm=0.5)
         else:
             zeroth_order_step([batch(p) for p in pieces], loss_fn=loss_fn, optimizer=ZOSGD(model.parameters(), lr=0.1))
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])

@@ -1,0 +1,172 @@
+"""One forward of the frozen model for several cells.
+
+    question of a cell     v states of its trained weights (v, …) and the pieces of its global batch
+    merged                 torch.func: vmap over all states of all cells, each with its own rows; the frozen weights are shared
+
+Rows of one variant meet only their own weights, so losses and gradients of different cells cannot mix; an infinite loss of one is no one else's. Batches of
+different lengths are padded on the right to the longest. V variants, S sequences, L tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from loretta_core.tasks.answer_scores import places_in
+from loretta_core.tasks.base import Batch, Objective, Places
+from loretta_core.tasks.collate import Collator
+from loretta_core.train.shared_base import with_own_modules
+
+Values = dict[str, Tensor]
+"""Parameter name → states (v, …)."""
+
+ATTENTION = "loretta_merged"
+"""transformers' name for scaled dot-product attention that never looks at the values of a mask."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a cell wants computed."""
+
+    values: Values
+    """v states of what trains."""
+    fixed: Values
+    """Frozen weights that are not those of the shared model, (v, …)."""
+    batches: Sequence[Batch]
+    """Pieces of one global batch."""
+    gradient: bool
+
+    @property
+    def variants(self) -> int:
+        """v."""
+        return len(next(iter(self.values.values())))
+
+    @property
+    def kind(self) -> object:
+        """Questions of one kind can be answered in one forward."""
+        shapes = tuple((len(batch), batch.choices_B, *((name, len(values)) for name, values in batch.inputs.items())) for batch in self.batches)
+        return self.gradient, shapes
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Mean losses over the rows of the global batch (v,), and their gradients."""
+
+    losses: list[float]
+    gradients: Values
+
+
+class Merged:
+    """Answers questions of cells that share a model.
+
+    Args:
+        model: of one of them; its modules are copied, its tensors shared.
+        most_variants: in one forward; None for all.
+    """
+
+    def __init__(self, model: nn.Module, *, objective: Objective, collate: Collator, most_variants: int | None = None) -> None:
+        self._holder = _Holder(with_own_modules(model), objective)
+        _never_look(self._holder.model)
+        self._collate = collate
+        self._most_variants = most_variants
+
+    def answer(self, questions: Sequence[Question]) -> list[Answer]:
+        """Questions of one kind. Raises RuntimeError where the model does what torch.func cannot batch: drop out, or branch on values."""
+        counts = [question.variants for question in questions]
+        values = {name: torch.cat([question.values[name] for question in questions]) for name in questions[0].values}
+        fixed = {name: torch.cat([self._fixed(question, name) for question in questions]) for name in {name for one in questions for name in one.fixed}}
+        gradient, total = questions[0].gradient, sum(map(len, questions[0].batches))
+        losses_V: Tensor | float = 0.0
+        gradients: Values = {}
+        for pieces in zip(*(question.batches for question in questions), strict=True):
+            share = len(pieces[0]) / total
+            found_V, found = self._piece(values, fixed, self._stacked(pieces, counts), like=pieces[0], gradient=gradient)
+            losses_V = losses_V + found_V * share
+            gradients = {name: gradients.get(name, 0.0) + one * share for name, one in found.items()}
+        assert isinstance(losses_V, Tensor)
+        parts = {name: stacked.split(counts) for name, stacked in gradients.items()}
+        return [Answer(part.tolist(), {name: of[index] for name, of in parts.items()}) for index, part in enumerate(losses_V.split(counts))]
+
+    def _fixed(self, question: Question, name: str) -> Tensor:
+        shared = self._holder.model.get_parameter(name).detach()
+        return question.fixed[name] if name in question.fixed else shared.expand(question.variants, *shared.shape)
+
+    def _piece(self, values: Values, fixed: Values, rows: Values, *, like: Batch, gradient: bool) -> tuple[Tensor, Values]:
+        def loss(values: Values, fixed: Values, rows: Values) -> Tensor:
+            named = {f"model.{name}": value for name, value in {**fixed, **values}.items()}
+            return functional_call(self._holder, named, (_batch(rows, like=like),))
+
+        rows_in = {name: None if name in _same(rows) else 0 for name in rows}
+        rows = {name: stacked[0] if rows_in[name] is None else stacked for name, stacked in rows.items()}
+        function: Callable[..., Any] = grad_and_value(loss) if gradient else loss
+        # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
+        with sdpa_kernel(SDPBackend.MATH), torch.set_grad_enabled(gradient):
+            found = vmap(function, in_dims=(0, 0, rows_in), randomness="error", chunk_size=self._most_variants)(values, fixed, rows)
+        return (found[1].detach().float(), {name: one.detach() for name, one in found[0].items()}) if gradient else (found.float(), {})
+
+    def _stacked(self, batches: Sequence[Batch], counts: Sequence[int]) -> Values:
+        """The tensors of one piece of every question, equally long, once for each of its variants: (V, S, L)."""
+        length = max(batch.inputs["input_ids"].shape[1] for batch in batches)
+        places = [places_in(batch) if batch.scored_S is not None else None for batch in batches]
+        most = max((len(one.sequence_T) for one in places if one is not None), default=0)
+        tensors = [_tensors(self._collate.widened(batch, length), one and _filled(one, most)) for batch, one in zip(batches, places, strict=True)]
+        which_V = torch.repeat_interleave(torch.tensor(counts)).to(batches[0].labels_B.device)
+        return {name: torch.stack([one[name] for one in tensors])[which_V] for name in tensors[0]}
+
+
+class _Holder(nn.Module):
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self._objective.loss(self.model, batch)
+
+
+def _tensors(batch: Batch, places: Places | None) -> Values:
+    known = {"labels": batch.labels_B, "mask_positions": batch.mask_positions_B, "scored": batch.scored_S}
+    found = {f"inputs.{name}": values for name, values in batch.inputs.items()} | {name: one for name, one in known.items() if one is not None}
+    return found if places is None else found | {"sequence": places.sequence_T, "position": places.position_T, "weight": places.weight_T}
+
+
+def _batch(rows: Mapping[str, Tensor], *, like: Batch) -> Batch:
+    """Inverse of `_tensors`."""
+    inputs = {name: rows[f"inputs.{name}"] for name in like.inputs}
+    places = Places(rows["sequence"], rows["position"], rows["weight"]) if "weight" in rows else None
+    return Batch(inputs, rows["labels"], rows.get("mask_positions"), rows.get("scored"), like.choices_B, places=places)
+
+
+def _filled(places: Places, size: int) -> Places:
+    """With places that count nothing."""
+    more = size - len(places.sequence_T)
+    return replace(places, sequence_T=F.pad(places.sequence_T, (0, more)), position_T=F.pad(places.position_T, (0, more), value=1), weight_T=F.pad(places.weight_T, (0, more)))
+
+
+def _same(rows: Values) -> set[str]:
+    """The tensors that are equal for all variants, as where cells differ in their learning rate only: they need not be batched."""
+    return {name for name, stacked in rows.items() if (stacked == stacked[0]).all()}
+
+
+def _never_look(model: nn.Module) -> None:
+    """Let the attention of a model mask what a mask says, without asking first whether it says anything: torch.func cannot branch on values."""
+    AttentionInterface.register(ATTENTION, sdpa_attention_forward)
+    AttentionMaskInterface.register(ATTENTION, _mask)
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    if isinstance(base, PreTrainedModel) and base.config._attn_implementation != "eager":
+        base.set_attn_implementation(ATTENTION)
+
+
+def _mask(*arguments: Any, **named: Any) -> Tensor | None:
+    return sdpa_mask(*arguments, **{**named, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
