@@ -1,7 +1,7 @@
 """The queue between thin Tune trials and warm worker groups: one asyncio actor.
 
-    trial ── run(cell) ─────────────► queue ◄── pull(group) ── rank 0 of a group
-          ◄── Outcome ───────────────       ◄── finish(group, outcome)
+    trial ── run(cells) ────────────► queue ◄── pull(group) ── rank 0 of a group
+          ◄── outcomes ──────────────       ◄── finish(group, outcome)
 
 It knows nothing of Ray: `executors.py` makes an actor of it. A cell that fails in a way that another attempt may mend (`retry.py`) is put back at the front.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -22,8 +23,8 @@ class Order:
     """The answer to a pull. "idle" means ask again: waits are bounded, so that a group notices the end of the driver."""
 
     action: Literal["work", "idle", "stop"]
-    cell_id: str = ""
-    cell_json: str = ""
+    cells: tuple[tuple[str, str], ...] = ()
+    """(id, JSON) of the cells to compute: one, or several together."""
 
 
 @dataclass
@@ -31,6 +32,8 @@ class _Entry:
     cell_id: str
     cell_json: str
     done: asyncio.Future[Outcome]
+    pack: str = ""
+    """Cells that wait next to each other with the same name are handed out together."""
     failures: list[str] = field(default_factory=list)
     """Classes of the failures so far."""
 
@@ -41,7 +44,8 @@ class CellQueue:
 
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _waiting: deque[_Entry] = field(default_factory=deque)
-    _held: dict[str, _Entry] = field(default_factory=dict)
+    _held: dict[str, dict[str, _Entry]] = field(default_factory=dict)
+    """Group → what it computes, by cell id."""
     _lost: set[str] = field(default_factory=set)
     """Groups whose processes are gone. A pull of theirs may still wait here, since a call outlives its caller; it must not take a cell."""
     _arrival: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -49,19 +53,21 @@ class CellQueue:
     _interrupted: bool = False
     _no_groups: str = ""
 
-    async def run(self, cell_id: str, cell_json: str) -> Outcome:
-        """Queue a cell and wait until it is over. Asking twice for a cell computes it once."""
-        if cell_id not in self._entries:
-            entry = _Entry(cell_id, cell_json, asyncio.get_running_loop().create_future())
-            self._entries[cell_id] = entry
+    async def run(self, cells: Sequence[tuple[str, str]]) -> list[Outcome]:
+        """Queue cells, (id, JSON) each, to be computed together, and wait until all are over. Asking twice for a cell computes it once."""
+        pack = cells[0][0] if len(cells) > 1 else ""
+        loop = asyncio.get_running_loop()
+        new = [_Entry(cell_id, cell_json, loop.create_future(), pack) for cell_id, cell_json in cells if cell_id not in self._entries]
+        self._entries |= {entry.cell_id: entry for entry in new}
+        if new:
             async with self._arrival:
-                self._waiting.append(entry)
+                self._waiting.extend(new)
                 self._arrival.notify()
             self._settle_what_nobody_will_run()
-        return await asyncio.shield(self._entries[cell_id].done)
+        return [await asyncio.shield(self._entries[cell_id].done) for cell_id, _ in cells]
 
     async def pull(self, group: str, patience_s: float) -> Order:
-        """The next cell for a group, or "idle" after `patience_s` seconds without one."""
+        """What a group computes next, or "idle" after `patience_s` seconds without anything."""
         async with self._arrival:
             try:
                 await asyncio.wait_for(self._arrival.wait_for(lambda: self._waiting or self._stopping or group in self._lost), patience_s)
@@ -69,28 +75,29 @@ class CellQueue:
                 return Order("idle")
             if self._stopping or group in self._lost:
                 return Order("stop")
-            entry = self._waiting.popleft()
-        self._held[group] = entry
-        return Order("work", entry.cell_id, entry.cell_json)
+            chosen = [self._waiting.popleft()]
+            while chosen[0].pack and self._waiting and self._waiting[0].pack == chosen[0].pack:
+                chosen.append(self._waiting.popleft())
+        self._held[group] = {entry.cell_id: entry for entry in chosen}
+        return Order("work", tuple((entry.cell_id, entry.cell_json) for entry in chosen))
 
     async def finish(self, group: str, outcome: Outcome) -> None:
-        """A group is through with the cell it held."""
-        entry = self._held.pop(group, None)
+        """A group is through with a cell that it held."""
+        entry = self._held.get(group, {}).pop(outcome.cell_id, None)
         if entry is not None and not await self._is_tried_again(entry, outcome):
             self._settle(entry, replace(outcome, message=outcome.message or retry.remark(entry.failures)))
 
     async def lose(self, group: str, reason: str, *, kind: str = "infrastructure") -> bool:
-        """A group's processes are gone. Returns whether it held a cell, which waits again now or is reported as failed."""
+        """A group's processes are gone. Returns whether it held a cell, which waits again now, by itself, or is reported as failed."""
         async with self._arrival:
             self._lost.add(group)
             self._arrival.notify_all()
-        entry = self._held.pop(group, None)
-        if entry is None:
-            return False
-        outcome = Outcome.lost(entry.cell_id, reason=reason, kind=kind, times=len(entry.failures) + 1)
-        if not await self._is_tried_again(entry, outcome):
-            self._settle(entry, outcome)
-        return True
+        held = self._held.pop(group, {})
+        for entry in reversed(held.values()):  # each goes to the front, so that they end up in their order
+            outcome = Outcome.lost(entry.cell_id, reason=reason, kind=kind, times=len(entry.failures) + 1)
+            if not await self._is_tried_again(entry, outcome):
+                self._settle(entry, outcome)
+        return bool(held)
 
     async def abandon(self, reason: str) -> None:
         """There are no groups and there will be none: everything that waits, now or later, fails with the reason."""
@@ -116,11 +123,14 @@ class CellQueue:
     async def _is_tried_again(self, entry: _Entry, outcome: Outcome) -> bool:
         if outcome.status != "failed":
             return False
-        entry.failures.append(outcome.kind)
-        changed = retry.again(entry.cell_json, kind=outcome.kind, failures=entry.failures.count(outcome.kind))
+        if entry.pack and outcome.kind == "memory":
+            changed: str | None = entry.cell_json  # by itself it takes less
+        else:
+            entry.failures.append(outcome.kind)
+            changed = retry.again(entry.cell_json, kind=outcome.kind, failures=entry.failures.count(outcome.kind))
         if changed is None:
             return False
-        entry.cell_json = changed
+        entry.cell_json, entry.pack = changed, ""  # what is wrong with one must not be tried on all
         async with self._arrival:
             self._waiting.appendleft(entry)
             self._arrival.notify()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,10 +13,10 @@ from loretta_core.config import CellConfig
 
 
 class CellRunner(Protocol):
-    """Computes one cell after the other; used from any process."""
+    """Computes cells; used from any process."""
 
-    def run(self, cell: CellConfig) -> Outcome:
-        """Block until the cell is over. Raises nothing for a cell that fails: that is an outcome."""
+    def run(self, cells: Sequence[CellConfig]) -> list[Outcome]:
+        """Compute cells together and block until they are over. Raises nothing for a cell that fails: that is an outcome."""
         ...
 
 
@@ -25,6 +26,6 @@ class QueueClient:
 
     queue: Any
 
-    def run(self, cell: CellConfig) -> Outcome:
-        """Put the cell in the queue and wait."""
-        return ray.get(self.queue.run.remote(cell.cell_id, cell.to_json()))
+    def run(self, cells: Sequence[CellConfig]) -> list[Outcome]:
+        """Put the cells in the queue and wait."""
+        return ray.get(self.queue.run.remote([(cell.cell_id, cell.to_json()) for cell in cells]))

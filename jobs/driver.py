@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,14 @@ from jobs.budget import account as open_account
 from jobs.course import Course
 from jobs.interrupts import Interrupts
 from jobs.outcome import Outcome
+from jobs.packs import packs_of
 from jobs.progress import Progress
 from jobs.resources import Shape, groups_that_fit, refusal, several_for_inline
 from jobs.session import nodes, ray_session
 from jobs.tracking_db import Tracking
 from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
-from loretta_core.config.load import ExecutorName
+from loretta_core.config.load import ExecutorName, PackSetting
 from loretta_core.config.search import Budget, EarlyStopping
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
@@ -46,6 +48,7 @@ class Request:
     tracking_uri: str = ""
     run_cell: str = RUN_CELL
     executor: ExecutorName = "train"
+    pack: PackSetting = "off"
     budget: Budget | None = None
     early_stopping: EarlyStopping | None = None
     grow: Grow = tuple
@@ -133,19 +136,23 @@ def _run_shape(
     from jobs.trials import run_trials  # imports Ray Train: seconds that a refusal need not wait for
 
     groups = min(groups_that_fit(shape, nodes()), max(len(cells), request.width), request.max_concurrent or len(cells))
+    pack = request.pack if request.executor == "train" and shape.workers == 1 and request.run_cell == RUN_CELL else "off"
+    in_packs = partial(packs_of, setting=pack, groups=groups, nodes=nodes())
+    packs = in_packs(cells)
     place = {"train": "worker group", "inline": "trial worker"}[request.executor]
     progress = course.progress
     progress.places = groups
-    progress.say(f"{counted(len(cells), 'cell')} on {counted(groups, place)} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
+    together = f" in {counted(len(packs), 'pack')}" if len(packs) < len(cells) else ""
+    progress.say(f"{counted(len(cells), 'cell')}{together} on {counted(groups, place)} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
     executor = _executor(shape, groups, request=request, worker=worker.for_shape(shape), progress=progress)
     with executor, _interruptible(executor, interrupts):
         run_trials(
-            cells,
+            packs,
             client=executor.client(),
             at_once=executor.at_once,
             resources=executor.trial_resources,
             directory=request.directory / "tune",
-            more=(lambda: ahead.more(shape)) if request.width else None,
+            more=(lambda: in_packs(ahead.more(shape))) if request.width else None,
             begins=course.begins,
             done=course.done,
             stop=interrupts.requested,

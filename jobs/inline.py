@@ -7,7 +7,7 @@ pieces (`retry.py`); a process that died is started anew by Tune, with what `tri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self
@@ -15,7 +15,6 @@ from typing import Any, Self
 import ray
 
 from jobs import retry
-from jobs.cell_queue import Order
 from jobs.outcome import Outcome
 from jobs.resources import Shape
 from jobs.worker_config import WorkerConfig
@@ -75,18 +74,21 @@ class InlineClient:
     worker: WorkerConfig
     flag: Any
 
-    def run(self, cell: CellConfig) -> Outcome:
-        """Compute the cell in this process."""
+    def run(self, cells: Sequence[CellConfig]) -> list[Outcome]:
+        """Compute the cells in this process, one after the other."""
+        return [self._run(cell) for cell in cells]
+
+    def _run(self, cell: CellConfig) -> Outcome:
         if ray.get(self.flag.is_interrupted.remote()):
             return Outcome(cell.cell_id, "interrupted", message="the sweep was stopped before the cell began")
         compute = _ready(self.worker)
-        return with_retries(cell, lambda cell_json: self._attempt(Order("work", cell.cell_id, cell_json), compute))
+        return with_retries(cell, lambda cell_json: self._attempt(cell.cell_id, cell_json, compute))
 
-    def _attempt(self, order: Order, compute: Callable[..., Any]) -> Outcome:
+    def _attempt(self, cell_id: str, cell_json: str, compute: Callable[..., Any]) -> Outcome:
         from jobs.ranks import Alone
         from jobs.worker import attempt
 
-        return attempt(order, config=self.worker, compute=compute, interrupts=self.flag, ranks=Alone())
+        return attempt(cell_id, cell_json, config=self.worker, compute=compute, interrupts=self.flag, ranks=Alone())
 
 
 def with_retries(cell: CellConfig, attempt: Callable[[str], Outcome]) -> Outcome:

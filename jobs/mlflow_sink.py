@@ -29,6 +29,9 @@ PARENT_ID_TAG = "mlflow.parentRunId"
 OUT_TAG = "loretta.out"
 """Tag with the output directory: several may share a tracking server and the name of a sweep."""
 
+PACK_TAG = "pack_id"
+"""Tag that the runs of cells that were computed together share."""
+
 ARRIVED_NAME = "mlflow.json"
 """In the directory of a finished cell: all of its journal is in MLflow, and in which run."""
 
@@ -50,12 +53,14 @@ class MlflowSink:
 
     Args:
         directory: the cell's, with its journal. Who logs a step writes it there first.
+        pack_id: of the cells that it is computed with; "" for one by itself.
     """
 
-    def __init__(self, tracking: Tracking, cell: CellConfig, *, directory: Path) -> None:
+    def __init__(self, tracking: Tracking, cell: CellConfig, *, directory: Path, pack_id: str = "") -> None:
         self._tracking = tracking
         self._cell = cell
         self._directory = directory
+        self._pack_id = pack_id
         self._journal = Journal(directory / JOURNAL_NAME)
         self._client: MlflowClient | None = None
         self._run_id = ""
@@ -111,9 +116,11 @@ class MlflowSink:
                 run = _create(client, self._tracking, self._cell)
             else:
                 client.update_run(run.info.run_id, status="RUNNING")
-                for name in _FAILURE_TAGS & run.data.tags.keys():  # of an earlier attempt
+                for name in {*_FAILURE_TAGS, PACK_TAG} & run.data.tags.keys():  # of an earlier attempt
                     client.delete_tag(run.info.run_id, name)
                 self._sent_to = {name: _last_step(client, run, name) for name in run.data.metrics}
+            if self._pack_id:
+                client.set_tag(run.info.run_id, PACK_TAG, self._pack_id)
             self._run_id, self._client = run.info.run_id, client
         return self._client
 

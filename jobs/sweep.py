@@ -116,6 +116,7 @@ def sweep(
             tracking_uri=tracking_uri,
             run_cell=run_cell,
             executor=config.executor,
+            pack=config.pack,
             budget=config.budget,
             early_stopping=config.early_stopping,
             grow=searching.grow,

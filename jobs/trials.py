@@ -1,8 +1,8 @@
-"""Ray Tune in front of an executor: one trial = one cell.
+"""Ray Tune in front of an executor: one trial = one pack of cells, most often one cell.
 
-A trial hands its cell to the executor's client and reports the outcome; its process is reused for the next trial. A failed cell is a trial that ended well with
-the outcome "failed": Tune must not retry what it does not understand. What is left to Tune is a trial whose process died: it starts again, with the cell as
-`retry.py` changes it.
+A trial hands its cells to the executor's client and reports the outcomes; its process is reused for the next trial. A failed cell is a trial that ended well
+with the outcome "failed": Tune must not retry what it does not understand. What is left to Tune is a trial whose process died: it starts again, with the cells as
+`retry.py` changes them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from jobs import retry
 from jobs.client import CellRunner
 from jobs.lost import reason_of
 from jobs.outcome import Outcome
+from jobs.packs import Pack
 from loretta_core.config import CellConfig
 
 MOST_DEATHS = 16
@@ -35,18 +37,18 @@ PARTING_S = 120.0
 
 
 def run_trials(
-    cells: Sequence[CellConfig],
+    packs: Sequence[Pack],
     *,
     client: CellRunner,
     at_once: int,
     resources: dict[str, float],
     directory: Path,
-    more: Callable[[], Sequence[CellConfig]] | None = None,
+    more: Callable[[], Sequence[Pack]] | None = None,
     begins: Callable[[CellConfig], bool],
     done: Callable[[Outcome], None],
     stop: threading.Event,
 ) -> None:
-    """Run cells as trials, in their order and `at_once` at the same time, while they may begin.
+    """Run packs of cells as trials, in their order and `at_once` at the same time, while they may begin.
 
     Args:
         resources: what a trial asks of Ray.
@@ -58,7 +60,7 @@ def run_trials(
     """
     shutil.rmtree(directory, ignore_errors=True)
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # a full disk is said by `course.py`, once
-    source = _Source(cells, more, begins, stop)
+    source = _Source(packs, more, begins, stop)
 
     tuner = tune.Tuner(
         tune.with_resources(_trainable(client), resources),
@@ -83,14 +85,19 @@ def run_trials(
 
 
 def _trainable(client: CellRunner) -> Callable[[dict[str, Any]], None]:
-    def cell(config: dict[str, Any]) -> None:
-        tune.report({"outcome": config.get("over") or client.run(CellConfig.from_json(config["cell"])).to_dict()})
+    def cells(config: dict[str, Any]) -> None:
+        tune.report({"outcomes": config.get("over") or [outcome.to_dict() for outcome in client.run(_cells(config))]})
 
-    return cell
+    return cells
+
+
+def _cells(config: dict[str, Any]) -> Pack:
+    return tuple(map(CellConfig.from_json, config["cells"]))
 
 
 def _name(trial: Trial) -> str:
-    return CellConfig.from_json(trial.config["cell"]).cell_id
+    """The id of its first cell: no two packs begin with the same."""
+    return _cells(trial.config)[0].cell_id
 
 
 class _StaysHere:
@@ -101,13 +108,11 @@ class _StaysHere:
 
 
 class _Source(_StaysHere, Searcher):
-    """Hands out the cells one by one, when there is room for another: what begins next is decided as late as possible. None means ask again later."""
+    """Hands out the packs one by one, when there is room for another: what begins next is decided as late as possible. None means ask again later."""
 
-    def __init__(
-        self, cells: Sequence[CellConfig], more: Callable[[], Sequence[CellConfig]] | None, begins: Callable[[CellConfig], bool], stop: threading.Event
-    ) -> None:
+    def __init__(self, packs: Sequence[Pack], more: Callable[[], Sequence[Pack]] | None, begins: Callable[[CellConfig], bool], stop: threading.Event) -> None:
         super().__init__()
-        self._waiting = deque(cells)
+        self._waiting = deque(packs)
         self._running = 0
         self._more = more
         self._begins = begins
@@ -118,13 +123,17 @@ class _Source(_StaysHere, Searcher):
             if self._running:
                 return None
             self._waiting.extend(self._more())
-        if not self._waiting or self._stop.is_set() or not self._begins(self._waiting[0]):
+        begun = [] if self._stop.is_set() or not self._waiting else list(takewhile(self._begins, self._waiting[0]))
+        if not begun:
             return Searcher.FINISHED
+        rest = self._waiting.popleft()[len(begun) :]
+        if rest:
+            self._waiting.appendleft(rest)
         self._running += 1
-        return {"cell": self._waiting.popleft().to_json()}
+        return {"cells": [cell.to_json() for cell in begun]}
 
     def settled(self) -> None:
-        """A cell is over, and its record says how: what comes next may depend on that."""
+        """A pack is over, and the records say how: what comes next may depend on that."""
         self._running -= 1
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -148,18 +157,18 @@ class _Reporter(_StaysHere, tune.Callback):
         self._settled = settled
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        outcome = (trial.last_result or {}).get("outcome")
-        if outcome:
+        for outcome in (trial.last_result or {}).get("outcomes", ()):
             self._done(Outcome(**outcome))
         self._settled()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._done(Outcome(_name(trial), "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
+        for cell in _cells(trial.config):
+            self._done(Outcome(cell.cell_id, "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
         self._settled()
 
 
 class _Deaths(_StaysHere, tune.Callback):
-    """What a trial whose process died starts again with: its cell, a changed cell, or the outcome that it failed for good."""
+    """What a trial whose process died starts again with: its cells, changed cells, or the outcomes that they failed for good."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, list[str]] = {}
@@ -168,12 +177,12 @@ class _Deaths(_StaysHere, tune.Callback):
         reason, kind = reason_of(RuntimeError(_last_error(trial)))
         kinds = self._kinds.setdefault(trial.trial_id, [])
         kinds.append(kind)
-        changed = retry.again(trial.config["cell"], kind=kind, failures=kinds.count(kind))
-        if changed is None:
-            over = Outcome.lost(_name(trial), reason=reason, kind=kind, times=len(kinds))
-            trial.set_config({**trial.config, "over": over.to_dict()})
+        changed = [retry.again(cell_json, kind=kind, failures=kinds.count(kind)) for cell_json in trial.config["cells"]]
+        if None in changed:
+            over = [Outcome.lost(cell.cell_id, reason=reason, kind=kind, times=len(kinds)).to_dict() for cell in _cells(trial.config)]
+            trial.set_config({**trial.config, "over": over})
         else:
-            trial.set_config({**trial.config, "cell": changed})
+            trial.set_config({**trial.config, "cells": changed})
 
 
 def _last_error(trial: Trial) -> str:

@@ -11,13 +11,13 @@ import gc
 import importlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ray
 import ray.train
 
-from jobs.cell_queue import Order
 from jobs.ledger import cell_directory, forget_trace
 from jobs.mlflow_sink import MlflowSink
 from jobs.outcome import Interrupted, Outcome, StoppedEarly
@@ -25,6 +25,8 @@ from jobs.ranks import Alone, Several
 from jobs.tracking_db import connect
 from jobs.worker_config import WorkerConfig
 from loretta_core.config import CellConfig
+from loretta_core.pack.together import pack_id_of, together
+from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
 from loretta_core.train.sinks import MetricSink
 
 PATIENCE_S = 10.0
@@ -43,28 +45,47 @@ def work(job: dict[str, Any]) -> None:
         if order.action == "stop":
             return
         if order.action == "work":
-            outcome = ranks.agree(attempt(order, config=config, compute=compute, interrupts=queue, ranks=ranks))
-            if ranks.rank == 0:
-                ray.get(queue.finish.remote(job["group"], outcome))
+            tries = [partial(attempt, *cell, config=config, compute=compute, interrupts=queue, ranks=ranks) for cell in order.cells]
+
+            def over(outcome: Outcome) -> None:
+                agreed = ranks.agree(outcome)
+                if ranks.rank == 0:
+                    ray.get(queue.finish.remote(job["group"], agreed))
+
+            if len(tries) == 1:
+                over(tries[0]())
+            else:
+                attempt_together(tries, pack_id=pack_id_of(cell_id for cell_id, _ in order.cells), over=over)
 
 
-def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], interrupts: Any, ranks: Alone | Several) -> Outcome:
+def attempt_together(tries: Sequence[Callable[..., Outcome]], *, pack_id: str, over: Callable[[Outcome], None]) -> None:
+    """Attempt cells in one process, on one copy of their frozen model; `over` is told each outcome as soon as it is there."""
+    facts = Facts(pack_id, len(tries))
+    for found in together([lambda seat, one=one: one(seat=seat) for one in tries], facts=facts, over=lambda _, outcome: over(outcome)):
+        if isinstance(found, BaseException):  # not a failed cell: the process is told to end
+            raise found
+
+
+def attempt(
+    cell_id: str, cell_json: str, *, config: WorkerConfig, compute: Callable[..., Any], interrupts: Any, ranks: Alone | Several, seat: Seat = ALONE_SEAT
+) -> Outcome:
     """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow. `interrupts` is an actor to ask."""
-    started = time.perf_counter()
-    cell = CellConfig.from_json(order.cell_json)
-    directory = cell_directory(config.out, order.cell_id)
-    sink = MlflowSink(config.tracking, cell, directory=directory) if ranks.rank == 0 and config.tracking is not None else None
+    started = seat.clock()
+    cell = CellConfig.from_json(cell_json)
+    directory = cell_directory(config.out, cell_id)
+    pack_id = seat.facts.pack_id if seat.facts else ""
+    sink = MlflowSink(config.tracking, cell, directory=directory, pack_id=pack_id) if ranks.rank == 0 and config.tracking is not None else None
     stop = StopSink(interrupts, ranks)
     sinks: list[MetricSink] = [stop] if sink is None else [stop, sink]
     if config.referee is not None:
-        sinks.append(RefereeSink(config.referee, order.cell_json, ranks))
+        sinks.append(RefereeSink(config.referee, cell_json, ranks))
     try:
         if ranks.rank == 0:
-            forget_trace(config.out, order.cell_id)
-        compute(cell, directory=directory, sinks=sinks)
-        return Outcome(order.cell_id, "finished", seconds=time.perf_counter() - started)
+            forget_trace(config.out, cell_id)
+        compute(cell, directory=directory, sinks=sinks, **({} if seat.facts is None else {"seat": seat}))
+        return Outcome(cell_id, "finished", seconds=seat.clock() - started)
     except Exception as error:
-        outcome = Outcome.from_error(order.cell_id, error, seconds=time.perf_counter() - started)
+        outcome = Outcome.from_error(cell_id, error, seconds=seat.clock() - started)
         if sink is not None:
             sink.end(outcome)
         return outcome

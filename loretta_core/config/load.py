@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,6 +22,7 @@ from loretta_core.config.search import Budget, Drawn, EarlyStopping, Search
 from loretta_core.errors import ConfigError
 
 ExecutorName = Literal["train", "inline"]
+PackSetting = Literal["auto", "off"] | Annotated[int, Field(ge=2, le=64)]
 
 MAX_FILE_BYTES = 1_000_000
 """A sweep file larger than this is a mistake; refuse it before parsing."""
@@ -51,6 +52,10 @@ class SweepHeader(Strict):
     executor: ExecutorName = "train"
     """Where cells are computed; placement, like an engine. `train`: warm Ray Train worker groups of any size. `inline`: the processes of Ray Tune's trials,
     for cells of one worker; the results are the same."""
+    pack: PackSetting = "auto"
+    """Cells that share their model, task and method may be computed together in one process, on one copy of the frozen weights, with one forward for all;
+    placement, and equal to rounding. `auto`: zeroth-order cells of the same seed, up to 8. A number: up to so many, of any seeds, first order too. `off`: none.
+    Executor `train` only."""
 
 
 @dataclass(frozen=True)

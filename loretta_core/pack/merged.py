@@ -151,7 +151,12 @@ def _batch(rows: Mapping[str, Tensor], *, like: Batch) -> Batch:
 def _filled(places: Places, size: int) -> Places:
     """With places that count nothing."""
     more = size - len(places.sequence_T)
-    return replace(places, sequence_T=F.pad(places.sequence_T, (0, more)), position_T=F.pad(places.position_T, (0, more), value=1), weight_T=F.pad(places.weight_T, (0, more)))
+    return replace(
+        places,
+        sequence_T=F.pad(places.sequence_T, (0, more)),
+        position_T=F.pad(places.position_T, (0, more), value=1),
+        weight_T=F.pad(places.weight_T, (0, more)),
+    )
 
 
 def _same(rows: Values) -> set[str]:
@@ -169,4 +174,5 @@ def _never_look(model: nn.Module) -> None:
 
 
 def _mask(*arguments: Any, **named: Any) -> Tensor | None:
-    return sdpa_mask(*arguments, **{**named, "allow_is_causal_skip": False, "allow_is_bidirectional_skip": False})
+    never: dict[str, Any] = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    return sdpa_mask(*arguments, **(named | never))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from loretta_core.report.headlines import headlines
 from loretta_core.report.manifest import read_manifest, sweep_directory
+from loretta_core.report.packed import packed_lines
 from loretta_core.report.paired import pair_with_best
 from loretta_core.report.predicted_cost import prediction_lines
 from loretta_core.report.predictions import find_predictions
@@ -51,7 +52,7 @@ class Comparison:
     def remarks(self) -> list[str]:
         """The lines below the table."""
         more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
-        return ["", *self.headlines, *prediction_lines(self.rows), *self.missing, "", *more]
+        return ["", *self.headlines, *prediction_lines(self.rows), *packed_lines(self.rows), *self.missing, "", *more]
 
     @property
     def json(self) -> str:

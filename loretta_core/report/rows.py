@@ -98,7 +98,7 @@ _NAMED = ("model", "task", "method", "trainer")
 _JSON_NUMBERS = (
     "score", "score_low", "score_high", "score_name", "test_rows", "initial_score", "validation_score", "best_step", "trainable_params", "total_params",
     "train_seconds", "wall_seconds", "peak_memory_bytes", "predicted_peak_memory_bytes", "step_seconds",
-    "predicted_step_seconds", "steps", "forwards", "inputs_sha256", "warnings",
+    "predicted_step_seconds", "steps", "forwards", "pack_id", "pack_cells", "inputs_sha256", "warnings",
 )  # fmt: skip
 
 

@@ -15,9 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 
-def logits_at(
-    model: nn.Module, inputs: Mapping[str, Tensor], *, sequence_T: Int[Tensor, " T"], position_T: Int[Tensor, " T"]
-) -> Float[Tensor, "T V"]:
+def logits_at(model: nn.Module, inputs: Mapping[str, Tensor], *, sequence_T: Int[Tensor, " T"], position_T: Int[Tensor, " T"]) -> Float[Tensor, "T V"]:
     """Logits of T chosen positions, each of a sequence, in the model's own format. Where they cannot be chosen before they are made, all are.
 
     Positions are numbers, not a mask: how many they are must not depend on values, or torch.func could not batch it.

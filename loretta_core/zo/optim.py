@@ -336,7 +336,10 @@ def _parameters(optimizer: Optimizer) -> list[nn.Parameter]:
 
 def _storage(parameters: list[nn.Parameter], streamed: bool | None) -> Storage:
     if streamed is None:
-        streamed = any(parameter.dtype not in (torch.float32, torch.float64) for parameter in parameters) or sum(parameter.numel() for parameter in parameters) >= STREAM_FROM
+        streamed = (
+            any(parameter.dtype not in (torch.float32, torch.float64) for parameter in parameters)
+            or sum(parameter.numel() for parameter in parameters) >= STREAM_FROM
+        )
     return StreamedParameters(parameters) if streamed else FlatParameters(parameters)
 
 

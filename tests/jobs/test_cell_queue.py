@@ -23,8 +23,17 @@ def play(scene: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run(bounded())
 
 
+async def run(queue: CellQueue, name: str, text: str) -> Outcome:
+    (outcome,) = await queue.run([(name, text)])
+    return outcome
+
+
+def work(*names: str) -> Order:
+    return Order("work", tuple((name, f"json of {name}") for name in names))
+
+
 async def ask(queue: CellQueue, *names: str) -> list[asyncio.Task[Outcome]]:
-    tasks = [asyncio.create_task(queue.run(name, f"json of {name}")) for name in names]
+    tasks = [asyncio.create_task(run(queue, name, f"json of {name}")) for name in names]
     await asyncio.sleep(0.01)
     return tasks
 
@@ -37,8 +46,8 @@ def test_cells_go_out_in_order_and_outcomes_come_back_to_those_who_asked():
     async def scene():
         queue = CellQueue()
         tasks = await ask(queue, "a", "b")
-        assert await queue.pull("g1", PATIENCE_S) == Order("work", "a", "json of a")
-        assert await queue.pull("g2", PATIENCE_S) == Order("work", "b", "json of b")
+        assert await queue.pull("g1", PATIENCE_S) == work("a")
+        assert await queue.pull("g2", PATIENCE_S) == work("b")
         await queue.finish("g2", finished("b"))
         await queue.finish("g1", finished("a"))
         return [await task for task in tasks]
@@ -54,7 +63,7 @@ def test_a_waiting_group_gets_a_cell_the_moment_it_comes():
         await ask(queue, "a")
         return await pull
 
-    assert play(scene()).cell_id == "a"
+    assert play(scene()).cells[0][0] == "a"
 
 
 def test_a_lost_group_is_needed_only_while_a_cell_waits():
@@ -82,7 +91,7 @@ def test_asking_twice_computes_once():
         await queue.pull("g", PATIENCE_S)
         assert (await queue.pull("g2", PATIENCE_S)).action == "idle"
         await queue.finish("g", finished("a"))
-        late = await queue.run("a", "json of a")
+        late = await run(queue, "a", "json of a")
         assert (await queue.pull("g", PATIENCE_S)).action == "idle"
         return [*[await task for task in tasks], late]
 
@@ -94,7 +103,7 @@ def test_somebody_who_stops_waiting_does_not_take_the_cell_along():
         queue = CellQueue()
         (task,) = await ask(queue, "a")
         task.cancel()
-        again = asyncio.create_task(queue.run("a", "json of a"))
+        again = asyncio.create_task(run(queue, "a", "json of a"))
         await queue.pull("g", PATIENCE_S)
         await queue.finish("g", finished("a"))
         return await again
@@ -108,9 +117,9 @@ def test_a_cell_whose_group_died_goes_first_and_only_so_often():
         killer, other = await ask(queue, "killer", "other")
         for attempt in range(MOST_LOSSES):
             assert not killer.done()
-            assert (await queue.pull(f"g{attempt}", PATIENCE_S)).cell_id == "killer"
+            assert (await queue.pull(f"g{attempt}", PATIENCE_S)).cells[0][0] == "killer"
             assert await queue.lose(f"g{attempt}", "killed by signal 9")
-        assert (await queue.pull("g-last", PATIENCE_S)).cell_id == "other"
+        assert (await queue.pull("g-last", PATIENCE_S)).cells[0][0] == "other"
         assert not other.done()
         return await killer
 
@@ -122,12 +131,12 @@ def test_a_cell_whose_group_died_goes_first_and_only_so_often():
 def test_a_cell_that_runs_out_of_memory_is_tried_in_smaller_pieces(cell):
     async def scene():
         queue = CellQueue()
-        task = asyncio.create_task(queue.run(cell().cell_id, cell("batch_size=16").to_json()))
+        task = asyncio.create_task(run(queue, cell().cell_id, cell("batch_size=16").to_json()))
         pieces = []
         for kind in ("memory", "memory", ""):
             order = await queue.pull("g", 1)
-            pieces.append(CellConfig.from_json(order.cell_json).engine.gradient_accumulation)
-            await queue.finish("g", Outcome(order.cell_id, "failed" if kind else "finished", kind=kind))
+            pieces.append(CellConfig.from_json(order.cells[0][1]).engine.gradient_accumulation)
+            await queue.finish("g", Outcome(order.cells[0][0], "failed" if kind else "finished", kind=kind))
         return pieces, await task
 
     pieces, outcome = play(scene())
@@ -139,9 +148,9 @@ def test_a_cell_that_runs_out_of_memory_is_tried_in_smaller_pieces(cell):
 def test_a_failure_that_would_come_again_is_final(kind, cell):
     async def scene():
         queue = CellQueue()
-        task = asyncio.create_task(queue.run(cell().cell_id, cell().to_json()))
+        task = asyncio.create_task(run(queue, cell().cell_id, cell().to_json()))
         order = await queue.pull("g", 1)
-        await queue.finish("g", Outcome(order.cell_id, "failed", kind=kind, message="why"))
+        await queue.finish("g", Outcome(order.cells[0][0], "failed", kind=kind, message="why"))
         return await task
 
     assert play(scene()).kind == kind
@@ -158,7 +167,7 @@ def test_a_dead_group_that_was_still_waiting_gets_no_cell():
         await asyncio.sleep(0.01)
         await queue.lose("g1", "killed while idle")
         (task,) = await ask(queue, "a")
-        assert (await queue.pull("g2", PATIENCE_S)).cell_id == "a"
+        assert (await queue.pull("g2", PATIENCE_S)).cells[0][0] == "a"
         assert (await pull_of_the_dead).action == "stop"
         await queue.finish("g2", finished("a"))
         return await task
@@ -185,7 +194,7 @@ def test_without_groups_everything_fails_with_the_reason():
         queue = CellQueue()
         (before,) = await ask(queue, "before")
         await queue.abandon("no group could be kept alive")
-        return [await before, await queue.run("after", "json of after")]
+        return [await before, await run(queue, "after", "json of after")]
 
     for outcome in play(scene()):
         assert (outcome.status, outcome.kind, outcome.message) == ("failed", "infrastructure", "no group could be kept alive")
@@ -222,7 +231,7 @@ def test_an_interrupt_gives_waiting_cells_back_and_leaves_the_running_one_to_its
         await queue.stop(interrupt=True)
         assert await queue.is_interrupted()
         assert not running.done()
-        late = await queue.run("late", "json of late")
+        late = await run(queue, "late", "json of late")
         await queue.finish("g", Outcome("running", "interrupted", message="at step 3"))
         return [await running, await waiting, late]
 
@@ -240,12 +249,12 @@ def test_many_cells_over_few_groups_each_exactly_once(groups):
 
         async def group(name: str) -> None:
             while (order := await queue.pull(name, 10)).action == "work":
-                seen.append(order.cell_id)
+                seen.append(order.cells[0][0])
                 await asyncio.sleep(0)
-                await queue.finish(name, finished(order.cell_id))
+                await queue.finish(name, finished(order.cells[0][0]))
 
         workers = [asyncio.create_task(group(f"g{index}")) for index in range(groups)]
-        outcomes = await asyncio.gather(*(queue.run(f"c{index}", "") for index in range(50)))
+        outcomes = await asyncio.gather(*(run(queue, f"c{index}", "") for index in range(50)))
         await queue.stop(interrupt=False)
         await asyncio.gather(*workers)
         return seen, outcomes
@@ -253,3 +262,51 @@ def test_many_cells_over_few_groups_each_exactly_once(groups):
     seen, outcomes = play(scene())
     assert sorted(seen) == sorted(f"c{index}" for index in range(50))
     assert outcomes == [finished(f"c{index}") for index in range(50)]
+
+
+def test_a_pack_is_handed_out_as_one_and_its_cells_end_one_by_one():
+    async def scene():
+        queue = CellQueue()
+        task = asyncio.create_task(queue.run([(name, f"json of {name}") for name in "abc"]))
+        other = (await ask(queue, "d"))[0]
+        assert await queue.pull("g1", PATIENCE_S) == work("a", "b", "c")
+        assert await queue.pull("g2", PATIENCE_S) == work("d")
+        await queue.finish("g1", finished("b"))
+        assert (await queue.pull("g3", PATIENCE_S)).action == "idle"
+        for group, name in (("g1", "c"), ("g1", "a"), ("g2", "d")):
+            await queue.finish(group, finished(name))
+        return await task, await other
+
+    assert play(scene()) == ([finished("a"), finished("b"), finished("c")], finished("d"))
+
+
+def test_what_is_left_of_a_pack_whose_group_is_lost_is_tried_cell_by_cell():
+    async def scene():
+        queue = CellQueue()
+        task = asyncio.create_task(queue.run([(name, f"json of {name}") for name in "abc"]))
+        await queue.pull("g1", 1)
+        await queue.finish("g1", finished("b"))
+        assert await queue.lose("g1", "killed by signal 9")
+        for name in "ac":
+            assert await queue.pull("g2", PATIENCE_S) == work(name)
+            await queue.finish("g2", finished(name))
+        return await task
+
+    assert play(scene()) == [finished("a"), finished("b"), finished("c")]
+
+
+def test_memory_that_a_pack_lacks_may_be_enough_for_each_of_its_cells(cell):
+    cells = [cell("seed=0"), cell("seed=1")]
+
+    async def scene():
+        queue = CellQueue()
+        task = asyncio.create_task(queue.run([(each.cell_id, each.to_json()) for each in cells]))
+        await queue.pull("g1", 1)
+        await queue.lose("g1", "out of memory", kind="memory")
+        for each in cells:
+            order = await queue.pull("g2", PATIENCE_S)
+            assert order.cells == ((each.cell_id, each.to_json()),)
+            await queue.finish("g2", finished(each.cell_id))
+        return await task
+
+    assert [outcome.message for outcome in play(scene())] == ["", ""]

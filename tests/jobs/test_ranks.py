@@ -11,7 +11,7 @@ from jobs.cell_queue import Order
 from jobs.outcome import Outcome
 from jobs.ranks import Alone, GroupBroken, Several
 
-ORDER = Order("work", "c", "{}")
+ORDER = Order("work", (("c", "{}"),))
 FINE, BROKEN = Outcome("c", "finished"), Outcome("c", "failed", kind="nan", message="the loss is nan")
 
 

@@ -15,11 +15,11 @@ NODES = [Node(cpus=4)]
 
 
 def source(cells, *, more=None, begins=lambda cell: True):
-    return _Source(cells, more, begins, threading.Event())
+    return _Source([(cell,) for cell in cells], more and (lambda: [(cell,) for cell in more()]), begins, threading.Event())
 
 
 def seed(suggestion):
-    return CellConfig.from_json(suggestion["cell"]).seed
+    return CellConfig.from_json(suggestion["cells"][0]).seed
 
 
 def test_without_a_search_the_end_is_said_while_cells_run(cell):

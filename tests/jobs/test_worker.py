@@ -6,7 +6,6 @@ import pytest
 import ray
 
 from jobs import worker
-from jobs.cell_queue import Order
 from jobs.ledger import cell_directory
 from jobs.outcome import Interrupted
 from jobs.ranks import Alone
@@ -38,8 +37,7 @@ def compute(out):
     """Attempt a cell without MLflow."""
 
     def run(the_cell, function=synthetic.run_cell):
-        order = Order("work", the_cell.cell_id, the_cell.to_json())
-        return attempt(order, config=WorkerConfig(out=out), compute=function, interrupts=Queue(), ranks=Alone())
+        return attempt(the_cell.cell_id, the_cell.to_json(), config=WorkerConfig(out=out), compute=function, interrupts=Queue(), ranks=Alone())
 
     return run
 

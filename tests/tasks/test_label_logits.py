@@ -54,7 +54,7 @@ def test_on_adapted_models_too(method):
 @torch.no_grad()
 def test_the_head_sees_the_chosen_positions_only():
     model = model_of("llama")
-    inputs, chosen_SL, places = batch()
+    inputs, _, places = batch()
     seen = []
     model.lm_head.register_forward_hook(lambda module, arguments, output: seen.append(tuple(output.shape)))
     logits_at(model, inputs, **places)

@@ -26,7 +26,12 @@ def weights_after_steps(order: str, pieces: list[slice]) -> torch.Tensor:
 
     for _ in range(3):
         if order == "first":
-            first_order_step([batch(p) for p in pieces], backward=partial(back_propagate, loss_fn=loss_fn), optimizer=torch.optim.SGD(model.parameters(), lr=0.1), max_grad_norm=0.5)
+            first_order_step(
+                [batch(p) for p in pieces],
+                backward=partial(back_propagate, loss_fn=loss_fn),
+                optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+                max_grad_norm=0.5,
+            )
         else:
             zeroth_order_step([batch(p) for p in pieces], loss_fn=loss_fn, optimizer=ZOSGD(model.parameters(), lr=0.1))
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 
 from loretta_core.report.headlines import headlines
+from loretta_core.report.packed import packed_lines
 from loretta_core.report.pareto import COSTS, fronts
 from loretta_core.report.predicted_cost import prediction_lines
 from loretta_core.report.rows import Status
@@ -103,7 +104,9 @@ def comparison(name: SweepName, here: Here, caller: Reader) -> Comparison:
     """What the sweep says: headlines, Pareto sets, cells without a score. Its rows are under cells."""
     rows = here.runs.sweep(name).rows
     pareto = {cost: sorted(fronts(rows, cost=of)) for cost, of in COSTS.items()}
-    return Comparison(name=name, headlines=headlines(rows), predictions=prediction_lines(rows), pareto=pareto, missing=without_score(rows)[:100])
+    return Comparison(
+        name=name, headlines=headlines(rows), predictions=[*prediction_lines(rows), *packed_lines(rows)], pareto=pareto, missing=without_score(rows)[:100]
+    )
 
 
 _TABLES = {"text": to_text, "markdown": to_markdown, "latex": to_latex}

@@ -1,0 +1,119 @@
+"""What happens to one cell of a pack is its own affair: it may fail, stop early or be killed, and the others go on as if alone."""
+
+import math
+from functools import partial
+
+import pytest
+
+from loretta_core.config import cell_from_overrides
+from loretta_core.errors import CellFailed
+from loretta_core.pack.together import pack_id_of, together
+from loretta_core.train import checkpoint
+from loretta_core.train.build import build_run
+from loretta_core.train.run import run_cell
+from loretta_core.train.seat import ALONE_SEAT, Facts
+from tests.pack.test_together import ENCODER, FIRST_ORDER, HEAD, ZEROTH_ORDER, fp64, losses, packed  # noqa: F401 - a fixture
+
+FACTS = Facts("a-pack", 3)
+LAST = 12
+
+
+def cells_of(trainers):
+    return [cell_from_overrides([*ENCODER, "method=loretta_adp", *trainer, f"trainer.steps={LAST}", "trainer.eval_every=3"]) for trainer in trainers]
+
+
+def run_all(cells, directory, *, sinks=(), over=None):
+    """Together; returns results in the order of the cells."""
+
+    def one(cell, own, seat):
+        return run_cell(cell, directory=directory / cell.cell_id, sinks=own, seat=seat)
+
+    return together([partial(one, cell, [sink] if (sink := dict(sinks).get(index)) else []) for index, cell in enumerate(cells)], facts=FACTS, over=over)
+
+
+class StopsAt:
+    """A sink that ends its cell at a step."""
+
+    def __init__(self, step):
+        self._step = step
+
+    def log(self, step, metrics):
+        if step == self._step:
+            raise InterruptedError(f"stopped at {step}")
+
+    def close(self, status, summary):
+        pass
+
+
+def same_curves(one, other):
+    for name, points in other.curves.items():
+        assert [step for step, _ in one.curves[name]] == [step for step, _ in points]
+        assert [value for _, value in one.curves[name]] == pytest.approx([value for _, value in points], rel=1e-9)
+    return True
+
+
+@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
+def test_one_that_stops_leaves_and_the_others_do_not_notice(trainers, tmp_path, fp64):  # noqa: F811
+    cells = cells_of(trainers)
+    alone = [run_cell(cell, directory=tmp_path / "alone" / cell.cell_id) for cell in cells]
+    order = []
+    stopped, *others = run_all(cells, tmp_path, sinks=[(0, StopsAt(5))], over=lambda index, record: order.append(index))
+    assert isinstance(stopped, InterruptedError)
+    assert order == [1, 2]
+    assert all(map(same_curves, others, alone[1:]))
+
+
+def test_one_that_diverges_does_not_touch_the_others(tmp_path, fp64):  # noqa: F811
+    cells = cells_of(FIRST_ORDER)
+    wild = cells[0].model_copy(update={"trainer": cells[0].trainer.model_copy(update={"lr": 1e200, "max_grad_norm": None})})
+    diverged, *others = run_all([wild, *cells[1:]], tmp_path)
+    assert isinstance(diverged, CellFailed)
+    assert diverged.kind == "nan"
+    alone = [run_cell(cell, directory=tmp_path / "alone" / cell.cell_id) for cell in cells[1:]]
+    assert all(map(same_curves, others, alone))
+
+
+@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
+def test_a_pack_that_was_killed_goes_on_to_the_same_end(trainers, tmp_path, fp64, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(checkpoint, "MIN_INTERVAL_S", 0.0)
+    cells = cells_of(trainers)
+    whole = run_all(cells, tmp_path / "whole")
+    killed = run_all(cells, tmp_path / "killed", sinks=[(index, StopsAt(5 + 3 * index)) for index in range(3)])  # their checkpoints are of different steps
+    assert all(isinstance(one, InterruptedError) for one in killed)
+    assert all(map(same_curves, run_all(cells, tmp_path / "killed"), whole))
+
+
+def test_what_cannot_be_merged_is_computed_one_by_one_bit_for_bit(caplog):
+    cells = [[*HEAD, "method=lora", "method.lora_dropout=0.2", *trainer] for trainer in FIRST_ORDER]
+    assert packed(cells) == list(map(losses, cells))
+    assert "one by one" in caplog.text
+
+
+@pytest.mark.parametrize("rest", [ENCODER, HEAD], ids=["prompt", "head"])
+def test_there_is_one_copy_of_the_frozen_weights(rest):
+    cells = [[*rest, "method=lora", *trainer] for trainer in FIRST_ORDER]
+
+    def storages(overrides, seat=ALONE_SEAT):
+        model = build_run(cell_from_overrides(overrides), seat=seat).model
+        return {name: parameter.data_ptr() for name, parameter in model.named_parameters() if not parameter.requires_grad}, model
+
+    (one, _), *others = together([partial(storages, cell) for cell in cells], facts=FACTS)
+    fresh = {name for name in one if "original_module" in name}  # drawn with the seed, and replaced by what trains
+    for other, _ in others:
+        assert all(one[name] == other[name] for name in one.keys() - fresh)
+
+
+def test_time_is_shared_out():
+    def timed(overrides, seat):
+        started = seat.clock()
+        losses(overrides, seat)
+        return seat.clock() - started
+
+    cells = [[*ENCODER, "method=lora", *trainer] for trainer in ZEROTH_ORDER]
+    whole = sum(together([partial(timed, cell) for cell in cells], facts=FACTS))
+    assert math.isfinite(whole)
+    assert whole > 0
+
+
+def test_a_pack_is_named_after_its_cells():
+    assert pack_id_of(["b", "a"]) == pack_id_of(["a", "b"]) != pack_id_of(["a"])
