@@ -1,8 +1,8 @@
 """Ray Tune in front of an executor: one trial = one pack of cells, most often one cell.
 
 A trial hands its cells to the executor's client and reports the outcomes; its process is reused for the next trial. A failed cell is a trial that ended well
-with the outcome "failed": Tune must not retry what it does not understand. What is left to Tune is a trial whose process died: it starts again, with the cells as
-`retry.py` changes them.
+with the outcome "failed": Tune must not retry what it does not understand. What is left to Tune is a trial whose process died: it starts again, with its cells
+as `retry.py` changes them.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from loretta_core.train.seat import ALONE_SEAT, Facts
 from tests.pack.test_together import ENCODER, FIRST_ORDER, HEAD, ZEROTH_ORDER, fp64, losses, packed  # noqa: F401 - a fixture
 
 FACTS = Facts("a-pack", 3)
-LAST = 12
+LAST = 9
 
 
 def cells_of(trainers):
@@ -52,19 +52,21 @@ def same_curves(one, other):
     return True
 
 
-@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
+@pytest.mark.integration
+@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], ZEROTH_ORDER[:2]], ids=["first", "zeroth"])
 def test_one_that_stops_leaves_and_the_others_do_not_notice(trainers, tmp_path, fp64):  # noqa: F811
     cells = cells_of(trainers)
     alone = [run_cell(cell, directory=tmp_path / "alone" / cell.cell_id) for cell in cells]
     order = []
     stopped, *others = run_all(cells, tmp_path, sinks=[(0, StopsAt(5))], over=lambda index, record: order.append(index))
     assert isinstance(stopped, InterruptedError)
-    assert order == [1, 2]
+    assert order == [1]
     assert all(map(same_curves, others, alone[1:]))
 
 
+@pytest.mark.integration
 def test_one_that_diverges_does_not_touch_the_others(tmp_path, fp64):  # noqa: F811
-    cells = cells_of(FIRST_ORDER)
+    cells = cells_of(FIRST_ORDER[:2])
     wild = cells[0].model_copy(update={"trainer": cells[0].trainer.model_copy(update={"lr": 1e200, "max_grad_norm": None})})
     diverged, *others = run_all([wild, *cells[1:]], tmp_path)
     assert isinstance(diverged, CellFailed)
@@ -73,12 +75,13 @@ def test_one_that_diverges_does_not_touch_the_others(tmp_path, fp64):  # noqa: F
     assert all(map(same_curves, others, alone))
 
 
-@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
+@pytest.mark.integration
+@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], ZEROTH_ORDER[:2]], ids=["first", "zeroth"])
 def test_a_pack_that_was_killed_goes_on_to_the_same_end(trainers, tmp_path, fp64, monkeypatch):  # noqa: F811
     monkeypatch.setattr(checkpoint, "MIN_INTERVAL_S", 0.0)
     cells = cells_of(trainers)
     whole = run_all(cells, tmp_path / "whole")
-    killed = run_all(cells, tmp_path / "killed", sinks=[(index, StopsAt(5 + 3 * index)) for index in range(3)])  # their checkpoints are of different steps
+    killed = run_all(cells, tmp_path / "killed", sinks=[(index, StopsAt(4 + 3 * index)) for index in range(2)])  # their checkpoints are of different steps
     assert all(isinstance(one, InterruptedError) for one in killed)
     assert all(map(same_curves, run_all(cells, tmp_path / "killed"), whole))
 

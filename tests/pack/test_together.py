@@ -13,10 +13,11 @@ from loretta_core.train.build import build_run
 from loretta_core.train.run import run_cell
 from loretta_core.train.seat import ALONE_SEAT, Facts
 
-ENCODER = ["model=toy-bert", "task=toy_sentiment"]
-HEAD = ["model=toy-bert", "task=toy_sentiment", "task.objective=head"]
-RANKED = ["model=toy-llama", "task=toy_sentiment", "task.objective=causal"]
-GENERATED = ["model=toy-llama", "task=toy_qa"]
+FEW = ["task.train_rows=32", "task.validation_rows=20", "task.test_rows=20"]
+ENCODER = ["model=toy-bert", "task=toy_sentiment", *FEW]
+HEAD = [*ENCODER, "task.objective=head"]
+RANKED = ["model=toy-llama", "task=toy_sentiment", "task.objective=causal", *FEW]
+GENERATED = ["model=toy-llama", "task=toy_qa", *FEW]
 FACTS = Facts("a-pack", 3)
 PEFT_METHODS = [method for method in METHODS if method not in ("ft", "peft")]
 FIRST_ORDER = [["trainer=adam", "trainer.lr=1e-3"], ["trainer=adam", "trainer.lr=1e-2", "seed=1"], ["trainer=adam", "trainer.lr=1e-4", "seed=2"]]
@@ -27,7 +28,7 @@ ZEROTH_ORDER = [
 ]
 
 
-def losses(overrides, seat=ALONE_SEAT, *, steps=3):
+def losses(overrides, seat=ALONE_SEAT, *, steps=2):
     run = build_run(cell_from_overrides([*overrides, "batch_size=4"]), seat=seat)
     batches = run.batches(0)
     found = [run.learner.step(next(batches)) for _ in range(steps)]
@@ -43,10 +44,11 @@ def packed(cells):
     return found
 
 
-CASES = [(method, ENCODER) for method in PEFT_METHODS] + [(m, task) for m in ("lora", "loretta_adp", "prefix") for task in (HEAD, RANKED, GENERATED)]
+CASES = [(method, ENCODER) for method in PEFT_METHODS] + [("lora", HEAD), ("loretta_adp", RANKED), ("lora", GENERATED), ("prefix", RANKED)]
 
 
-@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
+@pytest.mark.integration
+@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], ZEROTH_ORDER[:2]], ids=["first", "zeroth"])
 @pytest.mark.parametrize(("method", "rest"), CASES)
 def test_steps_are_those_of_cells_alone(method, rest, trainers, caplog):
     cells = [[*rest, f"method={method}", *trainer] for trainer in trainers]
@@ -65,9 +67,10 @@ def fp64(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
 def test_whole_curves_are_those_of_cells_alone(trainers, tmp_path, fp64):
-    cells = [cell_from_overrides([*ENCODER, "method=loretta_adp", *trainer, "trainer.steps=20", "trainer.eval_every=5"]) for trainer in trainers]
+    cells = [cell_from_overrides([*ENCODER, "method=loretta_adp", *trainer, "trainer.steps=12", "trainer.eval_every=4"]) for trainer in trainers]
     alone = [run_cell(cell, directory=tmp_path / f"alone{index}") for index, cell in enumerate(cells)]
     packs = together([partial(_run, cell, tmp_path / f"packed{index}") for index, cell in enumerate(cells)], facts=FACTS)
     for one, other in zip(packs, alone, strict=True):
