@@ -2,7 +2,8 @@
 
     rank 0 pulls a cell ─► all ranks get it ─► all compute it ─► ranks agree on the outcome ─► rank 0 reports it
 
-An exception ends a cell, never the group. Nothing is reported through Ray Train: the record is on disk, the outcome goes to the queue.
+An exception ends a cell, never the group; SIGTERM ends both, once the cell is saved (`preemption.py`). Nothing is reported through Ray Train: the record is on
+disk, the outcome goes to the queue.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import Any
 import ray
 import ray.train
 
+from jobs import preemption
 from jobs.cell_queue import Order
 from jobs.ledger import cell_directory, forget_trace
 from jobs.mlflow_sink import MlflowSink
-from jobs.outcome import Interrupted, Outcome, StoppedEarly
+from jobs.outcome import Interrupted, Outcome, Preempted, StoppedEarly
 from jobs.ranks import Alone, Several
 from jobs.tracking_db import connect
 from jobs.worker_config import WorkerConfig
@@ -32,7 +34,8 @@ PATIENCE_S = 10.0
 
 
 def work(job: dict[str, Any]) -> None:
-    """The train function of a worker group. `job` has config (WorkerConfig), queue (actor handle), group (its name)."""
+    """The train function of a worker group. `job` has config (WorkerConfig), queue (actor handle), group (its name). Raises Preempted when one of its processes
+    got SIGTERM: others that are placed anew must take over."""
     config: WorkerConfig = job["config"]
     queue = job["queue"]
     context = ray.train.get_context()
@@ -46,6 +49,8 @@ def work(job: dict[str, Any]) -> None:
             outcome = ranks.agree(attempt(order, config=config, compute=compute, interrupts=queue, ranks=ranks))
             if ranks.rank == 0:
                 ray.get(queue.finish.remote(job["group"], outcome))
+        if ranks.largest(int(preemption.told())):
+            raise Preempted("SIGTERM")
 
 
 def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], interrupts: Any, ranks: Alone | Several) -> Outcome:
@@ -54,14 +59,16 @@ def attempt(order: Order, *, config: WorkerConfig, compute: Callable[..., Any], 
     cell = CellConfig.from_json(order.cell_json)
     directory = cell_directory(config.out, order.cell_id)
     sink = MlflowSink(config.tracking, cell, directory=directory) if ranks.rank == 0 and config.tracking is not None else None
-    stop = StopSink(interrupts, ranks)
-    sinks: list[MetricSink] = [stop] if sink is None else [stop, sink]
+    stop = Stop(interrupts, ranks)
+    sinks: list[MetricSink] = [] if sink is None else [sink]
     if config.referee is not None:
         sinks.append(RefereeSink(config.referee, order.cell_json, ranks))
     try:
         if ranks.rank == 0:
             forget_trace(config.out, order.cell_id)
-        compute(cell, directory=directory, sinks=sinks)
+        if (reason := stop(0)) is not None:  # it came while the group waited for a cell
+            raise reason
+        compute(cell, directory=directory, sinks=sinks, stop=stop)
         return Outcome(order.cell_id, "finished", seconds=time.perf_counter() - started)
     except Exception as error:
         outcome = Outcome.from_error(order.cell_id, error, seconds=time.perf_counter() - started)
@@ -82,7 +89,8 @@ def tidy() -> None:
 
 
 def set_up(config: WorkerConfig) -> Callable[..., Any]:
-    """Threads, working directory, and the imports that every cell needs."""
+    """SIGTERM, threads, working directory, and the imports that every cell needs."""
+    preemption.listen()
     if config.home is not None and config.home.is_dir():
         os.chdir(config.home)
     module, _, function = config.run_cell.partition(":")
@@ -95,8 +103,8 @@ def set_up(config: WorkerConfig) -> Callable[..., Any]:
     return compute
 
 
-class StopSink:
-    """Not a recorder: ends the running cell when the sweep is told to stop, on all ranks at the same step."""
+class Stop:
+    """Why the running cell ends before its next step, the same on all ranks: the machine of one of them is taken away, or the sweep was told to stop."""
 
     def __init__(self, interrupts: Any, ranks: Alone | Several, *, every_s: float = 1.0) -> None:
         self._interrupts = interrupts
@@ -104,10 +112,11 @@ class StopSink:
         self._every_s = every_s
         self._asked = time.monotonic()
 
-    def log(self, step: int, metrics: object) -> None:
-        """Rank 0 asks now and then; all raise Interrupted."""
-        if self._ranks.first_says(self._ranks.rank == 0 and self._interrupted()):
-            raise Interrupted(f"the sweep was stopped at step {step}")
+    def __call__(self, step: int) -> Exception | None:
+        """Every rank looks at its own flag; rank 0 also asks, now and then, about the sweep."""
+        own = 2 if preemption.told() else int(self._ranks.rank == 0 and self._interrupted())
+        reasons = {1: Interrupted(f"the sweep was stopped at step {step}"), 2: Preempted(f"SIGTERM at step {step}")}
+        return reasons.get(self._ranks.largest(own))
 
     def _interrupted(self) -> bool:
         now = time.monotonic()
@@ -115,9 +124,6 @@ class StopSink:
             return False
         self._asked = now
         return ray.get(self._interrupts.is_interrupted.remote())
-
-    def close(self, status: str, summary: object) -> None:
-        """Nothing to close."""
 
 
 class RefereeSink:
@@ -133,7 +139,7 @@ class RefereeSink:
         if "validation_score" not in metrics:
             return
         verdict = self._verdict(metrics) if self._ranks.rank == 0 else ""
-        if self._ranks.first_says(bool(verdict)):
+        if self._ranks.largest(int(bool(verdict))):
             raise StoppedEarly(verdict)
 
     def _verdict(self, metrics: Mapping[str, float]) -> str:
