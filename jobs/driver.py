@@ -151,6 +151,7 @@ def _run_shape(
             client=executor.client(),
             at_once=executor.at_once,
             resources=executor.trial_resources,
+            in_trials=executor.in_trials,
             directory=request.directory / "tune",
             more=(lambda: in_packs(ahead.more(shape))) if request.width else None,
             begins=course.begins,

@@ -25,6 +25,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from jobs.cell_queue import CellQueue
 from jobs.client import CellRunner, QueueClient
 from jobs.lost import reason_of
+from jobs.outcome import PREEMPTED
 from jobs.resources import TRIAL_CPUS, Shape
 from jobs.worker import work
 from jobs.worker_config import WorkerConfig
@@ -47,6 +48,8 @@ class Executor(Protocol):
     """How many trials should run at the same time."""
     trial_resources: dict[str, float]
     """What each of them asks of Ray."""
+    in_trials: bool
+    """Whether a trial's process computes its cell. Then its death may be the cell's doing."""
 
     def __enter__(self) -> Self: ...
 
@@ -71,6 +74,8 @@ class TrainExecutor:
         worker: what each worker needs to know.
         say: where remarks for people go.
     """
+
+    in_trials = False
 
     def __init__(self, *, shape: Shape, groups: int, storage: Path, worker: WorkerConfig, say: Callable[[str], None] = print) -> None:
         self.at_once = groups + 1  # the next cell waits in the queue already when a group is through with one
@@ -123,7 +128,7 @@ class TrainExecutor:
                     return
                 reason, kind = reason_of(error)
                 held = ray.get(self._queue.lose.remote(group, reason, kind=kind))
-                fruitless = 0 if held else fruitless + 1
+                fruitless = 0 if held or kind == PREEMPTED else fruitless + 1
                 if fruitless == MOST_FRUITLESS_STARTS:
                     self._give_up(index, reason)
                     return

@@ -2,7 +2,7 @@
 
 Tune keeps a trial's process for the next trial (`reuse_actors`), and with it what the process has loaded: the base model and the tokenised rows. The cell is
 computed by the same `attempt` as in a worker group, so that the results are the same. A cell that runs out of memory is tried again at once, in smaller
-pieces (`retry.py`); a process that died is started anew by Tune, with what `trials.py` gives it.
+pieces (`retry.py`); a process that died, or makes room after a SIGTERM, is started anew by Tune, with what `trials.py` gives it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Self
 import ray
 
 from jobs import retry
-from jobs.outcome import Outcome
+from jobs.outcome import PREEMPTED, Outcome, Preempted
 from jobs.resources import Shape
 from jobs.worker_config import WorkerConfig
 from loretta_core.config import CellConfig
@@ -44,6 +44,8 @@ class InlineExecutor:
         processes: how many at the same time.
         worker: what each needs to know.
     """
+
+    in_trials = True
 
     def __init__(self, *, shape: Shape, processes: int, worker: WorkerConfig) -> None:
         assert shape.workers == 1, f"{shape}: one process computes a cell"
@@ -82,7 +84,10 @@ class InlineClient:
         if ray.get(self.flag.is_interrupted.remote()):
             return Outcome(cell.cell_id, "interrupted", message="the sweep was stopped before the cell began")
         compute = _ready(self.worker)
-        return with_retries(cell, lambda cell_json: self._attempt(cell.cell_id, cell_json, compute))
+        outcome = with_retries(cell, lambda cell_json: self._attempt(cell.cell_id, cell_json, compute))
+        if outcome.kind == PREEMPTED:
+            raise Preempted(outcome.message)  # ends this process; Tune starts the trial in another
+        return outcome
 
     def _attempt(self, cell_id: str, cell_json: str, compute: Callable[..., Any]) -> Outcome:
         from jobs.ranks import Alone
@@ -96,6 +101,8 @@ def with_retries(cell: CellConfig, attempt: Callable[[str], Outcome]) -> Outcome
     cell_json, failures = cell.to_json(), []
     while True:
         outcome = attempt(cell_json)
+        if outcome.kind == PREEMPTED:
+            return outcome
         if outcome.status != "failed":
             return replace(outcome, message=outcome.message or retry.remark(failures))
         failures.append(outcome.kind)

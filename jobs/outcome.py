@@ -16,11 +16,18 @@ from loretta_core.errors import CellFailed, ConfigError, LorettaError
 
 Status = Literal["finished", "failed", "interrupted", "stopped"]
 
+PREEMPTED = "preempted"
+"""Class of a failure that is nobody's: the machine was taken away."""
+
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 
 
 class Interrupted(LorettaError):
     """The sweep was told to stop; the cell ends early and runs again next time."""
+
+
+class Preempted(LorettaError):
+    """The machine of this process is being taken away; the cell goes on elsewhere (`preemption.py`)."""
 
 
 class StoppedEarly(LorettaError):
@@ -49,6 +56,8 @@ class Outcome:
         """Sort an exception into a class of failure."""
         if isinstance(error, Interrupted):
             return cls(cell_id, "interrupted", message=str(error), seconds=seconds)
+        if isinstance(error, Preempted):
+            return cls(cell_id, "failed", kind=PREEMPTED, message=str(error), seconds=seconds)
         if isinstance(error, StoppedEarly):
             return cls(cell_id, "stopped", message=str(error), seconds=seconds)
         expected = isinstance(error, (CellFailed, ConfigError))

@@ -37,9 +37,9 @@ class Alone:
         """Just ask."""
         return ask()
 
-    def first_says(self, flag: bool) -> bool:
+    def largest(self, number: int) -> int:
         """Itself."""
-        return flag
+        return number
 
     def agree(self, outcome: Outcome) -> Outcome:
         """Nobody to agree with."""
@@ -62,11 +62,11 @@ class Several:
         dist.broadcast_object_list(box, src=0, group=self._channel)
         return box[0]
 
-    def first_says(self, flag: bool) -> bool:
-        """Rank 0's flag, on every rank; for use within a cell."""
-        box = torch.tensor([flag])
-        dist.broadcast(box, src=0, group=self._during_cells)
-        return bool(box.item())
+    def largest(self, number: int) -> int:
+        """Of all ranks' numbers, on every rank; for use within a cell, or after one that all ranks have left."""
+        box = torch.tensor([number])
+        dist.all_reduce(box, op=dist.ReduceOp.MAX, group=self._during_cells)
+        return int(box.item())
 
     def agree(self, outcome: Outcome) -> Outcome:
         """The group's outcome, on every rank."""

@@ -1,11 +1,13 @@
 """Which failures are worth another attempt, by their class. What a cell says or computes (config, nan, error) would come out the same again.
 
 infrastructure    once more, as it is: its process was killed or lost
+preempted         always, as it is: its machine was taken away, for which the cell can do nothing
 memory            in twice as many pieces, until a piece is one row: the same global batch, half the activations
 """
 
 from __future__ import annotations
 
+from jobs.outcome import PREEMPTED
 from loretta_core.config import CellConfig
 
 MOST_LOSSES = 2
@@ -19,6 +21,8 @@ def again(cell_json: str, *, kind: str, failures: int) -> str | None:
         kind: class of the failure.
         failures: how often the cell has failed in this way, this time included.
     """
+    if kind == PREEMPTED:
+        return cell_json
     if kind == "infrastructure":
         return cell_json if failures < MOST_LOSSES else None
     return in_smaller_pieces(cell_json) if kind == "memory" else None

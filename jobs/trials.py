@@ -42,6 +42,7 @@ def run_trials(
     client: CellRunner,
     at_once: int,
     resources: dict[str, float],
+    in_trials: bool,
     directory: Path,
     more: Callable[[], Sequence[Pack]] | None = None,
     begins: Callable[[CellConfig], bool],
@@ -52,6 +53,7 @@ def run_trials(
 
     Args:
         resources: what a trial asks of Ray.
+        in_trials: whether a trial's process computes its cell. One that only waits begins to wait again when it died, as often as Tune lets it.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
         more: called here, in the driver, when all cells are over; gives further ones, or none. None where there never are any.
         begins: called here, in the driver, with the next cell; False leaves it and all after it.
@@ -75,7 +77,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=directory.name,
             storage_path=str(directory.parent.resolve()),
-            callbacks=[_Reporter(done, source.settled), _Deaths()],
+            callbacks=[_Reporter(done, source.settled), *([_Deaths()] if in_trials else [])],
             stop=_Deadline(stop),
             failure_config=tune.FailureConfig(max_failures=MOST_DEATHS),
             verbose=0,

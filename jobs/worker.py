@@ -2,7 +2,8 @@
 
     rank 0 pulls a cell ─► all ranks get it ─► all compute it ─► ranks agree on the outcome ─► rank 0 reports it
 
-An exception ends a cell, never the group. Nothing is reported through Ray Train: the record is on disk, the outcome goes to the queue.
+An exception ends a cell, never the group; SIGTERM ends both, once the cell is saved (`preemption.py`). Nothing is reported through Ray Train: the record is on
+disk, the outcome goes to the queue.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from typing import Any
 import ray
 import ray.train
 
+from jobs import preemption
 from jobs.ledger import cell_directory, forget_trace
 from jobs.mlflow_sink import MlflowSink
-from jobs.outcome import Interrupted, Outcome, StoppedEarly
+from jobs.outcome import Interrupted, Outcome, Preempted, StoppedEarly
 from jobs.ranks import Alone, Several
 from jobs.tracking_db import connect
 from jobs.worker_config import WorkerConfig
@@ -34,7 +36,8 @@ PATIENCE_S = 10.0
 
 
 def work(job: dict[str, Any]) -> None:
-    """The train function of a worker group. `job` has config (WorkerConfig), queue (actor handle), group (its name)."""
+    """The train function of a worker group. `job` has config (WorkerConfig), queue (actor handle), group (its name). Raises Preempted when one of its processes
+    got SIGTERM: others that are placed anew must take over."""
     config: WorkerConfig = job["config"]
     queue = job["queue"]
     context = ray.train.get_context()
@@ -56,6 +59,8 @@ def work(job: dict[str, Any]) -> None:
                 over(tries[0]())
             else:
                 attempt_together(tries, pack_id=pack_id_of(cell_id for cell_id, _ in order.cells), over=over)
+        if ranks.largest(int(preemption.told())):
+            raise Preempted("SIGTERM")
 
 
 def attempt_together(tries: Sequence[Callable[..., Outcome]], *, pack_id: str, over: Callable[[Outcome], None]) -> None:
@@ -75,14 +80,16 @@ def attempt(
     directory = cell_directory(config.out, cell_id)
     pack_id = seat.facts.pack_id if seat.facts else ""
     sink = MlflowSink(config.tracking, cell, directory=directory, pack_id=pack_id) if ranks.rank == 0 and config.tracking is not None else None
-    stop = StopSink(interrupts, ranks)
-    sinks: list[MetricSink] = [stop] if sink is None else [stop, sink]
+    stop = Stop(interrupts, ranks)
+    sinks: list[MetricSink] = [] if sink is None else [sink]
     if config.referee is not None:
         sinks.append(RefereeSink(config.referee, cell_json, ranks))
     try:
         if ranks.rank == 0:
             forget_trace(config.out, cell_id)
-        compute(cell, directory=directory, sinks=sinks, **({} if seat.facts is None else {"seat": seat}))
+        if (reason := stop(0)) is not None:  # it came while the group waited for a cell
+            raise reason
+        compute(cell, directory=directory, sinks=sinks, stop=stop, **({} if seat.facts is None else {"seat": seat}))
         return Outcome(cell_id, "finished", seconds=seat.clock() - started)
     except Exception as error:
         outcome = Outcome.from_error(cell_id, error, seconds=seat.clock() - started)
@@ -103,7 +110,8 @@ def tidy() -> None:
 
 
 def set_up(config: WorkerConfig) -> Callable[..., Any]:
-    """Threads, working directory, and the imports that every cell needs."""
+    """SIGTERM, threads, working directory, and the imports that every cell needs."""
+    preemption.listen()
     if config.home is not None and config.home.is_dir():
         os.chdir(config.home)
     module, _, function = config.run_cell.partition(":")
@@ -116,8 +124,8 @@ def set_up(config: WorkerConfig) -> Callable[..., Any]:
     return compute
 
 
-class StopSink:
-    """Not a recorder: ends the running cell when the sweep is told to stop, on all ranks at the same step."""
+class Stop:
+    """Why the running cell ends before its next step, the same on all ranks: the machine of one of them is taken away, or the sweep was told to stop."""
 
     def __init__(self, interrupts: Any, ranks: Alone | Several, *, every_s: float = 1.0) -> None:
         self._interrupts = interrupts
@@ -125,10 +133,11 @@ class StopSink:
         self._every_s = every_s
         self._asked = time.monotonic()
 
-    def log(self, step: int, metrics: object) -> None:
-        """Rank 0 asks now and then; all raise Interrupted."""
-        if self._ranks.first_says(self._ranks.rank == 0 and self._interrupted()):
-            raise Interrupted(f"the sweep was stopped at step {step}")
+    def __call__(self, step: int) -> Exception | None:
+        """Every rank looks at its own flag; rank 0 also asks, now and then, about the sweep."""
+        own = 2 if preemption.told() else int(self._ranks.rank == 0 and self._interrupted())
+        reasons = {1: Interrupted(f"the sweep was stopped at step {step}"), 2: Preempted(f"SIGTERM at step {step}")}
+        return reasons.get(self._ranks.largest(own))
 
     def _interrupted(self) -> bool:
         now = time.monotonic()
@@ -136,9 +145,6 @@ class StopSink:
             return False
         self._asked = now
         return ray.get(self._interrupts.is_interrupted.remote())
-
-    def close(self, status: str, summary: object) -> None:
-        """Nothing to close."""
 
 
 class RefereeSink:
@@ -154,7 +160,7 @@ class RefereeSink:
         if "validation_score" not in metrics:
             return
         verdict = self._verdict(metrics) if self._ranks.rank == 0 else ""
-        if self._ranks.first_says(bool(verdict)):
+        if self._ranks.largest(int(bool(verdict))):
             raise StoppedEarly(verdict)
 
     def _verdict(self, metrics: Mapping[str, float]) -> str:

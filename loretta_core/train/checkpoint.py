@@ -60,8 +60,8 @@ class Saved(Protocol):
 class Saves(Protocol):
     """Keeps one cell on disk while it trains; `state` is that of its engine."""
 
-    def save(self, state: Any, progress: Progress) -> None:
-        """Write the state, unless the last save is too recent."""
+    def save(self, state: Any, progress: Progress, *, now: bool = False) -> None:
+        """Write the state, unless the last save is too recent; `now` writes it in any case."""
         ...
 
     def restore(self, state: Any) -> Progress | None:
@@ -111,9 +111,9 @@ class Checkpointer:
         self._min_interval_s = MIN_INTERVAL_S if min_interval_s is None else min_interval_s
         self._last_save = time.monotonic()
 
-    def save(self, state: TrainState, progress: Progress) -> None:
-        """Write the state, unless the last save is too recent."""
-        if not self._workers.first or time.monotonic() - self._last_save < self._min_interval_s:
+    def save(self, state: TrainState, progress: Progress, *, now: bool = False) -> None:
+        """Write the state, unless the last save is too recent; `now` writes it in any case."""
+        if not self._workers.first or not (now or time.monotonic() - self._last_save >= self._min_interval_s):
             return
         state.flush()
         tensors = _prefixed("parameter", state.copy_trainable()) | _prefixed("best", progress.best) | _optimizer_tensors(state.optimizer)

@@ -23,6 +23,13 @@ from loretta_core.train.step import Step
 Curves = dict[str, list[tuple[int, float]]]
 """Metric name → [(step, value)]."""
 
+Stop = Callable[[int], Exception | None]
+"""Steps taken → why training ends here, or None to go on."""
+
+
+def never(step: int) -> None:
+    """The Stop of a run that nobody stops."""
+
 
 @dataclass
 class Progress:
@@ -54,6 +61,7 @@ def fit(
     sinks: Sequence[MetricSink] = (),
     skips_allowed: int = 0,
     stop_at_score: float | None = None,
+    stop: Stop = never,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Progress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
@@ -66,15 +74,20 @@ def fit(
         state: the weights and the optimizer, as seen by the checkpointer.
         skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
         stop_at_score: training ends with the first evaluation that reaches it.
+        stop: asked before every step. What it returns is raised once the state is saved, whenever the last save was; all workers must be told the same.
         clock: seconds that the run has taken.
 
     Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.
     """
-    progress = checkpointer.restore(state) or Progress()
-    if progress.step == 0:
+    progress = checkpointer.restore(state)
+    if progress is None:
+        progress = Progress()
         _evaluate(progress, evaluate, state, sinks, total_steps=total_steps)
     stream, skips = batches(progress.step), 0
     while progress.step < total_steps and not _good_enough(progress, stop_at_score):
+        if (reason := stop(progress.step)) is not None:
+            checkpointer.save(state, progress, now=True)
+            raise reason
         started = clock()
         lr = set_lr(progress.step)
         loss = step(next(stream))

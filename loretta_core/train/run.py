@@ -17,7 +17,7 @@ from loretta_core.train.alignment import unaligned
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
-from loretta_core.train.loop import Progress, fit
+from loretta_core.train.loop import Progress, Stop, fit, never
 from loretta_core.train.measure import PeakMemory, environment, resident_bytes
 from loretta_core.train.predicted import Predicted, predict
 from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
@@ -30,13 +30,13 @@ SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: Seat = ALONE_SEAT) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: Seat = ALONE_SEAT, stop: Stop = never) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
     shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics. `seat`: the
-    cell's among those that are computed together with it (`loretta_core.pack`).
-    Raises ConfigError when the cell cannot be built and CellFailed when training breaks; then there is no record.
+    cell's among those that are computed together with it (`loretta_core.pack`). `stop`: asked before every step.
+    Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` says; then there is no record.
     """
     started_at, started = datetime.now(UTC), seat.clock()
     workers = workers_of(cell.engine)
@@ -46,7 +46,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
         (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
         every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
-        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, seat=seat, started_at=started_at, started=started)
+        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, seat=seat, stop=stop, started_at=started_at, started=started)
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -78,7 +78,7 @@ def summary(record: Record) -> dict[str, float]:
 
 
 def _train_and_score(
-    cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, seat: Seat, started_at: datetime, started: float
+    cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, seat: Seat, stop: Stop, started_at: datetime, started: float
 ) -> Record:
     before = resident_bytes() - kept_bytes()
     run = build_run(cell, workers=workers, directory=directory, seat=seat)
@@ -97,6 +97,7 @@ def _train_and_score(
         sinks=sinks,
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
         stop_at_score=cell.trainer.stop_at_score,
+        stop=stop,
         clock=seat.clock,
     )
     final = run.evaluate("test")

@@ -94,9 +94,9 @@ class Shards:
         best: dict[str, Tensor] = load_file(directory / _BEST) if self._workers.first else {}
         return progress_from(manifest["progress"], best=best)
 
-    def save(self, state: object, progress: Progress) -> None:
-        """Write the state into a fresh directory, then the manifest, then delete older ones; unless the last save is too recent."""
-        due = time.monotonic() - self._last_save >= checkpoint.MIN_INTERVAL_S
+    def save(self, state: object, progress: Progress, *, now: bool = False) -> None:
+        """Write the state into a fresh directory, then the manifest, then delete older ones; unless the last save is too recent and not `now`."""
+        due = now or time.monotonic() - self._last_save >= checkpoint.MIN_INTERVAL_S
         directory = self._from_first(lambda: self._directory / f"step-{progress.step}-{secrets.token_hex(4)}" if due else None)
         if directory is None:
             return

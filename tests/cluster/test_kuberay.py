@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from cluster.make_secrets import DERIVED, RANDOM
+from jobs import leave
 from jobs.sweep import _parser
 from loretta_core.config import load_sweep
 from tests.cluster.kustomized import build, containers, pods
@@ -193,6 +194,16 @@ def test_ray_is_started_with_options_that_it_has():
             assert group["rayStartParams"]["metrics-export-port"] == "8080"
         assert cluster["authOptions"] == {"mode": "token", "secretName": "loretta-ray"}
         assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+
+
+def test_a_worker_saves_its_cells_before_it_goes():
+    """The hook and the end of Ray after it, which drains for half a minute, fit in the grace period."""
+    for cluster in ray_clusters():
+        for group in cluster["workerGroupSpecs"]:
+            spec = group["template"]["spec"]
+            program, *words = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+            assert (program, words[:2]) == ("python", ["-m", "jobs.leave"])
+            assert leave.parser().parse_args(words[2:]).within + 30 <= spec["terminationGracePeriodSeconds"]
 
 
 def test_the_job_is_a_sweep_that_loads():

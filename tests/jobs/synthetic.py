@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,9 @@ from loretta_core.config import CellConfig
 from loretta_core.errors import CellFailed
 from loretta_core.report.records import Record, write_record
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
+
+Stop = Callable[[int], Exception | None]
+"""As in `loretta_core.train.loop`, without the import of torch."""
 
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED, HUNGRY_SEED = 101, 102, 103, 104, 105, 106
@@ -53,14 +56,14 @@ if WILD_CLOCK in os.environ:
     set_wild()
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = ()) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: Stop = lambda step: None) -> Record:
     """No training. Notes the process and its working directory in attempts.txt."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "attempts.txt").open("a") as attempts:
         attempts.write(f"{os.getpid()} {Path.cwd()}\n")
     every_sink = [JsonlSink(directory / JOURNAL_NAME), *sinks]
     try:
-        record = _compute(cell, directory, every_sink)
+        record = _compute(cell, directory, every_sink, stop)
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -70,9 +73,9 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     return record
 
 
-def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> Record:
+def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink], stop: Stop) -> Record:
     if not (directory.parents[1] / MENDED).exists():
-        _misbehave(cell, directory, sinks)
+        _misbehave(cell, directory, sinks, stop)
     for step in range(STEPS):
         for sink in sinks:
             sink.log(step, {"train_loss": 1.0 / (step + 1)})
@@ -83,7 +86,7 @@ def _compute(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> 
     return record
 
 
-def _misbehave(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -> None:
+def _misbehave(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink], stop: Stop) -> None:
     seed = cell.seed
     if seed == HUNGRY_SEED and cell.engine.gradient_accumulation == 1:
         raise MemoryError("a whole batch does not fit")
@@ -99,11 +102,13 @@ def _misbehave(cell: CellConfig, directory: Path, sinks: Sequence[MetricSink]) -
     if seed == FILLING_SEED:
         _fill(directory.parents[1] / FILLER)
     if seed in LASTING:
-        _last(LASTING[seed], sinks)
+        _last(LASTING[seed], sinks, stop)
 
 
-def _last(seconds: float, sinks: Sequence[MetricSink]) -> None:
+def _last(seconds: float, sinks: Sequence[MetricSink], stop: Stop) -> None:
     for step in range(round(20 * seconds)):
+        if (reason := stop(step)) is not None:
+            raise reason
         time.sleep(0.05)
         for sink in sinks:
             sink.log(step, {"train_loss": 1.0})

@@ -156,6 +156,22 @@ def test_a_failure_that_would_come_again_is_final(kind, cell):
     assert play(scene()).kind == kind
 
 
+def test_preemptions_do_not_use_up_a_cells_chances(cell):
+    async def scene():
+        queue = CellQueue()
+        task = asyncio.create_task(run(queue, cell().cell_id, cell().to_json()))
+        for attempt in range(5):
+            order = await queue.pull(f"g{attempt}", 1)
+            await queue.finish(f"g{attempt}", Outcome(order.cells[0][0], "failed", kind="preempted"))
+        await queue.pull("g-lost", 1)
+        await queue.lose("g-lost", "killed by signal 9")
+        await queue.pull("g-last", 1)
+        await queue.finish("g-last", finished(cell().cell_id))
+        return await task
+
+    assert play(scene()).status == "finished"
+
+
 def test_losing_an_idle_group_says_that_it_held_nothing():
     assert play(CellQueue().lose("g", "gone")) is False
 

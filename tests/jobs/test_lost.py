@@ -5,6 +5,7 @@ import ray.exceptions
 from ray.train import WorkerGroupError
 
 from jobs.lost import reason_of
+from jobs.outcome import Preempted
 
 DIED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: …"
 
@@ -27,6 +28,18 @@ DIED = "The actor is dead because its worker process has died. Worker exit type:
 )
 def test_the_reason_of_a_lost_group(failure, reason):
     assert reason_of(WorkerGroupError("a page of text", {0: failure})) == (reason, "memory" if reason.startswith("out of memory") else "infrastructure")
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ray.exceptions.RayActorError(preempted=True),
+        RuntimeError("Traceback (most recent call last):\n…\njobs.outcome.Preempted: SIGTERM"),
+        Preempted("SIGTERM"),
+    ],
+)
+def test_a_group_whose_machine_is_taken_away(failure):
+    assert reason_of(WorkerGroupError("a page of text", {0: failure})) == ("its machine is being taken away", "preempted")
 
 
 def test_the_reason_is_short():

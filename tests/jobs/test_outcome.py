@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from jobs.outcome import Interrupted, Outcome, agreed, kind_of
+from jobs.outcome import Interrupted, Outcome, Preempted, agreed, kind_of
 from loretta_core.errors import CellFailed, ConfigError, DataError
 
 
@@ -47,6 +47,11 @@ def test_a_bug_has_its_type_and_its_traceback():
 def test_an_interruption_is_no_failure():
     outcome = Outcome.from_error("c", Interrupted("at step 4"), seconds=0.0)
     assert (outcome.status, outcome.kind, outcome.message) == ("interrupted", "", "at step 4")
+
+
+def test_a_preemption_is_a_failure_of_a_class_of_its_own():
+    outcome = Outcome.from_error("c", Preempted("SIGTERM at step 4"), seconds=0.0)
+    assert (outcome.status, outcome.kind, outcome.message) == ("failed", "preempted", "SIGTERM at step 4")
 
 
 def test_an_outcome_travels():

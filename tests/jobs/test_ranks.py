@@ -18,11 +18,13 @@ FINE, BROKEN = Outcome("c", "finished"), Outcome("c", "failed", kind="nan", mess
 def test_alone_there_is_nobody_to_ask():
     assert Alone().from_first(lambda: ORDER) == ORDER
     assert Alone().agree(BROKEN) == BROKEN
+    assert Alone().largest(2) == 2
 
 
 def three_cells(rank: int, results, over) -> None:
     group = Several(rank, 2)
     order = group.from_first(lambda: ORDER if rank == 0 else pytest.fail("only rank 0 asks"))
+    assert [group.largest(number) for number in (0, rank, 5 - rank)] == [0, 1, 5]
     results.put((rank, order, [group.agree(outcome) for outcome in (FINE, BROKEN if rank == 1 else FINE, FINE)]))
 
 

@@ -11,6 +11,11 @@ def test_a_lost_process_is_tried_again_as_it_was(cell):
     assert [again(text, kind="infrastructure", failures=times) for times in (1, MOST_LOSSES)] == [text, None]
 
 
+def test_a_machine_that_was_taken_away_is_not_the_cells_fault(cell):
+    text = cell().to_json()
+    assert again(text, kind="preempted", failures=100) == text
+
+
 @pytest.mark.parametrize("kind", ["nan", "config", "error", ""])
 def test_what_would_come_again_is_not(kind, cell):
     assert again(cell().to_json(), kind=kind, failures=1) is None

@@ -5,11 +5,11 @@ import time
 import pytest
 import ray
 
-from jobs import worker
+from jobs import preemption, worker
 from jobs.ledger import cell_directory
-from jobs.outcome import Interrupted
+from jobs.outcome import Interrupted, Preempted
 from jobs.ranks import Alone
-from jobs.worker import StopSink, attempt
+from jobs.worker import Stop, attempt
 from jobs.worker_config import WorkerConfig
 from tests.jobs import synthetic
 
@@ -69,25 +69,40 @@ def test_a_running_cell_ends_when_the_sweep_is_stopped(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     queue = Queue(interrupted=True)
-    sink = StopSink(queue, Alone(), every_s=1.0)
-    for step in range(1000):
-        sink.log(step, {})
+    stop = Stop(queue, Alone(), every_s=1.0)
+    assert [stop(step) for step in range(1000)] == [None] * 1000
     assert queue.asked == 0  # not at every step
     now[0] += 1.0
-    with pytest.raises(Interrupted, match="stopped at step 1000"):
-        sink.log(1000, {})
+    reason = stop(1000)
+    assert isinstance(reason, Interrupted)
+    assert str(reason) == "the sweep was stopped at step 1000"
 
 
 def test_a_running_cell_goes_on_while_nobody_stops_the_sweep(monkeypatch):
     queue = Queue()
-    sink = StopSink(queue, Alone(), every_s=0.0)
-    for step in range(3):
-        sink.log(step, {})
+    stop = Stop(queue, Alone(), every_s=0.0)
+    assert [stop(step) for step in range(3)] == [None] * 3
     assert queue.asked == 3
+
+
+def test_a_running_cell_ends_at_the_step_after_sigterm_without_asking_anybody(monkeypatch):
+    queue = Queue(interrupted=True)
+    stop = Stop(queue, Alone(), every_s=0.0)
+    monkeypatch.setattr(preemption, "told", lambda: True)
+    assert isinstance(stop(7), Preempted)
+    assert queue.asked == 0
+
+
+def test_a_cell_that_comes_after_sigterm_is_given_back(cell, out, compute, monkeypatch):
+    monkeypatch.setattr(preemption, "told", lambda: True)
+    outcome = compute(cell())
+    assert (outcome.status, outcome.kind, outcome.message) == ("failed", "preempted", "SIGTERM at step 0")
+    assert not cell_directory(out, cell().cell_id).exists()
 
 
 def test_a_worker_starts_where_the_driver_was_and_imports_the_function_it_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir("/")
+    monkeypatch.setattr(preemption, "listen", lambda: None)
     monkeypatch.setattr("torch.set_num_threads", lambda threads: tmp_path.joinpath(str(threads)).touch())
     assert worker.set_up(WorkerConfig(out=tmp_path, home=tmp_path, threads=3, run_cell="tests.jobs.synthetic:run_cell")) is synthetic.run_cell
     assert tmp_path.joinpath("3").exists()

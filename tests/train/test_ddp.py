@@ -31,7 +31,7 @@ def cell(name: str, *more: str):
 
 def run_all(rank: int, root: Path) -> dict:
     runs = {name: run_cell(cell(name, "engine.type=ddp"), directory=root / name) for name in CELLS}
-    return runs | {"resumed": killed_and_resumed(root / "resumed")}
+    return runs | {"stopped": stopped_and_resumed(root / "stopped"), "resumed": killed_and_resumed(root / "resumed")}
 
 
 class Killed(Exception):
@@ -55,6 +55,13 @@ def killed_and_resumed(directory: Path):
     placed = cell("lora", "engine.type=ddp")
     with pytest.raises(Killed):
         run_cell(placed, directory=directory, sinks=[KillSink(15)])
+    return run_cell(placed, directory=directory)
+
+
+def stopped_and_resumed(directory: Path):
+    placed = cell("lora", "engine.type=ddp")
+    with pytest.raises(Killed):
+        run_cell(placed, directory=directory, stop=lambda step: Killed() if step == 13 else None)
     return run_cell(placed, directory=directory)
 
 
@@ -103,6 +110,13 @@ def test_one_process_replays_what_two_computed(runs, root, tmp_path):
 @pytest.mark.integration
 def test_a_killed_run_goes_on_from_its_checkpoint(runs):
     assert runs[0]["resumed"].curves == runs[1]["resumed"].curves == runs[0]["lora"].curves
+
+
+@pytest.mark.integration
+def test_a_stopped_run_goes_on_from_the_step_at_which_it_was_stopped(runs, root):
+    assert runs[0]["stopped"].curves == runs[1]["stopped"].curves == runs[0]["lora"].curves
+    lines = [json.loads(line) for line in (root / "stopped" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train_loss" in line] == list(range(1, 21))  # none of them twice
 
 
 def test_a_group_of_another_size_is_not_used():

@@ -10,7 +10,7 @@ from torch import nn
 from loretta_core.errors import CellFailed
 from loretta_core.train.checkpoint import Checkpointer, TrainState
 from loretta_core.train.evaluate import Evaluation
-from loretta_core.train.loop import fit
+from loretta_core.train.loop import fit, never
 from loretta_core.zo.optim import ZOSGD
 
 
@@ -21,12 +21,12 @@ class Killed(Exception):
 class Toy:
     """y = w·x fitted by Adam (with noise from torch's global generator, as dropout would draw) or by ZO-SGD."""
 
-    def __init__(self, trainer: str, path, *, steps: int = 40, kill_at: int | None = None, lr: float = 0.05):
+    def __init__(self, trainer: str, path, *, steps: int = 40, kill_at: int | None = None, lr: float = 0.05, min_interval_s: float = 0.0):
         torch.manual_seed(0)
         self.weight = nn.Parameter(torch.zeros(3))
         self.optimizer = torch.optim.Adam([self.weight], lr=lr) if trainer == "adam" else ZOSGD([self.weight], lr=lr)
         self.state = TrainState({"weight": self.weight}, self.optimizer)
-        self.checkpointer = Checkpointer(path, identity="toy", min_interval_s=0.0)
+        self.checkpointer = Checkpointer(path, identity="toy", min_interval_s=min_interval_s)
         self.steps, self.kill_at, self.taken = steps, kill_at, 0
         self.rows: list[tuple[int, dict]] = []
 
@@ -62,7 +62,7 @@ class Toy:
     def close(self, status, summary):
         pass
 
-    def fit(self, skips_allowed=0):
+    def fit(self, skips_allowed=0, stop=never):
         return fit(
             step=self.step,
             batches=self.batches,
@@ -74,6 +74,7 @@ class Toy:
             checkpointer=self.checkpointer,
             sinks=[self],
             skips_allowed=skips_allowed,
+            stop=stop,
         )
 
 
@@ -89,6 +90,34 @@ def test_a_killed_run_continues_to_bitwise_the_same_end(trainer, tmp_path):
     assert torch.equal(resumed.weight, whole.weight)
     assert progress.curves == expected.curves
     assert (progress.best_step, progress.best_score) == (expected.best_step, expected.best_score)
+
+
+def at(step):
+    """Stops a run after so many steps."""
+    return lambda taken: Killed(f"after {taken}") if taken == step else None
+
+
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd"])
+@pytest.mark.parametrize("step", [0, 1, 10, 27, 39])
+def test_a_run_that_is_stopped_saves_at_once_and_continues_bitwise(trainer, step, tmp_path):
+    whole = Toy(trainer, tmp_path / "whole.safetensors")
+    expected = whole.fit()
+    stopped = Toy(trainer, tmp_path / "stopped.safetensors", min_interval_s=3600.0)
+    with pytest.raises(Killed, match=f"after {step}$"):
+        stopped.fit(stop=at(step))
+    assert stopped.taken == step
+    resumed = Toy(trainer, tmp_path / "stopped.safetensors", min_interval_s=3600.0)
+    progress = resumed.fit()
+    assert resumed.taken == 40 - step
+    assert torch.equal(resumed.weight, whole.weight)
+    assert progress.curves == expected.curves
+    assert (progress.best_step, progress.best_score) == (expected.best_step, expected.best_score)
+    assert stopped.rows + resumed.rows == whole.rows
+
+
+def test_a_run_whose_last_step_is_taken_is_not_stopped_any_more(tmp_path):
+    toy = Toy("adam", tmp_path / "c", steps=20)
+    assert toy.fit(stop=at(20)).step == 20
 
 
 def test_the_best_parameters_are_left_in_the_model(tmp_path):

@@ -13,6 +13,7 @@ from loretta_core.report.records import read_record, write_record
 from loretta_core.tasks.toy import TEMPLATE, generate_sentiment
 from loretta_core.train.restore import restore_step
 from loretta_core.train.run import run_cell
+from loretta_core.zo.replay import read_log
 
 pytestmark = pytest.mark.integration
 
@@ -97,6 +98,28 @@ def test_training_stops_at_a_score(tmp_path):
     assert (record.steps, record.forwards, record.best_step) == (0, 0, 0)
     record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=1.1"]), directory=tmp_path / "b")
     assert (record.steps, record.forwards) == (6, 12)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd", "zo_adam"])
+def test_a_cell_that_is_stopped_saves_at_once_and_ends_as_if_nothing_had_happened(trainer, tmp_path):
+    cell = cell_from_overrides([*SMALL, "method=lora", f"trainer={trainer}", "trainer.steps=12", "trainer.eval_every=6"])
+    whole = run_cell(cell, directory=tmp_path / "whole")
+    for step in (4, 9):
+        with pytest.raises(Stopped):
+            run_cell(cell, directory=tmp_path / "stopped", stop=lambda taken, step=step: Stopped() if taken == step else None)
+        if trainer != "adam":
+            assert len(read_log(tmp_path / "stopped" / "replay.zolog").rows) == step
+    again = run_cell(cell, directory=tmp_path / "stopped")
+    for name in ("curves", "score", "best_step", "weights_sha256", "predictions_sha256", "skipped_steps", "signal_to_noise"):
+        assert getattr(again, name) == getattr(whole, name), name
+    lines = [json.loads(line) for line in (tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train_loss" in line] == list(range(1, 13))  # none of them twice
+    if trainer != "adam":
+        assert restore_step(tmp_path / "stopped", step=12, to=tmp_path / "end")[1] == restore_step(tmp_path / "whole", step=12, to=tmp_path / "end")[1]
 
 
 def test_replay_notices_other_weights(tmp_path):

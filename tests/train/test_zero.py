@@ -109,6 +109,21 @@ def test_a_killed_run_goes_on_with_as_many_workers_and_with_fewer(stage, base, r
         assert [value for _, value in again.curves["train_loss"]] == pytest.approx(whole, abs=1e-6 if workers == 2 else 1e-4)
 
 
+def stopped_at_13(rank: int, base: list[str], settings: list[str], directory: Path) -> None:
+    with pytest.raises(Killed):
+        run_cell(cell_from_overrides([*base, *settings]), directory=directory, stop=lambda step: Killed() if step == 13 else None)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_saves_at_once(base, runs, tmp_path):
+    together(stopped_at_13, 2, base, ["method=ft", *zero(2)], tmp_path, timeout_s=600)
+    (step,) = (tmp_path / "shards").iterdir()
+    assert json.loads((step / MANIFEST).read_text())["progress"]["step"] == 13
+    again = together(resumed, 2, base, ["method=ft", *zero(2)], tmp_path, timeout_s=600)[0]
+    whole = [value for _, value in runs[0]["zero-2"].curves["train_loss"]]
+    assert [value for _, value in again.curves["train_loss"]] == pytest.approx(whole, abs=1e-6)
+
+
 def manifest_of(directory: Path, **changes) -> Path:
     directory.mkdir(parents=True)
     (directory / "piece").write_text("weights")
