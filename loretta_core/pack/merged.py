@@ -107,7 +107,8 @@ class Merged:
             named = {f"model.{name}": value for name, value in {**fixed, **values}.items()}
             return functional_call(self._holder, named, (_batch(rows, like=like),))
 
-        rows_in = {name: None if name in _same(rows) else 0 for name in rows}
+        same = _same(rows)
+        rows_in = {name: None if name in same else 0 for name in rows}
         rows = {name: stacked[0] if rows_in[name] is None else stacked for name, stacked in rows.items()}
         function: Callable[..., Any] = grad_and_value(loss) if gradient else loss
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
@@ -161,7 +162,8 @@ def _filled(places: Places, size: int) -> Places:
 
 def _same(rows: Values) -> set[str]:
     """The tensors that are equal for all variants, as where cells differ in their learning rate only: they need not be batched."""
-    return {name for name, stacked in rows.items() if (stacked == stacked[0]).all()}
+    equal = torch.stack([(stacked == stacked[0]).all() for stacked in rows.values()]).tolist()  # together: each look at a value waits for a GPU
+    return {name for name, one in zip(rows, equal, strict=True) if one}
 
 
 def _never_look(model: nn.Module) -> None:
