@@ -2,7 +2,7 @@
 
     alike       model, task, method, precision, batch size and engine are the same, and both are zeroth order or both first order; learning rates, scales,
                 directions, steps and zeroth-order trainers may differ
-    "auto"      alike, zeroth order, and the same seed: then all see the same rows. It is what pays on a CPU (tests/benchmarks/bench_packing.py)
+    "auto"      alike, zeroth order, and the same seed, so that all see the same rows; where the planner expects at least a tenth more cells per hour
     a number    alike, of any seeds: batches are padded to the longest of the pack. For GPUs, where a small batch leaves most of the device idle
 
 A pack is never so large that a worker group would have nothing to do, nor larger than the memory of a worker is expected to hold.
@@ -22,7 +22,8 @@ from loretta_core.config.engine import Plain
 from loretta_core.config.load import PackSetting
 from loretta_core.config.trainer import InContext, NoTraining
 from loretta_core.errors import LorettaError
-from loretta_core.plan.advise import size, try_engine
+from loretta_core.plan.advise import Trial, size, try_engine
+from loretta_core.plan.packing import PAYS, gain, variants_of
 
 Pack = tuple[CellConfig, ...]
 """Cells that one worker group computes at the same time; most often one."""
@@ -45,7 +46,7 @@ def packs_of(cells: Sequence[CellConfig], *, setting: PackSetting, groups: int, 
     alike: dict[str, list[CellConfig]] = {}
     for cell in cells:
         alike.setdefault(_kind(cell, auto=setting == "auto"), []).append(cell)
-    packs = [pack for members in alike.values() for pack in _cut(members, min(most, _that_fit(members, nodes, auto=setting == "auto")))]
+    packs = [pack for members in alike.values() for pack in _cut(members, min(most, _together(members, nodes, auto=setting == "auto")))]
     order = {cell.cell_id: index for index, cell in enumerate(cells)}
     return sorted(packs, key=lambda pack: order[pack[0].cell_id])
 
@@ -67,8 +68,8 @@ def _cut(cells: Sequence[CellConfig], most: int) -> list[Pack]:
     return [tuple(cells[start:end]) for start, end in itertools.pairwise(bounds)]
 
 
-def _that_fit(cells: Sequence[CellConfig], nodes: Sequence[Node], *, auto: bool) -> int:
-    """How many of these a worker's memory holds, as the planner expects: the weights once, all else as many times. What it does not know fits if asked for."""
+def _together(cells: Sequence[CellConfig], nodes: Sequence[Node], *, auto: bool) -> int:
+    """How many of these to compute together at most: as many as memory holds; with `auto`, 1 where it does not pay or nobody knows."""
     unknown = 1 if auto else len(cells)
     if len(cells) == 1:
         return 1
@@ -77,10 +78,16 @@ def _that_fit(cells: Sequence[CellConfig], nodes: Sequence[Node], *, auto: bool)
         sizes = [size(cell) for cell in cells]
     except LorettaError:
         return unknown
-    if devices is None:
-        return len(cells)  # memory that is not known is not compared for a cell by itself either
-    if any(one is None for one in sizes):
+    known = [one for one in sizes if one is not None]
+    if devices is None or len(known) < len(cells):
         return unknown
-    trials = [try_engine(one, one.cell.engine, devices) for one in sizes if one is not None]
+    trials = [try_engine(one, one.cell.engine, devices) for one in known]
+    if auto and gain(known[0], trials[0], variants=variants_of(known[:MOST])) < PAYS:
+        return 1
+    return _that_fit(trials)
+
+
+def _that_fit(trials: Sequence[Trial]) -> int:
+    """The weights are there once, all else as often as there are cells."""
     weights, own = trials[0].memory.weights, max(trial.memory.peak - trial.memory.weights for trial in trials)
     return max(1, (trials[0].usable - weights) // max(1, own))

@@ -41,7 +41,7 @@ def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, dev
     device, workers = devices.device, cell.engine.workers
     flops = (device.fp32_flops if cell.precision == "fp32" else device.bf16_flops) * UTILISATION
     trainable = shapes.trainable
-    forward_s = _forward_flops(shapes.block, load) / flops
+    forward_s = forward_flops(shapes.block, load) / flops
     pieces = cell.engine.gradient_accumulation
     passes = _passes(cell, trainable=trainable, total=shapes.block.total)
     compute_s = pieces * max(passes * forward_s, _bytes(memory, passes) / device.bandwidth)
@@ -57,8 +57,8 @@ EVALUATED_ROWS = 500
 """Rows of a validation split, as far as anyone knows before reading it."""
 
 
-def _forward_flops(block: Block, load: Load) -> float:
-    """Of one piece on one worker."""
+def forward_flops(block: Block, load: Load) -> float:
+    """Operations of one forward of one piece on one worker."""
     return load.count * (2 * block.matrices + 4 * load.tokens * block.queries * block.repeats)
 
 

@@ -1,6 +1,7 @@
 """Which cells are computed together: alike ones, so many that nobody idles and memory holds them; the same way each time."""
 
 import itertools
+import json
 
 import pytest
 
@@ -10,7 +11,7 @@ from loretta_core.config import cell_from_overrides
 
 GIB = 1 << 30
 NODES = [Node(cpus=2, memory_bytes=64 * GIB)]
-BASE = ["model=toy-bert", "task=toy_sentiment", "method=lora", "trainer=zo_sgd"]
+BASE = ["model=toy-bert", "task=toy_sentiment", "method=lora", "trainer=zo_sgd", "batch_size=8"]
 
 
 def cells(*axes, base=BASE):
@@ -55,7 +56,7 @@ def test_seeds_are_packed_only_when_asked_for():
 
 
 def test_first_order_is_packed_only_when_asked_for_and_never_with_zeroth_order():
-    adam = cells(rates(2), base=[*BASE[:3], "trainer=adam"])
+    adam = cells(rates(2), base=[*BASE[:3], BASE[4], "trainer=adam"])
     assert sizes(adam) == [1, 1]
     assert sizes(adam, setting=2) == [2]
     assert sizes([*adam, *cells(rates(2))], setting=4) == [2, 2]
@@ -83,12 +84,26 @@ def test_others_are_computed_apart(different):
 
 
 def test_cells_of_full_fine_tuning_are_never_packed():
-    assert sizes(cells(rates(2), base=[*BASE[:2], "method=ft", "trainer=zo_sgd"]), setting=8) == [1, 1]
+    assert sizes(cells(rates(2), base=[*BASE[:2], "method=ft", *BASE[3:]]), setting=8) == [1, 1]
 
 
 def test_memory_bounds_a_pack():
     assert max(sizes(cells(rates(8)), nodes=[Node(cpus=2, memory_bytes=GIB // 16)])) < 8
-    assert sizes(cells(rates(8)), nodes=[Node(cpus=2)]) == [8]
+
+
+def test_nothing_is_packed_by_itself_where_memory_is_unknown():
+    assert sizes(cells(rates(2)), nodes=[Node(cpus=2)]) == [1, 1]
+    assert sizes(cells(rates(2)), nodes=[Node(cpus=2)], setting=2) == [2]
+
+
+def test_what_does_not_pay_is_not_packed_by_itself(tmp_path):
+    shape = {"model_type": "roberta", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+    (tmp_path / "config.json").write_text(json.dumps({**shape, "vocab_size": 50265, "max_position_embeddings": 514}))
+    base = [f"model={tmp_path}", *BASE[1:]]
+    assert sizes(cells(rates(4), base=base)) == [1, 1, 1, 1]  # a CPU is busy with arithmetic already
+    assert sizes(cells(rates(4), base=base), setting=4) == [4]
+    gpus = [Node(cpus=8, gpus=1, memory_bytes=64 * GIB, accelerator="H100")]
+    assert sizes(cells(rates(4), base=[*base, "engine.gpus=1"]), nodes=gpus) == [4]  # a GPU waits for the host
 
 
 def test_a_model_that_cannot_be_counted_is_packed_only_when_asked_for(tmp_path):
