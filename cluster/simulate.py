@@ -162,7 +162,7 @@ class Simulation:
 
     async def _trial(self, queue: CellQueue, cell: CellConfig) -> None:
         """What a Tune trial and the course of the sweep do."""
-        outcome = await queue.run(cell.cell_id, cell.to_json())
+        (outcome,) = await queue.run([(cell.cell_id, cell.to_json())])
         self.events[outcome.status] += 1
         if outcome.status == "failed":
             write_failure(self.out, cell, outcome)
@@ -214,9 +214,10 @@ class Simulation:
 
     async def _compute(self, order: Order) -> Outcome | None:
         """One attempt; None when it takes the process down."""
-        cell = CellConfig.from_json(order.cell_json)
-        fate = random.Random(f"{self.world.seed} {order.cell_id}").random()
-        needed = self.seconds[order.cell_id] - self._saved_s[order.cell_id]
+        ((cell_id, cell_json),) = order.cells
+        cell = CellConfig.from_json(cell_json)
+        fate = random.Random(f"{self.world.seed} {cell_id}").random()
+        needed = self.seconds[cell_id] - self._saved_s[cell_id]
         await self._spend("starting", self.world.overhead_s)
         if fate < self.world.poison:
             self.events["processes killed"] += 1
@@ -225,10 +226,10 @@ class Simulation:
         if fate < self.world.poison + self.world.out_of_memory and cell.engine.gradient_accumulation == 1:
             self.events["out of memory"] += 1
             await self._spend("repeated", min(10.0, needed))
-            return Outcome(order.cell_id, "failed", kind="memory", message="out of memory")
-        await self._train(order.cell_id, needed)
+            return Outcome(cell_id, "failed", kind="memory", message="out of memory")
+        await self._train(cell_id, needed)
         write_record(Record(cell_id=cell.cell_id, cell=cell.to_dict(), status="finished", wall_seconds=needed), cell_directory(self.out, cell.cell_id))
-        return Outcome(order.cell_id, "finished", seconds=needed)
+        return Outcome(cell_id, "finished", seconds=needed)
 
     async def _train(self, cell_id: str, needed_s: float) -> None:
         """Work that counts, as far as it is saved when the process goes."""
