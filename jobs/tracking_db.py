@@ -1,7 +1,8 @@
 """MLflow, made ready once, before any worker connects.
 
 Several processes that open a fresh SQLite file at once race in its migrations and can leave it broken for good, so the first opening happens under a file
-lock. One experiment per sweep, in it one parent run per sweep; the runs of cells are its children (see `mlflow_sink.py`).
+lock. So can a kill in the middle of them: a new file is made beside its place and appears there when it is complete. One experiment per sweep, in it one parent
+run per sweep; the runs of cells are its children (see `mlflow_sink.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,9 @@ from loretta_core.errors import ConfigError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
+
+DATABASE = "mlflow.db"
+"""In the output directory, unless another store is named."""
 
 PARENT_TAG = "loretta.sweep"
 """Tag of a sweep's parent run; its value is the sweep's name."""
@@ -50,7 +55,7 @@ def default_uri(out: Path) -> str:
 
 def own_uri(out: Path) -> str:
     """The SQLite file in an output directory."""
-    return f"sqlite:///{(out / 'mlflow.db').resolve()}"
+    return f"sqlite:///{(out / DATABASE).resolve()}"
 
 
 def connect(uri: str) -> MlflowClient:
@@ -69,6 +74,8 @@ def prepare(uri: str, *, name: str, out: Path) -> Tracking:
     try:
         with (out / ".mlflow.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            if uri == own_uri(out):
+                _make_whole(out / DATABASE)
             client = connect(uri)
             experiment = _experiment(client, name, artifacts=out / "mlartifacts" if uri.startswith("sqlite:") else None)
             parent = _parent(client, experiment.experiment_id, name)
@@ -84,6 +91,21 @@ def close(tracking: Tracking, *, complete: bool) -> str:
     except Exception as error:
         return f"MLflow at {tracking.uri} does not answer any more ({type(error).__name__}); metrics that are missing there are in each cell's metrics.jsonl"
     return ""
+
+
+def _make_whole(path: Path) -> None:
+    """A new database, with all its tables or not at all. Nothing if there is one."""
+    if path.exists():
+        return
+    draft, copy = (path.with_name(f".{path.name}.{suffix}") for suffix in ("draft", "copy"))
+    for left in (draft, draft.with_name(f"{draft.name}-journal"), copy):
+        left.unlink(missing_ok=True)
+    connect(f"sqlite:///{draft.resolve()}").search_experiments(max_results=1)
+    shutil.copyfile(draft, copy)  # MLflow keeps the draft open; nothing is written to it any more
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    copy.replace(path)
+    draft.unlink()
 
 
 def _experiment(client: MlflowClient, name: str, *, artifacts: Path | None) -> Experiment:

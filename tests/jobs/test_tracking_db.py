@@ -70,6 +70,33 @@ PREPARE = (
 )
 
 
+KILLED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from jobs.tracking_db import prepare
+out = Path(sys.argv[2])
+
+def kill_half_way():
+    draft = out / ".mlflow.db.draft"
+    while not (draft.exists() and draft.stat().st_size > 100_000):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+threading.Thread(target=kill_half_way, daemon=True).start()
+prepare(sys.argv[1], name="s", out=out)
+"""
+
+
+@pytest.mark.integration
+def test_a_kill_while_the_database_is_made_leaves_none_or_a_whole_one(out):
+    killed = subprocess.run([sys.executable, "-c", KILLED, default_uri(out), str(out)], cwd=Path(__file__).parents[2], capture_output=True, timeout=120)
+    assert killed.returncode == -9
+    assert list(out.glob(".mlflow.db*"))  # it was half-way
+    assert not (out / "mlflow.db").exists()
+    assert prepare(default_uri(out), name="s", out=out).parent_run_id
+    assert not list(out.glob(".mlflow.db*"))
+
+
 @pytest.mark.integration
 def test_processes_that_open_a_fresh_database_at_once_all_succeed(out):
     command = [sys.executable, "-c", PREPARE, default_uri(out), str(out)]
