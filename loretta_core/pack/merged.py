@@ -35,6 +35,10 @@ ATTENTION = "loretta_merged"
 """transformers' name for scaled dot-product attention that never looks at the values of a mask."""
 
 
+MOST_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}
+"""A CPU loses what merging gains as soon as a layer's activations leave its caches; a GPU wants as many rows as its memory holds."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What a cell wants computed."""
@@ -72,14 +76,14 @@ class Merged:
 
     Args:
         model: of one of them; its modules are copied, its tensors shared.
-        most_variants: in one forward; None for all.
+        most_bytes: of one hidden state (V, S, L, hidden) in a forward; variants beyond it are computed in further forwards. None takes MOST_BYTES.
     """
 
-    def __init__(self, model: nn.Module, *, objective: Objective, collate: Collator, most_variants: int | None = None) -> None:
+    def __init__(self, model: nn.Module, *, objective: Objective, collate: Collator, most_bytes: int | None = None) -> None:
         self._holder = _Holder(with_own_modules(model), objective)
         _never_look(self._holder.model)
         self._collate = collate
-        self._most_variants = most_variants
+        self._most_bytes = most_bytes or MOST_BYTES[collate.device.type]
 
     def answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Questions of one kind. Raises RuntimeError where the model does what torch.func cannot batch: drop out, or branch on values."""
@@ -113,8 +117,13 @@ class Merged:
         function: Callable[..., Any] = grad_and_value(loss) if gradient else loss
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
         with sdpa_kernel(SDPBackend.MATH), torch.set_grad_enabled(gradient):
-            found = vmap(function, in_dims=(0, 0, rows_in), randomness="error", chunk_size=self._most_variants)(values, fixed, rows)
+            found = vmap(function, in_dims=(0, 0, rows_in), randomness="error", chunk_size=self._at_once(like, rows))(values, fixed, rows)
         return (found[1].detach().float(), {name: one.detach() for name, one in found[0].items()}) if gradient else (found.float(), {})
+
+    def _at_once(self, like: Batch, rows: Values) -> int:
+        """Variants of a forward."""
+        tokens = len(like.inputs["input_ids"]) * rows["inputs.input_ids"].shape[-1]
+        return max(1, self._most_bytes // (4 * tokens * self._holder.hidden_size))
 
     def _stacked(self, batches: Sequence[Batch], counts: Sequence[int]) -> Values:
         """The tensors of one piece of every question, equally long, once for each of its variants: (V, S, L)."""
@@ -130,6 +139,8 @@ class _Holder(nn.Module):
     def __init__(self, model: nn.Module, objective: Objective) -> None:
         super().__init__()
         self.model = model
+        config: Any = model.config
+        self.hidden_size: int = config.get_text_config().hidden_size
         self._objective = objective
 
     def forward(self, batch: Batch) -> Tensor:

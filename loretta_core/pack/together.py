@@ -42,18 +42,18 @@ def pack_id_of(cell_ids: Iterable[str]) -> str:
 
 
 def together(
-    functions: Sequence[Callable[[Seat], Result]], *, facts: Facts, over: Callable[[int, Result], None] | None = None, most_variants: int | None = None
+    functions: Sequence[Callable[[Seat], Result]], *, facts: Facts, over: Callable[[int, Result], None] | None = None, most_bytes: int | None = None
 ) -> list[Result | BaseException]:
     """Run functions, each of which computes a cell at the seat that it is given.
 
     Args:
         facts: for the records.
         over: told the index and the result of each as soon as it is there.
-        most_variants: in one forward, to bound its memory.
+        most_bytes: of a hidden state in one forward, to bound its memory; None for what suits the device.
 
     Returns what each has returned, or raised.
     """
-    table = _Table(most_variants)
+    table = _Table(most_bytes)
     members = [_Member(_Place(facts, table), function) for function in functions]
     asked: dict[int, Question] = {}
     try:
@@ -92,7 +92,7 @@ class _Member(Generic[Result]):
 class _Table:
     """What the cells of a pack share."""
 
-    most_variants: int | None
+    most_bytes: int | None
     first: Arithmetic | None = None
     """Of the cell that was built first: its frozen weights are everybody's."""
     merges: bool = True
@@ -118,7 +118,7 @@ class _Table:
     def _answered(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
         assert self.first is not None, "only a cell that was built asks"
         if self._merged is None:
-            self._merged = Merged(self.first.model, objective=self.first.objective, collate=self.first.collate, most_variants=self.most_variants)
+            self._merged = Merged(self.first.model, objective=self.first.objective, collate=self.first.collate, most_bytes=self.most_bytes)
         try:
             return self._merged.answer(questions)
         except RuntimeError as error:  # out of memory too: a cell by itself takes less

@@ -7,6 +7,7 @@ import torch
 
 from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
+from loretta_core.pack import merged
 from loretta_core.pack.together import together
 from loretta_core.train import build
 from loretta_core.train.build import build_run
@@ -56,6 +57,29 @@ def test_steps_are_those_of_cells_alone(method, rest, trainers, caplog):
         assert together_[0] == pytest.approx(alone[0], rel=1e-5)
         assert together_ == pytest.approx(alone, rel=1e-3)  # a zeroth-order step divides the rounding of a loss by ε
     assert "one by one" not in caplog.text
+
+
+@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
+def test_a_forward_is_no_larger_than_allowed(trainers, monkeypatch):
+    cells = [[*ENCODER, "method=lora", *trainer] for trainer in trainers]
+    whole = packed(cells)
+    rows = []
+    monkeypatch.setattr(merged._Holder, "forward", _counting(merged._Holder.forward, rows))
+    found = together([partial(losses, cell) for cell in cells], facts=FACTS, most_bytes=1)
+    variants = len(rows)
+    rows.clear()
+    packed(cells)
+    assert variants > 2 * len(rows)  # one at a time, and all at once
+    for one, other in zip(found, whole, strict=True):
+        assert one == pytest.approx(other, rel=1e-3)
+
+
+def _counting(forward, rows):
+    def counted(self, batch):
+        rows.append(len(batch))
+        return forward(self, batch)
+
+    return counted
 
 
 @pytest.fixture
