@@ -27,6 +27,7 @@ from jobs.client import CellRunner, QueueClient
 from jobs.lost import reason_of
 from jobs.outcome import PREEMPTED
 from jobs.resources import TRIAL_CPUS, Shape
+from jobs.session import beside_driver
 from jobs.worker import work
 from jobs.worker_config import WorkerConfig
 
@@ -84,7 +85,7 @@ class TrainExecutor:
         self._storage = storage
         self._worker = worker
         self._say = say
-        self._queue = ray.remote(CellQueue).options(num_cpus=0, max_concurrency=1000).remote()
+        self._queue = ray.remote(CellQueue).options(**beside_driver(), max_concurrency=1000).remote()
         self._over = threading.Event()
         self._left = groups
         self._lock = threading.Lock()

@@ -17,6 +17,7 @@ import ray
 from jobs import retry
 from jobs.outcome import PREEMPTED, Outcome, Preempted
 from jobs.resources import Shape
+from jobs.session import beside_driver
 from jobs.worker_config import WorkerConfig
 from loretta_core.config import CellConfig
 
@@ -52,7 +53,7 @@ class InlineExecutor:
         self.at_once = processes
         self.trial_resources = {"CPU": shape.cpus} | ({"GPU": shape.gpus} if shape.gpus else {})
         self._worker = worker
-        self._flag = ray.remote(StopFlag).options(num_cpus=0).remote()
+        self._flag = ray.remote(StopFlag).options(**beside_driver()).remote()
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.journal import Journal
+from jobs.session import beside_driver
 from loretta_core.config import CellConfig
 from loretta_core.config.search import EarlyStopping
 from loretta_core.report.records import Record
@@ -25,7 +26,7 @@ def start(rule: EarlyStopping, judged: Sequence[Judged]) -> Any:
 
     from jobs.halving import Halving
 
-    referee = ray.remote(Halving).options(num_cpus=0).remote(rule)
+    referee = ray.remote(Halving).options(**beside_driver()).remote(rule)
     ray.get([referee.recall.remote(cell.to_json(), list(points)) for cell, points in judged])
     return referee
 

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from jobs.resources import Node
 from loretta_core.errors import ConfigError
@@ -27,6 +28,8 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # The controller of a worker group looks every 2 s by default, several times over before the first cell: 10 s of waiting per start.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # 60 s by default, which four groups that start at once on a busy machine do not keep. Less than `executors.CLOSE_S`: the end of a sweep waits for it.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "100",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
@@ -71,6 +74,15 @@ def nodes() -> list[Node]:
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [_node(resources) for resources in alive]
+
+
+def beside_driver() -> dict[str, Any]:
+    """Options of an actor that takes no CPU: on the node of this process. Ray would place it on any, and a sweep must not end with a node that it can spare."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context().get_node_id()
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
 
 
 def _node(resources: Mapping[str, float]) -> Node:
