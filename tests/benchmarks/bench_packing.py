@@ -9,7 +9,7 @@ padded to the longest. Models: toy-bert on toy_sentiment, and a BERT of RoBERTa-
 
 Memory. One process with 8 cells against 8 with one each that are alive at the same time, 3 steps, a base of 85 M parameters. Counted of each process: the most
 that was resident while it took its steps (VmHWM of Linux, begun anew once its cells were built), less what it shares with others (Rss − Pss, read while all are
-alive; most of it is code of libraries).
+alive; libraries' code, and the pages of the checkpoint, which is mapped).
 
 With a CUDA device also RoBERTa-large's and Llama-2-7B's shapes in bf16: against one of the cells, as often as there are cells, and against the frozen model's
 own forward on as many rows, its logits not counted. `--quick` takes small models, 4 cells and few steps. `target` is what was aimed at; `met` is reported also
