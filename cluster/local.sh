@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # A Ray cluster on this machine: a head and N worker nodes as plain processes, to try a sweep on "several machines" before there are any.
 #
-#   cluster/local.sh N       start a head and N workers        (N = 1..16)
-#   cluster/local.sh stop    stop what the first form started, and nothing else
+#   cluster/local.sh N           start a head and N workers        (N = 1..16)
+#   cluster/local.sh --netns N   the same, each in a network namespace of its own (netns.sh); needs root
+#   cluster/local.sh stop        stop what the other forms started, and nothing else
 #
 # Everything it needs to know later lies in one directory, which `stop` removes. Its processes are found by a mark in their environment and by
 # descent, never by name: other Ray clusters on the machine are left alone. Ports are free ones unless the environment gives them.
 #
 #   LORETTA_CLUSTER_DIR      that directory; short, because Ray puts sockets there   (default /tmp/loretta-cluster-UID)
 #   LORETTA_CLUSTER_CPUS     CPUs that each worker offers                            (default: this machine's, shared out, at least 1)
+#   LORETTA_CLUSTER_GPUS     GPUs that each worker claims to have, to try placement without any   (default: this machine's, shared out)
 #   LORETTA_RAY_PORT         port of the head
-#   LORETTA_DASHBOARD_PORT   port of the dashboard and the job API, on 127.0.0.1
+#   LORETTA_DASHBOARD_PORT   port of the dashboard and the job API, on 127.0.0.1, or with --netns on the head's address
 set -euo pipefail
 
 REPOSITORY=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
@@ -18,9 +20,10 @@ STATE=${LORETTA_CLUSTER_DIR:-/tmp/loretta-cluster-$(id -u)}
 MOST_WORKERS=16 # each node is about nine processes, before it does anything
 OBJECT_STORE_BYTES=150000000
 LONGEST_STATE=45 # Ray adds about 60 characters; the kernel takes 107
+source "$REPOSITORY/cluster/netns.sh"
 
 usage() {
-  echo "usage: cluster/local.sh N | stop      N = number of worker nodes, 1 to $MOST_WORKERS"
+  echo "usage: cluster/local.sh [--netns] N | stop      N = number of worker nodes, 1 to $MOST_WORKERS"
 }
 
 refuse() { # the request is wrong
@@ -29,6 +32,11 @@ refuse() { # the request is wrong
 }
 
 main() {
+  local separate=""
+  if [[ ${1-} == --netns && ${2-} != stop ]]; then
+    separate=yes
+    shift
+  fi
   case "${1-}" in
     -h | --help) usage && exit 0 ;;
     "") usage >&2 && exit 2 ;;
@@ -39,14 +47,14 @@ main() {
   if [[ $1 == stop ]]; then
     stop
   elif [[ $1 =~ ^[1-9][0-9]?$ ]] && (($1 <= MOST_WORKERS)); then
-    start "$1"
+    start "$1" "$separate"
   else
     refuse "'$1' is neither a number of workers (1 to $MOST_WORKERS) nor 'stop'"
   fi
 }
 
-start() {
-  local workers=$1 cpus=${LORETTA_CLUSTER_CPUS:-} ports ray address
+start() { # WORKERS, and whether each node gets a network namespace
+  local workers=$1 separate=$2 cpus=${LORETTA_CLUSTER_CPUS:-} dashboard=127.0.0.1 ports ray address
   local -a gpus
   ray=$(find_ray)
   PATH=$(dirname -- "$ray"):$PATH # jobs say `python` and mean the one that has Ray
@@ -56,13 +64,19 @@ start() {
   read -ra ports <<<"$(free_ports $((workers + 4)))"
   ports[0]=$(given_port LORETTA_RAY_PORT "${ports[0]}")
   ports[1]=$(given_port LORETTA_DASHBOARD_PORT "${ports[1]}")
+  [[ -z ${LORETTA_CLUSTER_GPUS:-} || $LORETTA_CLUSTER_GPUS =~ ^[0-9]{1,2}$ ]] || refuse "LORETTA_CLUSTER_GPUS=$LORETTA_CLUSTER_GPUS: expected a whole number of GPUs"
+  [[ -z $separate ]] || check_netns
   make_state
   trap 'echo "could not start; cleaning up" >&2; stop >&2' EXIT
 
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH=$STATE/token RAY_USAGE_STATS_ENABLED=0
   unset RAY_AUTH_TOKEN RAY_ADDRESS RAY_API_SERVER_ADDRESS
+  if [[ -n $separate ]]; then
+    make_netns "$workers"
+    dashboard=$(address_of head)
+  fi
   # The head computes nothing, as on a real cluster.
-  node head "$ray" start --head --port="${ports[0]}" --dashboard-host=127.0.0.1 --dashboard-port="${ports[1]}" \
+  node head "$ray" start --head --port="${ports[0]}" --dashboard-host="$dashboard" --dashboard-port="${ports[1]}" \
     --ray-client-server-port="${ports[2]}" --dashboard-agent-listen-port="${ports[3]}" --num-cpus=0 --num-gpus=0 --temp-dir="$STATE/head"
   address=$(cat "$STATE/head/ray_current_cluster")
   # Each node has a directory of its own. In a common one, a node that needs the files of a job no longer removes them for
@@ -73,8 +87,8 @@ start() {
       --dashboard-agent-listen-port="${ports[worker + 4]}" --num-cpus="$cpus" --num-gpus="${#gpus[@]}" --temp-dir="$STATE/worker-$((worker + 1))"
   done
   trap - EXIT
-  write_environment "$address" "${ports[1]}"
-  explain "$workers" "$cpus" "${ports[1]}"
+  write_environment "$address" "$dashboard:${ports[1]}"
+  explain "$workers" "$cpus" "$dashboard:${ports[1]}"
 }
 
 find_ray() {
@@ -115,9 +129,14 @@ make_state() { # a directory of ours alone; refuses one that exists, whoever mad
 
 node() { # NAME COMMAND...: start one node, with the mark in its environment. Worker ports 0: any free ones, so that no range collides with another cluster.
   local name=$1 log=$STATE/$1.log
+  local -a place=() own=()
+  if [[ -n $NETNS ]]; then
+    place=(ip netns exec "$NETNS-${name#worker-}")
+    own=(--node-ip-address="$(address_of "$name")")
+  fi
   shift
   echo "starting $name" >&2
-  LORETTA_CLUSTER_MARK=$(cat "$STATE/mark") "$@" --object-store-memory="$OBJECT_STORE_BYTES" --min-worker-port=0 --max-worker-port=0 \
+  LORETTA_CLUSTER_MARK=$(cat "$STATE/mark") "${place[@]}" "$@" "${own[@]}" --object-store-memory="$OBJECT_STORE_BYTES" --min-worker-port=0 --max-worker-port=0 \
     --disable-usage-stats --log-style=record </dev/null >"$log" 2>&1 || {
     tail -n 15 "$log" >&2
     echo "error: $name did not start" >&2
@@ -127,22 +146,28 @@ node() { # NAME COMMAND...: start one node, with the mark in its environment. Wo
 
 gpus_of() { # WORKER WORKERS: every GPU belongs to one worker; without this each of them would offer all
   local visible=${CUDA_VISIBLE_DEVICES-} index=0 gpu
+  if [[ -n ${LORETTA_CLUSTER_GPUS:-} ]]; then
+    seq -s' ' 0 $((LORETTA_CLUSTER_GPUS - 1))
+    return
+  fi
   [[ -v CUDA_VISIBLE_DEVICES ]] || visible=$(nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null | paste -sd,) || visible=
   for gpu in ${visible//,/ }; do
     ((index++ % $2 != $1)) || echo -n "$gpu "
   done
 }
 
-write_environment() { # ADDRESS DASHBOARD PORT
+write_environment() { # ADDRESS, DASHBOARD (HOST:PORT)
   cat >"$STATE/env" <<END
 export RAY_ADDRESS=$1
-export RAY_API_SERVER_ADDRESS=http://127.0.0.1:$2
+export RAY_API_SERVER_ADDRESS=http://$2
 export RAY_AUTH_MODE=token
 export RAY_AUTH_TOKEN_PATH=$STATE/token
 END
+  # RAY_ADDRESS is for drivers inside the head's namespace; jobs are submitted from outside.
+  [[ -z $NETNS ]] || echo "export LORETTA_CLUSTER_NETNS=$NETNS" >>"$STATE/env"
 }
 
-explain() { # WORKERS CPUS DASHBOARD PORT
+explain() { # WORKERS, CPUS, DASHBOARD (HOST:PORT)
   cat <<END
 A head and $1 worker(s) with $2 CPU each run on this machine.
 
@@ -150,7 +175,7 @@ $(cat "$STATE/env")
 
 In another shell:      source $STATE/env
 Submit a sweep:        ray job submit --working-dir . -- python -m jobs.sweep jobs/sweeps/quickstart.toml --out "\$PWD/outputs"
-Look at it:            http://127.0.0.1:$3   (asks for the token: cat $STATE/token)
+Look at it:            http://$3   (asks for the token: cat $STATE/token)
 Stop the cluster:      cluster/local.sh stop
 END
 }
@@ -172,6 +197,7 @@ stop() {
     echo "error: these processes do not end: $pids" >&2
     exit 1
   }
+  remove_netns
   rm -rf -- "$STATE"
   echo "stopped"
 }

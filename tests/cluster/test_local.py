@@ -45,12 +45,15 @@ def local(*arguments, state, **variables):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "usage: cluster/local.sh N | stop"),
+        ((), "usage: cluster/local.sh [--netns] N | stop"),
         (("0",), "'0' is neither a number of workers (1 to 16) nor 'stop'"),
         (("17",), "'17' is neither"),
         (("-1",), "'-1' is neither"),
         (("two",), "'two' is neither"),
         (("2", "3"), "expected one argument, got 2: 2 3"),
+        (("--netns",), "usage: cluster/local.sh [--netns] N | stop"),
+        (("--netns", "0"), "'0' is neither"),
+        (("--netns", "stop"), "expected one argument, got 2: --netns stop"),
     ],
 )
 def test_wrong_arguments(arguments, message, state):
@@ -66,6 +69,7 @@ def test_wrong_arguments(arguments, message, state):
     [
         ({"LORETTA_CLUSTER_CPUS": "0"}, "LORETTA_CLUSTER_CPUS=0: expected a whole number of CPUs"),
         ({"LORETTA_CLUSTER_CPUS": "a[$(id)]"}, "expected a whole number of CPUs"),
+        ({"LORETTA_CLUSTER_GPUS": "many"}, "LORETTA_CLUSTER_GPUS=many: expected a whole number of GPUs"),
         ({"LORETTA_RAY_PORT": "70000"}, "LORETTA_RAY_PORT=70000: expected a port"),
         ({"LORETTA_DASHBOARD_PORT": "x"}, "LORETTA_DASHBOARD_PORT=x: expected a port"),
         ({"LORETTA_CLUSTER_DIR": "relative/path"}, "LORETTA_CLUSTER_DIR=relative/path: expected an absolute path"),
