@@ -34,7 +34,6 @@ Values = dict[str, Tensor]
 ATTENTION = "loretta_merged"
 """transformers' name for scaled dot-product attention that never looks at the values of a mask."""
 
-
 MOST_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}
 """A CPU loses what merging gains as soon as a layer's activations leave its caches; a GPU wants as many rows as its memory holds."""
 
@@ -95,7 +94,7 @@ class Merged:
         gradients: Values = {}
         for pieces in zip(*(question.batches for question in questions), strict=True):
             share = len(pieces[0]) / total
-            found_V, found = self._piece(values, fixed, self._stacked(pieces, counts), like=pieces[0], gradient=gradient)
+            found_V, found = self._piece(values, fixed, self._rows(pieces, counts), like=pieces[0], gradient=gradient)
             losses_V = losses_V + found_V * share
             gradients = {name: gradients.get(name, 0.0) + one * share for name, one in found.items()}
         assert isinstance(losses_V, Tensor)
@@ -106,18 +105,15 @@ class Merged:
         shared = self._holder.model.get_parameter(name).detach()
         return question.fixed[name] if name in question.fixed else shared.expand(question.variants, *shared.shape)
 
-    def _piece(self, values: Values, fixed: Values, rows: Values, *, like: Batch, gradient: bool) -> tuple[Tensor, Values]:
+    def _piece(self, values: Values, fixed: Values, rows: _Rows, *, like: Batch, gradient: bool) -> tuple[Tensor, Values]:
         def loss(values: Values, fixed: Values, rows: Values) -> Tensor:
             named = {f"model.{name}": value for name, value in {**fixed, **values}.items()}
             return functional_call(self._holder, named, (_batch(rows, like=like),))
 
-        same = _same(rows)
-        rows_in = {name: None if name in same else 0 for name in rows}
-        rows = {name: stacked[0] if rows_in[name] is None else stacked for name, stacked in rows.items()}
         function: Callable[..., Any] = grad_and_value(loss) if gradient else loss
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
         with sdpa_kernel(SDPBackend.MATH), torch.set_grad_enabled(gradient):
-            found = vmap(function, in_dims=(0, 0, rows_in), randomness="error", chunk_size=self._at_once(like, rows))(values, fixed, rows)
+            found = vmap(function, in_dims=(0, 0, rows.dims), randomness="error", chunk_size=self._at_once(like, rows.values))(values, fixed, rows.values)
         return (found[1].detach().float(), {name: one.detach() for name, one in found[0].items()}) if gradient else (found.float(), {})
 
     def _at_once(self, like: Batch, rows: Values) -> int:
@@ -125,14 +121,25 @@ class Merged:
         tokens = len(like.inputs["input_ids"]) * rows["inputs.input_ids"].shape[-1]
         return max(1, self._most_bytes // (4 * tokens * self._holder.hidden_size))
 
-    def _stacked(self, batches: Sequence[Batch], counts: Sequence[int]) -> Values:
-        """The tensors of one piece of every question, equally long, once for each of its variants: (V, S, L)."""
+    def _rows(self, batches: Sequence[Batch], counts: Sequence[int]) -> _Rows:
+        """One piece of every question, equally long. Where cells differ in their learning rate only, their rows are the same and need not be batched."""
         length = max(batch.inputs["input_ids"].shape[1] for batch in batches)
         places = [places_in(batch) if batch.scored_S is not None else None for batch in batches]
         most = max((len(one.sequence_T) for one in places if one is not None), default=0)
         tensors = [_tensors(self._collate.widened(batch, length), one and _filled(one, most)) for batch, one in zip(batches, places, strict=True)]
-        which_V = torch.repeat_interleave(torch.tensor(counts)).to(batches[0].labels_B.device)
-        return {name: torch.stack([one[name] for one in tensors])[which_V] for name in tensors[0]}
+        stacked = {name: torch.stack([one[name] for one in tensors]) for name in tensors[0]}
+        equal = torch.stack([(one == one[0]).all() for one in stacked.values()]).tolist()  # together: each look at a value waits for a GPU
+        dims = {name: None if same else 0 for name, same in zip(stacked, equal, strict=True)}
+        which_V = torch.repeat_interleave(torch.tensor(counts)).to(self._collate.device)
+        return _Rows({name: one[0] if dims[name] is None else one[which_V] for name, one in stacked.items()}, dims)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    values: Values
+    """(S, L), or (V, S, L): each variant's own."""
+    dims: dict[str, int | None]
+    """Where V is, for vmap."""
 
 
 class _Holder(nn.Module):
@@ -169,12 +176,6 @@ def _filled(places: Places, size: int) -> Places:
         position_T=F.pad(places.position_T, (0, more), value=1),
         weight_T=F.pad(places.weight_T, (0, more)),
     )
-
-
-def _same(rows: Values) -> set[str]:
-    """The tensors that are equal for all variants, as where cells differ in their learning rate only: they need not be batched."""
-    equal = torch.stack([(stacked == stacked[0]).all() for stacked in rows.values()]).tolist()  # together: each look at a value waits for a GPU
-    return {name for name, one in zip(rows, equal, strict=True) if one}
 
 
 def _never_look(model: nn.Module) -> None:

@@ -55,16 +55,17 @@ def together(
     """
     table = _Table(most_bytes)
     members = [_Member(_Place(facts, table), function) for function in functions]
-    asked: dict[int, Question] = {}
     try:
         replies: dict[int, Answer | None] = dict.fromkeys(range(len(members)))
         while replies:
-            asked = {index: question for index, reply in replies.items() if (question := members[index].advance(reply)) is not None}
-            for index in replies.keys() - asked.keys():
-                turn = members[index].turn
-                if over is not None and turn.error is None:
+            asked: dict[int, Question] = {}
+            for index, reply in replies.items():
+                question, turn = members[index].advance(reply), members[index].turn
+                if question is not None:
+                    asked[index] = question
+                elif over is not None and turn.error is None:
                     over(index, turn.result)  # type: ignore[arg-type]
-            replies = table.answers(asked, clocks={index: members[index].seat for index in asked})
+            replies = table.answers(asked, seats={index: members[index].seat for index in asked})
     finally:
         for member in members:
             member.turn.abandon()
@@ -99,7 +100,7 @@ class _Table:
     """Until something cannot be merged."""
     _merged: Merged | None = None
 
-    def answers(self, asked: dict[int, Question], *, clocks: dict[int, _Place]) -> dict[int, Answer | None]:
+    def answers(self, asked: dict[int, Question], *, seats: dict[int, _Place]) -> dict[int, Answer | None]:
         """Answer questions, those of one kind in one forward."""
         kinds: dict[object, list[int]] = {}
         for index, question in asked.items():
@@ -112,7 +113,7 @@ class _Table:
                 took, variants = time.perf_counter() - started, sum(asked[index].variants for index in indices)
                 for index, answer in zip(indices, found, strict=True):
                     replies[index] = answer
-                    clocks[index].charge(took * asked[index].variants / variants)
+                    seats[index].charge(took * asked[index].variants / variants)
         return replies
 
     def _answered(self, questions: Sequence[Question]) -> Sequence[Answer | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -138,15 +138,16 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | N
     for split, encoded in examples.items():
         check_fits(encoded, positions=positions_of(config), split=split)
     model = _adapted(cell, outputs=data.outputs)
+    trainable = own_trainable(model)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
-    trainable_params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    trainable_params = sum(parameter.numel() for parameter in trainable.values())
     total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
     collate = Collator(tokenizer, device=device)
     if not cell.engine.sharded:
         model.to(device)
     if cell.engine.type == "plain":
-        seat.join(Arithmetic(model, {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}, objective, collate))
-    learns, evaluated = _learner(cell, model, data=data, objective=objective, workers=workers, directory=directory, seat=seat)
+        seat.join(Arithmetic(model, trainable, objective, collate))
+    learns, evaluated = _learner(cell, model, trainable, data=data, objective=objective, workers=workers, directory=directory, seat=seat)
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
@@ -169,9 +170,7 @@ def _adapted(cell: CellConfig, *, outputs: int) -> nn.Module:
     """The base with its method, in eval mode."""
     frozen = cell.method.type != "ft" and not cell.engine.sharded
     base = base_model(cell.model, objective=cell.task.objective, num_labels=outputs, dtype=_DTYPES[cell.precision], seed=cell.seed, shared=frozen)
-    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
-    own_trainable(model)
-    return model
+    return apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
 
 
 def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
@@ -184,7 +183,15 @@ def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenize
 
 
 def _learner(
-    cell: CellConfig, model: nn.Module, *, data: TaskData, objective: Objective, workers: Workers, directory: Path | None, seat: Seat
+    cell: CellConfig,
+    model: nn.Module,
+    trainable: Mapping[str, nn.Parameter],
+    *,
+    data: TaskData,
+    objective: Objective,
+    workers: Workers,
+    directory: Path | None,
+    seat: Seat,
 ) -> tuple[Learner, nn.Module]:
     """The engine's, with the model that it evaluates. A sharded model gets to its devices here."""
     if isinstance(cell.engine, Zero):
@@ -193,7 +200,6 @@ def _learner(
         assert directory is not None, "a sharded run has checkpoints"
         loss_of = partial(_loss_of, objective=objective)
         return zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
-    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)

@@ -81,12 +81,14 @@ def _alias(parameter: nn.Parameter) -> nn.Parameter:
     return alias
 
 
-def own_trainable(model: nn.Module) -> None:
-    """Give every trainable parameter storage of its own."""
+def own_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The trainable parameters, each with storage of its own from now on."""
     shared = {parameter.data_ptr() for kept in _kept.values() for parameter in kept.model.parameters()}
-    for parameter in model.parameters():
-        if parameter.requires_grad and parameter.data_ptr() in shared:
+    trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    for parameter in trainable.values():
+        if parameter.data_ptr() in shared:
             parameter.data = parameter.data.clone()
+    return trainable
 
 
 def _nbytes(model: nn.Module) -> int:

@@ -3,48 +3,15 @@
 from functools import partial
 
 import pytest
-import torch
 
 from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
 from loretta_core.pack import merged
 from loretta_core.pack.together import together
-from loretta_core.train import build
-from loretta_core.train.build import build_run
 from loretta_core.train.run import run_cell
-from loretta_core.train.seat import ALONE_SEAT, Facts
+from tests.pack.cells import ENCODER, FACTS, FIRST_ORDER, GENERATED, HEAD, RANKED, ZEROTH_ORDER, losses, packed
 
-FEW = ["task.train_rows=32", "task.validation_rows=20", "task.test_rows=20"]
-ENCODER = ["model=toy-bert", "task=toy_sentiment", *FEW]
-HEAD = [*ENCODER, "task.objective=head"]
-RANKED = ["model=toy-llama", "task=toy_sentiment", "task.objective=causal", *FEW]
-GENERATED = ["model=toy-llama", "task=toy_qa", *FEW]
-FACTS = Facts("a-pack", 3)
 PEFT_METHODS = [method for method in METHODS if method not in ("ft", "peft")]
-FIRST_ORDER = [["trainer=adam", "trainer.lr=1e-3"], ["trainer=adam", "trainer.lr=1e-2", "seed=1"], ["trainer=adam", "trainer.lr=1e-4", "seed=2"]]
-ZEROTH_ORDER = [
-    ["trainer=zo_sgd", "trainer.lr=1e-3", "trainer.zo_eps=1e-2"],
-    ["trainer=zo_adam", "trainer.lr=1e-3", "trainer.zo_eps=1e-3", "trainer.num_directions=3", "seed=1"],
-    ["trainer=zo_sgd", "trainer.lr=1e-4", "trainer.zo_eps=1e-2", "trainer.estimator=one_sided"],
-]
-
-
-def losses(overrides, seat=ALONE_SEAT, *, steps=2):
-    run = build_run(cell_from_overrides([*overrides, "batch_size=4"]), seat=seat)
-    batches = run.batches(0)
-    found = [run.learner.step(next(batches)) for _ in range(steps)]
-    run.learner.release()
-    return found
-
-
-def packed(cells):
-    found = together([partial(losses, cell) for cell in cells], facts=FACTS)
-    for one in found:
-        if isinstance(one, BaseException):
-            raise one
-    return found
-
-
 CASES = [(method, ENCODER) for method in PEFT_METHODS] + [("lora", HEAD), ("loretta_adp", RANKED), ("lora", GENERATED), ("prefix", RANKED)]
 
 
@@ -80,15 +47,6 @@ def _counting(forward, rows):
         return forward(self, batch)
 
     return counted
-
-
-@pytest.fixture
-def fp64(monkeypatch):
-    """Everything that is fp32 in a cell is computed in fp64."""
-    apply_method = build.apply_method
-    monkeypatch.setitem(build._DTYPES, "fp32", torch.float64)
-    monkeypatch.setattr(build, "apply_method", lambda *arguments, **named: apply_method(*arguments, **named).double())
-    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
 
 
 @pytest.mark.integration

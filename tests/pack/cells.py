@@ -1,0 +1,37 @@
+"""Small cells of many kinds, and the losses of their first steps: alone, and packed."""
+
+from functools import partial
+
+from loretta_core.config import cell_from_overrides
+from loretta_core.pack.together import together
+from loretta_core.train.build import build_run
+from loretta_core.train.seat import ALONE_SEAT, Facts
+
+FEW = ["task.train_rows=32", "task.validation_rows=20", "task.test_rows=20"]
+ENCODER = ["model=toy-bert", "task=toy_sentiment", *FEW]
+HEAD = [*ENCODER, "task.objective=head"]
+RANKED = ["model=toy-llama", "task=toy_sentiment", "task.objective=causal", *FEW]
+GENERATED = ["model=toy-llama", "task=toy_qa", *FEW]
+FACTS = Facts("a-pack", 3)
+FIRST_ORDER = [["trainer=adam", "trainer.lr=1e-3"], ["trainer=adam", "trainer.lr=1e-2", "seed=1"], ["trainer=adam", "trainer.lr=1e-4", "seed=2"]]
+ZEROTH_ORDER = [
+    ["trainer=zo_sgd", "trainer.lr=1e-3", "trainer.zo_eps=1e-2"],
+    ["trainer=zo_adam", "trainer.lr=1e-3", "trainer.zo_eps=1e-3", "trainer.num_directions=3", "seed=1"],
+    ["trainer=zo_sgd", "trainer.lr=1e-4", "trainer.zo_eps=1e-2", "trainer.estimator=one_sided"],
+]
+
+
+def losses(overrides, seat=ALONE_SEAT, *, steps=2):
+    run = build_run(cell_from_overrides([*overrides, "batch_size=4"]), seat=seat)
+    batches = run.batches(0)
+    found = [run.learner.step(next(batches)) for _ in range(steps)]
+    run.learner.release()
+    return found
+
+
+def packed(cells):
+    found = together([partial(losses, cell) for cell in cells], facts=FACTS)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return found
