@@ -33,7 +33,7 @@ class StopFlag:
         self._interrupted = True
 
     def is_interrupted(self) -> bool:
-        """Whether running cells should end early, and others not begin."""
+        """Whether running cells should end early."""
         return self._interrupted
 
 
@@ -82,8 +82,6 @@ class InlineClient:
         return [self._run(cell) for cell in cells]
 
     def _run(self, cell: CellConfig) -> Outcome:
-        if ray.get(self.flag.is_interrupted.remote()):
-            return Outcome(cell.cell_id, "interrupted", message="the sweep was stopped before the cell began")
         compute = _ready(self.worker)
         outcome = with_retries(cell, lambda cell_json: self._attempt(cell.cell_id, cell_json, compute))
         if outcome.kind == PREEMPTED:

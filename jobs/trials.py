@@ -20,6 +20,7 @@ from typing import Any
 
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.result import DONE
 from ray.tune.search import Searcher
 
 from jobs import retry
@@ -88,7 +89,8 @@ def run_trials(
 
 def _trainable(client: CellRunner) -> Callable[[dict[str, Any]], None]:
     def cells(config: dict[str, Any]) -> None:
-        tune.report({"outcomes": config.get("over") or [outcome.to_dict() for outcome in client.run(_cells(config))]})
+        outcomes = config.get("over") or [outcome.to_dict() for outcome in client.run(_cells(config))]
+        tune.report({DONE: True, "outcomes": outcomes})  # or Tune would ask for another result, to learn that there is none
 
     return cells
 

@@ -13,7 +13,7 @@ import importlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import ray
@@ -24,10 +24,8 @@ from jobs.ledger import cell_directory, forget_trace
 from jobs.mlflow_sink import MlflowSink
 from jobs.outcome import Interrupted, Outcome, Preempted, StoppedEarly
 from jobs.ranks import Alone, Several
-from jobs.tracking_db import connect
 from jobs.worker_config import WorkerConfig
 from loretta_core.config import CellConfig
-from loretta_core.pack.together import pack_id_of, together
 from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
 from loretta_core.train.sinks import MetricSink
 
@@ -58,14 +56,16 @@ def work(job: dict[str, Any]) -> None:
             if len(tries) == 1:
                 over(tries[0]())
             else:
-                attempt_together(tries, pack_id=pack_id_of(cell_id for cell_id, _ in order.cells), over=over)
+                attempt_together(tries, cell_ids=[cell_id for cell_id, _ in order.cells], over=over)
         if ranks.largest(int(preemption.told())):
             raise Preempted("SIGTERM")
 
 
-def attempt_together(tries: Sequence[Callable[..., Outcome]], *, pack_id: str, over: Callable[[Outcome], None]) -> None:
+def attempt_together(tries: Sequence[Callable[..., Outcome]], *, cell_ids: Sequence[str], over: Callable[[Outcome], None]) -> None:
     """Attempt cells in one process, on one copy of their frozen model; `over` is told each outcome as soon as it is there."""
-    facts = Facts(pack_id, len(tries))
+    from loretta_core.pack.together import pack_id_of, together  # and transformers, which this module gets on without
+
+    facts = Facts(pack_id_of(cell_ids), len(tries))
     for found in together([lambda seat, one=one: one(seat=seat) for one in tries], facts=facts, over=lambda _, outcome: over(outcome)):
         if isinstance(found, BaseException):  # not a failed cell: the process is told to end
             raise found
@@ -105,19 +105,23 @@ def tidy() -> None:
     collections: half a million objects of libraries, which took 0.3 s to look through, twice per cell. (A base model that is kept and dropped later has no
     cycles.)"""
     gc.collect()
-    if not gc.get_freeze_count():
-        gc.freeze()
+    _freeze()
+
+
+@cache
+def _freeze() -> None:
+    """Once; to ask gc whether it was done would count all the objects."""
+    gc.freeze()
 
 
 def set_up(config: WorkerConfig) -> Callable[..., Any]:
-    """SIGTERM, threads, working directory, and the imports that every cell needs."""
+    """SIGTERM, threads, working directory, and the imports that every cell needs before it begins. MLflow, two seconds, can wait until there is something
+    to ship."""
     preemption.listen()
     if config.home is not None and config.home.is_dir():
         os.chdir(config.home)
     module, _, function = config.run_cell.partition(":")
     compute: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    if config.tracking is not None:
-        connect(config.tracking.uri)
     import torch
 
     torch.set_num_threads(config.threads)

@@ -1,7 +1,7 @@
 """A cell's place among those that are computed together with it. A cell by itself sits ALONE; `loretta_core.pack` gives the other seats.
 
 What a cell shares is arithmetic only: the losses of its zeroth-order variants, or the gradient of its batch, may be computed in one forward with those of other
-cells. Its model, optimizer, data order, random stream, sinks and files stay its own.
+cells. Its model, optimizer, data order, random stream, sinks and files stay its own. Standard library only: a worker knows seats before it loads torch.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
-from loretta_core.tasks.base import Batch, Objective
-from loretta_core.tasks.collate import Collator
-from loretta_core.zo.variants import Evaluator
+    from loretta_core.tasks.base import Batch, Objective
+    from loretta_core.tasks.collate import Collator
+    from loretta_core.zo.variants import Evaluator
 
-Backward = Callable[[Sequence[Batch]], float]
+Backward: TypeAlias = "Callable[[Sequence[Batch]], float]"
 """The pieces of a global batch → its mean loss, whose gradient is added to `.grad` of what trains."""
 
 
