@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -77,30 +78,36 @@ class Before:
 def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, progress: Progress, interrupts: Interrupts) -> str:
     """Compute the cells; every one of them leaves a record, or a note that it was stopped early, except when interrupted or left by the budget. Returns what
     the budget has to say."""
-    tracking = _tracking(request)
+    complete = False
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        preparing = pool.submit(_tracking, request)  # while Ray starts: each takes seconds, and most of Ray's are waiting
+        try:
+            with ray_session():
+                remark = _run_cells(cells, tracking=preparing.result(), before=before, request=request, progress=progress, interrupts=interrupts)
+            complete = not interrupts.requested.is_set()
+            return remark
+        finally:
+            problem = "" if preparing.exception() else tracking_db.close(preparing.result(), complete=complete)
+            if problem:
+                progress.say(problem)
+
+
+def _run_cells(cells: Sequence[CellConfig], *, tracking: Tracking, before: Before, request: Request, progress: Progress, interrupts: Interrupts) -> str:
     janitor.end_abandoned(tracking)
     janitor.send_late(tracking, out=request.out, cells=before.late)
-    complete = False
-    try:
-        with ray_session():
-            account = open_account(request.budget, price=price_of(nodes()))
-            course = Course(request.out, request.name, tracking, account, progress, request.copy)
-            judge = referee.start(request.early_stopping, before.judged) if request.early_stopping else None
-            worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
-            ahead = Ahead(course, nodes, request.grow)
-            with progress.shown():
-                ahead.add(cells)
-                while not (interrupts.requested.is_set() or account.spent) and (found := ahead.next_shape()):
-                    _run_shape(*found, ahead=ahead, request=request, worker=worker, course=course, interrupts=interrupts)
-            janitor.send_late(tracking, out=request.out, cells=janitor.not_arrived(request.out, course.finished))
-            if course.no_room:
-                raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
-        complete = not interrupts.requested.is_set()
-        return account.remark(ahead.placed - account.begun)
-    finally:
-        problem = tracking_db.close(tracking, complete=complete)
-        if problem:
-            progress.say(problem)
+    account = open_account(request.budget, price=price_of(nodes()))
+    course = Course(request.out, request.name, tracking, account, progress, request.copy)
+    judge = referee.start(request.early_stopping, before.judged) if request.early_stopping else None
+    worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
+    ahead = Ahead(course, nodes, request.grow)
+    with progress.shown():
+        ahead.add(cells)
+        while not (interrupts.requested.is_set() or account.spent) and (found := ahead.next_shape()):
+            _run_shape(*found, ahead=ahead, request=request, worker=worker, course=course, interrupts=interrupts)
+    janitor.send_late(tracking, out=request.out, cells=janitor.not_arrived(request.out, course.finished))
+    if course.no_room:
+        raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
+    return account.remark(ahead.placed - account.begun)
 
 
 def catch_up(late: Sequence[CellConfig], *, request: Request) -> str:
