@@ -5,10 +5,8 @@ The only caller of all the rest, used by `sweep.py`.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +24,7 @@ from jobs.progress import Progress
 from jobs.resources import Shape, groups_that_fit, refusal, several_for_inline
 from jobs.session import nodes, ray_session
 from jobs.tracking_db import Tracking
+from jobs.watchers import beside, grows, passes_on
 from jobs.worker_config import RUN_CELL, WorkerConfig
 from loretta_core.config import CellConfig
 from loretta_core.config.load import ExecutorName, PackSetting
@@ -133,16 +132,18 @@ def _run_shape(
     course: Course,
     interrupts: Interrupts,
 ) -> None:
-    why, kind = refusal(shape, nodes()), "infrastructure"
-    if request.executor == "inline" and shape.workers > 1:  # an `auto` cell that fits no single device; sweep files that ask for several are refused
-        why, kind = several_for_inline(shape), "config"
-    if why:
+    if refused := _refused(shape, request):
         for cell in cells:
-            course.done(Outcome(cell.cell_id, "failed", kind=kind, message=why))
+            course.done(Outcome(cell.cell_id, "failed", kind=refused[0], message=refused[1]))
         return
     from jobs.trials import run_trials  # imports Ray Train: seconds that a refusal need not wait for
 
-    groups = min(groups_that_fit(shape, nodes()), max(len(cells), request.width), request.max_concurrent or len(cells))
+    most = max(len(cells), request.width)
+
+    def room() -> int:
+        return min(groups_that_fit(shape, nodes()), most, request.max_concurrent or most)
+
+    groups = room()
     pack = request.pack if request.executor == "train" and shape.workers == 1 and request.run_cell == RUN_CELL else "off"
     in_packs = partial(packs_of, setting=pack, groups=groups, nodes=nodes())
     packs = in_packs(cells)
@@ -152,11 +153,17 @@ def _run_shape(
     together = f" in {counted(len(packs), 'pack')}" if len(packs) < len(cells) else ""
     progress.say(f"{counted(len(cells), 'cell')}{together} on {counted(groups, place)} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
     executor = _executor(shape, groups, request=request, worker=worker.for_shape(shape), progress=progress)
-    with executor, _interruptible(executor, interrupts):
+
+    def grow(places: int) -> None:
+        progress.places = places
+        progress.say(f"the cluster has grown: {counted(places, place)} from now on")
+        executor.grow(places)
+
+    with executor, beside(passes_on(interrupts, to=executor.interrupt), grows(groups, room=room, grow=grow)):
         run_trials(
             packs,
             client=executor.client(),
-            at_once=executor.at_once,
+            at_once=lambda: executor.at_once,
             resources=executor.trial_resources,
             in_trials=executor.in_trials,
             directory=request.directory / "tune",
@@ -167,6 +174,14 @@ def _run_shape(
         )
 
 
+def _refused(shape: Shape, request: Request) -> tuple[str, str] | None:
+    """The class of failure and the reason, for a shape that cannot be computed."""
+    if request.executor == "inline" and shape.workers > 1:  # an `auto` cell that fits no single device; sweep files that ask for several are refused
+        return "config", several_for_inline(shape)
+    why = refusal(shape, nodes())
+    return ("infrastructure", why) if why else None
+
+
 def _executor(shape: Shape, groups: int, *, request: Request, worker: WorkerConfig, progress: Progress) -> Executor:
     if request.executor == "inline":
         from jobs.inline import InlineExecutor
@@ -175,23 +190,3 @@ def _executor(shape: Shape, groups: int, *, request: Request, worker: WorkerConf
     from jobs.executors import TrainExecutor
 
     return TrainExecutor(shape=shape, groups=groups, storage=request.directory.resolve() / "train", worker=worker, say=progress.say)
-
-
-@contextmanager
-def _interruptible(executor: Executor, interrupts: Interrupts) -> Iterator[None]:
-    """Pass an interrupt on to the executor, from a thread: a signal handler must not call Ray."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.is_set():
-            if interrupts.requested.wait(0.2):
-                executor.interrupt()
-                return
-
-    thread = threading.Thread(target=watch, daemon=True, name="interrupts")
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()

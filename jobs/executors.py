@@ -46,7 +46,7 @@ class Executor(Protocol):
     """A place where cells are computed, open between `__enter__` and `__exit__`."""
 
     at_once: int
-    """How many trials should run at the same time."""
+    """How many trials should run at the same time, now."""
     trial_resources: dict[str, float]
     """What each of them asks of Ray."""
     in_trials: bool
@@ -60,6 +60,10 @@ class Executor(Protocol):
         """Something picklable to run cells with."""
         ...
 
+    def grow(self, places: int) -> None:
+        """Compute so many cells at the same time from now on, more than before: the cluster has room for them."""
+        ...
+
     def interrupt(self) -> None:
         """Let running cells end early and start no more; all calls of `run` return soon."""
         ...
@@ -70,7 +74,7 @@ class TrainExecutor:
 
     Args:
         shape: processes of a group and what each takes.
-        groups: how many groups.
+        groups: how many groups, at first.
         storage: directory for Ray Train's own bookkeeping.
         worker: what each worker needs to know.
         say: where remarks for people go.
@@ -79,7 +83,7 @@ class TrainExecutor:
     in_trials = False
 
     def __init__(self, *, shape: Shape, groups: int, storage: Path, worker: WorkerConfig, say: Callable[[str], None] = print) -> None:
-        self.at_once = groups + 1  # the next cell waits in the queue already when a group is through with one
+        self.at_once = 0
         self.trial_resources = {"CPU": TRIAL_CPUS}
         self._shape = shape
         self._storage = storage
@@ -87,18 +91,33 @@ class TrainExecutor:
         self._say = say
         self._queue = ray.remote(CellQueue).options(**beside_driver(), max_concurrency=1000).remote()
         self._over = threading.Event()
-        self._left = groups
+        self._groups = groups
+        self._left = 0
+        """Groups that are not given up."""
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._keep, args=(index,), name=f"group-{index}", daemon=True) for index in range(groups)]
+        self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        self.grow(self._groups)
         return self
 
     def client(self) -> QueueClient:
         """For trials."""
         return QueueClient(self._queue)
+
+    def grow(self, places: int) -> None:
+        """Further groups; those that come later form when a cell waits."""
+        with self._lock:
+            given_up = bool(self._threads) and self._left == 0
+            if self._over.is_set() or given_up:
+                return
+            later = len(self._threads) > 0
+            new = [threading.Thread(target=self._keep, args=(index, later), daemon=True) for index in range(len(self._threads), places)]
+            self._threads += new
+            self._left += len(new)
+            for thread in new:
+                thread.start()
+            self.at_once = len(self._threads) + 1  # the next cell waits in the queue already when a group is through with one
 
     def interrupt(self) -> None:
         """Running cells end at their next step."""
@@ -115,10 +134,10 @@ class TrainExecutor:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _keep(self, index: int) -> None:
+    def _keep(self, index: int, later: bool) -> None:
         """Keep one group alive until the executor closes. The body of a thread."""
         fruitless, start = 0, 0
-        while self._is_wanted(again=start > 0):
+        while self._is_wanted(later=later or start > 0):
             start += 1
             group = f"group-{index}-{start}"
             try:
@@ -135,10 +154,10 @@ class TrainExecutor:
                     return
                 self._say(f"worker group {index} is lost ({reason}); it starts anew when a cell waits for it")
 
-    def _is_wanted(self, *, again: bool) -> bool:
-        """Whether to form a group. A lost one is formed anew only for a cell that waits: at the end of a sweep nobody should wait for it."""
+    def _is_wanted(self, *, later: bool) -> bool:
+        """Whether to form a group. Later than at the beginning only for a cell that waits: at the end of a sweep nobody should wait for it."""
         while not self._over.is_set():
-            if not again or ray.get(self._queue.has_waiting.remote()):
+            if not later or ray.get(self._queue.has_waiting.remote()):
                 return True
             self._over.wait(LOOK_S)
         return False

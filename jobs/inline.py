@@ -42,7 +42,7 @@ class InlineExecutor:
 
     Args:
         shape: of one worker.
-        processes: how many at the same time.
+        processes: how many at the same time, at first.
         worker: what each needs to know.
     """
 
@@ -64,6 +64,10 @@ class InlineExecutor:
     def client(self) -> InlineClient:
         """For trials."""
         return InlineClient(self._worker, self._flag)
+
+    def grow(self, places: int) -> None:
+        """Further processes: Tune starts them."""
+        self.at_once = places
 
     def interrupt(self) -> None:
         """Running cells end at their next step."""

@@ -41,7 +41,7 @@ def run_trials(
     packs: Sequence[Pack],
     *,
     client: CellRunner,
-    at_once: int,
+    at_once: Callable[[], int],
     resources: dict[str, float],
     in_trials: bool,
     directory: Path,
@@ -50,9 +50,10 @@ def run_trials(
     done: Callable[[Outcome], None],
     stop: threading.Event,
 ) -> None:
-    """Run packs of cells as trials, in their order and `at_once` at the same time, while they may begin.
+    """Run packs of cells as trials, in their order, while they may begin.
 
     Args:
+        at_once: how many at the same time; asked again and again.
         resources: what a trial asks of Ray.
         in_trials: whether a trial's process computes its cell. One that only waits begins to wait again when it died, as often as Tune lets it.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
@@ -63,14 +64,12 @@ def run_trials(
     """
     shutil.rmtree(directory, ignore_errors=True)
     logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # a full disk is said by `course.py`, once
-    source = _Source(packs, more, begins, stop)
-
+    source = _Source(packs, at_once, more, begins, stop)
     tuner = tune.Tuner(
         tune.with_resources(_trainable(client), resources),
         tune_config=tune.TuneConfig(
             search_alg=source,
             num_samples=-1,
-            max_concurrent_trials=at_once,
             reuse_actors=True,
             trial_name_creator=_name,
             trial_dirname_creator=_name,
@@ -114,15 +113,25 @@ class _StaysHere:
 class _Source(_StaysHere, Searcher):
     """Hands out the packs one by one, when there is room for another: what begins next is decided as late as possible. None means ask again later."""
 
-    def __init__(self, packs: Sequence[Pack], more: Callable[[], Sequence[Pack]] | None, begins: Callable[[CellConfig], bool], stop: threading.Event) -> None:
+    def __init__(
+        self,
+        packs: Sequence[Pack],
+        at_once: Callable[[], int],
+        more: Callable[[], Sequence[Pack]] | None,
+        begins: Callable[[CellConfig], bool],
+        stop: threading.Event,
+    ) -> None:
         super().__init__()
         self._waiting = deque(packs)
+        self._at_once = at_once
         self._running = 0
         self._more = more
         self._begins = begins
         self._stop = stop
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._running >= self._at_once():
+            return None
         if not self._waiting and self._more is not None and not self._stop.is_set():
             if self._running:
                 return None

@@ -179,7 +179,7 @@ def _our_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
         run_trials(
             [(cell,) for cell in cells],
             client=executor.client(),
-            at_once=1,
+            at_once=lambda: 1,
             resources=executor.trial_resources,
             in_trials=executor.in_trials,
             directory=out / "ours",

@@ -14,8 +14,8 @@ from loretta_core.config import CellConfig
 NODES = [Node(cpus=4)]
 
 
-def source(cells, *, more=None, begins=lambda cell: True):
-    return _Source([(cell,) for cell in cells], more and (lambda: [(cell,) for cell in more()]), begins, threading.Event())
+def source(cells, *, at_once=lambda: 9, more=None, begins=lambda cell: True):
+    return _Source([(cell,) for cell in cells], at_once, more and (lambda: [(cell,) for cell in more()]), begins, threading.Event())
 
 
 def seed(suggestion):
@@ -26,6 +26,18 @@ def test_without_a_search_the_end_is_said_while_cells_run(cell):
     given = source([cell("seed=0"), cell("seed=1")])
     assert [seed(given.suggest(str(index))) for index in range(2)] == [0, 1]
     assert given.suggest("2") == Searcher.FINISHED
+
+
+def test_so_many_run_at_once_as_there_is_room_for_now(cell):
+    room = [1]
+    given = source([cell(f"seed={seed}") for seed in range(4)], at_once=lambda: room[0])
+    assert seed(given.suggest("0")) == 0
+    assert given.suggest("1") is None
+    room[0] = 2
+    assert seed(given.suggest("1")) == 1
+    assert given.suggest("2") is None
+    given.settled()
+    assert seed(given.suggest("2")) == 2
 
 
 def test_a_round_begins_when_the_one_before_is_over(cell):
