@@ -214,14 +214,14 @@ def _noop_trial(config: dict[str, Any]) -> None:
     tune.report({"done": 1})
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[Any] = (), stop: Callable[[int], Exception | None]) -> Record:
+def run_cell(cell: CellConfig, **where: Any) -> Record:
     """The real one, with the time inside `fit` and evaluation noted beside its record. Validation happens inside `fit`."""
     from loretta_core.train import build, run
 
     inside = _Stopwatch()
     with mock.patch.object(run, "fit", inside.timed(run.fit)), mock.patch.object(build.Run, "evaluate", inside.timed(build.Run.evaluate)):
-        record = run.run_cell(cell, directory=directory, sinks=sinks, stop=stop)
-    (directory / TIMES_NAME).write_text(json.dumps({"pid": os.getpid(), "ended": time.time(), "inside_s": inside.total_s}))
+        record = run.run_cell(cell, **where)
+    (where["directory"] / TIMES_NAME).write_text(json.dumps({"pid": os.getpid(), "ended": time.time(), "inside_s": inside.total_s}))
     return record
 
 
