@@ -1,7 +1,7 @@
 """The queue between thin Tune trials and warm worker groups: one asyncio actor.
 
     trial ── run(cells) ────────────► queue ◄── pull(group) ── rank 0 of a group
-          ◄── outcomes ──────────────       ◄── finish(group, outcome)
+          ◄── outcome by outcome ────       ◄── finish(group, outcome)
 
 It knows nothing of Ray: `executors.py` makes an actor of it. A cell that fails in a way that another attempt may mend (`retry.py`) is put back at the front.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -53,8 +53,8 @@ class CellQueue:
     _interrupted: bool = False
     _no_groups: str = ""
 
-    async def run(self, cells: Sequence[tuple[str, str]]) -> list[Outcome]:
-        """Queue cells, (id, JSON) each, to be computed together, and wait until all are over. Asking twice for a cell computes it once."""
+    async def run(self, cells: Sequence[tuple[str, str]]) -> AsyncIterator[Outcome]:
+        """Queue cells, (id, JSON) each, to be computed together; each outcome comes when its cell is over. Asking twice for a cell computes it once."""
         pack = cells[0][0] if len(cells) > 1 else ""
         loop = asyncio.get_running_loop()
         new = [_Entry(cell_id, cell_json, loop.create_future(), pack) for cell_id, cell_json in cells if cell_id not in self._entries]
@@ -64,7 +64,8 @@ class CellQueue:
                 self._waiting.extend(new)
                 self._arrival.notify()
             self._settle_what_nobody_will_run()
-        return [await asyncio.shield(self._entries[cell_id].done) for cell_id, _ in cells]
+        for outcome in asyncio.as_completed([asyncio.shield(self._entries[cell_id].done) for cell_id, _ in cells]):
+            yield await outcome
 
     async def pull(self, group: str, patience_s: float) -> Order:
         """What a group computes next, or "idle" after `patience_s` seconds without anything."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,8 +15,8 @@ from loretta_core.config import CellConfig
 class CellRunner(Protocol):
     """Computes cells; used from any process."""
 
-    def run(self, cells: Sequence[CellConfig]) -> list[Outcome]:
-        """Compute cells together and block until they are over. Raises nothing for a cell that fails: that is an outcome."""
+    def run(self, cells: Sequence[CellConfig]) -> Iterator[Outcome]:
+        """Compute cells together; each outcome comes when its cell is over. Raises nothing for a cell that fails: that is an outcome."""
         ...
 
 
@@ -26,6 +26,6 @@ class QueueClient:
 
     queue: Any
 
-    def run(self, cells: Sequence[CellConfig]) -> list[Outcome]:
+    def run(self, cells: Sequence[CellConfig]) -> Iterator[Outcome]:
         """Put the cells in the queue and wait."""
-        return ray.get(self.queue.run.remote([(cell.cell_id, cell.to_json()) for cell in cells]))
+        return map(ray.get, self.queue.run.remote([(cell.cell_id, cell.to_json()) for cell in cells]))

@@ -42,11 +42,11 @@ class Course:
         self.cells |= {cell.cell_id: cell for cell in cells}
         self.progress.expects(cells, placed, predicted_s=predicted_s)
 
-    def begins(self, cell: CellConfig) -> bool:
-        """Whether the next cell may begin; it is counted then."""
+    def begins(self, cell: CellConfig, together: int = 1) -> bool:
+        """Whether the next cell may begin, as one of so many that are computed together; it is counted then."""
         if self.no_room or not self.account.may_begin():
             return False
-        self.progress.begins(cell)
+        self.progress.begins(cell, together)
         return True
 
     def done(self, outcome: Outcome) -> None:

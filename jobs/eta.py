@@ -65,20 +65,21 @@ class Estimate:
         predicted = self.predicted_s.get(cell.cell_id)
         return self._mean_s() if predicted is None else predicted * self._correction(cell.trainer.type)
 
-    def left_s(self, running_s: Sequence[tuple[CellConfig, float]], *, places: int) -> float | None:
+    def left_s(self, running: Sequence[tuple[CellConfig, float, int]], *, places: int) -> float | None:
         """Until the sweep is over; None while nothing is known.
 
         Args:
-            running_s: cells that run, each with the seconds since it began.
-            places: cells computed at the same time.
+            running: cells that run, each with the seconds since it began and how many are computed together with it, itself included: its time is its share.
+            places: cells, or packs of them, computed at the same time.
         """
-        expected = [(self.expected_s(cell), elapsed) for cell, elapsed in running_s]
+        expected = [(self.expected_s(cell), elapsed / together, together) for cell, elapsed, together in running]
         unknown, mean_s = sum(sums.unknown for sums in self._by_trainer.values()), self._mean_s()
-        if any(seconds is None for seconds, _ in expected) or (unknown and mean_s is None):
+        if any(seconds is None for seconds, *_ in expected) or (unknown and mean_s is None):
             return None
-        rests = [max(0.0, (seconds or 0.0) - elapsed) for seconds, elapsed in expected]
+        rests = [(max(0.0, (seconds or 0.0) - own), together) for seconds, own, together in expected]
         waiting_s = sum(sums.waiting_s * self._correction(trainer) for trainer, sums in list(self._by_trainer.items()))
-        return max((waiting_s + unknown * (mean_s or 0.0) + sum(rests)) / max(1, places), max(rests, default=0.0))
+        all_s = waiting_s + unknown * (mean_s or 0.0) + sum(rest for rest, _ in rests)
+        return max(all_s / max(1, places), max((rest * together for rest, together in rests), default=0.0))
 
     def _mean_s(self) -> float | None:
         return self._finished_s / self._finished if self._finished else None

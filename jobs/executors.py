@@ -2,7 +2,7 @@
 
     with TrainExecutor(...) as executor:
         client = executor.client()        small and picklable; goes to a Tune trial
-        outcomes = client.run(cells)      blocks until the cells are over
+        for outcome in client.run(cells):     each when its cell is over
 
 Starting a worker group costs 10-20 s (processes, imports, process group); a cell that finds a warm one, milliseconds. So groups live as long as the executor.
 Each is one `TorchTrainer.fit` whose train function pulls cells from a queue actor (`worker.py`, `cell_queue.py`), kept by a thread here: `fit` returns when

@@ -7,7 +7,7 @@ pieces (`retry.py`); a process that died, or makes room after a SIGTERM, is star
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self
@@ -81,9 +81,9 @@ class InlineClient:
     worker: WorkerConfig
     flag: Any
 
-    def run(self, cells: Sequence[CellConfig]) -> list[Outcome]:
+    def run(self, cells: Sequence[CellConfig]) -> Iterator[Outcome]:
         """Compute the cells in this process, one after the other."""
-        return [self._run(cell) for cell in cells]
+        return map(self._run, cells)
 
     def _run(self, cell: CellConfig) -> Outcome:
         compute = _ready(self.worker)

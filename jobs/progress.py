@@ -39,7 +39,8 @@ class Progress:
     _names: dict[str, str] = field(init=False)
     _by_id: dict[str, CellConfig] = field(init=False)
     _estimate: Estimate = field(default_factory=lambda: Estimate({}))
-    _began: dict[str, float] = field(default_factory=dict)
+    _running: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Cell id → when it began, and how many are computed together with it, itself included."""
 
     def __post_init__(self) -> None:
         self._names = names(self.cells)
@@ -73,14 +74,14 @@ class Progress:
         finally:
             self.say = plain
 
-    def begins(self, cell: CellConfig) -> None:
-        """A cell is handed out."""
+    def begins(self, cell: CellConfig, together: int = 1) -> None:
+        """A cell is handed out, as one of so many that are computed together."""
         self._estimate.waits(cell, times=-1)
-        self._began[cell.cell_id] = time.monotonic()
+        self._running[cell.cell_id] = time.monotonic(), together
 
     def done(self, outcome: Outcome, record: Record | None) -> None:
         """Print the line of a cell."""
-        self._began.pop(outcome.cell_id, None)
+        self._running.pop(outcome.cell_id, None)
         if outcome.status == "interrupted":
             return
         self.over += 1
@@ -93,21 +94,21 @@ class Progress:
     def time_left(self) -> str:
         """`about 3 min 20 s`; "" when nothing is left, or nothing is known."""
         now = time.monotonic()
-        running_s = [(self._by_id[cell_id], now - began) for cell_id, began in list(self._began.items())]
-        seconds = self._estimate.left_s(running_s, places=self.places)
+        running = [(self._by_id[cell_id], now - began, together) for cell_id, (began, together) in list(self._running.items())]
+        seconds = self._estimate.left_s(running, places=self.places)
         return f"about {duration(seconds)}" if seconds and seconds >= 1 else ""
 
     def view(self) -> View:
         """For the live table. Called from its thread, so that the dictionary is copied first."""
-        now, began = time.monotonic(), dict(self._began)
-        rows = tuple((self._names[cell_id], duration(now - since), self._expected(cell_id)) for cell_id, since in began.items())
+        now, running = time.monotonic(), dict(self._running)
+        rows = tuple((self._names[cell_id], duration(now - since), self._expected(cell_id, together)) for cell_id, (since, together) in running.items())
         failed = f", {self.failed} failed" if self.failed else ""
-        waiting, left = len(self.cells) - self.over - len(began), self.time_left()
+        waiting, left = len(self.cells) - self.over - len(running), self.time_left()
         return View(f"{self.over} of {len(self.cells)} cells are over{failed}", rows, f"{waiting} to come{f'; {left} left' if left else ''}")
 
-    def _expected(self, cell_id: str) -> str:
+    def _expected(self, cell_id: str, together: int) -> str:
         seconds = self._estimate.expected_s(self._by_id[cell_id])
-        return DASH if seconds is None else duration(seconds)
+        return DASH if seconds is None else duration(seconds * together)
 
 
 def names(cells: Sequence[CellConfig]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def run_trials(
     in_trials: bool,
     directory: Path,
     more: Callable[[], Sequence[Pack]] | None = None,
-    begins: Callable[[CellConfig], bool],
+    begins: Callable[[CellConfig, int], bool],
     done: Callable[[Outcome], None],
     stop: threading.Event,
 ) -> None:
@@ -58,7 +58,7 @@ def run_trials(
         in_trials: whether a trial's process computes its cell. One that only waits begins to wait again when it died, as often as Tune lets it.
         directory: for Tune's bookkeeping; emptied first, since the records decide what is done and Tune's state does not.
         more: called here, in the driver, when all cells are over; gives further ones, or none. None where there never are any.
-        begins: called here, in the driver, with the next cell; False leaves it and all after it.
+        begins: called here, in the driver, with the next cell and how many are computed together with it, itself included; False leaves it and all after it.
         done: called here as each one is over.
         stop: set to end early: no further cell begins, and those that run have `PARTING_S` seconds to end.
     """
@@ -88,8 +88,9 @@ def run_trials(
 
 def _trainable(client: CellRunner) -> Callable[[dict[str, Any]], None]:
     def cells(config: dict[str, Any]) -> None:
-        outcomes = config.get("over") or [outcome.to_dict() for outcome in client.run(_cells(config))]
-        tune.report({DONE: True, "outcomes": outcomes})  # or Tune would ask for another result, to learn that there is none
+        over: Iterable[Outcome] = [Outcome(**one) for one in config["over"]] if "over" in config else client.run(_cells(config))
+        for left, outcome in zip(range(len(config["cells"]) - 1, -1, -1), over, strict=True):
+            tune.report({DONE: left == 0, "outcome": outcome.to_dict()})  # without DONE, Tune would ask for another result, to learn that there is none
 
     return cells
 
@@ -118,7 +119,7 @@ class _Source(_StaysHere, Searcher):
         packs: Sequence[Pack],
         at_once: Callable[[], int],
         more: Callable[[], Sequence[Pack]] | None,
-        begins: Callable[[CellConfig], bool],
+        begins: Callable[[CellConfig, int], bool],
         stop: threading.Event,
     ) -> None:
         super().__init__()
@@ -136,7 +137,8 @@ class _Source(_StaysHere, Searcher):
             if self._running:
                 return None
             self._waiting.extend(self._more())
-        begun = [] if self._stop.is_set() or not self._waiting else list(takewhile(self._begins, self._waiting[0]))
+        pack = () if self._stop.is_set() or not self._waiting else self._waiting[0]
+        begun = list(takewhile(lambda cell: self._begins(cell, len(pack)), pack))
         if not begun:
             return Searcher.FINISHED
         rest = self._waiting.popleft()[len(begun) :]
@@ -168,16 +170,24 @@ class _Reporter(_StaysHere, tune.Callback):
     def __init__(self, done: Callable[[Outcome], None], settled: Callable[[], None]) -> None:
         self._done = done
         self._settled = settled
+        self._told: set[str] = set()
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any) -> None:
+        self._tell(Outcome(**result["outcome"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        for outcome in (trial.last_result or {}).get("outcomes", ()):
-            self._done(Outcome(**outcome))
         self._settled()
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         for cell in _cells(trial.config):
-            self._done(Outcome(cell.cell_id, "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
+            self._tell(Outcome(cell.cell_id, "failed", kind="infrastructure", message="the Tune trial of this cell could not be kept alive"))
         self._settled()
+
+    def _tell(self, outcome: Outcome) -> None:
+        """Once: a trial whose process died waits for the same cells again."""
+        if outcome.cell_id not in self._told:
+            self._told.add(outcome.cell_id)
+            self._done(outcome)
 
 
 class _Deaths(_StaysHere, tune.Callback):

@@ -183,7 +183,7 @@ def _our_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
             resources=executor.trial_resources,
             in_trials=executor.in_trials,
             directory=out / "ours",
-            begins=lambda cell: True,
+            begins=lambda cell, together: True,
             done=lambda outcome: seen.append(outcome.status),
             stop=threading.Event(),
         )

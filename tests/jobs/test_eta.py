@@ -37,7 +37,13 @@ def test_a_trainer_is_corrected_by_its_own_cells(cell):
 
 def test_what_runs_counts_with_the_rest_of_its_time(cell):
     estimate = Estimate({cell().cell_id: 100.0, cell("seed=1").cell_id: 10.0})
-    assert estimate.left_s([(cell(), 40.0), (cell("seed=1"), 11.0)], places=4) == 60.0  # no faster than its longest cell
+    assert estimate.left_s([(cell(), 40.0, 1), (cell("seed=1"), 11.0, 1)], places=4) == 60.0  # no faster than its longest cell
+
+
+def test_the_time_of_a_pack_is_that_of_its_cells(cell):
+    estimate = Estimate({cell().cell_id: 100.0, cell("seed=1").cell_id: 100.0})
+    assert estimate.left_s([(cell(), 40.0, 2), (cell("seed=1"), 40.0, 2)], places=1) == 160.0
+    assert estimate.left_s([(cell(), 40.0, 2), (cell("seed=1"), 40.0, 2)], places=4) == 160.0
 
 
 def test_the_planner_knows_the_toy_models(cell):

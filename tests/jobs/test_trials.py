@@ -14,7 +14,7 @@ from loretta_core.config import CellConfig
 NODES = [Node(cpus=4)]
 
 
-def source(cells, *, at_once=lambda: 9, more=None, begins=lambda cell: True):
+def source(cells, *, at_once=lambda: 9, more=None, begins=lambda cell, together: True):
     return _Source([(cell,) for cell in cells], at_once, more and (lambda: [(cell,) for cell in more()]), begins, threading.Event())
 
 
@@ -56,7 +56,7 @@ def test_a_round_begins_when_the_one_before_is_over(cell):
 
 
 def test_what_may_not_begin_ends_it(cell):
-    given = source([cell("seed=0")], more=lambda: [cell("seed=1")], begins=lambda each: each.seed == 0)
+    given = source([cell("seed=0")], more=lambda: [cell("seed=1")], begins=lambda each, together: each.seed == 0)
     given.suggest("0")
     given.settled()
     assert given.suggest("1") == Searcher.FINISHED
