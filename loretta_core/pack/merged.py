@@ -76,6 +76,7 @@ class Merged:
     Args:
         model: of one of them; its modules are copied, its tensors shared.
         most_bytes: of one hidden state (V, S, L, hidden) in a forward; variants beyond it are computed in further forwards. None takes MOST_BYTES.
+            Where not even two fit nothing is merged: a cell by itself computes one variant faster.
     """
 
     def __init__(self, model: nn.Module, *, objective: Objective, collate: Collator, most_bytes: int | None = None) -> None:
@@ -84,17 +85,22 @@ class Merged:
         self._collate = collate
         self._most_bytes = most_bytes or MOST_BYTES[collate.device.type]
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer]:
-        """Questions of one kind. Raises RuntimeError where the model does what torch.func cannot batch: drop out, or branch on values."""
+    def answer(self, questions: Sequence[Question]) -> list[Answer] | None:
+        """Questions of one kind; None where nothing would be merged. Raises RuntimeError where the model does what torch.func cannot batch: drop out, or
+        branch on values."""
+        pieces_of_all = list(zip(*(question.batches for question in questions), strict=True))
+        at_once = min(map(self._at_once, pieces_of_all))
+        if at_once < 2:
+            return None
         counts = [question.variants for question in questions]
         values = {name: torch.cat([question.values[name] for question in questions]) for name in questions[0].values}
         fixed = {name: torch.cat([self._fixed(question, name) for question in questions]) for name in {name for one in questions for name in one.fixed}}
         gradient, total = questions[0].gradient, sum(map(len, questions[0].batches))
         losses_V: Tensor | float = 0.0
         gradients: Values = {}
-        for pieces in zip(*(question.batches for question in questions), strict=True):
+        for pieces in pieces_of_all:
             share = len(pieces[0]) / total
-            found_V, found = self._piece(values, fixed, self._rows(pieces, counts), like=pieces[0], gradient=gradient)
+            found_V, found = self._piece(values, fixed, self._rows(pieces, counts), like=pieces[0], gradient=gradient, at_once=at_once)
             losses_V = losses_V + found_V * share
             gradients = {name: gradients.get(name, 0.0) + one * share for name, one in found.items()}
         assert isinstance(losses_V, Tensor)
@@ -105,7 +111,7 @@ class Merged:
         shared = self._holder.model.get_parameter(name).detach()
         return question.fixed[name] if name in question.fixed else shared.expand(question.variants, *shared.shape)
 
-    def _piece(self, values: Values, fixed: Values, rows: _Rows, *, like: Batch, gradient: bool) -> tuple[Tensor, Values]:
+    def _piece(self, values: Values, fixed: Values, rows: _Rows, *, like: Batch, gradient: bool, at_once: int) -> tuple[Tensor, Values]:
         def loss(values: Values, fixed: Values, rows: Values) -> Tensor:
             named = {f"model.{name}": value for name, value in {**fixed, **values}.items()}
             return functional_call(self._holder, named, (_batch(rows, like=like),))
@@ -113,17 +119,17 @@ class Merged:
         function: Callable[..., Any] = grad_and_value(loss) if gradient else loss
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
         with sdpa_kernel(SDPBackend.MATH), torch.set_grad_enabled(gradient):
-            found = vmap(function, in_dims=(0, 0, rows.dims), randomness="error", chunk_size=self._at_once(like, rows.values))(values, fixed, rows.values)
+            found = vmap(function, in_dims=(0, 0, rows.dims), randomness="error", chunk_size=at_once)(values, fixed, rows.values)
         return (found[1].detach().float(), {name: one.detach() for name, one in found[0].items()}) if gradient else (found.float(), {})
 
-    def _at_once(self, like: Batch, rows: Values) -> int:
-        """Variants of a forward."""
-        tokens = len(like.inputs["input_ids"]) * rows["inputs.input_ids"].shape[-1]
-        return max(1, self._most_bytes // (4 * tokens * self._holder.hidden_size))
+    def _at_once(self, batches: Sequence[Batch]) -> int:
+        """Variants of a forward, on one piece of every question."""
+        tokens = len(batches[0].inputs["input_ids"]) * _longest(batches)
+        return self._most_bytes // (4 * tokens * self._holder.hidden_size)
 
     def _rows(self, batches: Sequence[Batch], counts: Sequence[int]) -> _Rows:
         """One piece of every question, equally long. Where cells differ in their learning rate only, their rows are the same and need not be batched."""
-        length = max(batch.inputs["input_ids"].shape[1] for batch in batches)
+        length = _longest(batches)
         places = [places_in(batch) if batch.scored_S is not None else None for batch in batches]
         most = max((len(one.sequence_T) for one in places if one is not None), default=0)
         tensors = [_tensors(self._collate.widened(batch, length), one and _filled(one, most)) for batch, one in zip(batches, places, strict=True)]
@@ -165,6 +171,10 @@ def _batch(rows: Mapping[str, Tensor], *, like: Batch) -> Batch:
     inputs = {name: rows[f"inputs.{name}"] for name in like.inputs}
     places = Places(rows["sequence"], rows["position"], rows["weight"]) if "weight" in rows else None
     return Batch(inputs, rows["labels"], rows.get("mask_positions"), rows.get("scored"), like.choices_B, places=places)
+
+
+def _longest(batches: Sequence[Batch]) -> int:
+    return max(batch.inputs["input_ids"].shape[1] for batch in batches)
 
 
 def _filled(places: Places, size: int) -> Places:

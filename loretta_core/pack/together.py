@@ -121,7 +121,7 @@ class _Table:
         if self._merged is None:
             self._merged = Merged(self.first.model, objective=self.first.objective, collate=self.first.collate, most_bytes=self.most_bytes)
         try:
-            return self._merged.answer(questions)
+            return self._merged.answer(questions) or [None] * len(questions)
         except RuntimeError as error:  # out of memory too: a cell by itself takes less
             self.merges = False
             log.warning("the cells of this pack are computed one by one from here on: %s", error)

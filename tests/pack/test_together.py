@@ -32,13 +32,19 @@ def test_a_forward_is_no_larger_than_allowed(trainers, monkeypatch):
     whole = packed(cells)
     rows = []
     monkeypatch.setattr(merged._Holder, "forward", _counting(merged._Holder.forward, rows))
-    found = together([partial(losses, cell) for cell in cells], facts=FACTS, most_bytes=1)
-    variants = len(rows)
+    some = together([partial(losses, cell) for cell in cells], facts=FACTS, most_bytes=2 * 4 * 4 * 21 * 128)  # of four rows of at most 21 tokens, 128 wide
+    cut = len(rows)
     rows.clear()
     packed(cells)
-    assert variants > 2 * len(rows)  # one at a time, and all at once
-    for one, other in zip(found, whole, strict=True):
+    assert cut > len(rows)  # two at a time, and all at once
+    for one, other in zip(some, whole, strict=True):
         assert one == pytest.approx(other, rel=1e-3)
+
+
+@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
+def test_where_two_variants_are_too_many_each_cell_computes_alone(trainers):
+    cells = [[*ENCODER, "method=lora", *trainer] for trainer in trainers]
+    assert together([partial(losses, cell) for cell in cells], facts=FACTS, most_bytes=1) == list(map(losses, cells))
 
 
 def _counting(forward, rows):
