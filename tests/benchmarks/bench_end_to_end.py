@@ -17,18 +17,16 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import platform
 import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from results import Result, ratio, write
 from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PrinterCallback, RobertaConfig, RobertaForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
@@ -54,20 +52,6 @@ LR = 5e-4
 METHODS: dict[str, MethodConfig] = {"lora": Lora(type="lora"), "loretta_adp": LorettaAdp(type="loretta_adp")}
 
 
-@dataclass(frozen=True)
-class Result:
-    """One line of the report: `value` and what it was made of."""
-
-    name: str
-    value: float
-    unit: str
-    ours: float | None = None
-    other: float | None = None
-    target: str = ""
-    met: bool | None = None
-    note: str = ""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="2 layers and few steps: rough ratios")
@@ -80,8 +64,7 @@ def main() -> None:
         print(line(one), flush=True)
         results.append(one)
     if options.json:
-        machine = {"torch": torch.__version__, "python": platform.python_version(), "bf16_instructions": has_bf16(), "threads": torch.get_num_threads()}
-        options.json.write_text(json.dumps({"quick": options.quick, "machine": machine, "results": [asdict(one) for one in results]}, indent=2) + "\n")
+        write(options.json, results, quick=options.quick, bf16_instructions=has_bf16())
 
 
 def all_results(*, steps: int, layers: int) -> Iterator[Result]:
@@ -256,16 +239,9 @@ def padding(name: str, batches: Sequence[Sequence[Example]], *, width: int | Non
     return Result(name, computed / useful, "tokens", computed, useful, f"<= {at_most:g}" if at_most else "", met)
 
 
-def ratio(name: str, ours: float, other: float, *, at_least: float | None, note: str = "") -> Result:
-    """Their time over ours."""
-    target = f">= {at_least:g}" if at_least else ""
-    return Result(name, other / ours, "times", ours, other, target, other / ours >= at_least if at_least else None, note)
-
-
 def line(one: Result) -> str:
-    verdict = f"  (target {one.target}: {'met' if one.met else 'NOT MET'})" if one.target else ""
     seconds = f"  [{one.ours:.3f} / {one.other:.3f} s per step]" if one.unit == "times" else ""
-    return f"{one.value:8.3f} {one.unit:7s} {one.name}{seconds}{verdict}{'  ' + one.note if one.note else ''}"
+    return f"{one.value:8.3f} {one.unit:7s} {one.name}{seconds}{one.verdict}{'  ' + one.note if one.note else ''}"
 
 
 if __name__ == "__main__":

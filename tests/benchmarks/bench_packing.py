@@ -29,7 +29,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +37,7 @@ from typing import Any
 import torch
 import transformers
 from random_cells import cells_of, encoder, llama_2_7b, random_work
+from results import Result, ratio, write
 
 from loretta_core.config import CellConfig
 from loretta_core.pack.together import together
@@ -47,19 +47,6 @@ from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
 CELLS, MEMORY_STEPS = 8, 3
 METHODS, TRAINERS = ("lora", "loretta_adp"), ("zo_sgd", "adam")
 TOY = ("model=toy-bert", "task=toy_sentiment", "batch_size=8")
-
-
-@dataclass(frozen=True)
-class Result:
-    """One line of the report: `value` and what it was made of."""
-
-    name: str
-    value: float
-    unit: str
-    ours: float
-    other: float
-    target: str = ""
-    met: bool | None = None
 
 
 def main() -> None:
@@ -85,8 +72,7 @@ def main() -> None:
                 results.append(one)
     if options.json:
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-        machine = {"torch": torch.__version__, "python": platform.python_version(), "device": device, "threads": torch.get_num_threads()}
-        options.json.write_text(json.dumps({"quick": options.quick, "machine": machine, "results": [asdict(one) for one in results]}, indent=2) + "\n")
+        write(options.json, results, quick=options.quick, device=device)
 
 
 def refuse(record: logging.LogRecord) -> bool:
@@ -120,7 +106,7 @@ def speed(
     cells = cells_of(work(), method=method, trainer=trainer, own=own, count=count)
     alone = [stepper(build_run(cell), steps=rounds + 1) for cell in cells]
     ours, theirs = raced(cells, others=[lambda: [step() for step in alone]], rounds=rounds, clock=time.process_time)
-    yield over(f"cells per hour, {name}, {method} {trainer}, {count} cells, {'own' if own else 'same'} rows", ours, theirs, at_least=target)
+    yield ratio(f"cells per hour, {name}, {method} {trainer}, {count} cells, {'own' if own else 'same'} rows", ours, theirs, at_least=target)
 
 
 def on_gpu(directory: Path, *, shape: str) -> Iterator[Result]:
@@ -138,8 +124,8 @@ def on_gpu(directory: Path, *, shape: str) -> Iterator[Result]:
 
     ours, alone, inference = raced(cells, others=[lambda: [step() for _ in cells], infer], rounds=rounds, clock=gpu_time)
     name = f"{shape} in bf16, 8 x 24 tokens, lora zo_sgd, {CELLS} cells, same rows, on {torch.cuda.get_device_name()}"
-    yield over(f"cells per hour, {name}", ours, alone, at_least=4.0)
-    yield over(f"tokens per second over plain inference, {name} ({inputs['input_ids'].numel() / ours:,.0f} tokens/s)", ours, inference, at_least=0.9)
+    yield ratio(f"cells per hour, {name}", ours, alone, at_least=4.0)
+    yield ratio(f"tokens per second over plain inference, {name} ({inputs['input_ids'].numel() / ours:,.0f} tokens/s)", ours, inference, at_least=0.9)
 
 
 def raced(cells: Sequence[CellConfig], *, others: Sequence[Callable[[], object]], rounds: int, clock: Callable[[], float]) -> list[float]:
@@ -195,9 +181,8 @@ def memory(directory: Path, *, trainer: str, quick: bool) -> Iterator[Result]:
     work = random_work(directory, encoder(width=width, layers=layers), rows=8, tokens=24)
     cells = cells_of(work, method="lora", trainer=trainer, own=False, count=count)
     (ours,), theirs = footprints([cells]), footprints([[cell] for cell in cells])
-    met = None if quick else sum(theirs) >= 4 * ours
     name = f"memory, width {width}, {layers} layers, 8 x 24 tokens, lora {trainer}, {count} cells"
-    yield Result(name, sum(theirs) / ours, "times less", float(ours), float(sum(theirs)), "" if quick else ">= 4", met)
+    yield ratio(name, float(ours), float(sum(theirs)), unit="times less", at_least=None if quick else 4)
 
 
 def footprints(processes: Sequence[Sequence[CellConfig]]) -> list[int]:
@@ -236,14 +221,10 @@ def kib(file: str, name: str) -> int:
     return next(int(text.split()[1]) for text in Path("/proc/self", file).read_text().splitlines() if text.startswith(f"{name}:"))
 
 
-def over(name: str, ours: float, other: float, *, at_least: float | None) -> Result:
-    """Their time over ours."""
-    return Result(name, other / ours, "times", ours, other, f">= {at_least:g}" if at_least else "", other / ours >= at_least if at_least else None)
-
-
 def line(one: Result) -> str:
-    parts = f"{1e3 * one.ours:.1f} / {1e3 * one.other:.1f} ms" if one.unit == "times" else f"{one.ours / 2**20:,.0f} / {one.other / 2**20:,.0f} MiB"
-    return f"{one.value:7.3f} {one.unit:10s} {one.name}  [{parts}]" + (f"  (target {one.target}: {'met' if one.met else 'NOT MET'})" if one.target else "")
+    scale, unit = (1e3, "ms") if one.unit == "times" else (2**-20, "MiB")
+    ours, other = (scale * (side or 0.0) for side in (one.ours, one.other))
+    return f"{one.value:7.3f} {one.unit:10s} {one.name}  [{ours:,.1f} / {other:,.1f} {unit}]{one.verdict}"
 
 
 if __name__ == "__main__":

@@ -14,13 +14,11 @@ repetitions; `--only TEXT` makes the results whose key has that text.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +26,7 @@ from tempfile import TemporaryDirectory
 import torch
 from mezo import MeZO
 from peft import get_peft_model
+from results import Result, ratio, write
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaConfig, LlamaForCausalLM, RobertaConfig, RobertaForSequenceClassification
@@ -43,19 +42,6 @@ TENSORS, TENSOR_SIZE = 480, 210
 BATCHES = ((1, 16), (1, 64), (8, 16), (8, 32))
 
 
-@dataclass(frozen=True)
-class Result:
-    """One line of the report: `value` and what it was made of."""
-
-    name: str
-    value: float
-    unit: str
-    ours: float | None = None
-    other: float | None = None
-    target: str = ""
-    met: bool | None = None
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smaller model and fewer repetitions: rough medians")
@@ -69,9 +55,7 @@ def main() -> None:
         results.append(one)
     print(f"{sum(one.met is True for one in results)} targets met, {sum(one.met is False for one in results)} not met")
     if arguments.out:
-        machine = {"torch": torch.__version__, "python": platform.python_version(), "machine": platform.machine(), "threads": torch.get_num_threads()}
-        report = {"quick": arguments.quick, "machine": machine, "results": [asdict(one) for one in results]}
-        arguments.out.write_text(json.dumps(report, indent=2) + "\n")
+        write(arguments.out, results, quick=arguments.quick, machine=platform.machine())
 
 
 def chosen_results(only: str, *, quick: bool) -> Iterator[Result]:
@@ -108,7 +92,7 @@ def perturbation_pass(*, repeats: int) -> Result:
     pieces = [torch.randn_like(parameter) for parameter in parameters]
     theta, shift, buffer = (torch.randn(TENSORS * TENSOR_SIZE) for _ in range(3))
     times = interleaved(partial(torch.add, theta, shift, alpha=1, out=buffer), partial(mezo.perturb_with, pieces, 0), repeats=repeats)
-    return ratio("perturbation pass of 100,800 parameters in 480 tensors, noise given", *times, at_least=15.0)
+    return faster("perturbation pass of 100,800 parameters in 480 tensors, noise given", *times, at_least=15.0)
 
 
 def noise(distribution: Distribution, *, repeats: int) -> Result:
@@ -122,13 +106,13 @@ def noise(distribution: Distribution, *, repeats: int) -> Result:
 
     step = iter(range(10**9))
     times = interleaved(lambda: draw(Direction(0, next(step)), size=TENSORS * TENSOR_SIZE, distribution=distribution), theirs, repeats=repeats)
-    return ratio(f"noise of 100,800 parameters, {distribution} against torch.normal", *times)
+    return faster(f"noise of 100,800 parameters, {distribution} against torch.normal", *times)
 
 
 def passes_of_a_step(*, repeats: int) -> Result:
     """A whole step with a loss that costs nothing: everything but the forwards."""
     ours, theirs, loss = ZOSGD(many_tensors()), MeZO(many_tensors(), lr=1e-4, eps=1e-3), torch.tensor(1.0)
-    return ratio(
+    return faster(
         "step of 100,800 parameters in 480 tensors without its forwards",
         *interleaved(*(partial(o.step, lambda: loss) for o in (ours, theirs)), repeats=repeats),
     )
@@ -155,7 +139,7 @@ def whole_step(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Res
     loss = closure(model, rows=rows, tokens=tokens)
     optimizer = ZOSGD(trainable(model), lr=1e-6)
     times = interleaved(partial(optimizer.step, loss), lambda: (loss(), loss()), repeats=repeats)
-    return ratio(f"step against two bare forwards, {rows} x {tokens} tokens", *times, at_most=1.03)
+    return costs(f"step against two bare forwards, {rows} x {tokens} tokens", *times, at_most=1.03)
 
 
 def against_mezo(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Result:
@@ -168,7 +152,7 @@ def against_mezo(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> R
         sides[0]()
     chosen = "batched" if ours.evaluator.batches(2) else "serial"
     target = 1.3 if (rows, tokens) == (1, 16) else None
-    return ratio(f"steps/s against MeZO's, {rows} x {tokens} tokens ({chosen} chosen)", *interleaved(*sides, repeats=repeats), at_least=target)
+    return faster(f"steps/s against MeZO's, {rows} x {tokens} tokens ({chosen} chosen)", *interleaved(*sides, repeats=repeats), at_least=target)
 
 
 def memory(model: nn.Module, *, rows: int, tokens: int) -> Result:
@@ -231,7 +215,7 @@ def batched(model: nn.Module, *, rows: int, tokens: int, directions: int, repeat
         if together:
             optimizer.evaluator = Batched(copy)
         sides.append(partial(optimizer.step, closure(copy, rows=rows, tokens=tokens)))
-    return ratio(f"{2 * directions} variants in one forward against serial, {rows} x {tokens} tokens", *interleaved(*sides, repeats=max(3, repeats // 3)))
+    return faster(f"{2 * directions} variants in one forward against serial, {rows} x {tokens} tokens", *interleaved(*sides, repeats=max(3, repeats // 3)))
 
 
 def adapted(*, layers: int) -> nn.Module:
@@ -290,18 +274,19 @@ def timed(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def ratio(name: str, ours: float, other: float, *, at_most: float | None = None, at_least: float | None = None) -> Result:
-    """Times: theirs over ours (how many times faster), or ours over theirs where a cost is bounded."""
-    value = ours / other if at_most is not None else other / ours
-    if at_most is not None:
-        return Result(name, value, "times the cost", ours, other, f"<= {at_most:g}", value <= at_most)
-    return Result(name, value, "times faster", ours, other, f">= {at_least:g}" if at_least else "", value >= at_least if at_least else None)
+def faster(name: str, ours: float, other: float, *, at_least: float | None = None) -> Result:
+    """How many times."""
+    return ratio(name, ours, other, unit="times faster", at_least=at_least)
+
+
+def costs(name: str, ours: float, other: float, *, at_most: float) -> Result:
+    """Ours over theirs, where a cost is bounded."""
+    return Result(name, ours / other, "times the cost", ours, other, f"<= {at_most:g}", ours / other <= at_most)
 
 
 def line(one: Result) -> str:
-    verdict = f"  (target {one.target}: {'met' if one.met else 'NOT MET'})" if one.target else ""
     times = f"  [{1e3 * one.ours:.3f} / {1e3 * one.other:.3f} ms]" if one.ours is not None and one.other is not None and one.unit != "ratio" else ""
-    return f"{one.value:10.3f} {one.unit:15s} {one.name}{times}{verdict}"
+    return f"{one.value:10.3f} {one.unit:15s} {one.name}{times}{one.verdict}"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def results(out, *options):
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text())
     assert report.keys() == {"quick", "machine", "results"}
-    assert report["machine"].keys() == {"torch", "python", "device", "threads"}
+    assert report["machine"].keys() == {"torch", "python", "threads", "device"}
     assert all(one["value"] == pytest.approx(one["other"] / one["ours"]) for one in report["results"])
     return [one["name"] for one in report["results"]]
 
