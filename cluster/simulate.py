@@ -121,7 +121,7 @@ class Simulation:
     cells: Sequence[CellConfig]
     seconds: dict[str, float]
     out: Path
-    spent_s: Counter[str] = field(default_factory=Counter)
+    spent_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """GPU seconds by what they went into."""
     events: Counter[str] = field(default_factory=Counter)
     _saved_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -162,7 +162,7 @@ class Simulation:
 
     async def _trial(self, queue: CellQueue, cell: CellConfig) -> None:
         """What a Tune trial and the course of the sweep do."""
-        (outcome,) = await queue.run([(cell.cell_id, cell.to_json())])
+        (outcome,) = [outcome async for outcome in queue.run([(cell.cell_id, cell.to_json())])]
         self.events[outcome.status] += 1
         if outcome.status == "failed":
             write_failure(self.out, cell, outcome)
@@ -240,7 +240,8 @@ class Simulation:
             worked = asyncio.get_running_loop().time() - began
             saved = 0.0 if self.way == "naive" else math.floor(worked / self.world.checkpoint_s) * self.world.checkpoint_s
             self._saved_s[cell_id] += saved
-            self.spent_s.update({"useful": saved, "repeated": worked - saved})
+            self.spent_s["useful"] += saved
+            self.spent_s["repeated"] += worked - saved
             self.events["cells interrupted"] += 1
             raise
         self.spent_s["useful"] += needed_s
