@@ -108,10 +108,10 @@ class TrainExecutor:
     def grow(self, places: int) -> None:
         """Further groups; those that come later form when a cell waits."""
         with self._lock:
-            given_up = bool(self._threads) and self._left == 0
+            later = bool(self._threads)
+            given_up = later and self._left == 0
             if self._over.is_set() or given_up:
                 return
-            later = len(self._threads) > 0
             new = [threading.Thread(target=self._keep, args=(index, later), daemon=True) for index in range(len(self._threads), places)]
             self._threads += new
             self._left += len(new)

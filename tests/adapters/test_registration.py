@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 from peft import get_peft_model
+from safetensors.torch import save_file
 from transformers import BertConfig, BertForSequenceClassification
 
 import loretta_core
@@ -32,11 +33,12 @@ def test_public_names():
 LOAD = """
 import sys, torch
 {imports}
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 for directory in sys.argv[1:]:
     base = AutoModelForSequenceClassification.from_pretrained(directory + "/base")
     model = peft.PeftModel.from_pretrained(base, directory + "/adapter").eval()
-    expected = torch.load(directory + "/logits.pt", weights_only=True)
+    expected = load_file(directory + "/logits.safetensors")["logits"]
     torch.testing.assert_close(model(input_ids=torch.arange(1, 7)[None]).logits, expected, rtol=0, atol=1e-6)
 import inspect
 assert inspect.getsource(peft), "the loader of peft is what it was"
@@ -56,7 +58,7 @@ def directories(tmp_path_factory):
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.add_(0.1 * torch.randn_like(parameter))
-            torch.save(model(input_ids=torch.arange(1, 7)[None]).logits, directory / "logits.pt")
+            save_file({"logits": model(input_ids=torch.arange(1, 7)[None]).logits}, directory / "logits.safetensors")
         model.save_pretrained(str(directory / "adapter"), save_embedding_layers=False)
         found.append(directory)
     return found

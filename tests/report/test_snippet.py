@@ -37,17 +37,20 @@ def test_models_from_elsewhere_are_named_as_in_the_cell():
 @pytest.mark.parametrize(("method", "head"), [("lora", False), ("loretta_adp", False), ("ft", False), ("loretta_rep", True)])
 def test_it_gives_the_model_that_was_saved(tmp_path, method, head):
     import torch
+    from safetensors.torch import load_file
 
     cell = cell_of(method, head=head)
     expected = _saved(cell, tmp_path / "outputs" / "adapter", head=head)
     code = loading_code(cell, adapter=Path("outputs/adapter"))  # relative, as the default of --out is
-    script = f"{code}\nimport torch\nids = torch.arange(5, 25).reshape(2, 10)\nwith torch.no_grad():\n    torch.save(model.eval()(ids).logits, 'logits.pt')\n"
+    logits = "save_file({'logits': model.eval()(ids).logits.contiguous()}, 'logits.safetensors')"
+    ids = "ids = torch.arange(5, 25).reshape(2, 10)"
+    script = f"{code}\nimport torch\nfrom safetensors.torch import save_file\n{ids}\nwith torch.no_grad():\n    {logits}\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    torch.testing.assert_close(torch.load(tmp_path / "logits.pt", weights_only=True), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(load_file(tmp_path / "logits.safetensors")["logits"], expected, rtol=1e-4, atol=1e-5)
 
 
 def _saved(cell, directory, *, head):
