@@ -10,7 +10,9 @@ different lengths are padded on the right to the longest. V variants, S sequence
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +25,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from loretta_core.pack.dropout import Axes, Streams, growing_axes, own_dropout
 from loretta_core.tasks.answer_scores import places_in
 from loretta_core.tasks.base import Batch, Objective, Places
 from loretta_core.tasks.collate import Collator
@@ -34,8 +37,9 @@ Values = dict[str, Tensor]
 ATTENTION = "loretta_merged"
 """transformers' name for scaled dot-product attention that never looks at the values of a mask."""
 
-MOST_BYTES = {"cpu": 2 << 20, "cuda": 1 << 30}
-"""A CPU loses what merging gains as soon as a layer's activations leave its caches; a GPU wants as many rows as its memory holds."""
+MOST_BYTES = {"cpu": (5 << 20, 2 << 20), "cuda": (1 << 30, 1 << 30)}
+"""Of one hidden state (V, S, L, hidden) in a forward: for losses, and for gradients, for which those of every layer are kept. A CPU loses what merging gains as
+soon as a layer's activations leave its caches; a GPU wants as many rows as its memory holds."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,13 @@ class Question:
     """Frozen weights that are not those of the shared model, (v, …)."""
     batches: Sequence[Batch]
     """Pieces of one global batch."""
-    gradient: bool
+    random: list[Tensor] | None = None
+    """Where the gradient of the one variant is wanted: state of the random generators that dropout draws from."""
+
+    @property
+    def gradient(self) -> bool:
+        """Not only losses."""
+        return self.random is not None
 
     @property
     def variants(self) -> int:
@@ -68,6 +78,8 @@ class Answer:
 
     losses: list[float]
     gradients: Values
+    random: list[Tensor] | None
+    """State of the random generators afterwards."""
 
 
 class Merged:
@@ -75,7 +87,7 @@ class Merged:
 
     Args:
         model: of one of them; its modules are copied, its tensors shared.
-        most_bytes: of one hidden state (V, S, L, hidden) in a forward; variants beyond it are computed in further forwards. None takes MOST_BYTES.
+        most_bytes: of one hidden state in a forward; variants beyond it are computed in further forwards. None takes MOST_BYTES.
             Where not even two fit nothing is merged: a cell by itself computes one variant faster.
     """
 
@@ -83,49 +95,70 @@ class Merged:
         self._holder = _Holder(with_own_modules(model), objective)
         _never_look(self._holder.model)
         self._collate = collate
-        self._most_bytes = most_bytes or MOST_BYTES[collate.device.type]
+        self._most_bytes = MOST_BYTES[collate.device.type] if most_bytes is None else (most_bytes, most_bytes)
+        self._growing: Axes | None = None
 
     def answer(self, questions: Sequence[Question]) -> list[Answer] | None:
-        """Questions of one kind; None where nothing would be merged. Raises RuntimeError where the model does what torch.func cannot batch: drop out, or
+        """Questions of one kind; None where nothing would be merged. Raises RuntimeError where the model does what torch.func cannot batch, such as a
         branch on values."""
         pieces_of_all = list(zip(*(question.batches for question in questions), strict=True))
-        at_once = min(map(self._at_once, pieces_of_all))
+        at_once = min(self._at_once(pieces, gradient=questions[0].gradient) for pieces in pieces_of_all)
         if at_once < 2:
             return None
         counts = [question.variants for question in questions]
         values = {name: torch.cat([question.values[name] for question in questions]) for name in questions[0].values}
         fixed = {name: torch.cat([self._fixed(question, name) for question in questions]) for name in {name for one in questions for name in one.fixed}}
-        gradient, total = questions[0].gradient, sum(map(len, questions[0].batches))
+        total = sum(map(len, questions[0].batches))
+        states = [question.random for question in questions if question.random is not None]
         losses_V: Tensor | float = 0.0
         gradients: Values = {}
         for pieces in pieces_of_all:
             share = len(pieces[0]) / total
-            found_V, found = self._piece(values, fixed, self._rows(pieces, counts), like=pieces[0], gradient=gradient, at_once=at_once)
+            rows = self._rows(pieces, counts)
+            streams = self._streams(states, pieces) if states else None
+            found_V, found = self._piece(values, fixed, rows, like=pieces[0], streams=streams, at_once=at_once)
             losses_V = losses_V + found_V * share
             gradients = {name: gradients.get(name, 0.0) + one * share for name, one in found.items()}
         assert isinstance(losses_V, Tensor)
         parts = {name: stacked.split(counts) for name, stacked in gradients.items()}
-        return [Answer(part.tolist(), {name: of[index] for name, of in parts.items()}) for index, part in enumerate(losses_V.split(counts))]
+        after = states or [None] * len(questions)
+        return [Answer(part.tolist(), {name: of[index] for name, of in parts.items()}, after[index]) for index, part in enumerate(losses_V.split(counts))]
 
     def _fixed(self, question: Question, name: str) -> Tensor:
         shared = self._holder.model.get_parameter(name).detach()
         return question.fixed[name] if name in question.fixed else shared.expand(question.variants, *shared.shape)
 
-    def _piece(self, values: Values, fixed: Values, rows: _Rows, *, like: Batch, gradient: bool, at_once: int) -> tuple[Tensor, Values]:
-        def loss(values: Values, fixed: Values, rows: Values) -> Tensor:
-            named = {f"model.{name}": value for name, value in {**fixed, **values}.items()}
-            return functional_call(self._holder, named, (_batch(rows, like=like),))
+    def _piece(self, values: Values, fixed: Values, rows: _Rows, *, like: Batch, streams: Streams | None, at_once: int) -> tuple[Tensor, Values]:
+        """Losses (V,); with streams, where dropout draws from, their gradients too."""
 
+        def loss(values: Values, fixed: Values, rows: Values, which: Tensor) -> Tensor:
+            named = {f"model.{name}": value for name, value in {**fixed, **values}.items()}
+            with own_dropout(streams, which) if streams is not None else nullcontext():
+                return functional_call(self._holder, named, (_batch(rows, like=like),))
+
+        gradient = streams is not None
         function: Callable[..., Any] = grad_and_value(loss) if gradient else loss
+        which_V = torch.arange(len(next(iter(values.values()))))
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
         with sdpa_kernel(SDPBackend.MATH), torch.set_grad_enabled(gradient):
-            found = vmap(function, in_dims=(0, 0, rows.dims), randomness="error", chunk_size=at_once)(values, fixed, rows.values)
+            found = vmap(function, in_dims=(0, 0, rows.dims, 0), randomness="error", chunk_size=at_once)(values, fixed, rows.values, which_V)
         return (found[1].detach().float(), {name: one.detach() for name, one in found[0].items()}) if gradient else (found.float(), {})
 
-    def _at_once(self, batches: Sequence[Batch]) -> int:
+    def _streams(self, states: list[list[Tensor]], batches: Sequence[Batch]) -> Streams:
+        """One piece of every question: one variant each."""
+        lengths = [_length(batch) for batch in batches]
+        short, long = min(lengths), max(lengths)
+        sequences = None if batches[0].scored_S is None else len(batches[0].scored_S)
+        if short < long and self._growing is None:
+            own = batches[lengths.index(short)]
+            both = (partial(self._holder, batch) for batch in (own, self._collate.widened(own, long)))
+            self._growing = growing_axes(*both, by=long - short)
+        return Streams(states, lengths, self._growing, sequences)
+
+    def _at_once(self, batches: Sequence[Batch], *, gradient: bool) -> int:
         """Variants of a forward, on one piece of every question."""
         tokens = len(batches[0].inputs["input_ids"]) * _longest(batches)
-        return self._most_bytes // (4 * tokens * self._holder.hidden_size)
+        return self._most_bytes[gradient] // (4 * tokens * self._holder.hidden_size)
 
     def _rows(self, batches: Sequence[Batch], counts: Sequence[int]) -> _Rows:
         """One piece of every question, equally long. Where cells differ in their learning rate only, their rows are the same and need not be batched."""
@@ -174,7 +207,11 @@ def _batch(rows: Mapping[str, Tensor], *, like: Batch) -> Batch:
 
 
 def _longest(batches: Sequence[Batch]) -> int:
-    return max(batch.inputs["input_ids"].shape[1] for batch in batches)
+    return max(map(_length, batches))
+
+
+def _length(batch: Batch) -> int:
+    return batch.inputs["input_ids"].shape[1]
 
 
 def _filled(places: Places, size: int) -> Places:

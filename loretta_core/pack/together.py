@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from loretta_core.pack.merged import Answer, Merged, Question, Values
-from loretta_core.pack.turns import Turn
+from loretta_core.pack.turns import Turn, random_state, set_random_state
 from loretta_core.tasks.base import Batch
+from loretta_core.train import heap
 from loretta_core.train.seat import Arithmetic, Backward, Facts, Seat
 from loretta_core.train.step import MeanLoss
 from loretta_core.zo.flat import FlatParameters
@@ -53,6 +54,7 @@ def together(
 
     Returns what each has returned, or raised.
     """
+    heap.keep()  # before there are threads
     table = _Table(most_bytes)
     members = [_Member(_Place(facts, table), function) for function in functions]
     try:
@@ -176,26 +178,28 @@ class _Place:
         assert self._own is not None, "the cell was built"
         names = {id(parameter): name for name, parameter in self._own.trainable.items()}
         views = storage.split(stacked(storage, variants))
-        answer = self._asked({names[id(parameter)]: view for parameter, view in zip(storage.parameters, views, strict=True)}, batches, gradient=False)
+        answer = self._asked({names[id(parameter)]: view for parameter, view in zip(storage.parameters, views, strict=True)}, batches)
         return None if answer is None else answer.losses
 
     def _backward(self, alone: Backward, batches: Sequence[Batch]) -> float:
         assert self._own is not None, "the cell was built"
         trainable = self._own.trainable
-        answer = self._asked({name: parameter.detach()[None] for name, parameter in trainable.items()}, batches, gradient=True)
+        answer = self._asked({name: parameter.detach()[None] for name, parameter in trainable.items()}, batches, random=random_state())
         if answer is None:
             return alone(batches)
+        if answer.random is not None:
+            set_random_state(answer.random)
         for name, parameter in trainable.items():
             gradient = answer.gradients[name][0]
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         return answer.losses[0]
 
-    def _asked(self, values: Values, batches: Sequence[Batch], *, gradient: bool) -> Answer | None:
+    def _asked(self, values: Values, batches: Sequence[Batch], *, random: list[Tensor] | None = None) -> Answer | None:
         if not self.table.merges:
             return None
         variants = len(next(iter(values.values())))
         fixed = {name: value.expand(variants, *value.shape[1:]) for name, value in self._fixed.items()}
-        return self.ask(Question(values, fixed, batches, gradient))
+        return self.ask(Question(values, fixed, batches, random))
 
 
 @dataclass(frozen=True)

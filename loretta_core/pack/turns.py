@@ -36,7 +36,7 @@ class Turn(Generic[Question, Reply, Result]):
         self._function = function
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._go, self._stop = threading.Semaphore(0), threading.Semaphore(0)
-        self._random = _random_state()
+        self._random = random_state()
         self._question: Question | None = None
         self._reply: Reply | BaseException | None = None
         self.over = False
@@ -48,8 +48,8 @@ class Turn(Generic[Question, Reply, Result]):
         """Go on until the next question; None when the function has ended: `result` or `error` is set then."""
         assert not self.over, "the function has ended"
         self._question, self._reply = None, reply
-        ours = _random_state()
-        _set_random_state(self._random)
+        ours = random_state()
+        set_random_state(self._random)
         try:
             if self._thread.ident is None:
                 self._thread.start()
@@ -57,8 +57,8 @@ class Turn(Generic[Question, Reply, Result]):
                 self._go.release()
             self._stop.acquire()
         finally:
-            self._random = _random_state()
-            _set_random_state(ours)
+            self._random = random_state()
+            set_random_state(ours)
         return self._question
 
     def abandon(self) -> None:
@@ -85,12 +85,12 @@ class Turn(Generic[Question, Reply, Result]):
         return reply  # type: ignore[return-value]
 
 
-def _random_state() -> list[Tensor]:
+def random_state() -> list[Tensor]:
     """Of the CPU, and of the current GPU where one is in use."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]
 
 
-def _set_random_state(state: list[Tensor]) -> None:
+def set_random_state(state: list[Tensor]) -> None:
     torch.set_rng_state(state[0])
     if len(state) > 1:
         torch.cuda.set_rng_state(state[1])

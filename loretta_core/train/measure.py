@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import platform
 import subprocess
@@ -11,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+
+from loretta_core.train import heap
 
 _PACKAGES = ("torch", "transformers", "peft", "numpy", "ray")
 
@@ -28,7 +29,7 @@ class PeakMemory:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         else:
-            _trim_heap()
+            heap.trim()  # the number would include what earlier cells left
             _reset_high_water_mark()
 
     def bytes(self) -> int:
@@ -43,13 +44,6 @@ def environment(device: torch.device) -> dict[str, str]:
     facts = {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version(), "device": _device_name(device), "host": platform.node()}
     commit = _git_commit()
     return facts | ({"git_commit": commit} if commit else {})
-
-
-def _trim_heap() -> None:
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):  # not glibc: the number then includes what earlier cells left
-        return
 
 
 def _reset_high_water_mark() -> None:

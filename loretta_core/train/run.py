@@ -13,6 +13,7 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.report.predictions import Predictions, write_predictions
 from loretta_core.report.records import Record, write_record
 from loretta_core.tasks.metrics import resampled, right_rows
+from loretta_core.train import heap
 from loretta_core.train.alignment import unaligned
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
@@ -39,6 +40,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` says; then there is no record.
     """
     started_at, started = datetime.now(UTC), seat.clock()
+    heap.keep()
     workers = workers_of(cell.engine)
     every_sink = [*sinks]
     if workers.first:

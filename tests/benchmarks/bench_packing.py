@@ -9,7 +9,8 @@ padded to the longest. Models: toy-bert on toy_sentiment, and a BERT of RoBERTa-
 
 Memory. One process with 8 cells against 8 with one each that are alive at the same time, 3 steps, a base of 85 M parameters. Counted of each process: the most
 that was resident while it took its steps (VmHWM of Linux, begun anew once its cells were built), less what it shares with others (Rss − Pss, read while all are
-alive; libraries' code, and the pages of the checkpoint, which is mapped).
+alive: libraries' code, and the pages of the checkpoint, which is mapped). Once with weights that are stored as they are computed with, in fp32, and once stored
+in bf16, as language models come, where each process has a base of its own.
 
 With a CUDA device also RoBERTa-large's and Llama-2-7B's shapes in bf16: against one of the cells, as often as there are cells, and against the frozen model's
 own forward on as many rows, its logits not counted. `--quick` takes small models, 4 cells and few steps. `target` is what was aimed at; `met` is reported also
@@ -41,7 +42,9 @@ from results import Result, ratio, write
 
 from loretta_core.config import CellConfig
 from loretta_core.pack.together import together
+from loretta_core.train import heap
 from loretta_core.train.build import Run, build_run
+from loretta_core.train.measure import PeakMemory
 from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
 
 CELLS, MEMORY_STEPS = 8, 3
@@ -61,6 +64,7 @@ def main() -> None:
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("loretta_core.pack.together").addFilter(refuse)
     torch.set_num_threads(1)
+    heap.keep()  # as every run does
     if options.child:
         child([CellConfig.from_json(text) for text in json.loads(options.child)])
         return
@@ -93,8 +97,12 @@ def all_results(directory: Path, *, quick: bool, layers: int) -> Iterator[tuple[
         yield key, partial(models[model], method=method, trainer=trainer, own=own, count=count, target=target)
     for some in sorted({2, 4, 8} - {count}):
         yield f"{some} cells", partial(models["toy-bert" if quick else "8x24"], method="lora", trainer="zo_sgd", own=False, count=some)
-    for trainer in TRAINERS[: 1 if quick else 2]:
-        yield f"memory {trainer}", partial(memory, directory, trainer=trainer, quick=quick)
+    for own in () if quick else (False, True):
+        work = partial(random_work, directory, encoder(width=768, layers=layers, dropout=0.1), rows=8, tokens=24)
+        name = f"width 768, {layers} layers, 8 x 24 tokens, dropout 0.1"
+        yield f"dropout {'own' if own else 'same'}", partial(speed, work, name=name, rounds=9, method="lora", trainer="adam", own=own, count=CELLS)
+    for trainer, stored in itertools.product(TRAINERS, (torch.float32, torch.bfloat16)) if not quick else ((TRAINERS[0], torch.float32),):
+        yield f"memory {trainer} {stored}", partial(memory, directory, trainer=trainer, stored=stored, quick=quick)
     for shape in ("roberta-large", "llama-2-7b") if torch.cuda.is_available() else ():
         yield f"cuda {shape}", partial(on_gpu, directory, shape=shape)
 
@@ -175,13 +183,13 @@ def gpu_time() -> float:
     return time.perf_counter()
 
 
-def memory(directory: Path, *, trainer: str, quick: bool) -> Iterator[Result]:
+def memory(directory: Path, *, trainer: str, stored: torch.dtype, quick: bool) -> Iterator[Result]:
     """Peak of one process with all cells, and the sum of those of processes with one cell each."""
     width, layers, count = (256, 4, 4) if quick else (768, 12, CELLS)
-    work = random_work(directory, encoder(width=width, layers=layers), rows=8, tokens=24)
+    work = random_work(directory, encoder(width=width, layers=layers), rows=8, tokens=24, stored=stored)
     cells = cells_of(work, method="lora", trainer=trainer, own=False, count=count)
     (ours,), theirs = footprints([cells]), footprints([[cell] for cell in cells])
-    name = f"memory, width {width}, {layers} layers, 8 x 24 tokens, lora {trainer}, {count} cells"
+    name = f"memory, width {width}, {layers} layers, 8 x 24 tokens, lora {trainer}, {count} cells, stored in {'fp32' if stored == torch.float32 else 'bf16'}"
     yield ratio(name, float(ours), float(sum(theirs)), unit="times less", at_least=None if quick else 4)
 
 
@@ -204,7 +212,7 @@ def child(cells: Sequence[CellConfig]) -> None:
     def take_steps(cell: CellConfig, seat: Seat) -> Run:
         run = build_run(cell, seat=seat)
         step = stepper(run, steps=MEMORY_STEPS)
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew; in a pack no cell steps before all are built
+        PeakMemory(run.collate.device)  # as in every run: VmHWM begins anew; in a pack no cell steps before all are built
         for _ in range(MEMORY_STEPS):
             step()
         return run

@@ -25,17 +25,20 @@ def cells_of(work: Sequence[str], *, method: str, trainer: str, own: bool, count
     return [cell_from_overrides([*common, f"trainer.lr={(index + 1) * 1e-5}", f"seed={index if own else 0}"]) for index in range(count)]
 
 
-def random_work(directory: Path, config: PreTrainedConfig, *, rows: int, tokens: int, gpu: bool = False) -> tuple[str, ...]:
-    """Settings of a cell on a model of this shape, with batches of rows × tokens; files are written into the directory, once."""
+def random_work(
+    directory: Path, config: PreTrainedConfig, *, rows: int, tokens: int, gpu: bool = False, stored: torch.dtype = torch.float32
+) -> tuple[str, ...]:
+    """Settings of a cell on a model of this shape, with batches of rows × tokens; files are written into the directory, once. `stored`: dtype of the weights on
+    disk; a cell computes in fp32, on a GPU in bf16."""
     decoder = isinstance(config, LlamaConfig)
-    model = _checkpoint(directory, config, decoder=decoder, gpu=gpu)
+    model = _checkpoint(directory, config, decoder=decoder, device="cuda" if gpu else "cpu", dtype=torch.bfloat16 if gpu else stored)
     placement = ("precision=bf16", "engine.gpus=1") if gpu else ()
     return (f"model={model}", *_task(directory, tokens=tokens, decoder=decoder), f"batch_size={rows}", *placement)
 
 
-def encoder(*, width: int, layers: int) -> BertConfig:
-    """In RoBERTa's proportions: 768 × 12 is base, 1024 × 24 large. Without dropout, which a pack does not compute."""
-    heads, inner, off = width // 64, 4 * width, 0.0
+def encoder(*, width: int, layers: int, dropout: float = 0.0) -> BertConfig:
+    """In RoBERTa's proportions: 768 × 12 is base, 1024 × 24 large; its dropout is 0.1."""
+    heads, inner = width // 64, 4 * width
     return BertConfig(
         vocab_size=WORDS,
         hidden_size=width,
@@ -43,8 +46,8 @@ def encoder(*, width: int, layers: int) -> BertConfig:
         num_attention_heads=heads,
         intermediate_size=inner,
         max_position_embeddings=128,
-        hidden_dropout_prob=off,
-        attention_probs_dropout_prob=off,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
     )
 
 
@@ -53,14 +56,15 @@ def llama_2_7b() -> LlamaConfig:
     return LlamaConfig(vocab_size=32000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32)
 
 
-def _checkpoint(directory: Path, config: PreTrainedConfig, *, decoder: bool, gpu: bool) -> Path:
+def _checkpoint(directory: Path, config: PreTrainedConfig, *, decoder: bool, device: str, dtype: torch.dtype) -> Path:
     """With the tokenizer of the toy model of its kind."""
     family, auto = ("toy-llama", AutoModelForCausalLM) if decoder else ("toy-bert", AutoModelForMaskedLM)
-    path = directory / f"{family}-{config.hidden_size}-{config.num_hidden_layers}"
+    dropout = getattr(config, "hidden_dropout_prob", 0.0)
+    path = directory / f"{family}-{config.hidden_size}-{config.num_hidden_layers}-{dropout}-{dtype}"
     if not path.exists():
         torch.manual_seed(0)
-        with torch.device("cuda" if gpu else "cpu"):
-            auto.from_config(config, dtype=torch.bfloat16 if gpu else torch.float32).save_pretrained(path)
+        with torch.device(device):
+            auto.from_config(config, dtype=dtype).save_pretrained(path)
         load_tokenizer(Pretrained(type="pretrained", name=family)).save_pretrained(path)
     return path
 

@@ -18,7 +18,10 @@ LAST = 9
 
 
 def cells_of(trainers):
-    return [cell_from_overrides([*ENCODER, "method=loretta_adp", *trainer, f"trainer.steps={LAST}", "trainer.eval_every=3"]) for trainer in trainers]
+    return [
+        cell_from_overrides([*ENCODER, "method=loretta_adp", "method.adapter_dropout=0.1", *trainer, f"trainer.steps={LAST}", "trainer.eval_every=3"])
+        for trainer in trainers
+    ]
 
 
 def run_all(cells, directory, *, sinks=(), over=None):
@@ -86,7 +89,8 @@ def test_a_pack_that_was_killed_goes_on_to_the_same_end(trainers, tmp_path, fp64
 
 
 def test_what_cannot_be_merged_is_computed_one_by_one_bit_for_bit(caplog):
-    cells = [[*HEAD, "method=lora", "method.lora_dropout=0.2", *trainer] for trainer in FIRST_ORDER]
+    encoder = ["method=ptune", "method.encoder_reparameterization_type=LSTM", "method.encoder_dropout=0.2"]  # drawn within one operation
+    cells = [[*ENCODER, *encoder, *trainer] for trainer in FIRST_ORDER]
     assert packed(cells) == list(map(losses, cells))
     assert "one by one" in caplog.text
 
