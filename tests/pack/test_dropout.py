@@ -18,6 +18,7 @@ from loretta_core.train.run import run_cell
 from tests.pack.cells import ENCODER, FACTS, FEW, FIRST_ORDER, RANKED, losses, packed
 
 PEFT_METHODS = [method for method in METHODS if method not in ("ft", "peft")]
+FEW_METHODS = {"loretta_adp", "prefix"}
 P = 0.25
 
 
@@ -115,7 +116,10 @@ def same(cells, caplog):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("method", "objective"), [*((method, "prompt") for method in PEFT_METHODS), ("lora", "head"), ("prefix", "head")])
+@pytest.mark.parametrize(
+    ("method", "objective"),
+    [*(pytest.param(method, "prompt", marks=() if method in FEW_METHODS else pytest.mark.slow) for method in PEFT_METHODS), ("lora", "head")],
+)
 def test_steps_are_those_of_cells_alone(method, objective, tmp_path, caplog):
     same([[*dropping(tmp_path), f"task.objective={objective}", f"method={method}", *trainer] for trainer in FIRST_ORDER], caplog)
 
