@@ -60,7 +60,7 @@ class Streams:
 
 def _unpadded(x: Tensor, axes: Sequence[tuple[int, int]], padding: int) -> Tensor:
     """A view of what is there without padding. An axis that grows becomes two, (rows, tokens): what is drawn is the same."""
-    for axis, rows in sorted(axes, reverse=True):
+    for axis, rows in reversed(axes):
         x = x.unflatten(axis, (rows, -1)).narrow(axis + 1, 0, x.shape[axis] // rows - padding)
     return x
 
@@ -74,7 +74,7 @@ class DropoutFrom(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         """Called for every function of torch."""
-        own = {F.dropout: _dropout, F.scaled_dot_product_attention: _attention}.get(func)
+        own = _OWN.get(func)
         return func(*args, **(kwargs or {})) if own is None else own(*args, **(kwargs or {}), noise=self._noise)
 
 
@@ -169,3 +169,7 @@ def _attention(
         scores = scores.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
     weights = torch.ops.aten._safe_softmax(scores, -1)
     return weights * noise(weights, dropout_p) @ value
+
+
+_OWN: dict[Any, Callable[..., Tensor]] = {F.dropout: _dropout, F.scaled_dot_product_attention: _attention}
+"""Functions of torch that drop out, and what stands for them."""

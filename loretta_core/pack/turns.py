@@ -91,6 +91,7 @@ def random_state() -> list[Tensor]:
 
 
 def set_random_state(state: list[Tensor]) -> None:
+    """Inverse of `random_state`."""
     torch.set_rng_state(state[0])
     if len(state) > 1:
         torch.cuda.set_rng_state(state[1])

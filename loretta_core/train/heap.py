@@ -1,7 +1,7 @@
 """What the C library does with memory that torch has freed, where it is glibc; elsewhere nothing happens.
 
 A step on a CPU frees and asks for the same megabytes at every layer. By default glibc gives what is free at the end of its heap back to the system again and
-again, and each time the pages have to be found and cleared anew: a tenth of a zeroth-order step (`python tests/benchmarks/bench_heap.py`).
+again, and each time the pages have to be found and cleared anew: 7 to 9 % of a zeroth-order step (`python tests/benchmarks/bench_heap.py`).
 """
 
 from __future__ import annotations

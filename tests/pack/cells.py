@@ -2,11 +2,16 @@
 
 from functools import partial
 
+import pytest
+
+from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
 from loretta_core.pack.together import together
 from loretta_core.train.build import build_run
+from loretta_core.train.run import run_cell
 from loretta_core.train.seat import ALONE_SEAT, Facts
 
+PEFT_METHODS = [method for method in METHODS if method not in ("ft", "peft")]
 FEW = ["task.train_rows=32", "task.validation_rows=20", "task.test_rows=20"]
 ENCODER = ["model=toy-bert", "task=toy_sentiment", *FEW]
 HEAD = [*ENCODER, "task.objective=head"]
@@ -35,3 +40,19 @@ def packed(cells, function=losses):
         if isinstance(one, BaseException):
             raise one
     return found
+
+
+def run_all(cells, directory, *, sinks=(), over=None):
+    """Together; returns results in the order of the cells."""
+
+    def one(cell, own, seat):
+        return run_cell(cell, directory=directory / cell.cell_id, sinks=own, seat=seat)
+
+    return together([partial(one, cell, [sink] if (sink := dict(sinks).get(index)) else []) for index, cell in enumerate(cells)], facts=FACTS, over=over)
+
+
+def same_curves(one, other):
+    for name, points in other.curves.items():
+        assert [step for step, _ in one.curves[name]] == [step for step, _ in points]
+        assert [value for _, value in one.curves[name]] == pytest.approx([value for _, value in points], rel=1e-9)
+    return True

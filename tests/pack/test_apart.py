@@ -12,7 +12,7 @@ from loretta_core.train import checkpoint
 from loretta_core.train.build import build_run
 from loretta_core.train.run import run_cell
 from loretta_core.train.seat import ALONE_SEAT
-from tests.pack.cells import ENCODER, FACTS, FIRST_ORDER, HEAD, ZEROTH_ORDER, losses, packed
+from tests.pack.cells import ENCODER, FACTS, FIRST_ORDER, HEAD, ZEROTH_ORDER, losses, packed, run_all, same_curves
 
 LAST = 9
 
@@ -22,15 +22,6 @@ def cells_of(trainers):
         cell_from_overrides([*ENCODER, "method=loretta_adp", "method.adapter_dropout=0.1", *trainer, f"trainer.steps={LAST}", "trainer.eval_every=3"])
         for trainer in trainers
     ]
-
-
-def run_all(cells, directory, *, sinks=(), over=None):
-    """Together; returns results in the order of the cells."""
-
-    def one(cell, own, seat):
-        return run_cell(cell, directory=directory / cell.cell_id, sinks=own, seat=seat)
-
-    return together([partial(one, cell, [sink] if (sink := dict(sinks).get(index)) else []) for index, cell in enumerate(cells)], facts=FACTS, over=over)
 
 
 class StopsAt:
@@ -45,13 +36,6 @@ class StopsAt:
 
     def close(self, status, summary):
         pass
-
-
-def same_curves(one, other):
-    for name, points in other.curves.items():
-        assert [step for step, _ in one.curves[name]] == [step for step, _ in points]
-        assert [value for _, value in one.curves[name]] == pytest.approx([value for _, value in points], rel=1e-9)
-    return True
 
 
 @pytest.mark.integration

@@ -8,16 +8,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
 from loretta_core.config.locate import locate
 from loretta_core.config.model import Pretrained
 from loretta_core.pack.dropout import DropoutFrom, Streams, growing_axes
-from loretta_core.pack.together import together
 from loretta_core.train.run import run_cell
-from tests.pack.cells import ENCODER, FACTS, FEW, FIRST_ORDER, RANKED, losses, packed
+from tests.pack.cells import ENCODER, FEW, FIRST_ORDER, PEFT_METHODS, RANKED, losses, packed, run_all, same_curves
 
-PEFT_METHODS = [method for method in METHODS if method not in ("ft", "peft")]
 FEW_METHODS = {"loretta_adp", "prefix"}
 P = 0.25
 
@@ -150,11 +147,4 @@ def test_whole_curves_are_those_of_cells_alone(tmp_path, fp64):
         cell_from_overrides([*dropping(tmp_path / "model"), "method=lora", *trainer, "trainer.steps=12", "trainer.eval_every=4"]) for trainer in FIRST_ORDER
     ]
     alone = [run_cell(cell, directory=tmp_path / f"alone{index}") for index, cell in enumerate(cells)]
-
-    def run(index, seat):
-        return run_cell(cells[index], directory=tmp_path / f"packed{index}", seat=seat)
-
-    packs = together([partial(run, index) for index in range(len(cells))], facts=FACTS)
-    for one, other in zip(packs, alone, strict=True):
-        for name, points in other.curves.items():
-            assert [value for _, value in one.curves[name]] == pytest.approx([value for _, value in points], rel=1e-9)
+    assert all(map(same_curves, run_all(cells, tmp_path), alone))

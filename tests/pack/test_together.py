@@ -4,14 +4,12 @@ from functools import partial
 
 import pytest
 
-from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
 from loretta_core.pack import merged
 from loretta_core.pack.together import together
 from loretta_core.train.run import run_cell
-from tests.pack.cells import ENCODER, FACTS, FIRST_ORDER, GENERATED, HEAD, RANKED, ZEROTH_ORDER, losses, packed
+from tests.pack.cells import ENCODER, FACTS, FIRST_ORDER, GENERATED, HEAD, PEFT_METHODS, RANKED, ZEROTH_ORDER, losses, packed, run_all, same_curves
 
-PEFT_METHODS = [method for method in METHODS if method not in ("ft", "peft")]
 CASES = [(method, ENCODER) for method in PEFT_METHODS] + [("lora", HEAD), ("loretta_adp", RANKED), ("lora", GENERATED), ("prefix", RANKED)]
 
 
@@ -60,15 +58,7 @@ def _counting(forward, rows):
 def test_whole_curves_are_those_of_cells_alone(trainers, tmp_path, fp64):
     cells = [cell_from_overrides([*ENCODER, "method=loretta_adp", *trainer, "trainer.steps=12", "trainer.eval_every=4"]) for trainer in trainers]
     alone = [run_cell(cell, directory=tmp_path / f"alone{index}") for index, cell in enumerate(cells)]
-    packs = together([partial(_run, cell, tmp_path / f"packed{index}") for index, cell in enumerate(cells)], facts=FACTS)
-    for one, other in zip(packs, alone, strict=True):
-        for name, points in other.curves.items():
-            steps, values = zip(*points, strict=True)
-            assert [step for step, _ in one.curves[name]] == list(steps)
-            assert [value for _, value in one.curves[name]] == pytest.approx(values, rel=1e-9)
+    for one, other in zip(run_all(cells, tmp_path), alone, strict=True):
+        assert same_curves(one, other)
         assert (one.best_step, one.score, one.inputs_sha256) == (other.best_step, other.score, other.inputs_sha256)
         assert (one.pack_id, one.pack_cells, other.pack_id) == ("a-pack", 3, None)
-
-
-def _run(cell, directory, seat):
-    return run_cell(cell, directory=directory, seat=seat)
