@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from loretta_core.errors import ConfigError
-from services.access import add_token
+from services.server.auth import add_token
 
 ADMIN = "admin"
 

@@ -1,7 +1,7 @@
 """A sweep of 10,000 cells on 256 GPUs that fail, on a fake clock: `python cluster/simulate.py`.
 
     real     cells and their ids, the planner's seconds for each, admission, the number of worker groups, the queue between driver and groups with its retries
-             (`jobs.cell_queue`, `jobs.retry`), records on disk and the ledger that reads them after the driver died
+             (`jobs.execution.cell_queue`, `jobs.failures.retry`), records on disk and the ledger that reads them after the driver died
     made up  the clock; how long a cell takes (the planner's seconds times a factor); what a group does between pull and finish; failures, from a seed
 
 Three ways to compute the same cells under the same failures:
@@ -29,16 +29,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from jobs.admission import admit
-from jobs.cell_queue import CellQueue, Order
-from jobs.eta import predictions
-from jobs.ledger import cell_directory, standing, unfinished, write_failure
-from jobs.outcome import Outcome
-from jobs.resources import Node, by_shape, groups_that_fit
-from jobs.worker import PATIENCE_S
+from jobs.execution.cell_queue import CellQueue, Order
+from jobs.execution.worker import PATIENCE_S
+from jobs.failures.outcome import Outcome
+from jobs.scheduling.admission import admit
+from jobs.scheduling.estimate import predictions
+from jobs.scheduling.resources import Node, by_shape, groups_that_fit
+from jobs.storage.ledger import standing, unfinished, write_failure
 from loretta_core.config import CellConfig
-from loretta_core.config.load import parse_toml, resolve_sweep
-from loretta_core.report.records import Record, write_record
+from loretta_core.config.sweep.load import parse_toml, resolve_sweep
+from loretta_core.store.layout import cell_directory
+from loretta_core.store.records import Record, write_record
 
 Way = Literal["warm", "cold", "naive"]
 WAYS: tuple[Way, ...] = ("warm", "cold", "naive")
@@ -197,7 +198,7 @@ class Simulation:
                 return
 
     async def _serve(self, queue: CellQueue, group: str) -> bool:
-        """What one process does, as in `jobs.worker.work`; True when the queue said stop."""
+        """What one process does, as in `jobs.execution.worker.work`; True when the queue said stop."""
         while True:
             order = await queue.pull(group, PATIENCE_S)
             if order.action != "work":

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loretta_core.errors import ConfigError, LorettaError
-from loretta_core.report.records import find_cell
+from loretta_core.store.records import find_cell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +43,7 @@ class Replayed:
 def replay_cell(cell: str, *, out: Path, step: int | None, to: Path | None) -> Replayed:
     """Restore the weights after `step`. `cell` is an id, or its first digits. Raises ConfigError when it names no cell or several."""
     directory = find_cell(out, cell)
-    from loretta_core.train.restore import restore_step  # seconds of import that a wrong id need not wait for
+    from loretta_core.train.replay_step import restore_step  # seconds of import that a wrong id need not wait for
 
     target = to or directory / "replayed" / ("best" if step is None else f"step-{step}")
     restored, digest = restore_step(directory, step=step, to=target)

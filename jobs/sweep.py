@@ -14,25 +14,25 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.driver import Before, Request, catch_up, run_cells
-from jobs.inputs import check_inputs
-from jobs.interrupts import Interrupts
-from jobs.janitor import not_arrived
-from jobs.ledger import Standing, again_standing, named, set_aside, standing
-from jobs.lock import output_lock
-from jobs.mirror import mirrored
-from jobs.progress import Progress
-from jobs.referee import judged_before
-from jobs.search import Searching, check_search
-from jobs.worker_config import RUN_CELL
+from jobs.console.reporter import Progress
+from jobs.execution.worker_config import RUN_CELL
+from jobs.orchestration.preflight import check_inputs
+from jobs.orchestration.signals import Interrupts
+from jobs.orchestration.sweep_run import Before, Request, catch_up, run_cells
+from jobs.scheduling.asha_actor import judged_before
+from jobs.scheduling.optuna_search import Searching, check_search
+from jobs.storage.ledger import Standing, again_standing, named, set_aside, standing
+from jobs.storage.lock import output_lock
+from jobs.storage.mirror import mirrored
+from jobs.tracking.mlflow_repair import not_arrived
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 from loretta_core.report.compare import write_comparison
-from loretta_core.report.drawn import recalled
-from loretta_core.report.manifest import write_manifest
-from loretta_core.report.records import check_output_dir
-from loretta_core.report.stops import forget_stop, read_stops
 from loretta_core.report.units import counted
+from loretta_core.store.early_stops import forget_stop, read_stops
+from loretta_core.store.manifest import write_manifest
+from loretta_core.store.records import check_output_dir
+from loretta_core.store.search_state import recalled
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from loretta_core.registration import register_with_peft
 
 if TYPE_CHECKING:
-    from loretta_core.adapters.bottleneck import BottleneckConfig
     from loretta_core.adapters.build import load_adapter
-    from loretta_core.adapters.loretta_adp import LorettaAdpConfig
-    from loretta_core.adapters.loretta_rep import LorettaRepConfig
+    from loretta_core.adapters.tuners.bottleneck import BottleneckConfig
+    from loretta_core.adapters.tuners.loretta_adp import LorettaAdpConfig
+    from loretta_core.adapters.tuners.loretta_rep import LorettaRepConfig
     from loretta_core.adapters.warm_start import warm_start
     from loretta_core.errors import LorettaError
     from loretta_core.tt.linear import TTLinear
@@ -41,10 +41,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BottleneckConfig": "loretta_core.adapters.bottleneck",
-    "LorettaAdpConfig": "loretta_core.adapters.loretta_adp",
+    "BottleneckConfig": "loretta_core.adapters.tuners.bottleneck",
+    "LorettaAdpConfig": "loretta_core.adapters.tuners.loretta_adp",
     "LorettaError": "loretta_core.errors",
-    "LorettaRepConfig": "loretta_core.adapters.loretta_rep",
+    "LorettaRepConfig": "loretta_core.adapters.tuners.loretta_rep",
     "TTLinear": "loretta_core.tt.linear",
     "TTShape": "loretta_core.tt.shapes",
     "ZOSGD": "loretta_core.zo.optim",

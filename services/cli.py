@@ -42,13 +42,13 @@ def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirector
         json: With --dry-run: print JSON.
     """
     from loretta_core.config import load_sweep
-    from services.dry_run import dry_run as show_plan
+    from services.commands.dry_run import dry_run as show_plan
 
     config = load_sweep(file, overrides=overrides)
     directory = out or Path(config.output)
     if dry_run:
-        from jobs.inputs import check_inputs
-        from jobs.ledger import unfinished
+        from jobs.orchestration.preflight import check_inputs
+        from jobs.storage.ledger import unfinished
 
         print(show_plan(config, out=directory, as_json=json), flush=True)
         check_inputs(unfinished(directory, config.cells))  # raises after the plan: what is wrong with the data does not hide the cells
@@ -88,7 +88,7 @@ def plan(file: Positional[Path], *, device: UseAppendAction[tuple[str, ...]] = (
         json: Print a list of rows as JSON.
     """
     from loretta_core.config import load_sweep
-    from services.planning import show_plan
+    from services.commands.plan import show_plan
 
     print(show_plan(load_sweep(file, overrides=overrides), devices=device, as_json=json))
     return 0
@@ -104,7 +104,7 @@ def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), tab
         table: markdown and latex (for booktabs) print the table alone and write nothing.
         json: Print every cell with unrounded numbers and all settings as JSON.
     """
-    from services.comparison import show_comparison
+    from services.commands.compare import show_comparison
 
     show_comparison(out, name=name, as_json=json, table_format=table)
     return 0
@@ -149,7 +149,7 @@ def list_(what: Positional[Literal["methods", "models", "tasks", "trainers", "en
         what: Which family.
         json: Print JSON.
     """
-    from services.listing import listing
+    from services.commands.list import listing
 
     print(listing(what, as_json=json))
     return 0
@@ -164,8 +164,8 @@ def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, json: Flag = 
         fix: Free leaked placement groups, remove locks and files of killed processes, end MLflow runs that nobody computes.
         json: Print JSON.
     """
-    from jobs.doctor import examine
-    from services.doctor import machine_findings, show
+    from jobs.diagnostics.health import examine
+    from services.commands.doctor import machine_findings, show
 
     text, code = show([*machine_findings(out), *examine(out, fix=fix)], as_json=json)
     print(text)
@@ -194,9 +194,9 @@ def serve(
         store: MLflow's database, postgresql://USER@HOST/DATABASE; by default SQLite in the output directory. With a password: in LORETTA_STORE.
         artifacts: MLflow's artifact store, e.g. s3://BUCKET/PATH; by default a directory in the output directory.
     """
-    from services.jobs_client import jobs_client
-    from services.serve import serve_until_stopped
-    from services.settings import api_settings, server_settings
+    from services.queries.ray_jobs import jobs_client
+    from services.server.serve import serve_until_stopped
+    from services.server.settings import api_settings, server_settings
 
     mlflow = server_settings(host=host, port=mlflow_port, out=out, store=store, artifacts=artifacts)
     # Jobs write SQLite themselves; any other store they reach through the server, which alone knows its password.
@@ -215,8 +215,8 @@ def submit(file: Positional[Path], *, overrides: Overrides = (), json: Flag = Fa
         json: Print the job as JSON.
     """
     from loretta_core.config import load_sweep
-    from loretta_core.config.load import read_toml
-    from services.remote import job_text, remote
+    from loretta_core.config.sweep.load import read_toml
+    from services.commands.api_client import job_text, remote
 
     sweep = load_sweep(file, overrides=overrides)  # a mistake is found here, without a server
     text = file.read_text(encoding="utf-8")
@@ -235,8 +235,8 @@ def status(job: Positional[str] = "", *, limit: int = 20, json: Flag = False) ->
         limit: Most jobs of the list.
         json: Print JSON.
     """
-    from services.remote import job_text, jobs_table, remote
-    from services.terminal import print_table
+    from services.commands.api_client import job_text, jobs_table, remote
+    from services.commands.tables import print_table
 
     server = remote()
     if not job:
@@ -261,7 +261,7 @@ def logs(job: Positional[str], *, follow: Flag = False, json: Flag = False) -> i
         follow: Go on until the job is over. Ctrl-C ends the following, not the job.
         json: Print an object for each piece of it as it arrives, one a line.
     """
-    from services.remote import remote
+    from services.commands.api_client import remote
 
     for piece in remote().logs(job, follow=follow):
         print(_json({"job_id": job, "text": piece}, indent=None) + "\n" if json else piece, end="", flush=True)
@@ -276,7 +276,7 @@ def stop(job: Positional[str], *, json: Flag = False) -> int:
         job: Id of the job.
         json: Print the job as JSON.
     """
-    from services.remote import job_text, remote
+    from services.commands.api_client import job_text, remote
 
     found = remote().stop(job)
     print(_json(found) if json else job_text(found, None))
@@ -301,8 +301,8 @@ def token(
         out: Output directory that the server serves.
         json: Print name, role and token as JSON.
     """
-    from loretta_core.report.records import check_output_dir
-    from services.access import add_token, remove_token, tokens_path
+    from loretta_core.store.records import check_output_dir
+    from services.server.auth import add_token, remove_token, tokens_path
 
     check_output_dir(out)
     if remove:

@@ -4,8 +4,8 @@ Importing this package registers LORETTA_ADP, LORETTA_REP and BOTTLENECK with PE
 `PeftModel.from_pretrained` can read it; `import loretta_core` sees to it.
 """
 
-from loretta_core.adapters.bottleneck import BottleneckConfig
-from loretta_core.adapters.loretta_adp import LorettaAdpConfig
-from loretta_core.adapters.loretta_rep import LorettaRepConfig
+from loretta_core.adapters.tuners.bottleneck import BottleneckConfig
+from loretta_core.adapters.tuners.loretta_adp import LorettaAdpConfig
+from loretta_core.adapters.tuners.loretta_rep import LorettaRepConfig
 
 __all__ = ["BottleneckConfig", "LorettaAdpConfig", "LorettaRepConfig"]

@@ -17,13 +17,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from loretta_core.adapters import peft_methods
-from loretta_core.adapters.bitfit import BitfitConfig
-from loretta_core.adapters.bottleneck import BottleneckConfig
 from loretta_core.adapters.full import load_full, save_full, train_everything
-from loretta_core.adapters.loretta_adp import LorettaAdpConfig
-from loretta_core.adapters.loretta_rep import LorettaRepConfig
-from loretta_core.adapters.saved_modules import new_modules, upcast_saved_modules
-from loretta_core.adapters.storage import load_peft
+from loretta_core.adapters.io.saved_modules import new_modules, upcast_saved_modules
+from loretta_core.adapters.io.strict_loading import load_peft
+from loretta_core.adapters.tuners.bitfit import BitfitConfig
+from loretta_core.adapters.tuners.bottleneck import BottleneckConfig
+from loretta_core.adapters.tuners.loretta_adp import LorettaAdpConfig
+from loretta_core.adapters.tuners.loretta_rep import LorettaRepConfig
 from loretta_core.config.method import Adapters, Bitfit, LorettaAdp, LorettaRep, MethodConfig
 from loretta_core.errors import MethodError
 from loretta_core.support import check_supported

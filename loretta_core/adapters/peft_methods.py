@@ -28,8 +28,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from loretta_core.adapters.prompts import prompt_model
-from loretta_core.adapters.tuner import find_targets
+from loretta_core.adapters.tuners.prompt_tuning import prompt_model
+from loretta_core.adapters.tuners.site_tuner import find_targets
 from loretta_core.config.method import Ia3, Lora, Peft, Prefix, Prompt, Ptune
 from loretta_core.errors import MethodError
 from loretta_core.sites import input_side_names, matching

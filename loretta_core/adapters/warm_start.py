@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from loretta_core.adapters.loretta_rep import LorettaRepLayer, TTLowRank
+from loretta_core.adapters.tuners.loretta_rep import LorettaRepLayer, TTLowRank
 from loretta_core.errors import MethodError
 
 

@@ -18,8 +18,8 @@ from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
 from loretta_core.models import load_model, load_tokenizer
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator
-from loretta_core.tasks.metrics import score
-from loretta_core.tasks.rows import Row, TaskData
+from loretta_core.tasks.data.rows import Row, TaskData
+from loretta_core.tasks.scoring.metrics import score
 from loretta_core.train.evaluate import evaluate, score_interval
 
 SENTIMENT = ToySentiment(type="toy_sentiment")

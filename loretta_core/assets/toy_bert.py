@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
 
-from loretta_core.tasks import toy
-from loretta_core.tasks.toy_text import VERDICTS, Opinion, opinions, vocabulary
+from loretta_core.tasks.data import toy
+from loretta_core.tasks.data.toy_text import VERDICTS, Opinion, opinions, vocabulary
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 STEPS, BATCH, LR = 1200, 128, 1e-3

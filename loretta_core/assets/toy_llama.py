@@ -26,9 +26,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from loretta_core.tasks import toy
-from loretta_core.tasks.toy_questions import ANSWERS, ENTAILMENT, HOW, QUESTION_WORDS, answered, inference
-from loretta_core.tasks.toy_text import VERDICTS, Opinion, opinions, vocabulary
+from loretta_core.tasks.data import toy
+from loretta_core.tasks.data.toy_questions import ANSWERS, ENTAILMENT, HOW, QUESTION_WORDS, answered, inference
+from loretta_core.tasks.data.toy_text import VERDICTS, Opinion, opinions, vocabulary
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>")
 STEPS, BATCH, LR = 1000, 32, 2e-3

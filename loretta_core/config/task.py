@@ -5,7 +5,7 @@ template, and the label is the verbalizer word the masked-LM head prefers. A pro
 needs that (MeZO, arXiv 2305.17333, section 3: from a random head it does not learn). `objective = "causal"` asks a decoder: the label is the candidate answer
 it finds likeliest, or the text it writes.
 
-Prompts, columns and hub ids of the benchmarks are not here but in loretta_core/tasks/benchmarks.py and causal.py.
+Prompts, columns and hub ids of the benchmarks are not here but in loretta_core/tasks/data/benchmarks.py and causal.py.
 """
 
 from __future__ import annotations

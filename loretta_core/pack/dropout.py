@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from loretta_core.pack.turns import random_state, set_random_state
+from loretta_core.pack.coroutine import random_state, set_random_state
 
 Axes = Sequence[Sequence[tuple[int, int]]]
 """Of the input of every dropout of a forward, in order: which axes grow with the length of the rows, and of how many rows each is made: 1, or S for (S L)."""

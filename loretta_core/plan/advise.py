@@ -19,11 +19,11 @@ from loretta_core.config.engine import Auto, EngineConfig, Plain, Zero
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import Pretrained
 from loretta_core.errors import ResourceError
-from loretta_core.plan.blocks import Block, block_of, sites_of
+from loretta_core.plan.architectures.blocks import Block, block_of, sites_of
+from loretta_core.plan.architectures.layers import ModelLayers
 from loretta_core.plan.cell import label_count, resolved_model
 from loretta_core.plan.cost import Cost, cost_of
 from loretta_core.plan.devices import DEVICES, Devices, split_memory
-from loretta_core.plan.layers import ModelLayers
 from loretta_core.plan.lengths import longest_row, sequences_per_row
 from loretta_core.plan.memory import Load, Memory, Shapes, memory_of
 from loretta_core.plan.params import trainable_parameters

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
-from loretta_core.plan.blocks import Block
+from loretta_core.plan.architectures.blocks import Block
 from loretta_core.plan.devices import UTILISATION, Devices
 from loretta_core.plan.memory import Load, Memory, Shapes
 

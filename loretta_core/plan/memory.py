@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, Prefix, Prompt, Ptune
-from loretta_core.plan.blocks import Block, Role, Side
-from loretta_core.plan.layers import Layer
+from loretta_core.plan.architectures.blocks import Block, Role, Side
+from loretta_core.plan.architectures.layers import Layer
 from loretta_core.plan.lengths import scored_tokens
 
 FP32 = 4

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import assert_never
 
 from loretta_core.config.method import Adapters, Bitfit, Ft, Ia3, Lora, LorettaAdp, LorettaRep, MethodConfig, Peft, Prefix, Prompt, Ptune
-from loretta_core.plan.layers import Layer, ModelLayers
+from loretta_core.plan.architectures.layers import Layer, ModelLayers
 from loretta_core.sites import HEAD_LAYERS, input_side_names, matching, sites_for
 from loretta_core.tt.shapes import mirrored, tt_parameter_count
 

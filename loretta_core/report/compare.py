@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loretta_core.report.headlines import headlines
-from loretta_core.report.manifest import read_manifest, sweep_directory
 from loretta_core.report.packed import packed_lines
 from loretta_core.report.paired import pair_with_best
 from loretta_core.report.predicted_cost import prediction_lines
-from loretta_core.report.predictions import find_predictions
-from loretta_core.report.records import find_records, write_atomically
 from loretta_core.report.rows import Row, build_rows
-from loretta_core.report.stops import read_stops
 from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
+from loretta_core.store.early_stops import read_stops
+from loretta_core.store.manifest import read_manifest, sweep_directory
+from loretta_core.store.predictions import find_predictions
+from loretta_core.store.records import find_records, write_atomically
 
 
 @dataclass(frozen=True)

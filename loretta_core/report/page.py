@@ -14,12 +14,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from loretta_core.report import units
+from loretta_core.report.adapter_docs.loading_code import loading_code
 from loretta_core.report.figures.draw import Drawing
 from loretta_core.report.headlines import headlines
-from loretta_core.report.manifest import Manifest
 from loretta_core.report.rows import Row
-from loretta_core.report.snippet import loading_code
 from loretta_core.report.tables import comparison_table
+from loretta_core.store.manifest import Manifest
 
 GLOSSARY = {
     "model": "The pre-trained model that every run starts from.",

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from loretta_core.report.predictions import Predictions
 from loretta_core.report.rows import Paired, Row
 from loretta_core.report.stats import holm, mcnemar, paired_bootstrap
+from loretta_core.store.predictions import Predictions
 
 LEVEL = 0.05
 """Cells with p below it are called worse."""

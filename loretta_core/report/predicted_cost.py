@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from loretta_core.report.records import Record
 from loretta_core.report.rows import Row
 from loretta_core.report.units import counted
+from loretta_core.store.records import Record
 
 
 def memory_ratio(record: Record) -> float | None:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from loretta_core.config import CellConfig
 from loretta_core.report.labels import component_labels, varying_columns
-from loretta_core.report.manifest import Manifest
 from loretta_core.report.paper import PaperScore, paper_score
-from loretta_core.report.records import Record
-from loretta_core.report.stops import Stop
+from loretta_core.store.early_stops import Stop
+from loretta_core.store.manifest import Manifest
+from loretta_core.store.records import Record
 
 NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
 

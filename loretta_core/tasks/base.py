@@ -1,9 +1,9 @@
-"""What a task is, whatever its source: labelled rows (`rows.py`), and a question put to a model.
+"""What a task is, whatever its source: labelled rows (`data/rows.py`), and a question put to a model.
 
     rows ──encode──► examples ──collate──► batches ──objective──► loss to train on; losses and predictions to score
 
-The objectives: a head that classifies or predicts a number (`head.py`), a masked-LM prompt (`prompts.py`), a causal LM that ranks candidates (`candidates.py`)
-or writes the answer (`generation.py`).
+The objectives: a head that classifies or predicts a number (`formats/head.py`), a masked-LM prompt (`formats/masked_prompt.py`), a causal LM that ranks
+candidates (`formats/candidates.py`) or writes the answer (`formats/generation.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from loretta_core.tasks.metrics import Prediction, Reference
-from loretta_core.tasks.rows import Row
+from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.scoring.metrics import Prediction, Reference
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,18 @@ from transformers import PreTrainedTokenizerBase
 
 from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyEntailment, ToyQa, ToySentiment
 from loretta_core.errors import DataError
-from loretta_core.tasks import toy
 from loretta_core.tasks.base import Objective
-from loretta_core.tasks.benchmarks import BENCHMARKS, STSB_RANGE
-from loretta_core.tasks.candidates import CandidateRanking
-from loretta_core.tasks.causal import RANK_BY_LM_LOSS
-from loretta_core.tasks.generation import Generation
-from loretta_core.tasks.head import ClassificationHead, RegressionHead
-from loretta_core.tasks.jsonl import load_jsonl
-from loretta_core.tasks.prompts import MaskedPrompt, MaskedRegression
-from loretta_core.tasks.rows import Row, TaskData, content_of
-from loretta_core.tasks.splits import load_benchmark
-from loretta_core.tasks.toy import toy_rows
+from loretta_core.tasks.data import toy
+from loretta_core.tasks.data.benchmarks import BENCHMARKS, STSB_RANGE
+from loretta_core.tasks.data.jsonl import load_jsonl
+from loretta_core.tasks.data.mezo_prompts import RANK_BY_LM_LOSS
+from loretta_core.tasks.data.rows import Row, TaskData, content_of
+from loretta_core.tasks.data.splits import load_benchmark
+from loretta_core.tasks.data.toy import toy_rows
+from loretta_core.tasks.formats.candidates import CandidateRanking
+from loretta_core.tasks.formats.generation import Generation
+from loretta_core.tasks.formats.head import ClassificationHead, RegressionHead
+from loretta_core.tasks.formats.masked_prompt import MaskedPrompt, MaskedRegression
 
 
 def load_data(task: TaskConfig) -> TaskData:

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from loretta_core.config.task import TaskConfig
 from loretta_core.tasks.base import Example, Objective
-from loretta_core.tasks.rows import Row, content_of
+from loretta_core.tasks.data.rows import Row, content_of
 
 ROWS_KEPT = 200_000
 """About 0.3 GB at 128 tokens a row; the splits used longest ago are dropped first, and a larger split is never kept."""

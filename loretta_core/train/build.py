@@ -20,16 +20,16 @@ from loretta_core.models import load_config, load_tokenizer
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
-from loretta_core.tasks.causal import with_demonstrations
 from loretta_core.tasks.collate import Collator, training_batches
-from loretta_core.tasks.context import check_fits, positions_of
-from loretta_core.tasks.rows import TaskData
+from loretta_core.tasks.data.mezo_prompts import with_demonstrations
+from loretta_core.tasks.data.rows import TaskData
+from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.token_cache import encode_once
-from loretta_core.train.engine_plain import Learner, device_of, learner
+from loretta_core.train.engines.plain import Learner, device_of, learner
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
+from loretta_core.train.memory.shared_base import base_model, own_trainable
+from loretta_core.train.pack_context import ALONE_SEAT, Arithmetic, Seat
 from loretta_core.train.schedule import lr_setter
-from loretta_core.train.seat import ALONE_SEAT, Arithmetic, Seat
-from loretta_core.train.shared_base import base_model, own_trainable
 from loretta_core.train.step import LossFn
 from loretta_core.train.workers import ALONE, Workers, seed_step
 from loretta_core.zo.build import evaluations
@@ -195,7 +195,7 @@ def _learner(
 ) -> tuple[Learner, nn.Module]:
     """The engine's, with the model that it evaluates. A sharded model gets to its devices here."""
     if isinstance(cell.engine, Zero):
-        from loretta_core.train.engine_zero import zero_learner  # needs the extra `deepspeed`
+        from loretta_core.train.engines.zero import zero_learner  # needs the extra `deepspeed`
 
         assert directory is not None, "a sharded run has checkpoints"
         loss_of = partial(_loss_of, objective=objective)

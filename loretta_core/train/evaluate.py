@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from loretta_core.report.stats import wilson_interval
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.collate import Collator, evaluation_batches
-from loretta_core.tasks.metrics import METRICS, Prediction, Reference, bootstrap_interval, score
+from loretta_core.tasks.scoring.metrics import METRICS, Prediction, Reference, bootstrap_interval, score
 from loretta_core.train.workers import ALONE, Workers
 
 

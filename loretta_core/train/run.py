@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from loretta_core.config.cell import CellConfig
-from loretta_core.report.predictions import Predictions, write_predictions
-from loretta_core.report.records import Record, write_record
-from loretta_core.tasks.metrics import resampled, right_rows
-from loretta_core.train import heap
-from loretta_core.train.alignment import unaligned
+from loretta_core.store.predictions import Predictions, write_predictions
+from loretta_core.store.records import Record, write_record
+from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import Checkpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import Progress, Stop, fit, never
-from loretta_core.train.measure import PeakMemory, environment, resident_bytes
-from loretta_core.train.predicted import Predicted, predict
-from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
-from loretta_core.train.shared_base import kept_bytes
+from loretta_core.train.memory import allocator
+from loretta_core.train.memory.shared_base import kept_bytes
+from loretta_core.train.pack_context import ALONE_SEAT, Facts, Seat
+from loretta_core.train.reporting.alignment import unaligned
+from loretta_core.train.reporting.measured import PeakMemory, environment, resident_bytes
+from loretta_core.train.reporting.predicted import Predicted, predict
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
@@ -40,7 +40,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` says; then there is no record.
     """
     started_at, started = datetime.now(UTC), seat.clock()
-    heap.keep()
+    allocator.keep()
     workers = workers_of(cell.engine)
     every_sink = [*sinks]
     if workers.first:

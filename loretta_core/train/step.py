@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.tasks.base import Batch
-from loretta_core.train.seat import Backward
+from loretta_core.train.pack_context import Backward
 from loretta_core.train.workers import ALONE, Workers
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 

@@ -20,8 +20,8 @@ import torch.distributed as dist
 
 from loretta_core.errors import CellFailed
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay import Log, replay
-from loretta_core.zo.storage import Storage
+from loretta_core.zo.parameters.placement import Storage
+from loretta_core.zo.replay_log import Log, replay
 from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
 
 

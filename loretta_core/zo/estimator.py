@@ -2,7 +2,7 @@
 
     two-sided   d = (L(θ + εz) − L(θ − εz)) / 2         2 evaluations per direction        E[d/ε · z] = ∇L(θ) + O(ε²)
     one-sided   d =  L(θ + εz) − L(θ)                   1 per direction and 1 per step     E[d/ε · z] = ∇L(θ) + O(ε)
-    forward gradient   d = ⟨∇L(θ), εz⟩      1 per direction, with a tangent         E[d/ε · z] = ∇L(θ)              a baseline: `forward_gradient.py`
+    forward gradient   d = ⟨∇L(θ), εz⟩      1 per direction, with a tangent         E[d/ε · z] = ∇L(θ)              a baseline: `baselines/forward_gradient.py`
 
 A `Probe` holds the differences d, not d/ε: parameter groups may differ in ε. They are rounded to fp32, the precision in which a replay log keeps them.
 Losses are fp32 or better: at ε = 1e-3 a bf16 loss of 0.7 would quantise d/ε to multiples of 1.95.
@@ -18,8 +18,8 @@ from typing import Literal
 
 import torch
 
-from loretta_core.zo.forward_gradient import derivatives
-from loretta_core.zo.storage import Shift, Storage
+from loretta_core.zo.baselines.forward_gradient import derivatives
+from loretta_core.zo.parameters.placement import Shift, Storage
 from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
 
 Estimator = Literal["two_sided", "one_sided", "forward_gradient"]

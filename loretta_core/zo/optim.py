@@ -6,9 +6,10 @@
 
     g_k = d_k / ε     z_k drawn from (seed, step, k)     d_k from `estimator.py`
 
-Parameters live in one fp32 buffer with a copy beside it (`flat.py`); ZOSGD streams those that have no room for that, or are bf16 (`streaming.py`).
+Parameters live in one fp32 buffer with a copy beside it (`parameters/flat.py`); ZOSGD streams those that have no room for that, or are bf16
+(`parameters/streaming.py`).
 All q directions of a step are evaluated at the same θ. The update is a function of (step, d_1 … d_q, learning rate) alone, so that a log of the d's is
-enough to repeat a run (`replay.py`). A step in which a loss is not finite changes nothing and is counted; outliers can be clipped (`guard.py`).
+enough to repeat a run (`replay_log.py`). A step in which a loss is not finite changes nothing and is counted; outliers can be clipped (`outliers.py`).
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
-from loretta_core.zo.flat import FlatParameters
-from loretta_core.zo.guard import clipped, remembered, signal_to_noise
 from loretta_core.zo.noise import Direction, Distribution, draw
+from loretta_core.zo.outliers import clipped, remembered, signal_to_noise
+from loretta_core.zo.parameters.flat import FlatParameters
+from loretta_core.zo.parameters.placement import Drawn, Shift, Storage
+from loretta_core.zo.parameters.streaming import ROUNDING, StreamedParameters
 from loretta_core.zo.scaling import Scaling, factors, moved, unbiased
-from loretta_core.zo.storage import Drawn, Shift, Storage
-from loretta_core.zo.streaming import ROUNDING, StreamedParameters
 from loretta_core.zo.variants import Closure, Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]

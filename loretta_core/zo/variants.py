@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from loretta_core.zo.flat import FlatParameters
-from loretta_core.zo.storage import Shift, Storage
+from loretta_core.zo.parameters.flat import FlatParameters
+from loretta_core.zo.parameters.placement import Shift, Storage
 
 Closure = Callable[[], Tensor | float]
 """() → scalar loss at the current parameters, without a backward pass; called under no_grad."""

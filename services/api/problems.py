@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from loretta_core.errors import ConfigError
-from services.jobs_client import RayUnavailable
-from services.submissions import NotFound
+from services.queries.ray_jobs import RayUnavailable
+from services.queries.submissions import NotFound
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -9,8 +9,8 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from loretta_core.report.rows import Status
-from services.policy import MAX_SWEEP_BYTES
-from services.submissions import Job
+from services.queries.submissions import Job
+from services.server.submission_policy import MAX_SWEEP_BYTES
 
 Offset = Annotated[int, Query(ge=0, le=10_000_000, description="How many to leave out.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="Most entries of a page.")]

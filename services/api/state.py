@@ -10,10 +10,10 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
-from services.access import Caller, Role, Tokens, read_tokens
-from services.runs import Runs
-from services.settings import ApiSettings
-from services.submissions import Submissions
+from services.queries.run_index import Runs
+from services.queries.submissions import Submissions
+from services.server.auth import Caller, Role, Tokens, read_tokens
+from services.server.settings import ApiSettings
 
 COOKIE = "loretta_token"
 """Holds a browser's token: HttpOnly, SameSite=Strict, for this host alone."""

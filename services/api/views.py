@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from loretta_core.config import CellConfig
-from loretta_core.report.records import Record
+from loretta_core.report.adapter_docs.loading_code import loading_code, reproduce_command
 from loretta_core.report.rows import Row
-from loretta_core.report.snippet import loading_code, reproduce_command
+from loretta_core.store.records import Record
 from services.api.schemas import Cell, CellSummary, RunningCell, SweepSummary
-from services.links import mlflow_link
-from services.runs import SweepView
+from services.queries.links import mlflow_link
+from services.queries.run_index import SweepView
 
 
 def summary_of(view: SweepView) -> SweepSummary:

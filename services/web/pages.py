@@ -25,17 +25,17 @@ from loretta_core.report.packed import packed_lines
 from loretta_core.report.paper import paper_score
 from loretta_core.report.predicted_cost import memory_ratio, prediction_lines, step_ratio
 from loretta_core.report.rows import Row
-from services.access import Caller, Role
 from services.api.schemas import CellId, JobId, SortKey, SweepName
 from services.api.state import COOKIE, Here, Services, asking, services
 from services.api.views import cell_of
-from services.dry_run import standing_of
-from services.jobs_client import ACTIVE, RayUnavailable
-from services.planning import plan_text
-from services.policy import read_sweep
-from services.runs import page_of
-from services.selection import Selection, choices, select
-from services.submissions import Job
+from services.commands.dry_run import standing_of
+from services.commands.plan import plan_text
+from services.queries.filters import Selection, choices, select
+from services.queries.ray_jobs import ACTIVE, RayUnavailable
+from services.queries.run_index import page_of
+from services.queries.submissions import Job
+from services.server.auth import Caller, Role
+from services.server.submission_policy import read_sweep
 from services.web.figures import NAMES, Figures, standalone
 from services.web.forms import form
 from services.web.table import ROWS_SHOWN, build_table, query, shared, telling

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from loretta_core.report import units
 from loretta_core.report.pareto import COSTS, fronts
 from loretta_core.report.rows import Row
-from services.selection import Selection
+from services.queries.filters import Selection
 
 ROWS_SHOWN = 200
 """Of one page; the rest is behind a link."""

@@ -27,12 +27,12 @@ import aiohttp  # noqa: E402 - a dependency of ray
 
 from loretta_core.config import CellConfig, SweepConfig, cell_from_overrides  # noqa: E402
 from loretta_core.report.compare import compare  # noqa: E402
-from loretta_core.report.manifest import write_manifest  # noqa: E402
-from loretta_core.report.records import check_output_dir, write_record  # noqa: E402
-from services.processes import running  # noqa: E402
-from services.serve import api_server  # noqa: E402
-from services.settings import api_settings  # noqa: E402
-from tests.report.synthetic import plausible_record  # noqa: E402
+from loretta_core.store.manifest import write_manifest  # noqa: E402
+from loretta_core.store.records import check_output_dir, write_record  # noqa: E402
+from services.server.processes import running  # noqa: E402
+from services.server.serve import api_server  # noqa: E402
+from services.server.settings import api_settings  # noqa: E402
+from tests.loretta_core.report.synthetic import plausible_record  # noqa: E402
 
 SWEEP = "many"
 METHODS, TRAINERS = ("loretta_adp", "loretta_rep", "lora", "adapters", "ft"), ("adam", "zo_sgd")

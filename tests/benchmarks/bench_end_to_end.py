@@ -37,7 +37,7 @@ from loretta_core.config.model import Pretrained
 from loretta_core.models import load_tokenizer
 from loretta_core.tasks.base import Example
 from loretta_core.tasks.collate import Collator, training_batches
-from loretta_core.tasks.head import ClassificationHead
+from loretta_core.tasks.formats.head import ClassificationHead
 from loretta_core.train.checkpoint import Checkpointer, TrainState
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.loop import fit

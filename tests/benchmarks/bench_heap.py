@@ -1,4 +1,4 @@
-"""What it gains to keep freed memory (`loretta_core/train/heap.py`): time and page faults of a step on a CPU.
+"""What it gains to keep freed memory (`loretta_core/train/memory/allocator.py`): time and page faults of a step on a CPU.
 
     python tests/benchmarks/bench_heap.py [--quick] [--json FILE]
 
@@ -26,8 +26,8 @@ from random_cells import cells_of, encoder, random_work
 from results import Result, ratio, write
 
 from loretta_core.config import CellConfig
-from loretta_core.train import heap
 from loretta_core.train.build import build_run
+from loretta_core.train.memory import allocator
 
 SHAPES, ROUNDS = ((8, 24), (16, 64), (64, 64)), 9
 
@@ -78,7 +78,7 @@ def child(cell: CellConfig, *, keep: bool) -> None:
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
     if keep:
-        heap.keep()
+        allocator.keep()
     run = build_run(cell)
     batches = run.batches(0)
     for _ in sys.stdin:

@@ -41,11 +41,11 @@ from random_cells import cells_of, encoder, llama_2_7b, random_work
 from results import Result, ratio, write
 
 from loretta_core.config import CellConfig
-from loretta_core.pack.together import together
-from loretta_core.train import heap
+from loretta_core.pack.lockstep import together
 from loretta_core.train.build import Run, build_run
-from loretta_core.train.measure import PeakMemory
-from loretta_core.train.seat import ALONE_SEAT, Facts, Seat
+from loretta_core.train.memory import allocator
+from loretta_core.train.pack_context import ALONE_SEAT, Facts, Seat
+from loretta_core.train.reporting.measured import PeakMemory
 
 CELLS, MEMORY_STEPS = 8, 3
 METHODS, TRAINERS = ("lora", "loretta_adp"), ("zo_sgd", "adam")
@@ -62,9 +62,9 @@ def main() -> None:
     options = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("loretta_core.pack.together").addFilter(refuse)
+    logging.getLogger("loretta_core.pack.lockstep").addFilter(refuse)
     torch.set_num_threads(1)
-    heap.keep()  # as every run does
+    allocator.keep()  # as every run does
     if options.child:
         child([CellConfig.from_json(text) for text in json.loads(options.child)])
         return

@@ -35,7 +35,7 @@ from typing import Any
 from unittest import mock
 
 from loretta_core.config import CellConfig, SweepConfig, load_sweep
-from loretta_core.report.records import Record
+from loretta_core.store.records import Record
 
 TARGET_S = 0.5
 NAIVE_CELLS, NOOP_ROUNDS = 3, 3
@@ -114,7 +114,7 @@ def bare_loop(cells: Sequence[CellConfig], *, out: Path) -> dict[str, float]:
 
 def naive(cells: Sequence[CellConfig], *, out: Path) -> float:
     """Seconds per cell when every Tune trial forms a Ray Train group of its own, one after the other, on a Ray that runs already."""
-    from jobs.session import ray_session
+    from jobs.execution.ray_session import ray_session
 
     with ray_session(), contextlib.redirect_stdout(sys.stderr):
         from ray import tune
@@ -153,7 +153,7 @@ def _naive_worker(config: dict[str, Any]) -> None:
 
 def noop_cells(cells: Sequence[CellConfig], *, out: Path) -> dict[str, float]:
     """Seconds per cell that does nothing, one process each: ours, and Tune with the function alone, in turns. Imports of the driver are not counted."""
-    from jobs.session import ray_session
+    from jobs.execution.ray_session import ray_session
 
     sides = {"noop_s": _our_noops, "tune_noop_s": _tune_noops}
     times: dict[str, list[float]] = {name: [] for name in sides}
@@ -167,10 +167,10 @@ def noop_cells(cells: Sequence[CellConfig], *, out: Path) -> dict[str, float]:
 
 
 def _our_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
-    from jobs.inline import InlineExecutor  # Ray must not be imported before the session has set its environment
-    from jobs.resources import Shape
-    from jobs.trials import run_trials
-    from jobs.worker_config import WorkerConfig
+    from jobs.execution.inline_executor import InlineExecutor  # Ray must not be imported before the session has set its environment
+    from jobs.execution.worker_config import WorkerConfig
+    from jobs.orchestration.tune_trials import run_trials
+    from jobs.scheduling.resources import Shape
 
     worker = WorkerConfig(out=out, home=Path.cwd(), run_cell="tests.benchmarks.bench_sweep:do_nothing")
     seen: list[str] = []

@@ -34,7 +34,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from loretta_core import ZOSGD, LorettaAdpConfig
 from loretta_core.zo.noise import Direction, Distribution, draw
-from loretta_core.zo.replay import LogWriter, read_log, replay
+from loretta_core.zo.replay_log import LogWriter, read_log, replay
 from loretta_core.zo.variants import Batched, Fastest
 
 REPEATS, QUICK_REPEATS = 21, 7

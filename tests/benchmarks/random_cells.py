@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertConfig,
 from loretta_core.config import CellConfig, cell_from_overrides
 from loretta_core.config.model import Pretrained
 from loretta_core.models import load_tokenizer
-from loretta_core.tasks.toy_text import NOUNS
+from loretta_core.tasks.data.toy_text import NOUNS
 
 WORDS = 96
 """toy-bert's vocabulary. RoBERTa's is larger, but logits are computed at one position of a row only."""

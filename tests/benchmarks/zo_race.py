@@ -22,8 +22,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loretta_core.config.load import load_sweep
-from loretta_core.report.records import Record, find_records
+from loretta_core.config.sweep.load import load_sweep
+from loretta_core.store.records import Record, find_records
 
 SHARE = 0.9
 HEADER = ("model", "method", "trainer", "lr", "reached", "steps", "forwards", "seconds", "test score")

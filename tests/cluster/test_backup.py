@@ -5,13 +5,13 @@ import subprocess
 import sys
 import tarfile
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from cluster.backup import connection_environment, main, restore, save
 from loretta_core.errors import ConfigError, LorettaError
-from loretta_core.report.records import Record, check_output_dir, find_records, write_record
+from loretta_core.store.records import Record, check_output_dir, find_records, write_record
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_the_password_is_no_argument():
 @pytest.mark.slow
 def test_a_postgresql_comes_back(out, tmp_path, monkeypatch):
     """Saved, changed, restored: the database is as it was, and the command says so."""
-    from tests.services.test_stores import postgresql
+    from tests.services.scenarios.test_stores import postgresql
 
     with postgresql(tmp_path) as store:
         monkeypatch.setenv("LORETTA_STORE", store)
@@ -115,7 +115,7 @@ def query(store, text):
 
 
 def test_the_script_runs_as_it_is_documented(out, tmp_path):
-    script = Path(__file__).parents[2] / "cluster" / "backup.py"
+    script = ROOT / "cluster" / "backup.py"
     run = {"cwd": tmp_path, "capture_output": True, "text": True, "env": {"PYTHONPATH": str(script.parents[1])}}
     saved = subprocess.run([sys.executable, script, "save", "outputs", "backup.tar"], **run)
     assert (saved.returncode, saved.stdout) == (0, "backup.tar: 6 files and MLflow's database\n"), saved.stderr

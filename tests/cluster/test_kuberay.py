@@ -7,21 +7,21 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import jsonschema
 import pytest
 import yaml
 
 from cluster.make_secrets import DERIVED, RANDOM
-from jobs import leave
+from jobs import drain_node
 from jobs.sweep import _parser
 from loretta_core.config import load_sweep
 from tests.cluster.kustomized import build, containers, pods
 from tests.docker.test_compose import SERVICES as COMPOSE
 from tests.docker.test_compose import options_of_ray_start
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 KUBERAY = ROOT / "cluster" / "kuberay"
 OVERLAYS = ("local", "gpu")
 MADE = {name: build(KUBERAY / "overlays" / name) for name in OVERLAYS}
@@ -202,8 +202,8 @@ def test_a_worker_saves_its_cells_before_it_goes():
         for group in cluster["workerGroupSpecs"]:
             spec = group["template"]["spec"]
             program, *words = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-            assert (program, words[:2]) == ("python", ["-m", "jobs.leave"])
-            assert leave.parser().parse_args(words[2:]).within + 30 <= spec["terminationGracePeriodSeconds"]
+            assert (program, words[:2]) == ("python", ["-m", "jobs.drain_node"])
+            assert drain_node.parser().parse_args(words[2:]).within + 30 <= spec["terminationGracePeriodSeconds"]
 
 
 def test_the_job_is_a_sweep_that_loads():

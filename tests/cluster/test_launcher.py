@@ -3,15 +3,14 @@
 import json
 import re
 import shlex
-from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
 from tests.docker.test_compose import OURS, RAY, options_of_ray_start
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "cluster" / "ray").glob("*.yaml"))
 SCHEMA = json.loads((RAY / "autoscaler" / "ray-schema.json").read_text())
 CONFIGS = [pytest.param(yaml.safe_load(file.read_text()), id=file.stem) for file in FILES]

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "cluster" / "local.sh"
+from tests.paths import ROOT
+
+SCRIPT = ROOT / "cluster" / "local.sh"
 MARK = b"LORETTA_CLUSTER_MARK="
 
 pytestmark = [

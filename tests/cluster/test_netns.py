@@ -17,7 +17,7 @@ import pytest
 
 from loretta_core.config import load_sweep
 from loretta_core.config.engine import Plain
-from loretta_core.report.records import find_records
+from loretta_core.store.records import find_records
 from loretta_core.train.run import run_cell
 from tests.cluster.test_local import exported, local
 from tests.cluster.test_node_lost import base_environment
@@ -168,7 +168,7 @@ def place_of(out: Path) -> Place:
 
 
 def test_a_node_that_leaves_with_notice_loses_nothing(nodes, tmp_path):
-    """Trials that compute share the GPUs of the two nodes that are left. What `jobs.leave` ends on one of them goes on on the other."""
+    """Trials that compute share the GPUs of the two nodes that are left. What `jobs.drain_node` ends on one of them goes on on the other."""
     here = place_of(tmp_path / "out")
     left = [node for node in ("1", "2", "3") if nodes.processes(node)]
     for node in left[2:]:  # where this test runs by itself
@@ -181,7 +181,7 @@ def test_a_node_that_leaves_with_notice_loses_nothing(nodes, tmp_path):
         assert sorted(map(len, told.values())) == [1, 2]
         leaves = max(told, key=lambda node: len(told[node]))
         (node_id,) = [word.removeprefix("--node_id=") for word in nodes.raylet(leaves).cmdline() if word.startswith("--node_id=")]
-        command = [sys.executable, "-m", "jobs.leave", "--node", node_id, "--within", "60"]
+        command = [sys.executable, "-m", "jobs.drain_node", "--node", node_id, "--within", "60"]
         gone = subprocess.run(nodes.inside(leaves, *command), env=nodes.environment, capture_output=True, text=True, timeout=LIMIT_S)
         assert (gone.returncode, gone.stderr) == (0, "")
         assert not any(each.is_running() for each in told[leaves])

@@ -2,15 +2,14 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import yaml
 
 from cluster.backup import _parser as backup_parser
 from cluster.scale import _parser as scale_parser
 from cluster.simulate import _parser as simulate_parser
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "cluster" / "README.md").read_text()
 COMMANDS = [line.split(" # ")[0].strip() for block in re.findall(r"```sh\n(.*?)```", TEXT, flags=re.DOTALL) for line in block.replace("\\\n", " ").splitlines()]
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.simulate import HOUR_S, WAYS, FakeClock, Simulation, World, main, sweep_cells
-from jobs.ledger import standing
+from jobs.storage.ledger import standing
 
 CELLS = sweep_cells(20)
 SECONDS = {cell.cell_id: 300.0 for cell in CELLS}

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-import services.serve
+import services.server.serve
 from cluster.make_secrets import make
-from services.api.app import create_app, guarded
+from services.app import create_app, guarded
 from services.cli import main
 from tests.docker.test_train_dockerfile import ROOT
 
@@ -120,7 +120,7 @@ def test_the_servers_start_as_the_file_says(tmp_path, monkeypatch):
         monkeypatch.setenv(name, here(value))
     monkeypatch.setattr("socket.gethostname", lambda: service["hostname"])
     started = []
-    monkeypatch.setattr(services.serve, "serve_until_stopped", lambda mlflow, api: started.append((mlflow, api)) or 0)
+    monkeypatch.setattr(services.server.serve, "serve_until_stopped", lambda mlflow, api: started.append((mlflow, api)) or 0)
     words = [here(word) for word in service["command"]]
     assert words[0] == "loretta"
     assert main(["0" if words[1:][index - 1] in ("--port", "--mlflow-port") and index else word for index, word in enumerate(words[1:])]) == 0

@@ -27,9 +27,10 @@ class Refuse:
             raise ModuleNotFoundError(name + " is not in this image", name=name)
 sys.meta_path.insert(0, Refuse())
 from pathlib import Path
-import services.cli, services.serve, services.remote, services.listing, services.planning, services.comparison, jobs.doctor, mlflow.server, psycopg2, boto3
-from services.api.app import create_app
-from services.settings import ApiSettings
+import services.cli, services.server.serve, services.commands.api_client, services.commands.list, services.commands.plan, services.commands.compare
+import jobs.diagnostics.health, mlflow.server, psycopg2, boto3
+from services.app import create_app
+from services.server.settings import ApiSettings
 from ray.job_submission import JobSubmissionClient
 from fastapi.testclient import TestClient
 settings = ApiSettings(out=Path.cwd(), port=8000, allowed_hosts=("testserver",), tokens=Path("tokens.json"))

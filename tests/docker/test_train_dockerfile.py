@@ -8,13 +8,13 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import pytest
 
 from loretta_core.config import load_sweep
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "train.Dockerfile"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.jobs.head import Head, ray_head
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 SWEEP = """

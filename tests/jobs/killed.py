@@ -12,7 +12,7 @@ from pathlib import Path
 import torch.distributed as dist
 
 from loretta_core.config import CellConfig
-from loretta_core.report.records import Record
+from loretta_core.store.records import Record
 from loretta_core.train import checkpoint, run
 from loretta_core.train.loop import Stop, never
 from loretta_core.train.sinks import MetricSink

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import CellFailed
-from loretta_core.report.records import Record, write_record
+from loretta_core.store.records import Record, write_record
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 Stop = Callable[[int], Exception | None]
@@ -153,7 +153,8 @@ def finished_record(cell: CellConfig) -> Record:
 
 
 if __name__ == "__main__":
-    from jobs import resources, sweep
+    from jobs import sweep
+    from jobs.scheduling import resources
 
     if WORKERS in os.environ:
         resources.shape_of = lambda cell: resources.Shape(int(os.environ[WORKERS]), cell.engine.cpus, cell.engine.gpus)

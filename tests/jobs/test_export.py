@@ -10,12 +10,12 @@ import pytest
 from jobs.export import export_cell, main
 from loretta_core.config import CellConfig, cell_from_overrides, load_sweep
 from loretta_core.errors import OutputError
-from loretta_core.report.model_card import model_card
-from loretta_core.report.records import Failure, Record, write_record
-from loretta_core.report.snippet import reproduce_command
+from loretta_core.report.adapter_docs.loading_code import reproduce_command
+from loretta_core.report.adapter_docs.model_card import model_card
+from loretta_core.store.records import Failure, Record, write_record
 from tests.jobs.synthetic import finished_record
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 HEAD = "task={type = 'toy_sentiment', objective = 'head'}"
 SWEEPS = sorted((ROOT / "jobs" / "sweeps").glob("*.toml"))
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.tracking_db import connect, default_uri
+from jobs.tracking.mlflow_setup import connect, default_uri
 from loretta_core.config import CellConfig, load_sweep
-from loretta_core.report.records import Record, find_records
+from loretta_core.store.records import Record, find_records
 from tests.jobs.head import Head, stop_all, user_environment
 from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, HUNGRY_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
+from tests.paths import ROOT
 
 pytestmark = [pytest.mark.integration, pytest.mark.ray]
 
-ROOT = Path(__file__).parents[2]
 LIMIT_S = 400
 """Generous: a loaded machine starts worker groups slowly."""
 

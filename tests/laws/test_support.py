@@ -9,7 +9,7 @@ from loretta_core.adapters import build
 from loretta_core.errors import MethodError
 from loretta_core.sites import ARCHITECTURES
 from loretta_core.support import METHOD_TYPES, REFUSED, check_supported, support_table
-from services.listing import listing
+from services.commands.list import listing
 from tests.laws.conftest import METHODS, tasks_of
 
 

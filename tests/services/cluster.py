@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from services.jobs_client import JobRequest, JobState, JobStatus
+from services.queries.ray_jobs import JobRequest, JobState, JobStatus
 
 
 @dataclass

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from jobs.mlflow_sink import ARRIVED_NAME
 from loretta_core.config import load_sweep
-from loretta_core.report.manifest import write_manifest
-from loretta_core.report.records import check_output_dir, write_record
-from services.api.app import create_app, guarded, make_services
-from services.settings import ApiSettings
+from loretta_core.store.layout import ARRIVED_NAME
+from loretta_core.store.manifest import write_manifest
+from loretta_core.store.records import check_output_dir, write_record
+from services.app import create_app, guarded, make_services
+from services.server.settings import ApiSettings
 from tests.jobs.synthetic import finished_record
 from tests.services.cluster import MemoryCluster
 

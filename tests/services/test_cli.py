@@ -10,9 +10,9 @@ import pytest
 from jobs import sweep as jobs_sweep
 from loretta_core.config import FAMILIES
 from services import cli
+from tests.paths import ROOT
 from tests.services.conftest import SWEEP, contents, finish
 
-ROOT = Path(__file__).parents[2]
 TASK = 'task = "toy_sentiment"'
 METHODS = 'method = ["lora", {type = "loretta_adp", tensor_rank = 4}]'
 
@@ -63,7 +63,7 @@ def refused(capsys, results, monkeypatch):
 
     def run(command: str, *arguments: str) -> str:
         before = contents(results)
-        monkeypatch.setattr("jobs.driver.ray_session", lambda: pytest.fail("Ray was started"))
+        monkeypatch.setattr("jobs.orchestration.sweep_run.ray_session", lambda: pytest.fail("Ray was started"))
         assert COMMANDS[command](*arguments) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ")
@@ -225,7 +225,7 @@ def test_what_computes_nothing_imports_neither_torch_nor_ray(extra, tmp_path, sw
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     imported = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
-    assert "jobs.inputs" in imported
+    assert "jobs.orchestration.preflight" in imported
     assert not imported & {"torch", "transformers", "ray", "mlflow"}
 
 

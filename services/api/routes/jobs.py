@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 from services.api.problems import answers
 from services.api.schemas import JobId, JobPage, Limit, Offset, SweepText
 from services.api.state import Here, Reader, Submitter
-from services.jobs_client import ACTIVE
-from services.runs import page_of
-from services.submissions import Job, Submissions
+from services.queries.ray_jobs import ACTIVE
+from services.queries.run_index import page_of
+from services.queries.submissions import Job, Submissions
 
 router = APIRouter(tags=["jobs"])
 

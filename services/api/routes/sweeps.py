@@ -31,12 +31,12 @@ from services.api.schemas import (
 )
 from services.api.state import Here, Reader
 from services.api.views import cell_summary, summary_of
-from services.dry_run import standing_of
-from services.planning import plan_text
-from services.policy import read_sweep
-from services.runs import page_of
-from services.selection import Selection, select
-from services.submissions import submission_id
+from services.commands.dry_run import standing_of
+from services.commands.plan import plan_text
+from services.queries.filters import Selection, select
+from services.queries.run_index import page_of
+from services.queries.submissions import submission_id
+from services.server.submission_policy import read_sweep
 
 router = APIRouter(tags=["sweeps"])
 

@@ -1,0 +1,114 @@
+"""What may be wrong with Ray, MLflow and an output directory, and what of it can be put right: the part of `loretta doctor` that knows them.
+
+    placement groups whose driver is gone      hold CPUs and GPUs of a shared cluster for ever; freed
+    MLflow runs that nobody computes           say "running" for ever; end as KILLED
+    lock of a driver that was killed           emptied; harmless, but it names a process that is gone
+    half-written temporary files               deleted
+
+The last three are looked at only while no sweep is at work in the output directory, and put right under its lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+from jobs.diagnostics import placement_groups
+from jobs.execution.ray_session import ray_session
+from jobs.storage import lock
+from jobs.tracking import mlflow_repair
+from jobs.tracking.mlflow_setup import connect, default_uri
+from loretta_core.errors import ConfigError, OutputError
+from loretta_core.findings import Finding
+from loretta_core.report.units import counted
+from loretta_core.store.records import check_output_dir
+
+
+def examine(out: Path, *, fix: bool) -> Iterator[Finding]:
+    """Look at everything; with `fix`, put right what can be."""
+    yield from ray_findings(fix=fix)
+    yield from output_findings(out, fix=fix)
+
+
+def ray_findings(*, fix: bool) -> Iterator[Finding]:
+    """The cluster of RAY_ADDRESS."""
+    if not os.environ.get("RAY_ADDRESS"):
+        yield Finding("ray", "ok", "RAY_ADDRESS is not set: each sweep starts a Ray of its own on this machine")
+        return
+    try:
+        with ray_session():
+            yield Finding("ray", "ok", placement_groups.describe_cluster())
+            leaked = placement_groups.leaked()
+            if not leaked:
+                yield Finding("placement groups", "ok", "none is left behind")
+            elif fix:
+                placement_groups.free(leaked)
+                yield Finding("placement groups", "fixed", f"{counted(len(leaked), 'leaked placement group')} freed: {placement_groups.held_by(leaked)}")
+            else:
+                text = f"{counted(len(leaked), 'placement group')} of drivers that are gone hold {placement_groups.held_by(leaked)}"
+                yield Finding("placement groups", "problem", text, "loretta doctor --fix frees them")
+    except (ConfigError, RuntimeError) as error:  # RuntimeError: Ray's word for another version of itself
+        yield Finding("ray", "problem", str(error).strip().splitlines()[0], "install the cluster's version of Ray, correct RAY_ADDRESS, or unset it")
+
+
+def output_findings(out: Path, *, fix: bool) -> Iterator[Finding]:
+    """An output directory and the tracking store of its runs."""
+    if not (out / "FORMAT.json").is_file():
+        yield Finding("output", "ok", f"{out}: no output directory of ours yet")
+        return
+    try:
+        check_output_dir(out)
+        stale = lock.left_behind(out)
+        if lock.is_held(out):
+            yield Finding("output", "ok", f"{out}: a sweep is at work there; what it writes was not looked at")
+            return
+        with lock.output_lock(out) if fix else nullcontext():
+            yield _lock_finding(stale, out=out, fix=fix)
+            yield _temporary_finding(out, fix=fix)
+            yield _mlflow_finding(out, fix=fix)
+    except (OutputError, OSError) as error:
+        yield Finding("output", "problem", str(error), "make it readable and writable, or give another directory with --out")
+
+
+def temporary_files(out: Path) -> list[Path]:
+    """What `write_atomically` and checkpoints leave when their process is killed."""
+    return sorted(path for path in out.rglob(".*.tmp") if path.is_file())
+
+
+def _lock_finding(stale: str, *, out: Path, fix: bool) -> Finding:
+    if not stale:
+        return Finding("lock", "ok", f"{out} is free")
+    text = f"{out}: left locked by {stale}, which is gone"
+    return Finding("lock", "fixed", text) if fix else Finding("lock", "problem", text, "the next sweep takes it over; loretta doctor --fix removes it now")
+
+
+def _temporary_finding(out: Path, *, fix: bool) -> Finding:
+    found = temporary_files(out)
+    if not found:
+        return Finding("temporary files", "ok", "none")
+    text = f"{counted(len(found), 'half-written file')}, {sum(path.stat().st_size for path in found)} bytes, e.g. {found[0].relative_to(out)}"
+    if not fix:
+        return Finding("temporary files", "problem", text, "loretta doctor --fix deletes them")
+    for path in found:
+        path.unlink(missing_ok=True)
+    return Finding("temporary files", "fixed", f"deleted {text}")
+
+
+def _mlflow_finding(out: Path, *, fix: bool) -> Finding:
+    uri = default_uri(out)
+    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        return Finding("mlflow", "ok", "no runs yet")
+    try:
+        client = connect(uri)
+        running = mlflow_repair.left_running(client, out)
+        if fix:
+            mlflow_repair.end_runs(client, running)
+    except Exception as error:  # a process edge: MLflow's clients raise anything
+        advice = "start the server, or correct MLFLOW_TRACKING_URI; metrics are safe in each cell's metrics.jsonl and are sent by the next sweep"
+        return Finding("mlflow", "problem", f"{uri} cannot be used ({type(error).__name__})", advice)
+    if not running:
+        return Finding("mlflow", "ok", f"{uri} answers; no run is left running")
+    text = f"{counted(len(running), 'run')} of this directory left running"
+    return Finding("mlflow", "fixed", f"{text}: ended as KILLED") if fix else Finding("mlflow", "problem", text, "loretta doctor --fix ends them as KILLED")

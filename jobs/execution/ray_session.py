@@ -1,0 +1,137 @@
+"""A connection to Ray: the cluster of RAY_ADDRESS (also set inside `ray job submit`), or one of our own on this machine.
+
+Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this process alone, sends no usage data, and is gone afterwards.
+The dashboard cannot be left out: Ray Train frees the resources of a stopped group through its State API.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jobs.scheduling.resources import Node
+from loretta_core.errors import ConfigError
+
+OBJECT_STORE_BYTES = 150_000_000
+"""Cells travel as a few kilobytes of JSON; models are loaded where they are used."""
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The controller of a worker group looks every 2 s by default, several times over before the first cell: 10 s of waiting per start.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    # 60 s by default, which four groups that start at once on a busy machine do not keep. Less than `executors.CLOSE_S`: the end of a sweep waits for it.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "100",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # Ctrl-C is ours: Tune would drop the cells that are being written.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Connect; disconnect, and stop what was started here, at the end. Raises ConfigError when there is no such cluster, or it refuses us."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    address = os.environ.get("RAY_ADDRESS", "")
+    if not address:
+        # A token in the environment, unlike Ray's default, leaves no readable file in the home directory. Ray remembers the first one for as long as the
+        # process lives, so a second session has to go on with it.
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    import ray  # after the environment: Ray reads it once, when it is imported
+
+    scratch = None if address else _short_directory()
+    try:
+        if address:
+            _join_cluster(address)
+        else:
+            _start_cluster(str(scratch))
+        yield
+    finally:
+        ray.shutdown()
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def nodes() -> list[Node]:
+    """The machines of the connected cluster."""
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [_node(resources) for resources in alive]
+
+
+def beside_driver() -> dict[str, Any]:
+    """Options of an actor that takes no CPU: on the node of this process. Ray would place it on any, and a sweep must not end with a node that it can spare."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context().get_node_id()
+    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
+
+
+def _node(resources: Mapping[str, float]) -> Node:
+    """Ray counts 70 % of a node's free memory as `memory`; the rest is for itself and what was there."""
+    kind = next((name.partition(":")[2] for name in resources if name.startswith("accelerator_type:")), "")
+    memory_bytes = int(resources.get("memory", 0.0) + resources.get("object_store_memory", 0.0))
+    return Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0), memory_bytes=memory_bytes, accelerator=kind)
+
+
+def _join_cluster(address: str) -> None:
+    import ray
+    import ray.exceptions
+
+    advice = "start it (`ray start --head`), correct RAY_ADDRESS, or unset it to compute on this machine"
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "://" not in address and not _listens(host, int(port)):  # Ray itself would try for minutes
+        raise ConfigError(f"RAY_ADDRESS = {address}: nobody listens there; {advice}")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise ConfigError(
+            f"RAY_ADDRESS = {address}: no Ray there lets us in ({str(error).strip().splitlines()[0]}); {advice}. If it is running: is the token in "
+            "RAY_AUTH_TOKEN, or in the file RAY_AUTH_TOKEN_PATH, that of this cluster?"
+        ) from None
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=10):
+            return True
+    except OSError:
+        return False
+
+
+def _start_cluster(scratch: str) -> None:
+    import ray
+
+    ray.init(
+        address="local",
+        include_dashboard=True,
+        dashboard_host="127.0.0.1",
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _temp_dir=scratch,
+    )
+
+
+def _short_directory() -> Path:
+    """Ray puts sockets there, whose whole path may have 107 characters; TMPDIR is often too long."""
+    base = "/tmp" if Path("/tmp").is_dir() else None
+    return Path(tempfile.mkdtemp(prefix="lor-", dir=base))

@@ -1,0 +1,41 @@
+"""What cells read and compute with must be there before anything starts: a checkpoint directory without weights, a task file without its columns, DeepSpeed.
+
+Needs neither torch nor Ray, so that a refusal takes a moment and leaves nothing behind. The workers check again: files can change, and whether a hub id can be
+fetched shows only where it is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from loretta_core.config import CellConfig
+from loretta_core.config.engine import Auto, Zero
+from loretta_core.config.locate import locate
+from loretta_core.config.model import ModelConfig
+from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
+from loretta_core.plan.devices import parse_devices
+from loretta_core.tasks.data.jsonl import load_jsonl
+from loretta_core.tasks.data.splits import load_benchmark
+from loretta_core.train.engines.zero_requirements import check_zero
+
+
+def check_inputs(cells: Iterable[CellConfig]) -> None:
+    """Look at every model, task and engine of the cells, each once. Raises ConfigError (ModelError, DataError) for the first that cannot be used."""
+    cells = list(cells)
+    models: dict[str, ModelConfig] = {}
+    tasks: dict[str, TaskConfig] = {}
+    for cell in cells:
+        models[cell.model.model_dump_json()] = cell.model
+        tasks[cell.task.model_dump_json()] = cell.task
+    for engine in {cell.engine for cell in cells if isinstance(cell.engine, Zero)}:
+        check_zero(engine)
+    for cell in cells:
+        if isinstance(cell.engine, Auto) and cell.engine.device is not None:
+            parse_devices(cell.engine.device)
+    for model in models.values():
+        locate(model)
+    for task in tasks.values():
+        if isinstance(task, Jsonl):
+            load_jsonl(task)
+        elif isinstance(task, Glue | Decoder) and task.path is not None:
+            load_benchmark(task)

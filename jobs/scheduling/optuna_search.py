@@ -1,0 +1,156 @@
+"""`[search] algorithm = "optuna"`: the next round of a search, from the validation scores of its cells.
+
+    records ─► (sample, mean score of its seeds) ─► a study in memory ─► TPE ─► samples ─► cells like any other
+
+The study is built anew from the records each time and its sampler's seed is made of the search's seed, the point of the grid and the number of samples before,
+so that what is drawn is a function of what the records say. Nothing of Optuna's is kept: its storage would be a second ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.orchestration.preflight import check_inputs
+from jobs.storage.ledger import standing, unfinished
+from jobs.storage.mirror import Mirror
+from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.sweep.grid import Tried
+from loretta_core.config.sweep.sampling import Range, Sample, Search
+from loretta_core.errors import ConfigError
+from loretta_core.store.early_stops import read_stops
+from loretta_core.store.manifest import write_manifest
+from loretta_core.store.search_state import write_drawn
+
+if TYPE_CHECKING:
+    import optuna
+
+Scored = tuple[Sample, float | None]
+"""A sample and its score; None where no cell of it has one."""
+
+
+class Searching:
+    """A sweep that finds cells as it goes; one that does not has all of them from the start.
+
+    Args:
+        config: with what it drew before (`report/drawn.py`).
+        mirror: where cells may be finished that are not in `out`.
+    """
+
+    def __init__(self, config: SweepConfig, *, out: Path, mirror: Mirror | None = None) -> None:
+        self.config = config
+        self._out = out
+        self._mirror = mirror
+
+    @property
+    def width(self) -> int:
+        """Cells of a round, seeds aside."""
+        rounds = self.config.rounds
+        return 0 if rounds is None else rounds.search.per_round * len(rounds.tried)
+
+    def grow(self) -> list[CellConfig]:
+        """The cells of the next round that no sweep has finished; none when the search is over."""
+        while (grown := next_round(self.config, out=self._out)) is not None:
+            known = {cell.cell_id for cell in self.config.cells}
+            self.config = grown
+            write_manifest(self._out, sweep=grown)
+            check_inputs(new := [cell for cell in grown.cells if cell.cell_id not in known])
+            if self._mirror is not None:
+                self._mirror.fetch(unfinished(self._out, new))
+            if missing := unfinished(self._out, new):
+                return missing
+        return []
+
+
+def check_search(config: SweepConfig) -> None:
+    """Raises ConfigError when the search needs Optuna and it is not installed."""
+    if config.rounds is not None and not config.rounds.complete and find_spec("optuna") is None:
+        raise ConfigError('search.algorithm = "optuna" needs Optuna, which is not installed; pip install "loretta-on-ray[search]", or use algorithm = "random"')
+
+
+def next_round(config: SweepConfig, *, out: Path) -> SweepConfig | None:
+    """The sweep with another round of every point that lacks samples, noted on disk; None when no cell is left to find.
+
+    Rounds whose cells are all known, because results suggested the same settings again, are passed.
+    """
+    before = len(config.cells)
+    while config.rounds is not None and not config.rounds.complete:
+        scores = validation_scores(config, out=out)
+        drawn = {point: [*config.rounds.drawn[point], *_draw(config.rounds.search, point, tried, scores)] for point, tried in config.rounds.tried.items()}
+        config = config.grown(drawn)
+        write_drawn(config, out)
+        if len(config.cells) > before:
+            return config
+    return None
+
+
+def validation_scores(config: SweepConfig, *, out: Path) -> dict[str, float]:
+    """Cell id → its validation score; of a cell that the sweep stopped early, the best that it had."""
+    stops = read_stops(out, name=config.name)
+    scores = {cell_id: max(score for _, score in stop.points) for cell_id, stop in stops.items() if stop.points}
+    finished = standing(out, config.cells).finished
+    return scores | {cell_id: record.validation_score for cell_id, record in finished.items() if record.validation_score is not None}
+
+
+def suggest(search: Search, scored: Sequence[Scored], *, point: str, count: int) -> list[Sample]:
+    """Samples to try next, larger scores being better.
+
+    Args:
+        scored: all samples of the point so far, in their order.
+        count: how many to draw, each taking the others of the round for poor (a constant liar), so that they keep apart.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = {name: _distribution(values) for name, values in search.space.items()}
+    seed = int.from_bytes(hashlib.sha256(f"{search.seed}/{point}/{len(scored)}".encode()).digest()[:4], "big")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # `multivariate` and `constant_liar` have been so for years
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.add_trials([_trial(search, sample, score, space) for sample, score in scored])
+    return [_sample(search, study.ask(space).params) for _ in range(count)]
+
+
+def _draw(search: Search, point: str, tried: Sequence[Tried], scores: Mapping[str, float]) -> list[Sample]:
+    count = min(search.per_round, search.samples - len(tried))
+    scored = [(each.sample, _mean(scores[cell_id] for cell_id in each.cells if cell_id in scores)) for each in tried]
+    return suggest(search, scored, point=point, count=count) if count > 0 else []
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    given = list(values)
+    return sum(given) / len(given) if given else None
+
+
+def _distribution(values: Range | list[Any]) -> optuna.distributions.BaseDistribution:
+    """Of a list, the indices: its values may be tables."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(values, list):
+        return CategoricalDistribution(range(len(values)))
+    if values.integer:
+        return IntDistribution(round(values.low), int(values.high), log=values.log)
+    return FloatDistribution(values.low, values.high, log=values.log)
+
+
+def _trial(search: Search, sample: Sample, score: float | None, space: Mapping[str, optuna.distributions.BaseDistribution]) -> optuna.trial.FrozenTrial:
+    from optuna.trial import TrialState, create_trial
+
+    params = {name: _inside(values, sample[name]) for name, values in search.space.items()}
+    return create_trial(params=params, distributions=dict(space), value=score, state=TrialState.FAIL if score is None else TrialState.COMPLETE)
+
+
+def _inside(values: Range | list[Any], value: Any) -> float | int:
+    """As Optuna knows the value. One of three digits may lie a little outside of its range."""
+    if isinstance(values, list):
+        return values.index(value)
+    return min(max(value, round(values.low)), int(values.high)) if values.integer else min(max(value, values.low), values.high)
+
+
+def _sample(search: Search, params: Mapping[str, Any]) -> Sample:
+    return {name: values.readable(params[name]) if isinstance(values, Range) else values[params[name]] for name, values in search.space.items()}

@@ -1,0 +1,156 @@
+"""`mirror = "s3://bucket/prefix"`: finished cells copied to an object store, and found there by a sweep that starts elsewhere with an empty directory.
+
+    OUT/cells/<cell_id>/…  ──as each cell is over──►  MIRROR/cells/<cell_id>/…      record.json last: what has one is complete
+                           ◄──before the sweep──────  cells that are not finished in OUT
+
+OUT itself stays a directory: its lock, journals that grow by lines and checkpoints need what an object store does not offer. So an interrupted cell goes on
+only where its OUT is, and two drivers with the same mirror and different directories do not see each other: they may compute a cell twice, and lose none.
+pyarrow reaches S3 (and what speaks its protocol), GCS, HDFS, or a `file:///` directory; credentials come from the environment as AWS's tools read them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from loretta_core.config import CellConfig
+from loretta_core.errors import ConfigError, OutputError
+from loretta_core.report.units import counted
+from loretta_core.store.layout import ARRIVED_NAME, cell_directory
+from loretta_core.store.records import RECORD_NAME, read_record
+
+SENDERS = 4
+"""Cells copied at the same time."""
+
+_STAYS = ("checkpoint", "shards", "error.txt", ".", ARRIVED_NAME)
+"""Beginnings of names that are not copied: what only goes on here, and what is true of this directory's MLflow alone."""
+
+
+@dataclass
+class Mirror:
+    """One prefix of a store, and which cells are complete there."""
+
+    uri: str
+    out: Path
+    _store: Any
+    _prefix: str
+    _complete: set[str] = field(default_factory=set)
+    _senders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(SENDERS, thread_name_prefix="mirror"))
+    _sent: list[Future[None]] = field(default_factory=list)
+
+    def fetch(self, cells: Iterable[CellConfig]) -> int:
+        """Bring the complete ones of these cells; returns how many. What is damaged there stays there, and the cell is computed."""
+        wanted = [cell.cell_id for cell in cells if cell.cell_id in self._complete]
+        with ThreadPoolExecutor(SENDERS) as fetchers:
+            return sum(fetchers.map(self._fetch, wanted))
+
+    def send(self, cell_id: str) -> None:
+        """Copy a finished cell, in the background."""
+        self._sent.append(self._senders.submit(self._send, cell_id))
+
+    def send_missing(self, cell_ids: Iterable[str]) -> None:
+        """Copy those that are not there: finished by a sweep without a mirror, or while the store was away."""
+        for cell_id in cell_ids:
+            if cell_id not in self._complete:
+                self.send(cell_id)
+
+    def forget(self, cell_ids: Iterable[str]) -> None:
+        """These are to be computed again: they are complete there no longer."""
+        for cell_id in self._complete.intersection(cell_ids):
+            self._store.delete_file(self._path(cell_id, RECORD_NAME))
+            self._complete.discard(cell_id)
+
+    def close(self) -> str:
+        """Wait for the copies. Returns what went wrong, "" when nothing did."""
+        self._senders.shutdown(wait=True)
+        failures = [error for future in self._sent if (error := future.exception()) is not None]
+        if not failures:
+            return ""
+        return f"{self.uri}: {counted(len(failures), 'cell')} not copied ({_first_line(failures[0])}); the next start of the sweep tries again"
+
+    def look(self) -> None:
+        """Which cells are complete there: one listing."""
+        from pyarrow.fs import FileSelector, FileType
+
+        bucket = self._prefix.split("/")[0]
+        if bucket and self._store.get_file_info(bucket).type == FileType.NotFound:
+            raise FileNotFoundError(f"there is no bucket {bucket}")
+        found = self._store.get_file_info(FileSelector(f"{self._prefix}/cells", allow_not_found=True, recursive=True))
+        self._complete = {parts[-2] for each in found if (parts := each.path.split("/"))[-1] == RECORD_NAME}
+
+    def _fetch(self, cell_id: str) -> bool:
+        from pyarrow.fs import FileSelector, FileType
+
+        target, arriving = cell_directory(self.out, cell_id), self.out / "arriving" / cell_id
+        shutil.rmtree(arriving, ignore_errors=True)
+        root = self._path(cell_id)
+        for each in self._store.get_file_info(FileSelector(root, recursive=True)):
+            if each.type == FileType.File:
+                self._fetch_file(each.path, arriving / each.path.removeprefix(root + "/"))
+        try:
+            complete = read_record(arriving).status == "finished"
+        except OutputError:
+            complete = False
+        if complete:
+            shutil.rmtree(target, ignore_errors=True)  # what an interrupted or failed attempt left here
+            target.parent.mkdir(parents=True, exist_ok=True)
+            arriving.rename(target)
+        return complete
+
+    def _fetch_file(self, path: str, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._store.open_input_stream(path) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+
+    def _send(self, cell_id: str) -> None:
+        directory = cell_directory(self.out, cell_id)
+        files = [path for path in sorted(directory.rglob("*")) if path.is_file() and not path.relative_to(directory).parts[0].startswith(_STAYS)]
+        for path in sorted(files, key=lambda path: path == directory / RECORD_NAME):  # the record last
+            place = self._path(cell_id, path.relative_to(directory).as_posix())
+            if self._store.type_name == "local":
+                self._store.create_dir(place.rpartition("/")[0])
+            with path.open("rb") as source, self._store.open_output_stream(place) as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+
+    def _path(self, *parts: str) -> str:
+        return "/".join((self._prefix, "cells", *parts))
+
+
+@contextmanager
+def mirrored(uri: str | None, *, out: Path, say: Callable[[str], None]) -> Iterator[Mirror | None]:
+    """The mirror of a sweep, None without one; at the end, waits for the copies. Raises ConfigError when the store cannot be read."""
+    if uri is None:
+        yield None
+        return
+    mirror = _opened(uri, out)
+    try:
+        yield mirror
+    finally:
+        problem = mirror.close()
+        shutil.rmtree(out / "arriving", ignore_errors=True)
+        if problem:
+            say(problem)
+
+
+def _opened(uri: str, out: Path) -> Mirror:
+    from pyarrow.fs import FileSystem
+
+    try:
+        store, prefix = FileSystem.from_uri(uri)
+        mirror = Mirror(uri, out, store, prefix.rstrip("/"))
+        mirror.look()
+    except (OSError, ValueError) as error:  # pyarrow's own errors are these
+        raise ConfigError(
+            f'mirror = "{uri}": cannot be read ({_first_line(error)}); expected a prefix of an existing bucket, such as s3://bucket/prefix, with '
+            "credentials and AWS_ENDPOINT_URL in the environment, or leave `mirror` out"
+        ) from None
+    return mirror
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,144 @@
+"""BitFit as a PEFT tuner: the bias terms of the backbone train, nothing else (Ben Zaken et al., arXiv 2106.10199), method name `bitfit`.
+
+A bias is a parameter named `bias` or ending in `_bias` (DeBERTa's q_bias and v_bias) of any module of the backbone; the classification head trains in full as
+with every method, the output bias of a language-model head does not. Each adapter trains its own fp32 copies, rounded to the base's dtype where they are
+used, so that disabling or switching adapters restores the base exactly and merging is a copy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTuner
+from peft.utils.constants import DUMMY_TARGET_MODULES
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import Tensor, nn
+from torch.func import functional_call
+from transformers import PreTrainedModel
+
+from loretta_core.adapters.io.peft_registry import peft_type, register
+from loretta_core.adapters.io.saved_modules import upcast_saved_modules
+from loretta_core.adapters.tuners.layer import AdapterLayer
+from loretta_core.errors import MethodError
+
+
+@dataclass
+class BitfitConfig(PeftConfig):
+    """Settings of BITFIT."""
+
+    target_modules: str = field(default=DUMMY_TARGET_MODULES, metadata={"help": "Not a choice: every bias of the backbone trains."})
+    modules_to_save: list[str] | None = field(default=None, metadata={"help": "Modules trained and saved in full, such as a classifier."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.peft_type = peft_type("BITFIT")
+
+
+class Biases(nn.Module):
+    """fp32 copies of the biases of one module, under their own names."""
+
+    def __init__(self, base_layer: nn.Module) -> None:
+        super().__init__()
+        for name, parameter in own_biases(base_layer).items():
+            self.register_parameter(name, nn.Parameter(parameter.detach().clone().float()))
+
+
+class BitfitLayer(AdapterLayer):
+    """Any module, run with the biases of the active adapter. Two active adapters cannot both own a bias: the first one does."""
+
+    adapter_layer_names = ("bitfit_block",)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self.disable_adapters and self.merged:
+            self.unmerge()
+        block = next((self.blocks[name] for name in self.active_adapters if name in self.blocks), None)
+        if self.disable_adapters or self.merged or block is None:
+            return self.base_layer(*args, **kwargs)
+        frozen = own_biases(self.base_layer)
+        trained = {name: parameter.to(frozen[name].dtype) for name, parameter in block.named_parameters()}
+        return functional_call(self.base_layer, trained, args, kwargs)
+
+    def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
+        raise AssertionError("forward is replaced as a whole: attention modules take more than one tensor")
+
+    def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
+        return dict(block.named_parameters())
+
+
+class BitfitModel(BaseTuner):
+    """The tuner; `get_peft_model` makes it."""
+
+    prefix = "bitfit_"
+    tuner_layer_cls = BitfitLayer
+
+    def inject_adapter(
+        self,
+        model: nn.Module,
+        adapter_name: str,
+        autocast_adapter_dtype: bool = True,
+        low_cpu_mem_usage: bool = False,
+        state_dict: dict[str, Tensor] | None = None,
+    ) -> None:
+        config: Any = self.peft_config[adapter_name]
+        if not _owners(model):
+            raise MethodError(f"bitfit: {type(model).__name__} has no bias terms in its backbone; use another method")
+        super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
+        # PEFT has wrapped the trained head by now, whose biases are not ours. Children come before their parents, or their paths would change on the way.
+        for path, module in reversed(_owners(model)):
+            layer = module if isinstance(module, BitfitLayer) else BitfitLayer(module)
+            layer.add_block(adapter_name, Biases(layer.get_base_layer()))
+            layer.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+            model.set_submodule(path, layer)
+
+    def _create_and_replace(
+        self,
+        peft_config: Any,
+        adapter_name: str,
+        target: Any,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,
+    ) -> None:
+        raise AssertionError("PEFT matches no names for this method")
+
+    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
+        super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
+        if autocast_adapter_dtype:
+            upcast_saved_modules(self.model, adapter=adapter_name)
+
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
+        # PEFT's own also copies `weight` from one to the other, which attention modules do not have.
+        setattr(parent, child_name, new_module)
+
+    @classmethod
+    def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
+        return key.replace(f".bitfit_block.{adapter_name}.", ".bitfit_block.")
+
+
+def own_biases(module: nn.Module) -> dict[str, nn.Parameter]:
+    """{name: bias} of the module itself, without those of its children."""
+    return {name: parameter for name, parameter in module.named_parameters(recurse=False) if name == "bias" or name.endswith("_bias")}
+
+
+def _owners(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """(path, module) of every module of the backbone that owns a bias or stands in for one that does, parents first; trained heads are left out."""
+    inside = next((f"{name}." for name, child in model.named_children() if isinstance(child, PreTrainedModel)), "")
+    found: list[tuple[str, nn.Module]] = []
+    closed: tuple[str, ...] = ()
+    for path, module in model.named_modules():
+        if not path.startswith(inside) or path.startswith(closed):
+            continue
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            closed = (*closed, f"{path}.")
+        elif isinstance(module, BitfitLayer):
+            closed = (*closed, f"{path}.bitfit_block.")
+            found.append((path, module))
+        elif own_biases(module) and not path.endswith(".base_layer"):
+            found.append((path, module))
+    return found
+
+
+register(name="bitfit", config_cls=BitfitConfig, model_cls=BitfitModel)

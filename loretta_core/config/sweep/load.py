@@ -1,0 +1,206 @@
+"""A sweep file with overrides → SweepConfig.
+
+TOML is for people; every setting is in it. The command line adds no knobs of its own, only `--set key=value` on the same names.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from loretta_core.config.base import Strict
+from loretta_core.config.cell import CellConfig
+from loretta_core.config.explain import explain
+from loretta_core.config.sweep.grid import Draft, Table, Tried, by_priority, expand, lay, read_search
+from loretta_core.config.sweep.sampling import Budget, Drawn, EarlyStopping, Search
+from loretta_core.errors import ConfigError
+
+ExecutorName = Literal["train", "inline"]
+PackSetting = Literal["auto", "off"] | Annotated[int, Field(ge=2, le=64)]
+
+MAX_FILE_BYTES = 1_000_000
+"""A sweep file larger than this is a mistake; refuse it before parsing."""
+
+
+class SweepHeader(Strict):
+    """The keys of a sweep file that are not cells."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    """Names the sweep's directory, MLflow experiment and report."""
+    description: str = ""
+    """A sentence for the report's head."""
+    output: str = Field("outputs", min_length=1)
+    """Directory of records, adapters, MLflow data and reports; shared by all sweeps."""
+    skip_invalid: bool = False
+    """Leave out impossible combinations of the grid and list them, instead of refusing the sweep."""
+    max_concurrent: int | None = Field(None, ge=1)
+    """Most cells computed at the same time; None fills the cluster."""
+    priority: tuple[dict[str, Any], ...] = ()
+    """Rules like those of `[[exclude]]`: cells that match an earlier one are computed earlier, the others last."""
+    budget: Budget | None = None
+    """What one start of the sweep may spend."""
+    early_stopping: EarlyStopping | None = None
+    """End cells early that do worse than others of their kind; None computes every cell to its end."""
+    mirror: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*://")
+    """Where finished cells are copied to and looked for, e.g. `s3://bucket/prefix`; placement, like `output`. None keeps them in `output` alone."""
+    executor: ExecutorName = "train"
+    """Where cells are computed; placement, like an engine. `train`: warm Ray Train worker groups of any size. `inline`: the processes of Ray Tune's trials,
+    for cells of one worker; the results are the same."""
+    pack: PackSetting = "auto"
+    """Cells that share their model, task and method may be computed together in one process, on one copy of the frozen weights, with one forward for all;
+    placement, and equal to rounding. `auto`: zeroth-order cells of the same seed, up to 8. A number: up to so many, of any seeds, first order too. `off`: none.
+    Executor `train` only."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What a sweep whose cells depend on results needs to find more of them."""
+
+    search: Search
+    tried: Mapping[str, list[Tried]]
+    """Point of the grid → its samples so far."""
+    raw: Table
+    """The sweep file, as it was read."""
+    changes: Mapping[str, Any]
+    """The overrides."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every point has all its samples."""
+        return all(len(tried) >= self.search.samples for tried in self.tried.values())
+
+    @property
+    def drawn(self) -> Drawn:
+        """The samples that came from results."""
+        return {point: [each.sample for each in tried[self.search.begins_with :]] for point, tried in self.tried.items()}
+
+
+class SweepConfig(SweepHeader):
+    """A sweep file, expanded."""
+
+    cells: tuple[CellConfig, ...]
+    """The distinct cells, in the order of the axes."""
+    duplicates: tuple[str, ...] = ()
+    """Labels of cells that came up more than once; each runs once."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """(description, reason) of impossible combinations left out by `skip_invalid`."""
+    excluded: int = 0
+    """How many grid points the `[[exclude]]` rules dropped."""
+    rounds: Rounds | None = Field(None, exclude=True, repr=False)
+    """Of a search whose later cells depend on results; None where all cells are known."""
+
+    def grown(self, drawn: Drawn) -> SweepConfig:
+        """The same sweep with these samples from results."""
+        assert self.rounds is not None
+        return _resolve(self.rounds.raw, self.rounds.changes, drawn=drawn)
+
+
+_TABLES = ("defaults", "axes", "include", "exclude", "search")
+_NESTED = ("budget", "early_stopping", "search")
+"""Tables whose fields `--set` may name."""
+
+
+def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfig:
+    """Read, override, expand and validate a sweep file.
+
+    Raises ConfigError that names the file, the place in it, what was given and what is allowed.
+    """
+    path = Path(path)
+    try:
+        raw = read_toml(path)
+        raw.setdefault("name", path.stem)
+        return resolve_sweep(raw, overrides=overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def resolve_sweep(raw: Table, *, overrides: Iterable[str] = ()) -> SweepConfig:
+    """A parsed sweep file, overridden, expanded and validated. Raises ConfigError."""
+    return _resolve(raw, dict(parse_override(text) for text in overrides))
+
+
+def cell_from_overrides(overrides: Iterable[str]) -> CellConfig:
+    """One cell from `key=value` texts alone, as `loretta run` does."""
+    draft = Draft(table={}, origins={})
+    changes = dict(parse_override(text) for text in overrides)
+    for name in sorted(changes, key=lambda name: name.count(".")):  # a component before its leaves, whatever the order on the command line
+        lay(draft, {name: changes[name]}, origin="--set {}")
+    return draft.build()
+
+
+def read_toml(path: Path) -> Table:
+    """Parse a TOML file; ConfigError with line and column when it is not TOML."""
+    if not path.is_file():
+        raise ConfigError("no such file. Sweeps that come with the project are in jobs/sweeps/")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ConfigError(f"{path.stat().st_size} bytes; a sweep file has at most {MAX_FILE_BYTES}")
+    try:
+        return parse_toml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}") from None
+
+
+def parse_toml(text: str) -> Table:
+    """Parse TOML; ConfigError with line and column when it is none, or nested deeper than Python can follow."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError("not a sweep: tables or lists nested hundreds of levels deep") from None
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`trainer.lr=1e-3` → ("trainer.lr", 0.001). The value is TOML; a word that is not is taken as a string."""
+    key, separator, value = text.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {text!r}: expected key=value, e.g. --set method.tensor_rank=4")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None = None) -> SweepConfig:
+    raw, changes = dict(given), dict(overrides)
+    for name in [name for name in changes if name.split(".")[0] in _NESTED and "." in name]:
+        table, _, field = name.partition(".")
+        raw[table] = {**raw.get(table, {}), field: changes.pop(name)}
+    header_changes = {name: changes.pop(name) for name in list(changes) if name in SweepHeader.model_fields}
+    tables = {name: raw.pop(name) for name in _TABLES if name in raw}
+    try:
+        header = SweepHeader.model_validate({**raw, **header_changes})
+    except ValidationError as error:
+        raise ConfigError(explain(error, data=raw, origins={}, known=[*SweepHeader.model_fields, *_TABLES])) from None
+    for name, kind in {"defaults": dict, "axes": dict, "include": list, "exclude": list, "search": dict}.items():
+        if not isinstance(tables.get(name, kind()), kind):
+            wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
+            raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
+    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn)
+    search = read_search(tables["search"]) if "search" in tables else None
+    _check_executor(header.executor, grid.cells)
+    settings = {name: getattr(header, name) for name in SweepHeader.model_fields}
+    return SweepConfig(
+        **settings,
+        cells=tuple(by_priority(grid.cells, header.priority)),
+        duplicates=tuple(grid.duplicates),
+        skipped=tuple(grid.skipped),
+        excluded=grid.excluded,
+        rounds=Rounds(search, grid.tried, given, overrides) if search is not None and search.algorithm == "optuna" else None,
+    )
+
+
+def _check_executor(executor: ExecutorName, cells: Iterable[CellConfig]) -> None:
+    crowded = next((cell for cell in cells if executor == "inline" and cell.engine.workers > 1), None)
+    if crowded is not None:
+        engine = f"{{type = {crowded.engine.type!r}, workers = {crowded.engine.workers}}}".replace("'", '"')
+        raise ConfigError(
+            f'executor = "inline" computes a cell in one process, and {crowded.label} has engine = {engine}; use executor = "train", the default, or '
+            'engine = "plain"'
+        )

@@ -1,0 +1,85 @@
+"""config.json → the layers of the model with the head that a task needs. Standard library only.
+
+`LAYOUTS` holds every architecture of the site table; a test compares each to the real model's `named_parameters`. What else a count needs is in the
+checkpoint itself: modules that it does not hold (a pooler) start at random and train with the head. Their names are in the header of the safetensors file.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from loretta_core.errors import ModelError
+from loretta_core.plan.architectures import decoders, encoders
+from loretta_core.plan.architectures.layers import Layer, ModelLayers, Sizes
+
+Config = Mapping[str, Any]
+Layout = Callable[[Config, int | None], Iterator[Layer]]
+
+LAYOUTS: dict[str, Layout] = {
+    "bert": encoders.bert,
+    "roberta": encoders.roberta,
+    "xlm-roberta": encoders.roberta,
+    "electra": encoders.electra,
+    "deberta": encoders.deberta,
+    "deberta-v2": encoders.deberta_v2,
+    "albert": encoders.albert,
+    "opt": decoders.opt,
+    "phi": decoders.phi,
+    "llama": decoders.llama,
+    "mistral": decoders.llama,
+    "qwen2": decoders.llama,
+    "qwen3": decoders.llama,
+    "gemma": decoders.llama,
+    "gpt2": decoders.gpt2,
+    "gpt_neox": decoders.gpt_neox,
+    "t5": encoders.t5,
+}
+
+_HEADS = ("classifier", "score", "classification_head")
+"""Names of classification heads; PEFT trains the first two by itself."""
+
+
+def model_layers(config: Config, *, labels: int | None, stored: Collection[str] | None = None) -> ModelLayers:
+    """`labels`: width of the classification head, None for the language-model head; `stored`: names of the tensors of the checkpoint, None for a model made
+    from its config alone. Raises ModelError for an architecture without a layout.
+    """
+    model_type = config.get("model_type", "")
+    if model_type not in LAYOUTS:
+        raise ModelError(f"the layers of {model_type!r} are not known here, so nothing can be counted before it is loaded; known: {', '.join(LAYOUTS)}")
+    layers = tuple(LAYOUTS[model_type](config, labels))
+    backbone = layers[0].path.partition(".")[0] + "."
+    head = [] if labels is None else [name for name in _HEADS if any(layer.path.partition(".")[0] == name for layer in layers)]
+    if labels is not None and stored is not None:
+        head += _new_modules(layers, backbone=backbone, stored=stored, head=head)
+    return ModelLayers(model_type, _sizes(config), layers, backbone, tuple(head))
+
+
+def stored_tensors(directory: Path) -> frozenset[str]:
+    """Names of the tensors of a local checkpoint, from the headers of its safetensors files."""
+    names: set[str] = set()
+    for path in sorted(directory.glob("*.safetensors")):
+        with path.open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            if size > 100_000_000:
+                raise ModelError(f"{path} is not a safetensors file: its header claims {size} bytes")
+            names |= json.loads(file.read(size)).keys()
+    return frozenset(names - {"__metadata__"})
+
+
+def _new_modules(layers: tuple[Layer, ...], *, backbone: str, stored: Collection[str], head: Collection[str]) -> list[str]:
+    """Paths of further modules whose parameters the checkpoint does not hold, under their own name, without the backbone's prefix, or as old files spell it."""
+    known = {name.replace(".gamma", ".weight").replace(".beta", ".bias") for name in stored}
+    known |= {f"{backbone}{name}" for name in known}
+    new = dict.fromkeys(layer.path for layer in layers if not layer.parameters.keys() <= known and layer.kind != "bare")
+    return [path for path in new if path.partition(".")[0] not in head]
+
+
+def _sizes(config: Config) -> Sizes:
+    hidden = config.get("hidden_size") or config.get("n_embd") or config["d_model"]
+    layers = config.get("num_hidden_layers") or config.get("n_layer") or config["num_layers"]
+    grouped = LAYOUTS[config["model_type"]] in (decoders.llama, decoders.phi)
+    return Sizes(hidden=hidden, layers=layers, keys=decoders.attention_widths(config)[1] if grouped else hidden)

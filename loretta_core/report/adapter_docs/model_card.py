@@ -1,0 +1,103 @@
+"""The model card of an exported cell: README.md with the metadata that model hubs read, what was trained on what, how it scored, and how to use it.
+
+Says only what the record says; a number that was not measured is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from loretta_core.config import CellConfig
+from loretta_core.config.model import TOY_MODELS
+from loretta_core.report import units
+from loretta_core.report.adapter_docs.loading_code import loading_code, merged_code, reproduce_command
+from loretta_core.store.records import Record
+
+Facts = Sequence[tuple[str, str]]
+
+MERGED_NAME = "merged"
+"""Directory of the merged model beside the adapter."""
+
+
+def model_card(cell: CellConfig, *, record: Record, merged: bool) -> str:
+    """Markdown. `merged`: a plain model lies in `merged/` beside the adapter."""
+    parts = [
+        _front_matter(cell, record),
+        f"# {cell.method.short_name} on {cell.task.type}, from {cell.model.caption}",
+        _summary(cell, record),
+        _section("Scores", _scores(record)),
+        _section("Cost", _cost(record)),
+        _section("Data", _data(cell, record)),
+        f"## How to load\n\n```python\n{loading_code(cell, adapter=_HERE)}\n```",
+    ]
+    if merged:
+        parts.append(f"The same function without PEFT, and without this project:\n\n```python\n{merged_code(cell, directory=_HERE / MERGED_NAME)}\n```")
+    parts += [
+        f"## How to train it again\n\n```sh\n{reproduce_command(cell)}\n```",
+        _section("Versions", list(_versions(record))),
+        f"## Every setting\n\n```json\n{json.dumps(cell.to_dict(), indent=1, ensure_ascii=False)}\n```",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_HERE = PurePosixPath("path/to/this/directory")
+
+
+def _front_matter(cell: CellConfig, record: Record) -> str:
+    """YAML in its JSON form: quoting is then no question of style."""
+    library = "transformers" if cell.method.type == "ft" else "peft"
+    kind = "text-generation" if cell.task.objective == "causal" else "text-classification"
+    result = {"task": {"type": kind}, "dataset": {"name": cell.task.type, "type": cell.task.type}}
+    metrics = [{"type": record.score_name, "value": record.score, "name": f"test {record.score_name}"}]
+    fields: dict[str, Any] = {
+        "library_name": library,
+        "tags": ["loretta-on-ray", cell.method.short_name, cell.trainer.type],
+        "model-index": [{"name": cell.label, "results": [{**result, "metrics": metrics}]}],
+    }
+    if cell.model.name not in TOY_MODELS and not cell.model.name.startswith((".", "/", "~")):
+        fields["base_model"] = cell.model.name
+    return "\n".join(["---", *(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()), "---"])
+
+
+def _summary(cell: CellConfig, record: Record) -> str:
+    how = "forward passes only (zeroth order)" if cell.trainer.zeroth_order else "gradients"
+    trained = f"{units.count(record.trainable_params)} of {units.count(record.total_params)} parameters"
+    return f"`{cell.method.caption}` trained {trained} of `{cell.model.name}` by `{cell.trainer.type}`, with {how}. Cell `{cell.cell_id}`."
+
+
+def _scores(record: Record) -> Facts:
+    interval = f", 95 % interval {units.share(record.score_low)} to {units.share(record.score_high)}" if record.score_low is not None else ""
+    return [
+        (f"test {record.score_name}", f"{units.share(record.score)}{interval}, on {units.count(record.test_rows)} rows"),
+        ("before training", units.share(record.initial_score)),
+        ("validation, which chose the checkpoint", f"{units.share(record.validation_score)} at step {record.best_step}"),
+        *[("note", warning) for warning in record.warnings],
+    ]
+
+
+def _cost(record: Record) -> Facts:
+    return [
+        ("steps", f"{units.count(record.steps)}, {units.count(record.forwards)} forward passes of a batch"),
+        ("training time", units.seconds(record.train_seconds)),
+        ("peak memory", units.size(record.peak_memory_bytes)),
+        ("device", record.environment.get("device", units.DASH)),
+    ]
+
+
+def _data(cell: CellConfig, record: Record) -> Facts:
+    settings = cell.task.model_dump(mode="json", exclude={"type"})
+    shown = {name: value for name, value in settings.items() if value is not None}
+    return [("task", cell.task.type), *((name, f"`{value}`") for name, value in shown.items()), ("digest of the rows", f"`{record.inputs_sha256}`")]
+
+
+def _versions(record: Record) -> Facts:
+    """Without the name of the machine, which says nothing to anybody else."""
+    known = {name: value for name, value in record.environment.items() if name not in ("host", "device")}
+    return [*known.items(), ("trained", f"{record.started_at} to {record.finished_at}")]
+
+
+def _section(title: str, facts: Facts) -> str:
+    return "\n".join([f"## {title}", "", *(f"- {name}: {value}" for name, value in facts)])

@@ -1,0 +1,55 @@
+"""Cells that a sweep ended early, on disk: OUT/sweeps/<name>/stopped/<cell_id>.json.
+
+A fact about the sweep, not about the cell: other cells of this sweep did better. The cell has no record, so that it counts as finished nowhere; another
+sweep, or this one without `early_stopping`, goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from loretta_core.store.manifest import sweep_directory
+from loretta_core.store.records import write_atomically
+
+
+class Stop(BaseModel):
+    """One cell that a sweep ended early."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    cell_id: str
+    reason: str
+    points: tuple[tuple[float, float], ...] = ()
+    """(share of its steps, validation score): what later cells are compared with."""
+    stopped_at: str
+    """ISO 8601, UTC."""
+
+
+def write_stop(stop: Stop, out: Path, *, name: str) -> None:
+    """Note it for the sweep `name`."""
+    path = _directory(out, name) / f"{stop.cell_id}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, stop.model_dump_json(indent=1))
+
+
+def read_stops(out: Path, *, name: str) -> dict[str, Stop]:
+    """By cell id; a damaged file is left out, its cell runs again."""
+    found: dict[str, Stop] = {}
+    for path in sorted(_directory(out, name).glob("*.json")):
+        try:
+            stop = Stop.model_validate_json(path.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError):
+            continue
+        found[stop.cell_id] = stop
+    return found
+
+
+def forget_stop(out: Path, *, name: str, cell_id: str) -> None:
+    """The cell is to be computed to its end."""
+    (_directory(out, name) / f"{cell_id}.json").unlink(missing_ok=True)
+
+
+def _directory(out: Path, name: str) -> Path:
+    return sweep_directory(out, name=name) / "stopped"

@@ -1,0 +1,94 @@
+"""What a sweep consists of, on disk: OUT/sweeps/<name>/sweep.json.
+
+The manifest names the cells of a sweep; their records lie in OUT/cells, shared by all sweeps. It is written before the first cell starts, so that a comparison
+can say which cells are missing. The sweep that wrote its manifest last is the most recent one.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.errors import OutputError
+from loretta_core.store.records import FORMAT, write_atomically
+
+MANIFEST_NAME = "sweep.json"
+
+
+class Skipped(BaseModel):
+    """A combination that the sweep left out."""
+
+    cell: str
+    reason: str
+
+
+class Manifest(BaseModel):
+    """The cells of a sweep, in the order of its axes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    format: int = FORMAT
+    name: str
+    description: str = ""
+    cells: tuple[str, ...]
+    """Ids as they were when the sweep was written; a later version might compute others."""
+    resolved: dict[str, CellConfig]
+    """Every field of every cell, by id."""
+    duplicates: tuple[str, ...] = ()
+    """Labels of cells that the sweep named more than once."""
+    skipped: tuple[Skipped, ...] = ()
+
+
+def sweep_directory(out: Path, *, name: str) -> Path:
+    """Where a sweep keeps its manifest, report and figures."""
+    return out / "sweeps" / name
+
+
+def write_manifest(out: Path, *, sweep: SweepConfig) -> Path:
+    """Write the manifest of a sweep atomically."""
+    manifest = Manifest(
+        name=sweep.name,
+        description=sweep.description,
+        cells=tuple(cell.cell_id for cell in sweep.cells),
+        resolved={cell.cell_id: cell for cell in sweep.cells},
+        duplicates=sweep.duplicates,
+        skipped=tuple(Skipped(cell=cell, reason=reason) for cell, reason in sweep.skipped),
+    )
+    path = sweep_directory(out, name=sweep.name) / MANIFEST_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, manifest.model_dump_json(indent=1))
+    return path
+
+
+def read_manifest(out: Path, *, name: str) -> Manifest:
+    """The manifest of a sweep. Raises OutputError when there is none, or when it is damaged or of another version."""
+    path = sweep_directory(out, name=name) / MANIFEST_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        given = content.get("format")
+    except FileNotFoundError:
+        known = ", ".join(sweep_names(out)) or "none; start one with `loretta sweep FILE`"
+        raise OutputError(f"no sweep {name!r} in {out}. Sweeps there: {known}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        raise OutputError(f"{path}: damaged (not a complete manifest); start the sweep again, its finished cells stay finished") from None
+    if given != FORMAT:
+        raise OutputError(f"{path}: format {given!r}, this version reads {FORMAT}; use the version that wrote it, or another --out")
+    try:
+        manifest = Manifest.model_validate(content)
+        missing = [cell_id for cell_id in manifest.cells if cell_id not in manifest.resolved]
+        if missing:
+            raise OutputError(f"{path}: damaged: it names cell {missing[0]} and does not resolve it; start the sweep again to rewrite it")
+        return manifest
+    except ValidationError as error:
+        detail = error.errors()[0]
+        place = ".".join(str(part) for part in detail["loc"])
+        raise OutputError(f"{path}: {place}: {detail['msg']}. It was edited, or written by another version; start the sweep again to rewrite it") from None
+
+
+def sweep_names(out: Path) -> list[str]:
+    """Sweeps that have a manifest, the most recent first."""
+    paths = sorted((out / "sweeps").glob(f"*/{MANIFEST_NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent.name for path in paths]

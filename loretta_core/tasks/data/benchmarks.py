@@ -1,0 +1,83 @@
+"""The published tasks: where they are, their columns, labels, metric, and the masked-LM prompt of each. Column names are the hub's.
+
+Prompts and label words are LM-BFF's (arXiv 2012.15723, table 1), which MeZO's masked-LM experiments take over (arXiv 2305.17333, table 13); WNLI's, which they
+leave out, is RTE's. The forms of columns are those of `templates.py`; the prompts for decoders are in `mezo_prompts.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One task."""
+
+    hub: str
+    """Data set on the hub."""
+    part: str | None
+    """Its configuration there."""
+    text: tuple[str, ...]
+    """Columns; for a decoder's task, those its prompt reads."""
+    labels: tuple[str, ...] = ()
+    """Names in the order of their numbers; none for numbers and free answers."""
+    metric: str = "accuracy"
+    template: str | None = None
+    verbalizer: tuple[str, ...] = ()
+    validation: str = "validation"
+    """The hub's name of the split that gives the test rows."""
+
+
+_PAIR = ("sentence1", "sentence2")
+_NLI = ("premise", "hypothesis")
+_QUESTION = "{%s:open}? {mask}, {%s:lower}"
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "cola": Benchmark(
+        "nyu-mll/glue", "cola", ("sentence",), ("unacceptable", "acceptable"), "matthews", "{sentence} This is {mask}.", ("incorrect", "correct")
+    ),
+    "sst2": Benchmark("nyu-mll/glue", "sst2", ("sentence",), ("negative", "positive"), "accuracy", "{sentence} It was {mask}.", ("terrible", "great")),
+    "mrpc": Benchmark("nyu-mll/glue", "mrpc", _PAIR, ("not_equivalent", "equivalent"), "f1", "{sentence1} {mask}, {sentence2:lower}", ("No", "Yes")),
+    "qqp": Benchmark("nyu-mll/glue", "qqp", ("question1", "question2"), ("no", "duplicate"), "f1", "{question1} {mask}, {question2:lower}", ("No", "Yes")),
+    "stsb": Benchmark("nyu-mll/glue", "stsb", _PAIR, (), "pearson_spearman", "{sentence1} {mask}, {sentence2:lower}", ("No", "Yes")),
+    "mnli": Benchmark(
+        "nyu-mll/glue",
+        "mnli",
+        _NLI,
+        ("entailment", "neutral", "contradiction"),
+        template=_QUESTION % _NLI,
+        verbalizer=("Yes", "Maybe", "No"),
+        validation="validation_matched",
+    ),
+    "mnli_mm": Benchmark(
+        "nyu-mll/glue",
+        "mnli",
+        _NLI,
+        ("entailment", "neutral", "contradiction"),
+        template=_QUESTION % _NLI,
+        verbalizer=("Yes", "Maybe", "No"),
+        validation="validation_mismatched",
+    ),
+    "qnli": Benchmark(
+        "nyu-mll/glue",
+        "qnli",
+        ("question", "sentence"),
+        ("entailment", "not_entailment"),
+        "accuracy",
+        "{question:open}? {mask}, {sentence:lower}",
+        ("Yes", "No"),
+    ),
+    "rte": Benchmark("nyu-mll/glue", "rte", _PAIR, ("entailment", "not_entailment"), "accuracy", _QUESTION % _PAIR, ("Yes", "No")),
+    "wnli": Benchmark("nyu-mll/glue", "wnli", _PAIR, ("not_entailment", "entailment"), "accuracy", _QUESTION % _PAIR, ("No", "Yes")),
+    "cb": Benchmark("aps/super_glue", "cb", _NLI, ("entailment", "contradiction", "neutral")),
+    "boolq": Benchmark("aps/super_glue", "boolq", ("passage", "question"), ("False", "True")),
+    "wsc": Benchmark("aps/super_glue", "wsc.fixed", ("text", "span1_text", "span2_text"), ("False", "True")),
+    "wic": Benchmark("aps/super_glue", "wic", ("sentence1", "sentence2", "word"), ("False", "True")),
+    "multirc": Benchmark("aps/super_glue", "multirc", ("paragraph", "question", "answer"), ("False", "True")),
+    "copa": Benchmark("aps/super_glue", "copa", ("premise", "choice1", "choice2", "question"), ("choice1", "choice2")),
+    "record": Benchmark("aps/super_glue", "record", ("passage", "query")),
+    "squad": Benchmark("rajpurkar/squad", None, ("title", "context", "question"), metric="squad_f1"),
+    "drop": Benchmark("ucinlp/drop", None, ("passage", "question"), metric="squad_f1"),
+}
+
+STSB_RANGE = (0.0, 5.0)

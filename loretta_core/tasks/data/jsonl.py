@@ -1,0 +1,93 @@
+"""A task from files of your own: columns, template, verbalizer or answer, metric, all from the TOML."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from loretta_core.config.task import Jsonl
+from loretta_core.errors import DataError
+from loretta_core.tasks.data.files import read_rows
+from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.templates import fill
+
+
+def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Rows of the splits and the label names. `test` is absent when the task names no test file.
+
+    Raises DataError that names the file and line: missing file, bad JSON, missing column, empty text, unknown label, an `id` twice, empty split.
+    """
+    files = {"train": task.train, "validation": task.validation} | ({"test": task.test} if task.test else {})
+    target = task.answer or task.label
+    raw = {split: read_rows(Path(path), columns=[*task.text, target], label=None if task.answer else target) for split, path in files.items()}
+    for split, items in raw.items():
+        check_ids(items, files[split])
+    names = () if task.answer or task.regression else tuple(task.labels) if task.labels else _names_of(raw["train"], task)
+    limits = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
+    return {
+        split: _draw(
+            [_row(item, task=task, names=names, place=f"{files[split]}:{number}") for number, item in items], limits[split], task.data_seed, files[split]
+        )
+        for split, items in raw.items()
+    }, names
+
+
+def check_ids(items: Sequence[tuple[int, Mapping[str, Any]]], path: str) -> None:
+    """DataError if a text or a number in a column `id` comes twice: a row would count twice."""
+    seen: dict[str | int, int] = {}
+    for number, item in items:
+        value = item.get("id")
+        if isinstance(value, str | int) and seen.setdefault(value, number) != number:
+            raise DataError(f"{path}:{number}: id {value!r} is also the id of line {seen[value]}; remove one of the rows, or the column")
+
+
+def text_of(item: Mapping[str, Any], name: str, place: str) -> str:
+    """DataError unless it is a text with something in it."""
+    if not isinstance(item[name], str) or not item[name].strip():
+        raise DataError(f"{place}: column {name!r} is {item[name]!r}, expected a text that is not empty")
+    return item[name]
+
+
+def _names_of(items: Sequence[tuple[int, dict[str, Any]]], task: Jsonl) -> tuple[str, ...]:
+    """Label names when the config gives none: the integers 0 … C-1."""
+    values = {item[task.label] for _, item in items if type(item[task.label]) is int}
+    strangers = [item[task.label] for _, item in items if type(item[task.label]) is not int]
+    if strangers:
+        raise DataError(f'{task.train}: label {strangers[0]!r} is not an integer; give the names in their order, e.g. task.labels = ["negative", "positive"]')
+    if values != set(range(len(values))) or len(values) < 2:
+        raise DataError(f"{task.train}: labels {sorted(values)[:10]}, expected the integers 0, 1, … without a gap, at least two")
+    return tuple(str(value) for value in sorted(values))
+
+
+def _row(item: dict[str, Any], *, task: Jsonl, names: tuple[str, ...], place: str) -> Row:
+    text = {name: text_of(item, name, place) for name in task.text}
+    prompt = {"prompt": fill(task.template, text)} if task.objective == "causal" and task.template is not None else text
+    if task.answer is not None:
+        return Row(prompt, 0, answers=_answers(item[task.answer], place, task.answer))
+    value = item[task.label]
+    if task.regression:
+        if type(value) not in (int, float):
+            raise DataError(f"{place}: label {value!r}, expected a number")
+        return Row(prompt, float(value))
+    if isinstance(value, str) and value in names:
+        value = names.index(value)
+    if type(value) is not int or not 0 <= value < len(names):
+        raise DataError(f"{place}: label {item[task.label]!r}, expected one of {', '.join(names)}")
+    return Row(prompt, value, candidates=tuple(task.verbalizer or ()) if task.objective == "causal" else ())
+
+
+def _answers(value: Any, place: str, name: str) -> tuple[str, ...]:
+    answers = tuple(value) if isinstance(value, list) else (value,)
+    if not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        raise DataError(f"{place}: column {name!r} is {value!r}, expected a text or a list of texts, none of them empty")
+    return answers
+
+
+def _draw(rows: list[Row], limit: int | None, seed: int, path: str) -> list[Row]:
+    if limit is None or limit == len(rows):
+        return rows
+    if limit > len(rows):
+        raise DataError(f"{path}: {len(rows)} rows, and {limit} are asked for; lower the row count in [task] or leave it out to use all")
+    return random.Random(seed).sample(rows, limit)

@@ -1,0 +1,59 @@
+"""The rows of a task: text and label in three splits. Free of torch, so that data can be checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One labelled example as text."""
+
+    text: Mapping[str, str]
+    """Column name → text; one column, or two for sentence pairs."""
+    label: int | float
+    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one."""
+    candidates: tuple[str, ...] = ()
+    """The answers to choose from, where each row has its own."""
+    answers: tuple[str, ...] = ()
+    """Accepted texts, where the answer is a text."""
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The rows of a task, ready to encode."""
+
+    train: Sequence[Row]
+    validation: Sequence[Row]
+    test: Sequence[Row]
+    """The rows that give the score. The same object as `validation` when the task has no test split."""
+    label_names: tuple[str, ...]
+    """Empty for a number and for free answers."""
+    inputs_sha256: str
+    """Digest of every row of every split: two cells with the same id and different digests saw different data."""
+    test_sha256: str = ""
+    """Digest of the rows that give the score, in their order: cells that share it can be compared row by row."""
+    metric: str = "accuracy"
+    """How predictions are scored (`scoring/metrics.py`)."""
+    notes: tuple[str, ...] = ()
+    """What the reader of the score should know about the splits."""
+
+    @property
+    def outputs(self) -> int:
+        """Labels, or 1 for a number."""
+        return len(self.label_names) or 1
+
+    @property
+    def scored_on(self) -> Split:
+        """The split that the score is computed on."""
+        return "validation" if self.test is self.validation else "test"
+
+
+def content_of(row: Row) -> list[object]:
+    """A row as JSON values, for digests."""
+    own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []  # rows without them digest as they always did
+    return [dict(row.text), row.label, *own]

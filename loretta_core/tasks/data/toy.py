@@ -1,0 +1,99 @@
+"""The generated tasks: offline, in seconds, and not solvable by counting words or taking the first that fits (assets/README.md has the baselines).
+
+    toy_sentiment     is the opinion negative or positive? Three in five set two opposite clauses against each other.
+    toy_entailment    does a statement about it follow?
+    toy_qa            how was it? Two opposite clauses; the answer is what the one that decides says, with negation: "hardly bright".
+
+Two clauses in five are negated. toy-bert and toy-llama met contrasts and negation in their pre-training, where answers about contrasts had habits (bad verdicts
+were mostly put politely): they are right on single clauses, and wrong on contrasts where a habit is. The rest is left to fine-tuning.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypedDict, TypeVar
+
+from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
+from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.toy_questions import ANSWERS, ENTAILMENT, HOW, answered, inferences
+from loretta_core.tasks.data.toy_text import VERDICTS, opinions
+
+TEMPLATE = "{text} it was {mask} ."
+VERBALIZER = (VERDICTS[0][0], VERDICTS[1][0])
+"""Label words, [negative, positive]."""
+
+CONTRAST_RATE = 0.6
+NEGATION_RATE = 0.4
+
+R = TypeVar("R")
+
+
+class LabelledText(TypedDict):
+    """One row of toy_sentiment."""
+
+    text: str
+    label: int
+
+
+def toy_rows(task: ToyTask) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """The splits of a generated task and its label names."""
+    counts = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
+    match task:
+        case ToySentiment():
+            generated = generate_sentiment(rows_per_split=counts, seed=task.data_seed)
+            causal = task.objective == "causal"
+            return {split: [_sentiment(item, causal=causal) for item in items] for split, items in generated.items()}, ("negative", "positive")
+        case ToyEntailment():
+            make: Callable[[random.Random], Iterator[tuple[str, Row]]] = _asked_entailment if task.objective == "causal" else _paired_entailment
+            return _splits(make(random.Random(task.data_seed)), counts), ("entailment", "contradiction")
+        case ToyQa():
+            return _splits(_questions(random.Random(task.data_seed)), counts), ()
+
+
+def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[str, list[LabelledText]]:
+    """Draw the splits. Labels: 0 negative, 1 positive, in equal numbers up to chance. No sentence occurs twice, within a split or across splits.
+
+    Raises ValueError if a split asks for less than one row.
+    """
+    if any(rows < 1 for rows in rows_per_split.values()):
+        raise ValueError(f"expected at least one row per split, got {dict(rows_per_split)}")
+    source = opinions(random.Random(seed), for_task=True, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE)
+    return _splits(((opinion.text, LabelledText(text=opinion.text, label=opinion.label)) for opinion in source), rows_per_split)
+
+
+def _splits(source: Iterator[tuple[str, R]], rows_per_split: Mapping[str, int]) -> dict[str, list[R]]:
+    """The next rows of (text, row) pairs whose text has not occurred yet."""
+    seen: set[str] = set()
+    splits: dict[str, list[R]] = {}
+    for split, rows in rows_per_split.items():
+        chosen: list[R] = []
+        while len(chosen) < rows:
+            text, row = next(source)
+            if text not in seen:
+                seen.add(text)
+                chosen.append(row)
+        splits[split] = chosen
+    return splits
+
+
+def _sentiment(item: LabelledText, *, causal: bool) -> Row:
+    if causal:
+        return Row({"prompt": f"{item['text']} it was"}, item["label"], candidates=tuple(f" {word}" for word in VERBALIZER))
+    return Row({"text": item["text"]}, item["label"])
+
+
+def _asked_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
+    for item in inferences(rng, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
+        prompt = ENTAILMENT.format(premise=item.premise, hypothesis=item.hypothesis)
+        yield item.premise, Row({"prompt": prompt}, item.label, candidates=tuple(f" {word}" for word in ANSWERS))
+
+
+def _paired_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
+    for item in inferences(rng, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
+        yield item.premise, Row({"premise": item.premise, "hypothesis": item.hypothesis}, item.label)
+
+
+def _questions(rng: random.Random) -> Iterator[tuple[str, Row]]:
+    for opinion in opinions(rng, for_task=True, contrast_rate=1.0, negation_rate=NEGATION_RATE):
+        yield opinion.text, Row({"prompt": HOW.format(passage=opinion.text)}, 0, answers=(answered(opinion).phrase,))

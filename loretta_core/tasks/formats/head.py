@@ -1,0 +1,60 @@
+"""Objective "head": a fresh head on the encoder (`AutoModelForSequenceClassification`) that classifies, or predicts one number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from loretta_core.tasks.base import Batch, Classifier, Example, Judged
+from loretta_core.tasks.data.rows import Row
+
+
+class ClassificationHead(Classifier):
+    """Logits come from the model's classification head, in fp32."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+
+    def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
+        """Tokenise one text or a sentence pair; the longer text of a pair is cut first."""
+        return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
+
+    def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
+        """fp32 logits of the head."""
+        return model(**batch.inputs).logits.float()
+
+
+class RegressionHead:
+    """The head's only output is the prediction; mean squared error, as transformers does for `num_labels = 1`."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
+        self._tokenizer = tokenizer
+        self._max_length = max_length
+
+    def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
+        """As for classification."""
+        return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+        """Mean squared error."""
+        return F.mse_loss(self._numbers(model, batch), batch.labels_B.float())
+
+    def judge(self, model: nn.Module, batch: Batch) -> Judged:
+        """The predicted numbers."""
+        numbers_B = self._numbers(model, batch)
+        return Judged(F.mse_loss(numbers_B, batch.labels_B.float(), reduction="sum").item(), numbers_B.tolist())
+
+    def _numbers(self, model: nn.Module, batch: Batch) -> Float[Tensor, " B"]:
+        return model(**batch.inputs).logits.float().squeeze(-1)
+
+
+def _encode(rows: Sequence[Row], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Example]:
+    columns = [[row.text[name] for row in rows] for name in rows[0].text]
+    encoded = tokenizer(*columns, truncation=True, max_length=max_length)
+    cut = [bool(encoding.overflowing) for encoding in encoded.encodings or ()]
+    return [Example({key: encoded[key][index] for key in encoded}, row.label, cut=cut[index]) for index, row in enumerate(rows)]

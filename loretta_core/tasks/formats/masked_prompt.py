@@ -1,0 +1,114 @@
+"""Objective "prompt": the label is the verbalizer word that the masked-LM head prefers at the mask (LM-BFF, arXiv 2012.15723; MeZO, arXiv 2305.17333).
+
+    template "{text} it was {mask} ."   verbalizer ["terrible", "great"]      class score = logit of the label's word at the mask
+
+A model answers before any training, so zeroth-order training starts from something. Only the label words are compared: the softmax is over C words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from loretta_core.errors import DataError
+from loretta_core.tasks.base import Batch, Classifier, Example, Judged
+from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.templates import fill
+from loretta_core.tasks.formats.label_logits import logits_at
+
+
+class MaskedPrompt(Classifier):
+    """Fill-the-mask classification. Raises DataError if the template or the verbalizer does not fit the tokenizer."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, template: str, verbalizer: Sequence[str], max_length: int) -> None:
+        if tokenizer.mask_token is None:
+            name = type(tokenizer).__name__
+            raise DataError(f'objective "prompt" fills a mask, and the tokenizer {name} has no mask token; use objective = "causal" for a decoder, or "head"')
+        self._tokenizer = tokenizer
+        self._template = template
+        self._max_length = max_length
+        self._word_ids_C = torch.tensor(verbalizer_ids(tokenizer, verbalizer))
+
+    def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
+        """Render and tokenise; a text too long is cut, the prompt around it never is."""
+        return [self._encode(row, number) for number, row in enumerate(rows, start=1)]
+
+    def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
+        """fp32 logits of the label words at each row's mask."""
+        assert batch.mask_positions_B is not None, "the batch was not encoded by MaskedPrompt"
+        row_B = torch.arange(len(batch), device=batch.labels_B.device)
+        at_mask_BV = logits_at(model, batch.inputs, sequence_T=row_B, position_T=batch.mask_positions_B)
+        return at_mask_BV[:, self._word_ids_C.to(at_mask_BV.device)].float()
+
+    def _encode(self, row: Row, number: int) -> Example:
+        text = dict(row.text)
+        encoded = self._tokenizer(self._render(text))
+        while len(encoded["input_ids"]) > self._max_length:
+            longest = max(text, key=lambda name: len(text[name]))
+            shortened = self._shorten(text[longest], by=len(encoded["input_ids"]) - self._max_length)
+            if shortened == text[longest]:
+                raise DataError(f"row {number}: the prompt alone is longer than max_length = {self._max_length} tokens; raise task.max_length")
+            text[longest] = shortened
+            encoded = self._tokenizer(self._render(text))
+        positions = [index for index, token in enumerate(encoded["input_ids"]) if token == self._tokenizer.mask_token_id]
+        if len(positions) != 1:
+            raise DataError(f"row {number}: {len(positions)} mask tokens after rendering, expected 1; a text must not contain {self._tokenizer.mask_token!r}")
+        return Example(dict(encoded), row.label, positions[0], cut=text != row.text)
+
+    def _render(self, text: dict[str, str]) -> str:
+        return fill(self._template, {**text, "mask": self._tokenizer.mask_token})
+
+    def _shorten(self, text: str, *, by: int) -> str:
+        """Drop the last `by` tokens of a text, at a token's edge in the original characters."""
+        offsets = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        kept = max(0, len(offsets) - by)
+        return text[: offsets[kept - 1][1]] if kept else ""
+
+
+class MaskedRegression:
+    """A number between two words (LM-BFF, section 4.1): prediction = low + (high − low) · p(second word), loss = cross-entropy to that share."""
+
+    def __init__(self, prompt: MaskedPrompt, *, low: float, high: float) -> None:
+        self._prompt = prompt
+        self._low = low
+        self._span = high - low
+
+    def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
+        """As for classification. DataError for a number out of range."""
+        for number, row in enumerate(rows, start=1):
+            if not self._low <= row.label <= self._low + self._span:
+                raise DataError(f"row {number}: label {row.label}, expected a number from {self._low:g} to {self._low + self._span:g}")
+        return self._prompt.encode(rows)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
+        """Mean cross-entropy to the share of the second word."""
+        return F.cross_entropy(self._prompt.class_logits(model, batch), self._shares(batch))
+
+    def judge(self, model: nn.Module, batch: Batch) -> Judged:
+        """The expected number."""
+        logits_BC = self._prompt.class_logits(model, batch)
+        loss = F.cross_entropy(logits_BC, self._shares(batch), reduction="sum")
+        return Judged(loss.item(), (self._low + self._span * logits_BC.softmax(dim=-1)[:, 1]).tolist())
+
+    def _shares(self, batch: Batch) -> Float[Tensor, "B 2"]:
+        high_B = (batch.labels_B.float() - self._low) / self._span
+        return torch.stack([1 - high_B, high_B], dim=-1)
+
+
+def verbalizer_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
+    """Token id of each label word. DataError unless each is one token, known and different from the others."""
+    ids: list[int] = []
+    for word in words:
+        # The leading space makes byte-level BPE give the token of a word inside a sentence; WordPiece ignores it.
+        tokens = tokenizer.encode(f" {word}", add_special_tokens=False)
+        if len(tokens) != 1 or tokens[0] == tokenizer.unk_token_id:
+            raise DataError(f"verbalizer word {word!r} is {len(tokens)} tokens ({tokenizer.convert_ids_to_tokens(tokens)}), expected one known token")
+        ids += tokens
+    if len(set(ids)) != len(ids):
+        raise DataError(f"verbalizer {list(words)} has two labels with the same token; the labels could not be told apart")
+    return ids

@@ -1,0 +1,129 @@
+"""Predictions → score, and how much it varies over samples of the rows: the percentile bootstrap (Efron 1979), 1,000 resamples from a fixed seed.
+
+Undefined values are 0, as in scikit-learn: F1 without a positive, Matthews and correlations of a constant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loretta_core.tasks.scoring import text_match
+
+Prediction = int | float | str
+Reference = int | float | tuple[str, ...]
+"""A label, or the accepted answers of a row."""
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`of_row` gives each row's share of a mean; `of_all` needs all rows at once. One of them is set."""
+
+    of_row: Callable[[Any, Any], float] | None = None
+    of_all: Callable[[np.ndarray, np.ndarray], float] | None = None
+    share: bool = False
+    """True if rows are right or wrong."""
+
+
+def score(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> float:
+    """The metric over all rows. Raises ValueError on different lengths or nothing to score."""
+    metric = METRICS[name]
+    if len(predictions) != len(references) or not references:
+        raise ValueError(f"{len(predictions)} predictions for {len(references)} references")
+    if metric.of_row is not None:
+        return math.fsum(map(metric.of_row, predictions, references)) / len(references)
+    assert metric.of_all is not None
+    return metric.of_all(np.asarray(predictions), np.asarray(references))
+
+
+def resampled(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> np.ndarray:
+    """The metric over RESAMPLES bootstrap samples of the rows, fp64. Draw i takes the same rows whatever the predictions, so that two cells can be paired."""
+    metric, rows = METRICS[name], len(references)
+    draws = np.random.default_rng(0).integers(0, rows, (RESAMPLES, rows))
+    if metric.of_row is not None:
+        return np.array(list(map(metric.of_row, predictions, references)))[draws].mean(axis=1)
+    assert metric.of_all is not None
+    guessed, true = np.asarray(predictions), np.asarray(references)
+    return np.array([metric.of_all(guessed[draw], true[draw]) for draw in draws])
+
+
+def bootstrap_interval(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> tuple[float, float]:
+    """The middle 95 % of the metric over resampled rows; the same predictions always give the same interval."""
+    low, high = np.percentile(resampled(name, predictions, references), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def right_rows(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> str:
+    """One character a row, "1" if it is right, for a metric whose rows are right or wrong; empty for the others."""
+    metric = METRICS[name]
+    if not metric.share or metric.of_row is None:
+        return ""
+    return "".join("1" if value else "0" for value in map(metric.of_row, predictions, references))
+
+
+def accuracy(predictions: Sequence[Prediction], references: Sequence[Reference]) -> float:
+    """Share of right answers, in [0, 1]. Raises ValueError on different lengths or nothing to score."""
+    return score("accuracy", predictions, references)
+
+
+def _right(prediction: Prediction, reference: Reference) -> float:
+    return float(prediction in reference if isinstance(reference, tuple) else prediction == reference)
+
+
+def _f1(predictions: np.ndarray, references: np.ndarray) -> float:
+    """F1 of label 1."""
+    hits = int(((predictions == 1) & (references == 1)).sum())
+    total = int((predictions == 1).sum() + (references == 1).sum())
+    return 2 * hits / total if total else 0.0
+
+
+def _matthews(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Correlation of two labels, for any number of labels (Gorodkin 2004)."""
+    labels = np.union1d(predictions, references)
+    guessed, true = (values[:, None] == labels for values in (predictions, references))
+    rows, right = len(references), int((guessed & true).sum())
+    in_guess, in_truth = guessed.sum(0).astype(float), true.sum(0).astype(float)
+    spread = math.sqrt((rows**2 - in_guess @ in_guess) * (rows**2 - in_truth @ in_truth))
+    return float((right * rows - in_guess @ in_truth) / spread) if spread else 0.0
+
+
+def _pearson(predictions: np.ndarray, references: np.ndarray) -> float:
+    x, y = predictions.astype(float), references.astype(float)
+    x, y = x - x.mean(), y - y.mean()
+    spread = math.sqrt((x @ x) * (y @ y))
+    return float(x @ y / spread) if spread else 0.0
+
+
+def _spearman(predictions: np.ndarray, references: np.ndarray) -> float:
+    return _pearson(_ranks(predictions), _ranks(references))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1; equal values share their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def _pearson_spearman(predictions: np.ndarray, references: np.ndarray) -> float:
+    return (_pearson(predictions, references) + _spearman(predictions, references)) / 2
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": Metric(of_row=_right, share=True),
+    "f1": Metric(of_all=_f1),
+    "matthews": Metric(of_all=_matthews),
+    "pearson": Metric(of_all=_pearson),
+    "spearman": Metric(of_all=_spearman),
+    "pearson_spearman": Metric(of_all=_pearson_spearman),
+    "squad_em": Metric(of_row=text_match.squad_em, share=True),
+    "squad_f1": Metric(of_row=text_match.squad_f1),
+    "drop_em": Metric(of_row=text_match.drop_em, share=True),
+    "drop_f1": Metric(of_row=text_match.drop_f1),
+}

@@ -1,0 +1,57 @@
+"""The exact derivative of the loss along a direction, by forward-mode differentiation (Baydin et al., arXiv 2202.08587).
+
+    d = ⟨∇L, εz⟩          one evaluation that carries a tangent; no ε error, no rounding of a loss difference, no stored activations
+
+A baseline for zeroth order: the same update with the finite difference replaced by what it approximates. It needs a differentiable loss, operations with a
+forward derivative (fused attention kernels have none, so attention runs on plain ones), and about twice the memory of a forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from loretta_core.zo.parameters.flat import FlatParameters
+from loretta_core.zo.parameters.placement import Shift, Storage
+from loretta_core.zo.variants import Closure
+
+
+def derivatives(closure: Closure, *, storage: Storage, shifts: Iterable[Shift]) -> tuple[float, list[float]]:
+    """The loss at θ, and its derivative along every shift. Raises ValueError for streamed parameters and for a loss without a derivative."""
+    if not isinstance(storage, FlatParameters):
+        raise ValueError('estimator "forward_gradient" needs a tangent as large as the parameters; streamed ones have no room for it')
+    loss, found = 0.0, []
+    for shift in shifts:
+        assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"
+        with forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
+            duals = {id(p): forward_ad.make_dual(p.detach(), piece) for p, piece in zip(storage.parameters, storage.split(shift), strict=True)}
+            with _Carrying(duals):
+                value = closure()
+            primal, tangent = forward_ad.unpack_dual(value) if isinstance(value, Tensor) else (value, None)
+            if tangent is None:
+                raise ValueError('estimator "forward_gradient" needs a loss that depends differentiably on the parameters; got one without a derivative')
+            loss = float(primal)
+            found.append(float(tangent))
+    return loss, found
+
+
+class _Carrying(TorchFunctionMode):
+    """Gives every operation parameters with tangents."""
+
+    def __init__(self, duals: Mapping[int, Tensor]) -> None:
+        super().__init__()
+        self._duals = duals
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        """Called by torch for every operation within the context."""
+        return func(*self._dual(args), **{name: self._dual(value) for name, value in (kwargs or {}).items()})
+
+    def _dual(self, value: Any) -> Any:
+        if type(value) in (list, tuple):
+            return type(value)(map(self._dual, value))
+        return self._duals.get(id(value), value)

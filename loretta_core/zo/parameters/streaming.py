@@ -1,0 +1,238 @@
+"""θ + εz without a second copy: every torch operation that reads a trainable parameter gets a perturbed one, made for it and freed after it.
+
+    F.linear       blocks of output rows: y[:, a:b] = x (W + εz)[a:b]ᵀ              so that a large head needs one block, not itself
+    F.embedding    the rows that are looked up: W[ids] + εz[ids]
+    any other      a perturbed copy of the whole parameter (norm weights, biases, convolutions)
+
+For full fine-tuning, where θ + εz has no room, and for bf16 weights. z is a function of the flat index, so it is drawn again wherever it is needed, block by
+block; tied weights are one parameter with one index. The operations are caught by a `TorchFunctionMode`: modules need no hooks, and what a module does with
+its weights does not matter. Kernels that torch does not dispatch (compiled models, custom autograd functions) would read θ itself: parameters that no
+operation has read are named in a warning.
+
+The update is written once, in place:   θ ← round(θ − Σ_k α_k z_k)   in fp32 arithmetic. bf16 is rounded stochastically, up with the probability of the part
+that is lost: nearest rounding would drop nearly all of MeZO's updates (at lr 1e-7 2 % of the coordinates move). The random bits are a direction of their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from loretta_core.zo.noise import Direction, draw, draw_rows, random_bits
+from loretta_core.zo.parameters.placement import Drawn, Move, Shift, digest
+
+BLOCK = 1 << 20
+"""Values that are drawn at once; drawing needs about 16 bytes for each."""
+LINEAR_BLOCK = 1 << 22
+"""Weights of a matrix that are perturbed at once."""
+ROUNDING = -1
+"""Number, within its step, of the direction whose bits round the update."""
+# fmt: off
+ABOUT_A_TENSOR = frozenset({
+    "shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "is_cuda", "is_cpu", "is_meta", "is_sparse", "is_quantized",
+    "is_nested", "grad_fn", "names", "size", "dim", "numel", "nelement", "stride", "element_size", "is_floating_point",
+    "is_complex", "is_contiguous", "data_ptr", "storage_offset", "get_device", "__len__", "__hash__", "__repr__",
+})
+# fmt: on
+"""Operations on a tensor that do not read its values."""
+
+
+class StreamedParameters:
+    """Parameters that are perturbed where they are read. They may be fp32 and bf16 (ValueError otherwise), on any devices."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self._parameters = list(parameters)
+        if not self._parameters:
+            raise ValueError("no trainable parameter was given")
+        kinds = {parameter.dtype for parameter in self._parameters}
+        if not kinds <= {torch.float32, torch.bfloat16}:
+            raise ValueError(f"streamed zeroth-order parameters must be fp32 or bf16, got {sorted(map(str, kinds))}")
+        if scattered := [tuple(parameter.shape) for parameter in self._parameters if not parameter.is_contiguous()]:
+            raise ValueError(f"streamed parameters must be contiguous, those of shape {scattered[:3]} are not; make them so: p.data = p.data.contiguous()")
+        self._starts = [0, *itertools.accumulate(parameter.numel() for parameter in self._parameters)]
+        self._slots = {id(parameter): slot for slot, parameter in enumerate(self._parameters)}
+        self._unread = set(range(len(self._parameters)))
+        self._checked = False
+        self.gain: float | None = None
+        """Share of the last measured update that arrived in the weights: ⟨Δθ, wanted⟩ / ⟨wanted, wanted⟩, 1 on average with stochastic rounding."""
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The parameters, in the order of the flat index."""
+        return list(self._parameters)
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Move]:
+        """See Storage."""
+        with (mode := _Perturbed(self)):
+            yield mode.move
+        if not self._checked:
+            self._checked = True
+            self._warn_of_unread()
+
+    def slot(self, value: object) -> int | None:
+        """Which parameter a value is."""
+        return self._slots.get(id(value))
+
+    def perturbed(self, slot: int, *, sign: int, shift: Drawn, rows: slice | None = None) -> Tensor:
+        """A copy of a parameter, or of some of its rows, at θ + sign · shift, in its format."""
+        self._unread.discard(slot)
+        whole = self._parameters[slot].detach()
+        part = whole if rows is None else whole[rows]
+        first = self._starts[slot] + (0 if rows is None else rows.start * whole[0].numel())
+        copy = torch.empty_like(part, memory_format=torch.contiguous_format)
+        for block, source, start in _blocks(copy, part):
+            z = draw(shift.direction, start=first + start, size=len(block), distribution=shift.distribution, device=block.device)
+            block.copy_(z.mul_(sign * shift.scales[slot]).add_(source))
+        return copy
+
+    def looked_up(self, slot: int, ids: Tensor, *, sign: int, shift: Drawn) -> Tensor:
+        """Rows `ids` of a matrix at θ + sign · shift; only the noise of these rows is drawn."""
+        self._unread.discard(slot)
+        weight_VH = self._parameters[slot].detach()
+        ids_U, inverse = ids.unique(return_inverse=True)
+        z_UH = draw_rows(shift.direction, ids_U, start=self._starts[slot], width=weight_VH.shape[1], distribution=shift.distribution)
+        return z_UH.mul_(sign * shift.scales[slot]).add_(weight_VH[ids_U]).to(weight_VH.dtype)[inverse]
+
+    @torch.no_grad()
+    def subtract(self, terms: Sequence[Drawn], *, decays: Sequence[float], rounding: Direction, measure: bool = False) -> None:
+        """θ ← round((1 − decay) θ − Σ scale · z), each block once; `measure` also updates `gain`."""
+        products = torch.zeros(2, dtype=torch.float64)
+        for slot, parameter in enumerate(self._parameters):
+            for block, _, start in _blocks(parameter.data, parameter.data):
+                before = block.float()
+                wanted = self._moved(before, slot, self._starts[slot] + start, terms, decays[slot])
+                block.copy_(wanted if block.dtype == torch.float32 else _rounded(wanted, rounding, start=self._starts[slot] + start))
+                if measure:
+                    products += _products(wanted - before, block.float() - before).cpu()
+        if measure:
+            self.gain = (products[0] / products[1]).item() if products[1] else None
+
+    def sha256(self) -> str:
+        """Digest of θ in its own format."""
+        return digest(self._parameters)
+
+    def release(self) -> None:
+        """They are plain parameters already."""
+
+    def _moved(self, before: Tensor, slot: int, first: int, terms: Sequence[Drawn], decay: float) -> Tensor:
+        moved = before * (1.0 - decay) if decay else before.clone()
+        for term in terms:
+            z = draw(term.direction, start=first, size=len(moved), distribution=term.distribution, device=moved.device)
+            moved.sub_(z, alpha=term.scales[slot])
+        return moved
+
+    def _warn_of_unread(self) -> None:
+        if self._unread:
+            shapes = [tuple(self._parameters[slot].shape) for slot in sorted(self._unread)]
+            warnings.warn(
+                f"{len(shapes)} trainable parameters were not read by the loss (shapes {shapes[:5]}): their updates are noise; freeze them "
+                "(requires_grad_(False)) or, if a compiled or custom kernel reads them, use fp32 parameters with streamed=False",
+                stacklevel=4,
+            )
+
+
+class _Perturbed(TorchFunctionMode):
+    """Gives every operation perturbed parameters. Torch switches a mode off inside its own handler, so nothing is perturbed twice."""
+
+    def __init__(self, storage: StreamedParameters) -> None:
+        super().__init__()
+        self._storage = storage
+        self._sign = 0
+        self._shift: Drawn | None = None
+
+    def move(self, sign: int, shift: Shift) -> None:
+        """See Move."""
+        assert isinstance(shift, Drawn), "streamed parameters are shifted by recipes"
+        self._sign, self._shift = sign, shift
+
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        """Called by torch for every operation within the context."""
+        kwargs = kwargs or {}
+        if not self._sign or not self._reads_one(args, kwargs.values()) or _name(func) in ABOUT_A_TENSOR:
+            return func(*args, **kwargs)
+        if func is F.linear and self._storage.slot(args[1] if len(args) > 1 else kwargs["weight"]) is not None:
+            return self._linear(*args, **kwargs)
+        if func is F.embedding and self._is_plain_lookup(*args, **kwargs):
+            return self._lookup(*args, **kwargs)
+        return func(*map(self._at_shift, args), **{name: self._at_shift(value) for name, value in kwargs.items()})
+
+    def _reads_one(self, *values: Iterable[Any]) -> bool:
+        return any(self._reads_one(value) if isinstance(value, list | tuple) else self._storage.slot(value) is not None for value in itertools.chain(*values))
+
+    def _at_shift(self, value: Any) -> Any:
+        """The value with every parameter in it perturbed."""
+        if isinstance(value, list | tuple):
+            return type(value)(map(self._at_shift, value)) if type(value) in (list, tuple) else value
+        slot = self._storage.slot(value)
+        return value if slot is None else self._storage.perturbed(slot, sign=self._sign, shift=self._known_shift())
+
+    def _linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        slot = self._storage.slot(weight)
+        assert slot is not None
+        rows = max(1, LINEAR_BLOCK // weight.shape[1])
+        bias = self._at_shift(bias)
+        if rows >= len(weight):
+            return F.linear(self._at_shift(input), self._at_shift(weight), bias)
+        output = input.new_empty(*input.shape[:-1], len(weight))
+        for start in range(0, len(weight), rows):
+            part = slice(start, min(start + rows, len(weight)))
+            block = self._storage.perturbed(slot, sign=self._sign, shift=self._known_shift(), rows=part)
+            output[..., part] = F.linear(input, block, None if bias is None else bias[part])
+        return output
+
+    def _is_plain_lookup(
+        self,
+        input: Tensor,
+        weight: Tensor,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> bool:
+        return max_norm is None and self._storage.slot(weight) is not None
+
+    def _lookup(self, input: Tensor, weight: Tensor, *_: object, **__: object) -> Tensor:
+        slot = self._storage.slot(weight)
+        assert slot is not None
+        return self._storage.looked_up(slot, input, sign=self._sign, shift=self._known_shift())
+
+    def _known_shift(self) -> Drawn:
+        assert self._shift is not None
+        return self._shift
+
+
+def _name(func: Callable[..., Any]) -> str:
+    """Of an operation; of a property, the property's."""
+    owner = getattr(func, "__self__", None)
+    return owner.__name__ if func.__name__ == "__get__" and owner is not None else func.__name__
+
+
+def _blocks(one: Tensor, other: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Both tensors' values in flat pieces, as views of the first, with where they start."""
+    first, second = one.view(-1), other.reshape(-1)
+    for start in range(0, len(first), BLOCK):
+        yield first[start : start + BLOCK], second[start : start + BLOCK], start
+
+
+def _rounded(values: Tensor, direction: Direction, *, start: int) -> Tensor:
+    """fp32 → bf16, up or down with the probabilities that make it right on average: random bits are added below the last one that stays."""
+    bits = values.view(torch.int32) + random_bits(direction, start=start, size=len(values), device=values.device)
+    return bits.bitwise_and_(-65536).view(torch.float32).to(torch.bfloat16)
+
+
+def _products(wanted: Tensor, arrived: Tensor) -> Tensor:
+    wanted = wanted.double()
+    return torch.stack([arrived.double() @ wanted, wanted @ wanted])

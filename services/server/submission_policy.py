@@ -1,0 +1,110 @@
+"""What a sweep may ask of a server: which files, which sources, how many cells. A sweep that arrives over HTTP is read by these rules before anything else.
+
+A sweep names data and models and never a command; what it can still do is make the server or the cluster read a path or fetch an address. So paths must lie
+below the allowed roots (symbolic links followed first), hub ids must look like hub ids, addresses are refused, and code that a checkpoint brings along is too.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.model import TOY_MODELS
+from loretta_core.config.sweep.grid import Table, flatten
+from loretta_core.config.sweep.load import parse_override, parse_toml, resolve_sweep
+from loretta_core.errors import ConfigError
+
+MAX_SWEEP_BYTES = 200_000
+
+PATH_FIELDS = (("task", "train"), ("task", "validation"), ("task", "test"), ("task", "path"), ("engine", "nvme_path"))
+"""Fields of a cell that are paths whenever they are set; `model.name` is one if it is no hub id. A test compares them with every text field there is."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+class Policy(BaseModel):
+    """The rules of one server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    roots: tuple[Path, ...] = ()
+    """Directories below which a sweep may name models and data; none allows hub ids and what is shipped only."""
+    trust_remote_code: bool = False
+    """Allow `model.trust_remote_code`: Python code from a checkpoint then runs on the cluster."""
+    max_cells: int = Field(10_000, ge=1)
+    """Largest sweep."""
+
+
+def read_sweep(text: str, *, policy: Policy, overrides: Iterable[str] = ()) -> SweepConfig:
+    """Parse, count, expand and check a submitted sweep. Raises ConfigError that names the field."""
+    if len(text.encode()) > MAX_SWEEP_BYTES:
+        raise ConfigError(f"the sweep has {len(text.encode())} bytes; a server takes at most {MAX_SWEEP_BYTES}")
+    raw = parse_toml(text)
+    if not isinstance(raw.get("name"), str):
+        raise ConfigError('name: missing. A submitted sweep has no file name to be called after; give it one, e.g. name = "ranks"')
+    overrides = tuple(overrides)
+    _check_size(raw, overrides, limit=policy.max_cells)
+    sweep = resolve_sweep(raw, overrides=overrides)
+    if sweep.mirror is not None:
+        raise ConfigError(f"mirror = {sweep.mirror!r}: refused. A submitted sweep is written where this server keeps its output and nowhere else; leave it out")
+    for cell in sweep.cells:
+        check_cell(cell, policy=policy)
+    return sweep
+
+
+def check_cell(cell: CellConfig, *, policy: Policy) -> None:
+    """Raise ConfigError for a path, source or permission that the policy does not give."""
+    if cell.model.trust_remote_code and not policy.trust_remote_code:
+        raise ConfigError(
+            "model.trust_remote_code = true: refused. It would run code from the checkpoint on the cluster; who runs this server can allow it with "
+            "LORETTA_ALLOW_REMOTE_CODE=1"
+        )
+    if not _is_name(cell.model.name):
+        _check_path("model.name", cell.model.name, policy)
+    for place, value in _paths(cell):
+        _check_path(place, value, policy)
+
+
+def _check_size(raw: Table, overrides: Iterable[str], *, limit: int) -> None:
+    """Before the grid is expanded: ten axes of ten values are ten thousand million cells."""
+    axes = raw.get("axes", {})
+    lengths = {name: len(values) for name, values in flatten(axes, where="axes.").items()} if isinstance(axes, dict) else {}
+    changes = dict(map(parse_override, overrides))
+    for name, value in changes.items():
+        if name in lengths:
+            lengths[name] = len(value) if isinstance(value, list) else 1
+    include, search = raw.get("include", []), raw.get("search", {})
+    samples = changes.get("search.samples", search.get("samples") if isinstance(search, dict) else None)
+    points = math.prod(lengths.values()) if lengths or search else 0
+    cells = points * (samples if isinstance(samples, int) and samples > 0 else 1) + (len(include) if isinstance(include, list) else 0)
+    if cells > limit:
+        raise ConfigError(f"axes: {cells} combinations; this server takes at most {limit} cells in one sweep. Split it")
+
+
+def _is_name(name: str) -> bool:
+    """Shipped, or a hub id; a directory of that name below the server's own would be read instead, so it is none."""
+    return name in TOY_MODELS or (_HUB_ID.fullmatch(name) is not None and not Path(name).is_dir())
+
+
+def _paths(cell: CellConfig) -> Iterator[tuple[str, str]]:
+    for component, field in PATH_FIELDS:
+        value = getattr(cell, component).model_dump().get(field)
+        if value is not None:
+            yield f"{component}.{field}", value
+
+
+def _check_path(place: str, value: str, policy: Policy) -> None:
+    if "://" in value:
+        raise ConfigError(f"{place} = {value!r}: an address. Models come from the hub by their id, data and other models from files of this server")
+    roots = ", ".join(map(str, policy.roots)) or "none; who runs this server can name some in LORETTA_ALLOWED_ROOTS"
+    path = Path(value)
+    if not path.is_absolute():
+        raise ConfigError(f"{place} = {value!r}: not a hub id and not an absolute path; a server has no directory that a relative one could start from")
+    resolved = path.resolve()
+    if not any(resolved.is_relative_to(root.resolve()) for root in policy.roots):
+        raise ConfigError(f"{place} = {value!r}: outside the directories that a sweep may name here ({roots})")

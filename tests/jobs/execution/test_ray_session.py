@@ -1,0 +1,97 @@
+"""Which Ray a sweep connects to, and that nothing of our own is left behind. (Real connections: test_sweep.py.)"""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import ray
+
+from jobs.execution.ray_session import nodes, ray_session
+from loretta_core.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The session changes the environment on purpose; here it gets one to throw away."""
+    monkeypatch.setattr(os, "environ", {"PATH": os.environ["PATH"]})
+    return os.environ
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What Ray was asked: init's options, and "shutdown"."""
+    asked: list = []
+
+    def init(**options):
+        asked.append({**options, "scratch": Path(options.get("_temp_dir", "/none")).is_dir()})
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "shutdown", lambda: asked.append("shutdown"))
+    return asked
+
+
+def test_our_own_cluster_is_private_and_leaves_nothing_behind(calls, environment):
+    with ray_session():
+        token = environment["RAY_AUTH_TOKEN"]
+    options, last = calls
+    assert last == "shutdown"
+    assert (options["address"], options["dashboard_host"], options["include_dashboard"]) == ("local", "127.0.0.1", True)
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert len(token) == 64
+    assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert options["scratch"]
+    assert not Path(options["_temp_dir"]).exists()
+    assert len(options["_temp_dir"]) < 30  # Ray puts sockets below, whose paths may have 107 characters
+
+
+def test_a_second_session_of_a_process_keeps_the_token_that_ray_remembers(calls, environment):
+    with ray_session():
+        first = environment["RAY_AUTH_TOKEN"]
+    with ray_session():
+        assert environment["RAY_AUTH_TOKEN"] == first
+
+
+def test_a_running_cluster_is_joined_with_its_own_token(calls, environment):
+    with socket.socket() as cluster:
+        cluster.bind(("127.0.0.1", 0))
+        cluster.listen()
+        environment["RAY_ADDRESS"] = f"127.0.0.1:{cluster.getsockname()[1]}"
+        with ray_session():
+            pass
+    assert calls[0]["address"] == environment["RAY_ADDRESS"]
+    assert "_temp_dir" not in calls[0]
+    assert "RAY_AUTH_TOKEN" not in environment
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(calls, environment, dead_server):
+    environment["RAY_ADDRESS"] = dead_server.removeprefix("http://")
+    with pytest.raises(ConfigError, match=r"RAY_ADDRESS = 127\.0\.0\.1:\d+: nobody listens there; .* unset it to compute on this machine"), ray_session():
+        pytest.fail("there is no session")
+    assert calls == ["shutdown"]
+
+
+def test_what_the_environment_says_about_ray_wins(calls, environment):
+    environment["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "7"
+    with ray_session():
+        assert environment["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] == "7"
+
+
+def test_a_cluster_that_does_not_start_leaves_nothing_behind(calls, monkeypatch):
+    scratch = []
+
+    def init(**options):
+        scratch.append(Path(options["_temp_dir"]))
+        raise RuntimeError("no GCS")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(RuntimeError, match="no GCS"), ray_session():
+        pytest.fail("there is no session")
+    assert not scratch[0].exists()
+    assert calls == ["shutdown"]
+
+
+def test_dead_nodes_do_not_count(monkeypatch):
+    table = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}, {"Alive": True, "Resources": {}}]
+    monkeypatch.setattr(ray, "nodes", lambda: table)
+    assert [(node.cpus, node.gpus) for node in nodes()] == [(4.0, 1.0), (0.0, 0.0)]

@@ -1,0 +1,121 @@
+"""A sweep, compared: the files it writes, the text it prints, and that it can be repeated at any time."""
+
+import json
+import os
+
+import pytest
+
+from loretta_core.errors import OutputError
+from loretta_core.report.compare import compare, write_comparison
+from tests.loretta_core.report.synthetic import make_cell, make_record, write_sweep
+
+FILES = [
+    "figures/score_against_parameters.svg",
+    "figures/score_against_time.svg",
+    "figures/training_loss.svg",
+    "report.html",
+    "sweep.json",
+    "table.json",
+    "table.md",
+]
+
+
+def files(out, name="quickstart"):
+    directory = out / "sweeps" / name
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_what_is_written(out):
+    comparison = write_comparison(out, name="quickstart")
+    assert sorted(files(out)) == FILES
+    assert comparison.report == out / "sweeps" / "quickstart" / "report.html"
+    rows = json.loads(files(out)["table.json"])
+    assert [row["method"] for row in rows][-2:] == ["ft", "ft"]
+    assert rows == json.loads(comparison.json)
+    assert files(out)["table.md"].decode() == comparison.markdown
+
+
+def test_the_same_records_give_the_same_files(out):
+    write_comparison(out, name="quickstart")
+    before = files(out)
+    write_comparison(out, name="quickstart")
+    assert files(out) == before
+
+
+def test_comparing_writes_nothing(out):
+    before = files(out)
+    compare(out, name="quickstart")
+    assert files(out) == before
+
+
+def test_text_for_the_terminal(out):
+    text = compare(out, name="quickstart").text
+    lines = text.splitlines()
+    assert lines[0].startswith("model")
+    assert len([line for line in lines if line.startswith("toy-bert")]) == 10
+    assert "Best on toy_sentiment: lora with adam" in text
+    assert "failed: toy-bert · toy_sentiment · ft · adam" in text
+    assert lines[-2] == f"report with figures: {out}/sweeps/quickstart/report.html"
+    assert lines[-1] == f"MLflow UI on this data: loretta serve --out {out}"
+
+
+def test_markdown_for_a_readme(out):
+    table, failures = compare(out, name="quickstart").markdown.split("\n\n")
+    assert len(table.splitlines()) == 12
+    assert [line.split(":")[0] for line in failures.splitlines()] == ["- failed", "- not run"]
+
+
+def test_while_the_sweep_runs(tmp_path):
+    """A report with a part of the records, then with all of them."""
+    cells = [make_cell("lora"), make_cell("ft")]
+    out = write_sweep(tmp_path, records=[(cell, None) for cell in cells])
+    assert write_comparison(out, name="sweep").missing
+    assert sorted(files(out, "sweep")) == ["report.html", "sweep.json", "table.json", "table.md"]
+    write_sweep(tmp_path, records=[(cell, make_record(cell)) for cell in cells])
+    comparison = write_comparison(out, name="sweep")
+    assert not comparison.missing
+    assert sorted(files(out, "sweep")) == FILES
+
+
+def test_a_writer_that_is_killed_leaves_the_old_report(out, monkeypatch):
+    write_comparison(out, name="quickstart")
+    before = files(out)["report.html"]
+    replaced = []
+
+    def crash(descriptor):
+        replaced.append(descriptor)
+        if len(replaced) == 6:  # three figures, two tables, the page
+            raise KeyboardInterrupt
+
+    cell = make_cell("ft", "zo_sgd")
+    write_sweep(out, name="other", records=[(cell, make_record(cell))])
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(KeyboardInterrupt):
+        write_comparison(out, name="quickstart")
+    assert files(out)["report.html"] == before
+
+
+def test_records_are_shared_between_sweeps(out):
+    """A cell that another sweep ran is finished here too."""
+    cell = make_cell("ft", "zo_sgd")
+    write_sweep(out, name="other", records=[(cell, make_record(cell))])
+    assert [row.status for row in compare(out, name="quickstart").rows].count("not run") == 0
+
+
+def test_an_unknown_sweep(out):
+    with pytest.raises(OutputError, match=r"no sweep 'x'.*Sweeps there: quickstart"):
+        write_comparison(out, name="x")
+    assert not (out / "sweeps" / "x").exists()
+
+
+def test_cells_that_were_computed_together_are_shown_like_others_with_a_remark(out):
+    cells = [make_cell("lora"), make_cell("adapters"), make_cell("ft")]
+    records = [make_record(cells[0], pack_id="0123456789ab", pack_cells=2), make_record(cells[1], pack_id="0123456789ab", pack_cells=2), make_record(cells[2])]
+    write_sweep(out, records=list(zip(cells, records, strict=True)), name="packed")
+    comparison = compare(out, name="packed")
+    assert "2 cells were computed in 1 pack: the time of such a cell is its share" in comparison.text
+    assert {(row["method"], row["pack_id"], row["pack_cells"]) for row in json.loads(comparison.json)} == {
+        ("lora", "0123456789ab", 2),
+        ("adapters", "0123456789ab", 2),
+        ("ft", None, None),
+    }

@@ -1,0 +1,74 @@
+"""Cells joined with records: the order, the state of each, and the numbers behind them."""
+
+import json
+import random
+
+import pytest
+
+from loretta_core.store.records import Failure
+from tests.loretta_core.report.synthetic import failed_record, make_cell, make_record, rows_of, write_sweep
+
+LORA, FT, ADAPTERS = (make_cell(method) for method in ("lora", "ft", "adapters"))
+
+
+def test_best_score_first_and_missing_last(tmp_path):
+    records = [(LORA, make_record(LORA, correct=800)), (ADAPTERS, failed_record(ADAPTERS)), (FT, make_record(FT, correct=900))]
+    rows = rows_of(write_sweep(tmp_path, records=records))
+    assert [row.cell for row in rows] == [FT, LORA, ADAPTERS]
+    assert [row.status for row in rows] == ["finished", "finished", "failed"]
+    assert [row.score for row in rows] == [0.9, 0.8, None]
+
+
+def test_a_score_of_zero_is_a_score(tmp_path):
+    rows = rows_of(write_sweep(tmp_path, records=[(FT, None), (LORA, make_record(LORA, correct=0))]))
+    assert [(row.cell, row.score) for row in rows] == [(LORA, 0.0), (FT, None)]
+
+
+def test_tasks_keep_the_order_of_the_sweep(tmp_path):
+    """Scores of different tasks do not compare."""
+    easy, hard = (make_cell("lora", "adam", f"task.data_seed={seed}") for seed in (1, 0))
+    rows = rows_of(write_sweep(tmp_path, records=[(hard, make_record(hard, correct=600)), (easy, make_record(easy, correct=990))]))
+    assert [row.cell for row in rows] == [hard, easy]
+
+
+def test_equal_scores_keep_the_order_of_the_sweep(tmp_path):
+    cells = [make_cell("lora", "adam", f"seed={seed}") for seed in random.Random(0).sample(range(100), 8)]
+    assert [row.cell for row in rows_of(write_sweep(tmp_path, records=[(cell, make_record(cell)) for cell in cells]))] == cells
+
+
+def test_reasons(tmp_path):
+    unknown = make_record(ADAPTERS, status="failed", error=None)
+    records = [(FT, None), (LORA, failed_record(LORA, kind="memory", message="out of memory")), (ADAPTERS, unknown)]
+    reasons = {row.cell: row.reason for row in rows_of(write_sweep(tmp_path, records=records))}
+    assert reasons == {FT: "not run yet, or interrupted; start the sweep again to run it", LORA: "memory: out of memory", ADAPTERS: "failed without a reason"}
+
+
+def test_a_failed_cell_has_no_score_even_if_it_reached_one(tmp_path):
+    record = make_record(LORA, status="failed", error=Failure(kind="nan", message="late"))
+    (row,) = rows_of(write_sweep(tmp_path, records=[(LORA, record)]))
+    assert (row.score, row.reason) == (None, "nan: late")
+
+
+def test_a_damaged_record_is_a_cell_that_has_not_run(tmp_path):
+    out = write_sweep(tmp_path, records=[(LORA, make_record(LORA))])
+    (out / "cells" / LORA.cell_id / "record.json").write_text("{")
+    assert [row.status for row in rows_of(out)] == ["not run"]
+
+
+@pytest.mark.parametrize(("more", "name"), [((), "toy-bert · toy_sentiment · lora · adam"), (("seed=1",), "toy-bert · toy_sentiment · lora · adam · seed 1")])
+def test_the_name_says_what_varies(tmp_path, more, name):
+    cells = [make_cell("lora", "adam", *more), make_cell("lora")] if more else [LORA]
+    rows = rows_of(write_sweep(tmp_path, records=[(cell, None) for cell in cells]))
+    assert rows[0].name == name
+
+
+def test_json_has_unrounded_numbers_and_every_setting(tmp_path):
+    record = make_record(LORA, correct=1, rows=3, warnings=["slow"])
+    (row,) = rows_of(write_sweep(tmp_path, records=[(LORA, record)]))
+    content = json.loads(json.dumps(row.to_json()))
+    assert content["score"] == 1 / 3
+    assert content["cell"] == json.loads(LORA.to_json())
+    assert content["warnings"] == ["slow"]
+    assert (content["status"], content["reason"]) == ("finished", None)
+    for name in ("score_low", "score_high", "test_rows", "trainable_params", "train_seconds", "peak_memory_bytes", "forwards", "inputs_sha256"):
+        assert content[name] == getattr(record, name), name

@@ -1,0 +1,164 @@
+"""run_cell: one cell from config to record, in this process, on the shipped model."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from loretta_core.config import FAMILIES, cell_from_overrides
+from loretta_core.errors import OutputError
+from loretta_core.store.predictions import find_predictions
+from loretta_core.store.records import read_record, write_record
+from loretta_core.tasks.data.toy import TEMPLATE, generate_sentiment
+from loretta_core.train.replay_step import restore_step
+from loretta_core.train.run import run_cell
+from loretta_core.zo.replay_log import read_log
+
+pytestmark = pytest.mark.integration
+
+SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=50"]
+METHODS = [*sorted(FAMILIES["method"].keys() - {"peft"}), '{type="peft",peft_type="VERA",r=4,target_modules=["query","value"]}']
+SAME_AT_START = [name for name in METHODS if name not in ("prompt", "prefix", "ptune")]
+TRAINERS = sorted(FAMILIES["trainer"].keys() - {"adam", "zo_sgd", "none", "icl"})
+
+
+@pytest.mark.parametrize(("method", "trainer"), [*((m, t) for m in METHODS for t in ("adam", "zo_sgd")), *(("lora", t) for t in TRAINERS)])
+def test_methods_and_trainers(method, trainer, tmp_path):
+    cell = cell_from_overrides([*SMALL, f"method={method}", f"trainer={trainer}", "trainer.steps=4", "trainer.eval_every=2"])
+    record = run_cell(cell, directory=tmp_path)
+    assert record == read_record(tmp_path)
+    assert record.status == "finished"
+    assert record.score_low < record.score <= record.score_high
+    assert record.test_rows == 50
+    assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
+    assert record.forwards == 4 * {"adam": 1, "fzoo": 9}.get(trainer, 2)
+    assert 0 < record.trainable_params <= record.total_params
+    assert list((tmp_path / "adapter").glob("*.safetensors"))
+    assert not list(tmp_path.rglob("*.bin"))
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["status"] == "finished"
+    assert lines[-1]["score"] == record.score
+
+
+@pytest.mark.parametrize("method", SAME_AT_START)
+def test_the_score_before_training_is_the_same_for_every_method(method, tmp_path):
+    cell = cell_from_overrides([*SMALL, f"method={method}", "trainer=adam", "trainer.steps=1"])
+    lora = cell_from_overrides([*SMALL, "method=lora", "trainer=adam", "trainer.steps=1"])
+    assert run_cell(cell, directory=tmp_path / "a").initial_score == run_cell(lora, directory=tmp_path / "b").initial_score
+
+
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd", "zo_adam"])
+def test_a_cell_repeats_bitwise(trainer, tmp_path):
+    cell = cell_from_overrides([*SMALL, "method=loretta_adp", f"trainer={trainer}", "trainer.steps=5"])
+    first, second = (run_cell(cell, directory=tmp_path / name) for name in "ab")
+    assert first.curves == second.curves
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_fresh_head_trains_on_a_bf16_base(method, tmp_path):
+    cell = cell_from_overrides([*SMALL, "task.objective=head", f"method={method}", "trainer=adam", "trainer.steps=3", "precision=bf16"])
+    assert run_cell(cell, directory=tmp_path).status == "finished"
+
+
+def test_accumulation_gives_the_same_curve(tmp_path):
+    base = [*SMALL, "method=lora", "trainer=adam", "trainer.steps=5"]
+    whole = run_cell(cell_from_overrides(base), directory=tmp_path / "a")
+    pieces = run_cell(cell_from_overrides([*base, "engine.gradient_accumulation=4"]), directory=tmp_path / "b")
+    losses = [[value for _, value in record.curves["train_loss"]] for record in (whole, pieces)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+@pytest.mark.parametrize("trainer", ["zo_sgd", "zo_adam", "adazeta"])
+def test_any_step_of_a_zeroth_order_cell_comes_back(trainer, tmp_path):
+    settings = [*SMALL, "method=lora", f"trainer={trainer}", "trainer.lr=1e-2", "trainer.zo_eps=1e-2", "trainer.steps=12", "trainer.eval_every=4"]
+    directory = tmp_path / "cells" / "a1"
+    record = run_cell(cell_from_overrides(settings), directory=directory)
+    step, digest = restore_step(directory, step=None, to=tmp_path / "best")
+    assert (step, digest) == (record.best_step, record.weights_sha256)
+    saved, again = (load_file(where / "adapter_model.safetensors") for where in (directory / "adapter", tmp_path / "best" / "adapter"))
+    assert all(torch.equal(saved[name], again[name]) for name in saved)
+    assert restore_step(directory, step=0, to=tmp_path / "start")[1] != restore_step(directory, step=12, to=tmp_path / "end")[1]
+    with pytest.raises(OutputError, match="the log holds 12 steps, step 13 was asked for"):
+        restore_step(directory, step=13, to=tmp_path / "beyond")
+
+
+def test_full_fine_tuning_in_bf16_streams_and_comes_back(tmp_path):
+    settings = [*SMALL, "method=ft", "precision=bf16", "trainer=zo_sgd", "trainer.lr=1e-4", "trainer.steps=4", "trainer.eval_every=2"]
+    record = run_cell(cell_from_overrides(settings), directory=tmp_path / "cell")
+    start, end = (restore_step(tmp_path / "cell", step=step, to=tmp_path / str(step)) for step in (0, 4))
+    assert start[1] != end[1]
+    assert record.weights_sha256 == restore_step(tmp_path / "cell", step=None, to=tmp_path / "best")[1]
+    assert record.update_gain == pytest.approx(1.0, abs=0.2)
+
+
+def test_training_stops_at_a_score(tmp_path):
+    base = [*SMALL, "method=lora", "trainer=zo_sgd", "trainer.steps=6", "trainer.eval_every=2"]
+    record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=0.0"]), directory=tmp_path / "a")
+    assert (record.steps, record.forwards, record.best_step) == (0, 0, 0)
+    record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=1.1"]), directory=tmp_path / "b")
+    assert (record.steps, record.forwards) == (6, 12)
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd", "zo_adam"])
+def test_a_cell_that_is_stopped_saves_at_once_and_ends_as_if_nothing_had_happened(trainer, tmp_path):
+    cell = cell_from_overrides([*SMALL, "method=lora", f"trainer={trainer}", "trainer.steps=12", "trainer.eval_every=6"])
+    whole = run_cell(cell, directory=tmp_path / "whole")
+    for step in (4, 9):
+        with pytest.raises(Stopped):
+            run_cell(cell, directory=tmp_path / "stopped", stop=lambda taken, step=step: Stopped() if taken == step else None)
+        if trainer != "adam":
+            assert len(read_log(tmp_path / "stopped" / "replay.zolog").rows) == step
+    again = run_cell(cell, directory=tmp_path / "stopped")
+    for name in ("curves", "score", "best_step", "weights_sha256", "predictions_sha256", "skipped_steps", "signal_to_noise"):
+        assert getattr(again, name) == getattr(whole, name), name
+    lines = [json.loads(line) for line in (tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train_loss" in line] == list(range(1, 13))  # none of them twice
+    if trainer != "adam":
+        assert restore_step(tmp_path / "stopped", step=12, to=tmp_path / "end")[1] == restore_step(tmp_path / "whole", step=12, to=tmp_path / "end")[1]
+
+
+def test_replay_notices_other_weights(tmp_path):
+    directory = tmp_path / "cells" / "a1"
+    record = run_cell(cell_from_overrides([*SMALL, "method=lora", "trainer=zo_sgd", "trainer.steps=2"]), directory=directory)
+    write_record(record.model_copy(update={"weights_sha256": "0" * 64}), directory)
+    with pytest.raises(OutputError, match="gives other weights than the run recorded"):
+        restore_step(directory, step=None, to=tmp_path / "best")
+
+
+@pytest.mark.parametrize(("metric", "kept"), [("accuracy", "right"), ("f1", "resampled")])
+def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
+    rows = "\n".join(json.dumps({"text": f"the plot was {'dull' if n % 2 else 'charming'} .", "label": n % 2}) for n in range(12))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    files = [f"task.{split}={tmp_path / 'rows.jsonl'}" for split in ("train", "validation")]
+    cell = cell_from_overrides(["model=toy-bert", "task=jsonl", *files, f"task.metric={metric}", "method=lora", "trainer=adam", "trainer.steps=2"])
+    record = run_cell(cell, directory=tmp_path / "cells" / cell.cell_id)
+    (found,) = find_predictions(tmp_path, {cell.cell_id: record}).values()
+    assert len(found.predictions) == record.test_rows == 12
+    assert bool(found.right) == (kept == "right")
+    if kept == "right":
+        assert found.right.count("1") / 12 == pytest.approx(record.score)
+    else:
+        assert [min(found.resampled) <= record.score <= max(found.resampled), len(found.resampled)] == [True, 1000]
+
+
+@pytest.mark.parametrize(("verbalizer", "warned"), [("['terrible','great']", False), ("['great','terrible']", True)])
+def test_a_prompt_that_the_model_answers_no_better_than_chance_is_warned_of(verbalizer, warned, tmp_path):
+    for name, rows in generate_sentiment(rows_per_split={"train": 20, "validation": 200}, seed=3).items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = f'train="{tmp_path}/train.jsonl",validation="{tmp_path}/validation.jsonl"'
+    task = f'{{type="jsonl",{files},objective="prompt",template="{TEMPLATE}",verbalizer={verbalizer}}}'
+    record = run_cell(cell_from_overrides(["model=toy-bert", f"task={task}", "method=lora", "trainer=zo_sgd", "trainer.steps=1"]), directory=tmp_path / "cell")
+    assert any("no better than always giving the most frequent label" in note for note in record.warnings) is warned
+
+
+def test_a_cell_may_learn_from_accuracy_itself(tmp_path):
+    settings = ["trainer=zo_sgd", "trainer.learns_from=metric", "trainer.zo_eps=5e-2", "trainer.lr=2e-2", "trainer.steps=6", "trainer.eval_every=3"]
+    record = run_cell(cell_from_overrides([*SMALL, "method=loretta_adp", *settings]), directory=tmp_path)
+    losses = [value for _, value in record.curves["train_loss"]]
+    assert all((32 * loss) == pytest.approx(round(32 * loss), abs=1e-4) for loss in losses)  # the mean of two shares of 16 rows
+    assert len({round(loss, 4) for loss in losses}) > 1
