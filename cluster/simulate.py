@@ -34,8 +34,8 @@ from jobs.execution.worker import PATIENCE_S
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.admission import admit
 from jobs.scheduling.estimate import predictions
-from jobs.scheduling.resources import Node, by_shape, groups_that_fit
-from jobs.storage.ledger import standing, unfinished, write_failure
+from jobs.scheduling.resources import Node, by_group_spec, groups_that_fit
+from jobs.storage.ledger import read_status, unfinished, write_failure
 from loretta_core.config import CellConfig
 from loretta_core.config.sweep.load import parse_toml, resolve_sweep
 from loretta_core.store.layout import cell_directory
@@ -139,7 +139,7 @@ class Simulation:
 
     async def _sweep(self) -> float:
         """One driver after another, each with what the ledger says is left; the next one comes when the head has been replaced."""
-        while cells := [cell for cell in unfinished(self.out, self.cells) if cell.cell_id not in standing(self.out, [cell]).failed]:
+        while cells := [cell for cell in unfinished(self.out, self.cells) if cell.cell_id not in read_status(self.out, [cell]).failed]:
             self.events["drivers"] += 1
             driver = asyncio.create_task(self._driver(cells))
             _, still = await asyncio.wait([driver], timeout=self._until_failure("head"))
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     machines = [NODE] * world.nodes
     admission = admit(sweep_cells(options.cells), machines)
     expected = predictions(admission.placed, machines)
-    places = {shape: groups_that_fit(shape, machines) for shape in by_shape(admission.placed)}
+    places = {shape: groups_that_fit(shape, machines) for shape in by_group_spec(admission.placed)}
     gpus = sum(places.values())
     assert len(places) == 1, "cells of one GPU, one shape"
     noise = random.Random(f"{world.seed} noise")

@@ -14,31 +14,31 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.console.reporter import Progress
+from jobs.console.reporter import SweepReporter
 from jobs.execution.worker_config import RUN_CELL
 from jobs.orchestration.preflight import check_inputs
 from jobs.orchestration.signals import Interrupts
-from jobs.orchestration.sweep_run import Before, Request, catch_up, run_cells
-from jobs.scheduling.asha_actor import judged_before
-from jobs.scheduling.optuna_search import Searching, check_search
-from jobs.storage.ledger import Standing, again_standing, named, set_aside, standing
+from jobs.orchestration.sweep_run import PriorResults, Request, catch_up, run_cells
+from jobs.scheduling.asha_actor import asha_history
+from jobs.scheduling.optuna_search import OptunaSearch, check_search
+from jobs.storage.ledger import SweepStatus, archive_cells, read_status, refresh_status, resolve_cell_ids
 from jobs.storage.lock import output_lock
 from jobs.storage.mirror import mirrored
-from jobs.tracking.mlflow_repair import not_arrived
+from jobs.tracking.mlflow_repair import unsynced_cells
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 from loretta_core.report.compare import write_comparison
 from loretta_core.report.units import counted
-from loretta_core.store.early_stops import forget_stop, read_stops
+from loretta_core.store.early_stops import clear_early_stop, read_early_stops
 from loretta_core.store.manifest import write_manifest
 from loretta_core.store.records import check_output_dir
-from loretta_core.store.search_state import recalled
+from loretta_core.store.search_state import restore_search
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    command = f"python -m jobs.sweep {shlex.join(to_go_on(sys.argv[1:] if arguments is None else arguments))}"
+    command = f"python -m jobs.sweep {shlex.join(resume_arguments(sys.argv[1:] if arguments is None else arguments))}"
     try:
         config = load_sweep(options.file, overrides=options.set)
         return sweep(config, out=options.out, max_concurrent=options.max_concurrent, tracking_uri=options.tracking_uri, rerun=options.rerun, command=command)
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def to_go_on(arguments: Sequence[str]) -> list[str]:
+def resume_arguments(arguments: Sequence[str]) -> list[str]:
     """The arguments without `--rerun`: what was computed again stays."""
     kept: list[str] = []
     before = ""
@@ -82,14 +82,14 @@ def sweep(
     MLflow or the Ray of RAY_ADDRESS does not answer.
     """
     out = out or Path(config.output)
-    config = recalled(config, out)
+    config = restore_search(config, out)
     check_search(config)
-    again = named(config.cells, rerun)
-    known = standing(out, config.cells)
+    again = resolve_cell_ids(config.cells, rerun)
+    known = read_status(out, config.cells)
     check_inputs([*(cell for cell in config.cells if cell.cell_id not in known.finished), *again])
     check_output_dir(out)
     with output_lock(out), mirrored(config.mirror, out=out, say=print) as mirror:
-        set_aside(out, again)
+        archive_cells(out, again)
         if mirror is not None:
             mirror.forget(cell.cell_id for cell in again)
             fetched = mirror.fetch(cell for cell in config.cells if cell.cell_id not in known.finished and cell not in again)
@@ -97,18 +97,18 @@ def sweep(
         for cell in again:
             known.finished.pop(cell.cell_id, None)
         anew = {cell.cell_id for cell in (again if config.early_stopping else config.cells)}
-        for cell_id in anew & read_stops(out, name=config.name).keys():
-            forget_stop(out, name=config.name, cell_id=cell_id)
+        for cell_id in anew & read_early_stops(out, name=config.name).keys():
+            clear_early_stop(out, name=config.name, cell_id=cell_id)
         write_manifest(out, sweep=config)
-        searching = Searching(config, out=out, mirror=mirror)
-        before, stopped = again_standing(out, config.cells, known=known), read_stops(out, name=config.name)
+        searching = OptunaSearch(config, out=out, mirror=mirror)
+        before, stopped = refresh_status(out, config.cells, known=known), read_early_stops(out, name=config.name)
         over = before.finished.keys() | stopped.keys()
-        progress = Progress(config.cells, over=len(over))
+        progress = SweepReporter(config.cells, over=len(over))
         missing = [cell for cell in config.cells if cell.cell_id not in over]
         _say_what_is_ahead(config, before, progress, out=out, stopped=len(stopped.keys() - before.finished.keys()))
         if mirror is not None:
             mirror.send_missing(before.finished)
-        late = not_arrived(out, [cell for cell in config.cells if cell.cell_id in before.finished])
+        late = unsynced_cells(out, [cell for cell in config.cells if cell.cell_id in before.finished])
         request = Request(
             out,
             config.name,
@@ -126,12 +126,12 @@ def sweep(
         remark = ""
         missing = missing or searching.grow()
         if missing:
-            judged = judged_before(config.cells, finished=before.finished, stopped=stopped) if config.early_stopping else []
+            judged = asha_history(config.cells, finished=before.finished, stopped=stopped) if config.early_stopping else []
             with Interrupts(progress.say) as interrupts:
-                remark = run_cells(missing, before=Before(late, judged), request=request, progress=progress, interrupts=interrupts)
+                remark = run_cells(missing, before=PriorResults(late, judged), request=request, progress=progress, interrupts=interrupts)
             if interrupts.requested.is_set():
                 config = searching.config
-                kept = len(standing(out, config.cells).finished)
+                kept = len(read_status(out, config.cells).finished)
                 progress.say(f"stopped: {kept} of {counted(len(config.cells), 'cell')} are finished and kept; go on with:\n  {command}")
                 return interrupts.exit_code
         elif late and (problem := catch_up(late, request=request)):
@@ -140,11 +140,11 @@ def sweep(
         _compare(out, config)
         if remark:
             progress.say(remark)
-        over = again_standing(out, config.cells, known=before).finished.keys() | read_stops(out, name=config.name).keys()
+        over = refresh_status(out, config.cells, known=before).finished.keys() | read_early_stops(out, name=config.name).keys()
     return 0 if len(over) == len(config.cells) or (remark and not progress.failed) else 1
 
 
-def _say_what_is_ahead(config: SweepConfig, before: Standing, progress: Progress, *, out: Path, stopped: int) -> None:
+def _say_what_is_ahead(config: SweepConfig, before: SweepStatus, progress: SweepReporter, *, out: Path, stopped: int) -> None:
     total, finished = len(config.cells), len(before.finished)
     left = total - finished - stopped
     early = f", {stopped} stopped early" if stopped else ""

@@ -338,9 +338,9 @@ def _json(value: object, *, indent: int | None = 1) -> str:
 
 def _again() -> str:
     """What to type to go on after an interruption."""
-    from jobs.sweep import to_go_on
+    from jobs.sweep import resume_arguments
 
-    return shlex.join(["loretta", *to_go_on(sys.argv[1:])])
+    return shlex.join(["loretta", *resume_arguments(sys.argv[1:])])
 
 
 if __name__ == "__main__":

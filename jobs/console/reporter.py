@@ -24,7 +24,7 @@ def _print(text: str) -> None:
 
 
 @dataclass
-class Progress:
+class SweepReporter:
     """Counts cells that are over, names them, and says how long the rest takes."""
 
     cells: Sequence[CellConfig]

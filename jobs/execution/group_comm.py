@@ -28,7 +28,7 @@ class GroupBroken(RuntimeError):
     """The ranks of a group lost each other; only new processes help."""
 
 
-class Alone:
+class SingleProcess:
     """A group of one process."""
 
     rank = 0
@@ -46,7 +46,7 @@ class Alone:
         return outcome
 
 
-class Several:
+class MultiProcess:
     """One process of a group of several."""
 
     def __init__(self, rank: int, world: int) -> None:

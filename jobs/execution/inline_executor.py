@@ -18,7 +18,7 @@ from jobs.execution.ray_session import beside_driver
 from jobs.execution.worker_config import WorkerConfig
 from jobs.failures import retry
 from jobs.failures.outcome import PREEMPTED, Outcome, Preempted
-from jobs.scheduling.resources import Shape
+from jobs.scheduling.resources import WorkerGroupSpec
 from loretta_core.config import CellConfig
 
 
@@ -48,7 +48,7 @@ class InlineExecutor:
 
     in_trials = True
 
-    def __init__(self, *, shape: Shape, processes: int, worker: WorkerConfig) -> None:
+    def __init__(self, *, shape: WorkerGroupSpec, processes: int, worker: WorkerConfig) -> None:
         assert shape.workers == 1, f"{shape}: one process computes a cell"
         self.at_once = processes
         self.trial_resources = {"CPU": shape.cpus} | ({"GPU": shape.gpus} if shape.gpus else {})
@@ -93,10 +93,10 @@ class InlineClient:
         return outcome
 
     def _attempt(self, cell_id: str, cell_json: str, compute: Callable[..., Any]) -> Outcome:
-        from jobs.execution.group_comm import Alone
+        from jobs.execution.group_comm import SingleProcess
         from jobs.execution.worker import attempt
 
-        return attempt(cell_id, cell_json, config=self.worker, compute=compute, interrupts=self.flag, ranks=Alone())
+        return attempt(cell_id, cell_json, config=self.worker, compute=compute, interrupts=self.flag, ranks=SingleProcess())
 
 
 def with_retries(cell: CellConfig, attempt: Callable[[str], Outcome]) -> Outcome:

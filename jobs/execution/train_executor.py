@@ -29,7 +29,7 @@ from jobs.execution.worker import work
 from jobs.execution.worker_config import WorkerConfig
 from jobs.failures.lost_processes import reason_of
 from jobs.failures.outcome import PREEMPTED
-from jobs.scheduling.resources import TRIAL_CPUS, Shape
+from jobs.scheduling.resources import TRIAL_CPUS, WorkerGroupSpec
 
 MOST_FRUITLESS_STARTS = 3
 """A group that dies so often in a row without having held a cell is given up."""
@@ -82,7 +82,7 @@ class TrainExecutor:
 
     in_trials = False
 
-    def __init__(self, *, shape: Shape, groups: int, storage: Path, worker: WorkerConfig, say: Callable[[str], None] = print) -> None:
+    def __init__(self, *, shape: WorkerGroupSpec, groups: int, storage: Path, worker: WorkerConfig, say: Callable[[str], None] = print) -> None:
         self.at_once = 0
         self.trial_resources = {"CPU": TRIAL_CPUS}
         self._shape = shape

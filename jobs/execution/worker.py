@@ -19,15 +19,15 @@ from typing import Any
 import ray
 import ray.train
 
-from jobs.execution.group_comm import Alone, Several
+from jobs.execution.group_comm import MultiProcess, SingleProcess
 from jobs.execution.worker_config import WorkerConfig
 from jobs.failures import preemption
 from jobs.failures.outcome import Interrupted, Outcome, Preempted, StoppedEarly
-from jobs.storage.ledger import forget_trace
+from jobs.storage.ledger import clear_stale_outputs
 from jobs.tracking.mlflow_sink import MlflowSink
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
-from loretta_core.train.pack_context import ALONE_SEAT, Facts, Seat
+from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
 from loretta_core.train.sinks import MetricSink
 
 PATIENCE_S = 10.0
@@ -40,7 +40,7 @@ def work(job: dict[str, Any]) -> None:
     config: WorkerConfig = job["config"]
     queue = job["queue"]
     context = ray.train.get_context()
-    ranks = Alone() if context.get_world_size() == 1 else Several(context.get_world_rank(), context.get_world_size())
+    ranks = SingleProcess() if context.get_world_size() == 1 else MultiProcess(context.get_world_rank(), context.get_world_size())
     compute = set_up(config)
     while True:
         order = ranks.from_first(lambda: ray.get(queue.pull.remote(job["group"], PATIENCE_S)))
@@ -58,22 +58,29 @@ def work(job: dict[str, Any]) -> None:
                 over(tries[0]())
             else:
                 attempt_together(tries, cell_ids=[cell_id for cell_id, _ in order.cells], over=over)
-        if ranks.largest(int(preemption.told())):
+        if ranks.largest(int(preemption.preemption_requested())):
             raise Preempted("SIGTERM")
 
 
 def attempt_together(tries: Sequence[Callable[..., Outcome]], *, cell_ids: Sequence[str], over: Callable[[Outcome], None]) -> None:
     """Attempt cells in one process, on one copy of their frozen model; `over` is told each outcome as soon as it is there."""
-    from loretta_core.pack.lockstep import pack_id_of, together  # and transformers, which this module gets on without
+    from loretta_core.pack.lockstep import pack_id_of, run_in_lockstep  # and transformers, which this module gets on without
 
-    facts = Facts(pack_id_of(cell_ids), len(tries))
-    for found in together([lambda seat, one=one: one(seat=seat) for one in tries], facts=facts, over=lambda _, outcome: over(outcome)):
+    facts = PackInfo(pack_id_of(cell_ids), len(tries))
+    for found in run_in_lockstep([lambda seat, one=one: one(seat=seat) for one in tries], facts=facts, over=lambda _, outcome: over(outcome)):
         if isinstance(found, BaseException):  # not a failed cell: the process is told to end
             raise found
 
 
 def attempt(
-    cell_id: str, cell_json: str, *, config: WorkerConfig, compute: Callable[..., Any], interrupts: Any, ranks: Alone | Several, seat: Seat = ALONE_SEAT
+    cell_id: str,
+    cell_json: str,
+    *,
+    config: WorkerConfig,
+    compute: Callable[..., Any],
+    interrupts: Any,
+    ranks: SingleProcess | MultiProcess,
+    seat: PackContext = SOLO,
 ) -> Outcome:
     """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow. `interrupts` is an actor to ask."""
     started = seat.clock()
@@ -81,13 +88,13 @@ def attempt(
     directory = cell_directory(config.out, cell_id)
     pack_id = seat.facts.pack_id if seat.facts else ""
     sink = MlflowSink(config.tracking, cell, directory=directory, pack_id=pack_id) if ranks.rank == 0 and config.tracking is not None else None
-    stop = Stop(interrupts, ranks)
+    stop = StopCheck(interrupts, ranks)
     sinks: list[MetricSink] = [] if sink is None else [sink]
     if config.referee is not None:
-        sinks.append(RefereeSink(config.referee, cell_json, ranks))
+        sinks.append(AshaSink(config.referee, cell_json, ranks))
     try:
         if ranks.rank == 0:
-            forget_trace(config.out, cell_id)
+            clear_stale_outputs(config.out, cell_id)
         if (reason := stop(0)) is not None:  # it came while the group waited for a cell
             raise reason
         compute(cell, directory=directory, sinks=sinks, stop=stop, **({} if seat.facts is None else {"seat": seat}))
@@ -98,10 +105,10 @@ def attempt(
             sink.end(outcome)
         return outcome
     finally:
-        tidy()
+        collect_garbage()
 
 
-def tidy() -> None:
+def collect_garbage() -> None:
     """Free what the last cell left: its model holds reference cycles, and its memory is wanted by the next. The first time, what stays is taken out of later
     collections: half a million objects of libraries, which took 0.3 s to look through, twice per cell. (A base model that is kept and dropped later has no
     cycles.)"""
@@ -118,7 +125,7 @@ def _freeze() -> None:
 def set_up(config: WorkerConfig) -> Callable[..., Any]:
     """SIGTERM, threads, working directory, and the imports that every cell needs before it begins. MLflow, two seconds, can wait until there is something
     to ship."""
-    preemption.listen()
+    preemption.install_handler()
     if config.home is not None and config.home.is_dir():
         os.chdir(config.home)
     module, _, function = config.run_cell.partition(":")
@@ -129,10 +136,10 @@ def set_up(config: WorkerConfig) -> Callable[..., Any]:
     return compute
 
 
-class Stop:
+class StopCheck:
     """Why the running cell ends before its next step, the same on all ranks: the machine of one of them is taken away, or the sweep was told to stop."""
 
-    def __init__(self, interrupts: Any, ranks: Alone | Several, *, every_s: float = 1.0) -> None:
+    def __init__(self, interrupts: Any, ranks: SingleProcess | MultiProcess, *, every_s: float = 1.0) -> None:
         self._interrupts = interrupts
         self._ranks = ranks
         self._every_s = every_s
@@ -140,7 +147,7 @@ class Stop:
 
     def __call__(self, step: int) -> Exception | None:
         """Every rank looks at its own flag; rank 0 also asks, now and then, about the sweep."""
-        own = 2 if preemption.told() else int(self._ranks.rank == 0 and self._interrupted())
+        own = 2 if preemption.preemption_requested() else int(self._ranks.rank == 0 and self._interrupted())
         reasons = {1: Interrupted(f"the sweep was stopped at step {step}"), 2: Preempted(f"SIGTERM at step {step}")}
         return reasons.get(self._ranks.largest(own))
 
@@ -152,10 +159,10 @@ class Stop:
         return ray.get(self._interrupts.is_interrupted.remote())
 
 
-class RefereeSink:
+class AshaSink:
     """Not a recorder: ends the running cell, on all ranks, when the referee finds after an evaluation that others do better."""
 
-    def __init__(self, referee: Any, cell_json: str, ranks: Alone | Several) -> None:
+    def __init__(self, referee: Any, cell_json: str, ranks: SingleProcess | MultiProcess) -> None:
         self._referee = referee
         self._cell_json = cell_json
         self._ranks = ranks

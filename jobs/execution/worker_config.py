@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jobs.scheduling.resources import Shape
+from jobs.scheduling.resources import WorkerGroupSpec
 from jobs.tracking.mlflow_setup import Tracking
 
 RUN_CELL = "loretta_core.train.run:run_cell"
@@ -29,6 +29,6 @@ class WorkerConfig:
     referee: Any = field(default=None, compare=False)
     """Actor of a `Halving`; None lets every cell run to its end."""
 
-    def for_shape(self, shape: Shape) -> WorkerConfig:
+    def for_shape(self, shape: WorkerGroupSpec) -> WorkerConfig:
         """With the threads of a shape."""
         return replace(self, threads=shape.threads)

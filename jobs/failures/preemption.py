@@ -20,12 +20,12 @@ _told = threading.Event()
 _listening = threading.Event()
 
 
-def told() -> bool:
+def preemption_requested() -> bool:
     """Whether this process has been asked to make room."""
     return _told.is_set()
 
 
-def listen() -> None:
+def install_handler() -> None:
     """From now on SIGTERM sets the flag. Callable from any thread, as long as the main one runs Python now and then. Raises TimeoutError when it does not."""
     if _listening.is_set():
         return

@@ -7,29 +7,29 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs.console.reporter import Progress
+from jobs.console.reporter import SweepReporter
 from jobs.failures.outcome import Outcome, no_room
 from jobs.scheduling import asha_actor
 from jobs.scheduling.budget import Account
-from jobs.storage.ledger import standing, write_failure
+from jobs.storage.ledger import read_status, write_failure
 from jobs.tracking.mlflow_setup import Tracking
 from jobs.tracking.mlflow_sink import close_run
 from loretta_core.config import CellConfig
-from loretta_core.store.early_stops import Stop, write_stop
+from loretta_core.store.early_stops import EarlyStop, write_early_stop
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.records import Record
 from loretta_core.train.sinks import JOURNAL_NAME
 
 
 @dataclass
-class Course:
+class CellLifecycle:
     """Of one start of a sweep."""
 
     out: Path
     name: str
     tracking: Tracking
     account: Account
-    progress: Progress
+    progress: SweepReporter
     copy: Callable[[str], None] | None = None
     """Told the id of every cell that is finished: a mirror sends it."""
     cells: dict[str, CellConfig] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def settle(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking
     Args:
         name: of the sweep.
     """
-    record = standing(out, [cell]).finished.get(cell.cell_id)
+    record = read_status(out, [cell]).finished.get(cell.cell_id)
     if record is not None:
         return replace(outcome, status="finished"), record  # a process that died, or a sink that broke, after the record was written
     if outcome.status == "finished":
@@ -90,5 +90,5 @@ def settle(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking
     if outcome.status == "stopped":
         points = tuple(asha_actor.points_in(cell_directory(out, cell.cell_id) / JOURNAL_NAME))
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        write_stop(Stop(cell_id=cell.cell_id, reason=outcome.message, points=points, stopped_at=now), out, name=name)
+        write_early_stop(EarlyStop(cell_id=cell.cell_id, reason=outcome.message, points=points, stopped_at=now), out, name=name)
     return outcome, record

@@ -12,19 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.console.reporter import Progress
+from jobs.console.reporter import SweepReporter
 from jobs.execution.ray_session import nodes, ray_session
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
 from jobs.failures.outcome import Outcome
-from jobs.orchestration.cell_lifecycle import Course
+from jobs.orchestration.cell_lifecycle import CellLifecycle
 from jobs.orchestration.signals import Interrupts
 from jobs.orchestration.watchers import beside, grows, passes_on
 from jobs.scheduling import asha_actor
 from jobs.scheduling.admission import price_of
-from jobs.scheduling.backlog import Ahead, Grow
+from jobs.scheduling.backlog import CellBacklog, Grow
 from jobs.scheduling.budget import account as open_account
-from jobs.scheduling.packing import packs_of
-from jobs.scheduling.resources import Shape, groups_that_fit, refusal, several_for_inline
+from jobs.scheduling.packing import form_packs
+from jobs.scheduling.resources import WorkerGroupSpec, groups_that_fit, refusal, several_for_inline
 from jobs.tracking import mlflow_repair, mlflow_setup
 from jobs.tracking.mlflow_setup import Tracking
 from loretta_core.config import CellConfig
@@ -66,16 +66,16 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Before:
+class PriorResults:
     """Cells of the sweep that are over already."""
 
     late: Sequence[CellConfig] = ()
     """Finished, and not all in MLflow."""
-    judged: Sequence[asha_actor.Judged] = ()
+    judged: Sequence[asha_actor.PastCell] = ()
     """What cells that run are compared with, for early stopping."""
 
 
-def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, progress: Progress, interrupts: Interrupts) -> str:
+def run_cells(cells: Sequence[CellConfig], *, before: PriorResults, request: Request, progress: SweepReporter, interrupts: Interrupts) -> str:
     """Compute the cells; every one of them leaves a record, or a note that it was stopped early, except when interrupted or left by the budget. Returns what
     the budget has to say."""
     complete = False
@@ -92,19 +92,21 @@ def run_cells(cells: Sequence[CellConfig], *, before: Before, request: Request, 
                 progress.say(problem)
 
 
-def _run_cells(cells: Sequence[CellConfig], *, tracking: Tracking, before: Before, request: Request, progress: Progress, interrupts: Interrupts) -> str:
-    mlflow_repair.end_abandoned(tracking)
-    mlflow_repair.send_late(tracking, out=request.out, cells=before.late)
+def _run_cells(
+    cells: Sequence[CellConfig], *, tracking: Tracking, before: PriorResults, request: Request, progress: SweepReporter, interrupts: Interrupts
+) -> str:
+    mlflow_repair.close_orphan_runs(tracking)
+    mlflow_repair.sync(tracking, out=request.out, cells=before.late)
     account = open_account(request.budget, price=price_of(nodes()))
-    course = Course(request.out, request.name, tracking, account, progress, request.copy)
+    course = CellLifecycle(request.out, request.name, tracking, account, progress, request.copy)
     judge = asha_actor.start(request.early_stopping, before.judged) if request.early_stopping else None
     worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
-    ahead = Ahead(course, nodes, request.grow)
+    ahead = CellBacklog(course, nodes, request.grow)
     with progress.shown():
         ahead.add(cells)
         while not (interrupts.requested.is_set() or account.spent) and (found := ahead.next_shape()):
             _run_shape(*found, ahead=ahead, request=request, worker=worker, course=course, interrupts=interrupts)
-    mlflow_repair.send_late(tracking, out=request.out, cells=mlflow_repair.not_arrived(request.out, course.finished))
+    mlflow_repair.sync(tracking, out=request.out, cells=mlflow_repair.unsynced_cells(request.out, course.finished))
     if course.no_room:
         raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
     return account.remark(ahead.placed - account.begun)
@@ -116,7 +118,7 @@ def catch_up(late: Sequence[CellConfig], *, request: Request) -> str:
         tracking = _tracking(request)
     except ConfigError as error:
         return str(error)
-    return mlflow_repair.send_late(tracking, out=request.out, cells=late) or mlflow_setup.close(tracking, complete=True)
+    return mlflow_repair.sync(tracking, out=request.out, cells=late) or mlflow_setup.close(tracking, complete=True)
 
 
 def _tracking(request: Request) -> Tracking:
@@ -124,13 +126,13 @@ def _tracking(request: Request) -> Tracking:
 
 
 def _run_shape(
-    shape: Shape,
+    shape: WorkerGroupSpec,
     cells: Sequence[CellConfig],
     *,
-    ahead: Ahead,
+    ahead: CellBacklog,
     request: Request,
     worker: WorkerConfig,
-    course: Course,
+    course: CellLifecycle,
     interrupts: Interrupts,
 ) -> None:
     if refused := _refused(shape, request):
@@ -146,7 +148,7 @@ def _run_shape(
 
     groups = room()
     pack = request.pack if request.executor == "train" and shape.workers == 1 and request.run_cell == RUN_CELL else "off"
-    in_packs = partial(packs_of, setting=pack, groups=groups, nodes=nodes())
+    in_packs = partial(form_packs, setting=pack, groups=groups, nodes=nodes())
     packs = in_packs(cells)
     place = {"train": "worker group", "inline": "trial worker"}[request.executor]
     progress = course.progress
@@ -175,7 +177,7 @@ def _run_shape(
         )
 
 
-def _refused(shape: Shape, request: Request) -> tuple[str, str] | None:
+def _refused(shape: WorkerGroupSpec, request: Request) -> tuple[str, str] | None:
     """The class of failure and the reason, for a shape that cannot be computed."""
     if request.executor == "inline" and shape.workers > 1:  # an `auto` cell that fits no single device; sweep files that ask for several are refused
         return "config", several_for_inline(shape)
@@ -183,7 +185,7 @@ def _refused(shape: Shape, request: Request) -> tuple[str, str] | None:
     return ("infrastructure", why) if why else None
 
 
-def _executor(shape: Shape, groups: int, *, request: Request, worker: WorkerConfig, progress: Progress) -> Executor:
+def _executor(shape: WorkerGroupSpec, groups: int, *, request: Request, worker: WorkerConfig, progress: SweepReporter) -> Executor:
     if request.executor == "inline":
         from jobs.execution.inline_executor import InlineExecutor
 

@@ -19,7 +19,7 @@ from loretta_core.config.sweep.sampling import EarlyStopping
 Bracket = tuple[str, str, str]
 
 
-class Halving:
+class AshaScores:
     """The scores of all cells of a sweep at all rungs."""
 
     def __init__(self, rule: EarlyStopping) -> None:

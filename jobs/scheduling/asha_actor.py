@@ -10,28 +10,28 @@ from jobs.execution.ray_session import beside_driver
 from jobs.tracking.journal import Journal
 from loretta_core.config import CellConfig
 from loretta_core.config.sweep.sampling import EarlyStopping
-from loretta_core.store.early_stops import Stop
+from loretta_core.store.early_stops import EarlyStop
 from loretta_core.store.records import Record
 
 Points = Sequence[tuple[float, float]]
 """(share of a cell's steps, validation score)."""
 
-Judged = tuple[CellConfig, Points]
+PastCell = tuple[CellConfig, Points]
 """A cell that is over, with its points."""
 
 
-def start(rule: EarlyStopping, judged: Sequence[Judged]) -> Any:
-    """An actor of a `Halving` that knows the cells that are over."""
+def start(rule: EarlyStopping, judged: Sequence[PastCell]) -> Any:
+    """An actor of a `AshaScores` that knows the cells that are over."""
     import ray
 
-    from jobs.scheduling.asha import Halving
+    from jobs.scheduling.asha import AshaScores
 
-    referee = ray.remote(Halving).options(**beside_driver()).remote(rule)
+    referee = ray.remote(AshaScores).options(**beside_driver()).remote(rule)
     ray.get([referee.recall.remote(cell.to_json(), list(points)) for cell, points in judged])
     return referee
 
 
-def judged_before(cells: Sequence[CellConfig], *, finished: Mapping[str, Record], stopped: Mapping[str, Stop]) -> list[Judged]:
+def asha_history(cells: Sequence[CellConfig], *, finished: Mapping[str, Record], stopped: Mapping[str, EarlyStop]) -> list[PastCell]:
     """The cells of a sweep that are over, from their records and from the notes of early stops."""
     found = [(cell, points_of(finished[cell.cell_id])) for cell in cells if cell.cell_id in finished]
     return found + [(cell, stopped[cell.cell_id].points) for cell in cells if cell.cell_id in stopped and cell.cell_id not in finished]

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from jobs.failures.outcome import Outcome
-from jobs.orchestration.cell_lifecycle import Course
+from jobs.orchestration.cell_lifecycle import CellLifecycle
 from jobs.scheduling.admission import admit
 from jobs.scheduling.estimate import predictions
-from jobs.scheduling.resources import Node, Shape, by_shape
+from jobs.scheduling.resources import Node, WorkerGroupSpec, by_group_spec
 from loretta_core.config import CellConfig
 
 Grow = Callable[[], Sequence[CellConfig]]
@@ -21,15 +21,15 @@ Grow = Callable[[], Sequence[CellConfig]]
 
 
 @dataclass
-class Ahead:
+class CellBacklog:
     """Of one start of a sweep."""
 
-    course: Course
+    course: CellLifecycle
     nodes: Callable[[], Sequence[Node]]
     grow: Grow = tuple
     placed: int = 0
     """Cells that a node can hold, so far."""
-    _waiting: dict[Shape, list[CellConfig]] = field(default_factory=dict)
+    _waiting: dict[WorkerGroupSpec, list[CellConfig]] = field(default_factory=dict)
 
     def add(self, cells: Sequence[CellConfig]) -> None:
         """Admit cells, or record why not."""
@@ -38,10 +38,10 @@ class Ahead:
         self.course.expects(cells, admission.placed, predicted_s=predictions(admission.placed, self.nodes()))
         for cell, why in admission.refused:
             self.course.done(Outcome(cell.cell_id, "failed", kind="memory", message=why))
-        for shape, members in by_shape(admission.placed).items():
+        for shape, members in by_group_spec(admission.placed).items():
             self._waiting.setdefault(shape, []).extend(members)
 
-    def next_shape(self) -> tuple[Shape, list[CellConfig]] | None:
+    def next_shape(self) -> tuple[WorkerGroupSpec, list[CellConfig]] | None:
         """The largest shape that has cells, with its cells; None when all are over."""
         self._fill()
         if not self._waiting:
@@ -49,7 +49,7 @@ class Ahead:
         shape = max(self._waiting)
         return shape, self._waiting.pop(shape)
 
-    def more(self, shape: Shape) -> list[CellConfig]:
+    def more(self, shape: WorkerGroupSpec) -> list[CellConfig]:
         """Further cells for groups of a shape that have nothing left to do; none while another shape waits."""
         if not self._waiting:
             self._fill()

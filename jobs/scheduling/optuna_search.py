@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.orchestration.preflight import check_inputs
-from jobs.storage.ledger import standing, unfinished
+from jobs.storage.ledger import read_status, unfinished
 from jobs.storage.mirror import Mirror
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.sweep.grid import Tried
 from loretta_core.config.sweep.sampling import Range, Sample, Search
 from loretta_core.errors import ConfigError
-from loretta_core.store.early_stops import read_stops
+from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.manifest import write_manifest
-from loretta_core.store.search_state import write_drawn
+from loretta_core.store.search_state import write_search_state
 
 if TYPE_CHECKING:
     import optuna
@@ -33,7 +33,7 @@ Scored = tuple[Sample, float | None]
 """A sample and its score; None where no cell of it has one."""
 
 
-class Searching:
+class OptunaSearch:
     """A sweep that finds cells as it goes; one that does not has all of them from the start.
 
     Args:
@@ -82,7 +82,7 @@ def next_round(config: SweepConfig, *, out: Path) -> SweepConfig | None:
         scores = validation_scores(config, out=out)
         drawn = {point: [*config.rounds.drawn[point], *_draw(config.rounds.search, point, tried, scores)] for point, tried in config.rounds.tried.items()}
         config = config.grown(drawn)
-        write_drawn(config, out)
+        write_search_state(config, out)
         if len(config.cells) > before:
             return config
     return None
@@ -90,9 +90,9 @@ def next_round(config: SweepConfig, *, out: Path) -> SweepConfig | None:
 
 def validation_scores(config: SweepConfig, *, out: Path) -> dict[str, float]:
     """Cell id → its validation score; of a cell that the sweep stopped early, the best that it had."""
-    stops = read_stops(out, name=config.name)
+    stops = read_early_stops(out, name=config.name)
     scores = {cell_id: max(score for _, score in stop.points) for cell_id, stop in stops.items() if stop.points}
-    finished = standing(out, config.cells).finished
+    finished = read_status(out, config.cells).finished
     return scores | {cell_id: record.validation_score for cell_id, record in finished.items() if record.validation_score is not None}
 
 

@@ -22,7 +22,7 @@ from loretta_core.config.engine import Plain
 from loretta_core.config.sweep.load import PackSetting
 from loretta_core.config.trainer import InContext, NoTraining
 from loretta_core.errors import LorettaError
-from loretta_core.plan.advise import Trial, size, try_engine
+from loretta_core.plan.advise import EngineOption, size, try_engine
 from loretta_core.plan.packing import PAYS, gain, variants_of
 
 Pack = tuple[CellConfig, ...]
@@ -32,7 +32,7 @@ MOST = 8
 """Cells of a pack that forms by itself."""
 
 
-def packs_of(cells: Sequence[CellConfig], *, setting: PackSetting, groups: int, nodes: Sequence[Node]) -> list[Pack]:
+def form_packs(cells: Sequence[CellConfig], *, setting: PackSetting, groups: int, nodes: Sequence[Node]) -> list[Pack]:
     """The cells in packs, ordered by their first cells.
 
     Args:
@@ -87,7 +87,7 @@ def _together(cells: Sequence[CellConfig], nodes: Sequence[Node], *, auto: bool)
     return _that_fit(trials)
 
 
-def _that_fit(trials: Sequence[Trial]) -> int:
+def _that_fit(trials: Sequence[EngineOption]) -> int:
     """The weights are there once, all else as often as there are cells."""
     weights, own = trials[0].memory.weights, max(trial.memory.peak - trial.memory.weights for trial in trials)
     return max(1, (trials[0].usable - weights) // max(1, own))

@@ -22,7 +22,7 @@ TRIAL_SHARE = 2 * TRIAL_CPUS
 
 
 @dataclass(frozen=True, order=True)
-class Shape:
+class WorkerGroupSpec:
     """A worker group: so many processes with so many CPU cores and GPUs each."""
 
     workers: int
@@ -56,7 +56,7 @@ class Node:
     accelerator: str = ""
     """What CUDA or Ray calls its GPUs."""
 
-    def slots(self, shape: Shape) -> int:
+    def slots(self, shape: WorkerGroupSpec) -> int:
         """Workers of this shape that fit. Shares of a GPU do not reach across two."""
         by_cpu = math.floor(self.cpus / shape.cpus + 1e-9)
         if shape.gpus == 0:
@@ -68,25 +68,25 @@ class Node:
         return f"{self.cpus:g} CPU" + (f" + {self.gpus:g} GPU" if self.gpus else "")
 
 
-def shape_of(cell: CellConfig) -> Shape:
+def group_spec_of(cell: CellConfig) -> WorkerGroupSpec:
     """The worker group that the cell's engine asks for."""
-    return Shape(workers=cell.engine.workers, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
+    return WorkerGroupSpec(workers=cell.engine.workers, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
 
 
-def by_shape(cells: Iterable[CellConfig]) -> dict[Shape, list[CellConfig]]:
+def by_group_spec(cells: Iterable[CellConfig]) -> dict[WorkerGroupSpec, list[CellConfig]]:
     """Cells that can share warm groups, largest shape first, in their order."""
-    shapes: dict[Shape, list[CellConfig]] = {}
+    shapes: dict[WorkerGroupSpec, list[CellConfig]] = {}
     for cell in cells:
-        shapes.setdefault(shape_of(cell), []).append(cell)
+        shapes.setdefault(group_spec_of(cell), []).append(cell)
     return dict(sorted(shapes.items(), reverse=True))
 
 
-def groups_that_fit(shape: Shape, nodes: Sequence[Node]) -> int:
+def groups_that_fit(shape: WorkerGroupSpec, nodes: Sequence[Node]) -> int:
     """Groups of one shape that the cluster holds at once when nothing else runs on it."""
     return sum(node.slots(shape) for node in nodes) // shape.workers
 
 
-def refusal(shape: Shape, nodes: Sequence[Node]) -> str | None:
+def refusal(shape: WorkerGroupSpec, nodes: Sequence[Node]) -> str | None:
     """Why the shape can never be placed, with the arithmetic; None if it can."""
     if groups_that_fit(shape, nodes):
         return None
@@ -97,6 +97,6 @@ def refusal(shape: Shape, nodes: Sequence[Node]) -> str | None:
     )
 
 
-def several_for_inline(shape: Shape) -> str:
+def several_for_inline(shape: WorkerGroupSpec) -> str:
     """Why the executor `inline` cannot compute such a cell."""
     return f'the cell needs {shape}, and executor = "inline" computes a cell in one process; use executor = "train"'

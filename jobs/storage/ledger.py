@@ -20,7 +20,7 @@ from loretta_core.store.records import RECORD_NAME, Failure, Record, find_record
 
 
 @dataclass(frozen=True)
-class Standing:
+class SweepStatus:
     """Where a set of cells stands."""
 
     finished: dict[str, Record]
@@ -30,34 +30,34 @@ class Standing:
     """cell id → what is wrong with its record; these run again too."""
 
 
-def standing(out: Path, cells: Iterable[CellConfig]) -> Standing:
+def read_status(out: Path, cells: Iterable[CellConfig]) -> SweepStatus:
     """Read the records of the cells."""
     ids = [cell.cell_id for cell in cells]
     records = find_records(out, ids)
     finished = {cell_id: record for cell_id, record in records.items() if record.status == "finished"}
     failed = {cell_id: record for cell_id, record in records.items() if record.status == "failed"}
-    return Standing(finished, failed, {cell_id: _damage(out, cell_id) for cell_id in ids if cell_id not in records and _has_record(out, cell_id)})
+    return SweepStatus(finished, failed, {cell_id: _damage(out, cell_id) for cell_id in ids if cell_id not in records and _has_record(out, cell_id)})
 
 
-def again_standing(out: Path, cells: Iterable[CellConfig], *, known: Standing) -> Standing:
+def refresh_status(out: Path, cells: Iterable[CellConfig], *, known: SweepStatus) -> SweepStatus:
     """The same, some moments after `known`: only what was not finished then is read again. A sweep may have ten thousand cells."""
-    now = standing(out, [cell for cell in cells if cell.cell_id not in known.finished])
-    return Standing({**known.finished, **now.finished}, now.failed, now.damaged)
+    now = read_status(out, [cell for cell in cells if cell.cell_id not in known.finished])
+    return SweepStatus({**known.finished, **now.finished}, now.failed, now.damaged)
 
 
 def unfinished(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
     """The cells that a sweep would compute now, in their order."""
     cells = list(cells)
-    finished = standing(out, cells).finished
+    finished = read_status(out, cells).finished
     return [cell for cell in cells if cell.cell_id not in finished]
 
 
-def named(cells: Sequence[CellConfig], ids: Iterable[str]) -> list[CellConfig]:
+def resolve_cell_ids(cells: Sequence[CellConfig], ids: Iterable[str]) -> list[CellConfig]:
     """The cells with these ids, or first digits of one. Raises ConfigError for what names no cell, or several."""
     return [_named(cells, text) for text in ids]
 
 
-def set_aside(out: Path, cells: Iterable[CellConfig]) -> None:
+def archive_cells(out: Path, cells: Iterable[CellConfig]) -> None:
     """Make the cells unfinished. What they have moves to OUT/replaced, where nobody looks for records and nothing is lost."""
     for cell in cells:
         directory = cell_directory(out, cell.cell_id)
@@ -80,13 +80,13 @@ def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
         finished_at=now.isoformat(timespec="seconds"),
     )
     write_record(record, cell_directory(out, cell.cell_id))
-    forget_trace(out, cell.cell_id)
+    clear_stale_outputs(out, cell.cell_id)
     if outcome.trace:
         _trace_file(out, cell.cell_id).write_text(outcome.trace, encoding="utf-8")
     return record
 
 
-def forget_trace(out: Path, cell_id: str) -> None:
+def clear_stale_outputs(out: Path, cell_id: str) -> None:
     """Delete the traceback of an earlier attempt: it explains nothing about this one."""
     _trace_file(out, cell_id).unlink(missing_ok=True)
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 _RUNNING = "attributes.status = 'RUNNING'"
 
 
-def not_arrived(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
+def unsynced_cells(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
     """Those of the finished cells whose journal is not known to be in MLflow."""
     return [cell for cell in cells if not (cell_directory(out, cell.cell_id) / ARRIVED_NAME).is_file()]
 
 
-def send_late(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> str:
+def sync(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> str:
     """Send the journals of finished cells. Returns what went wrong, or ""."""
     for cell in cells:
         sink = MlflowSink(tracking, cell, directory=cell_directory(out, cell.cell_id))
@@ -40,7 +40,7 @@ def send_late(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> 
     return ""
 
 
-def end_abandoned(tracking: Tracking) -> int:
+def close_orphan_runs(tracking: Tracking) -> int:
     """End the runs of this output directory that say "running"; returns how many."""
     client = connect(tracking.uri)
     abandoned = _running(client, [tracking.experiment_id], out=tracking.out)

@@ -25,7 +25,7 @@ class Abandoned(BaseException):
     """Raised inside a function whose caller gives up."""
 
 
-class Turn(Generic[Question, Reply, Result]):
+class Coroutine(Generic[Question, Reply, Result]):
     """One such function.
 
     Args:

@@ -20,11 +20,11 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from loretta_core.pack.coroutine import Turn, random_state, set_random_state
-from loretta_core.pack.merged_forward import Answer, Merged, Question, Values
+from loretta_core.pack.coroutine import Coroutine, random_state, set_random_state
+from loretta_core.pack.merged_forward import EvalRequest, EvalResult, MergedForward, Values
 from loretta_core.tasks.base import Batch
 from loretta_core.train.memory import allocator
-from loretta_core.train.pack_context import Arithmetic, Backward, Facts, Seat
+from loretta_core.train.pack_context import Backward, CellComputation, PackContext, PackInfo
 from loretta_core.train.step import MeanLoss
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Storage
@@ -33,7 +33,7 @@ from loretta_core.zo.variants import Closure, Evaluator, Variant, stacked
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Ask = Callable[[Question], Answer | None]
+Ask = Callable[[EvalRequest], EvalResult | None]
 """A question to the pack; None: compute it yourself."""
 
 
@@ -42,8 +42,8 @@ def pack_id_of(cell_ids: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(sorted(cell_ids)).encode()).hexdigest()[:12]
 
 
-def together(
-    functions: Sequence[Callable[[Seat], Result]], *, facts: Facts, over: Callable[[int, Result], None] | None = None, most_bytes: int | None = None
+def run_in_lockstep(
+    functions: Sequence[Callable[[PackContext], Result]], *, facts: PackInfo, over: Callable[[int, Result], None] | None = None, most_bytes: int | None = None
 ) -> list[Result | BaseException]:
     """Run functions, each of which computes a cell at the seat that it is given.
 
@@ -54,13 +54,13 @@ def together(
 
     Returns what each has returned, or raised.
     """
-    allocator.keep()  # before there are threads
+    allocator.configure_allocator()  # before there are threads
     table = _Table(most_bytes)
     members = [_Member(_Place(facts, table), function) for function in functions]
     try:
-        replies: dict[int, Answer | None] = dict.fromkeys(range(len(members)))
+        replies: dict[int, EvalResult | None] = dict.fromkeys(range(len(members)))
         while replies:
-            asked: dict[int, Question] = {}
+            asked: dict[int, EvalRequest] = {}
             for index, reply in replies.items():
                 question, turn = members[index].advance(reply), members[index].turn
                 if question is not None:
@@ -75,15 +75,15 @@ def together(
 
 
 class _Member(Generic[Result]):
-    def __init__(self, seat: _Place, function: Callable[[Seat], Result]) -> None:
+    def __init__(self, seat: _Place, function: Callable[[PackContext], Result]) -> None:
         self.seat = seat
-        self.turn: Turn[Question, Answer | None, Result] = Turn(partial(self._run, function), name="cell")
+        self.turn: Coroutine[EvalRequest, EvalResult | None, Result] = Coroutine(partial(self._run, function), name="cell")
 
-    def _run(self, function: Callable[[Seat], Result], ask: Ask) -> Result:
+    def _run(self, function: Callable[[PackContext], Result], ask: Ask) -> Result:
         self.seat.ask = ask
         return function(self.seat)
 
-    def advance(self, reply: Answer | None) -> Question | None:
+    def advance(self, reply: EvalResult | None) -> EvalRequest | None:
         self.seat.resumed()
         try:
             return self.turn.advance(reply)
@@ -96,18 +96,18 @@ class _Table:
     """What the cells of a pack share."""
 
     most_bytes: int | None
-    first: Arithmetic | None = None
+    first: CellComputation | None = None
     """Of the cell that was built first: its frozen weights are everybody's."""
     merges: bool = True
     """Until something cannot be merged."""
-    _merged: Merged | None = None
+    _merged: MergedForward | None = None
 
-    def answers(self, asked: dict[int, Question], *, seats: dict[int, _Place]) -> dict[int, Answer | None]:
+    def answers(self, asked: dict[int, EvalRequest], *, seats: dict[int, _Place]) -> dict[int, EvalResult | None]:
         """Answer questions, those of one kind in one forward."""
         kinds: dict[object, list[int]] = {}
         for index, question in asked.items():
             kinds.setdefault(question.kind, []).append(index)
-        replies: dict[int, Answer | None] = dict.fromkeys(asked)
+        replies: dict[int, EvalResult | None] = dict.fromkeys(asked)
         for indices in kinds.values():
             if self.merges:
                 started = time.perf_counter()
@@ -118,10 +118,10 @@ class _Table:
                     seats[index].charge(took * asked[index].variants / variants)
         return replies
 
-    def _answered(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
+    def _answered(self, questions: Sequence[EvalRequest]) -> Sequence[EvalResult | None]:
         assert self.first is not None, "only a cell that was built asks"
         if self._merged is None:
-            self._merged = Merged(self.first.model, objective=self.first.objective, collate=self.first.collate, most_bytes=self.most_bytes)
+            self._merged = MergedForward(self.first.model, objective=self.first.objective, collate=self.first.collate, most_bytes=self.most_bytes)
         try:
             return self._merged.answer(questions) or [None] * len(questions)
         except RuntimeError as error:  # out of memory too: a cell by itself takes less
@@ -134,10 +134,10 @@ class _Table:
 class _Place:
     """The seat of one cell."""
 
-    facts: Facts
+    facts: PackInfo
     table: _Table
     ask: Ask = field(default=lambda question: None)
-    _own: Arithmetic | None = None
+    _own: CellComputation | None = None
     _fixed: Values = field(default_factory=dict)
     _charged: float = 0.0
     _since: float = 0.0
@@ -158,7 +158,7 @@ class _Place:
         """The cell's part of something shared."""
         self._charged += seconds
 
-    def join(self, arithmetic: Arithmetic) -> None:
+    def join(self, arithmetic: CellComputation) -> None:
         """See Seat."""
         self._own = arithmetic
         if self.table.first is None:
@@ -194,12 +194,12 @@ class _Place:
             parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         return answer.losses[0]
 
-    def _asked(self, values: Values, batches: Sequence[Batch], *, random: list[Tensor] | None = None) -> Answer | None:
+    def _asked(self, values: Values, batches: Sequence[Batch], *, random: list[Tensor] | None = None) -> EvalResult | None:
         if not self.table.merges:
             return None
         variants = len(next(iter(values.values())))
         fixed = {name: value.expand(variants, *value.shape[1:]) for name, value in self._fixed.items()}
-        return self.ask(Question(values, fixed, batches, random))
+        return self.ask(EvalRequest(values, fixed, batches, random))
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ class _Together:
         return self.alone.losses(closure, storage=storage, variants=chosen) if found is None else found
 
 
-def _share_frozen(own: Arithmetic, first: Arithmetic) -> Values:
+def _share_frozen(own: CellComputation, first: CellComputation) -> Values:
     """Let the frozen weights of a cell be those of the first where they are equal, bit by bit. Returns the others, (1, …)."""
     theirs: dict[str, nn.Parameter] = dict(first.model.named_parameters())
     different: dict[str, Tensor] = {}

@@ -43,7 +43,7 @@ soon as a layer's activations leave its caches; a GPU wants as many rows as its 
 
 
 @dataclass(frozen=True)
-class Question:
+class EvalRequest:
     """What a cell wants computed."""
 
     values: Values
@@ -73,7 +73,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class EvalResult:
     """Mean losses over the rows of the global batch (v,), and their gradients."""
 
     losses: list[float]
@@ -82,7 +82,7 @@ class Answer:
     """State of the random generators afterwards."""
 
 
-class Merged:
+class MergedForward:
     """Answers questions of cells that share a model.
 
     Args:
@@ -98,7 +98,7 @@ class Merged:
         self._most_bytes = MOST_BYTES[collate.device.type] if most_bytes is None else (most_bytes, most_bytes)
         self._growing: Axes | None = None
 
-    def answer(self, questions: Sequence[Question]) -> list[Answer] | None:
+    def answer(self, questions: Sequence[EvalRequest]) -> list[EvalResult] | None:
         """Questions of one kind; None where nothing would be merged. Raises RuntimeError where the model does what torch.func cannot batch, such as a
         branch on values."""
         pieces_of_all = list(zip(*(question.batches for question in questions), strict=True))
@@ -122,9 +122,9 @@ class Merged:
         assert isinstance(losses_V, Tensor)
         parts = {name: stacked.split(counts) for name, stacked in gradients.items()}
         after = states or [None] * len(questions)
-        return [Answer(part.tolist(), {name: of[index] for name, of in parts.items()}, after[index]) for index, part in enumerate(losses_V.split(counts))]
+        return [EvalResult(part.tolist(), {name: of[index] for name, of in parts.items()}, after[index]) for index, part in enumerate(losses_V.split(counts))]
 
-    def _fixed(self, question: Question, name: str) -> Tensor:
+    def _fixed(self, question: EvalRequest, name: str) -> Tensor:
         shared = self._holder.model.get_parameter(name).detach()
         return question.fixed[name] if name in question.fixed else shared.expand(question.variants, *shared.shape)
 

@@ -1,6 +1,6 @@
 """Does a cell fit on given devices, with which engine, and what would it cost? Standard library only.
 
-`plan_on` answers for one cell and one kind of device. A `plain` or `auto` cell is tried with the engines of `trials`, cheapest first; another cell with
+`plan_on` answers for one cell and one kind of device. A `plain` or `auto` cell is tried with the engines of `engine_options`, cheapest first; another cell with
 its own engine. What fits only by moving state into host memory is named as the way out, and counts as fitting for `auto` alone.
 """
 
@@ -83,7 +83,7 @@ class Sized:
 
 
 @dataclass(frozen=True)
-class Trial:
+class EngineOption:
     """A cell with one engine on devices."""
 
     engine: EngineConfig
@@ -117,7 +117,7 @@ def plan_on(cell: CellConfig, devices: Devices, *, sized: Sized | None = None) -
     sized = sized or size(cell)
     if sized is None:
         return replace(_blank(cell, devices), fits=None)
-    chosen = next((trial for trial in trials(sized, devices) if trial.fits), None)
+    chosen = next((trial for trial in engine_options(sized, devices) if trial.fits), None)
     if chosen is not None:
         return _row(sized, chosen, fits=True, engine=describe(chosen.engine), advice=None)
     way_out = next((trial for trial in offloaded(sized, devices) if trial.fits), None)
@@ -135,7 +135,7 @@ def choose(cell: CellConfig, devices: Devices) -> CellConfig:
     if sized is None:
         return cell.model_copy(update={"engine": _own(cell.engine)}) if auto else cell
     own = try_engine(sized, _own(cell.engine), devices)
-    tried = itertools.chain(trials(sized, devices), offloaded(sized, devices)) if auto else iter([own])
+    tried = itertools.chain(engine_options(sized, devices), offloaded(sized, devices)) if auto else iter([own])
     fitting = next((trial for trial in tried if trial.fits), None)
     if fitting is not None:
         return cell.model_copy(update={"engine": fitting.engine})
@@ -145,7 +145,7 @@ def choose(cell: CellConfig, devices: Devices) -> CellConfig:
     )
 
 
-def trials(sized: Sized, devices: Devices) -> Iterator[Trial]:
+def engine_options(sized: Sized, devices: Devices) -> Iterator[EngineOption]:
     """The cell with each engine that keeps everything on the devices, cheapest first: one device; ZeRO 1, 2, 3 on more and more. A configured engine stands
     for itself."""
     own = sized.cell.engine
@@ -158,7 +158,7 @@ def trials(sized: Sized, devices: Devices) -> Iterator[Trial]:
             yield try_engine(sized, Zero(type="zero", stage=stage, workers=workers, cpus=own.cpus, gpus=own.gpus), devices)
 
 
-def offloaded(sized: Sized, devices: Devices) -> Iterator[Trial]:
+def offloaded(sized: Sized, devices: Devices) -> Iterator[EngineOption]:
     """The cell with ZeRO and state in host memory, on one device and on more."""
     own = sized.cell.engine
     if devices.device.is_cpu or not isinstance(own, Plain | Auto) or not _can_shard(sized.cell):
@@ -168,17 +168,17 @@ def offloaded(sized: Sized, devices: Devices) -> Iterator[Trial]:
             yield try_engine(sized, Zero(type="zero", stage=stage, workers=workers, offload="cpu", cpus=own.cpus, gpus=own.gpus), devices)
 
 
-def try_engine(sized: Sized, engine: EngineConfig, devices: Devices) -> Trial:
+def try_engine(sized: Sized, engine: EngineConfig, devices: Devices) -> EngineOption:
     """Predict the cell with one engine."""
     cell = sized.cell.model_copy(update={"engine": engine})
     rows = cell.batch_size // (engine.rows_in_parts * engine.gradient_accumulation)
     load = Load(rows * sequences_per_row(cell.task), sized.tokens, sized.evaluation_tokens)
     memory = memory_of(cell, sized.shapes, load=load, cpu=devices.device.is_cpu)
     cost = cost_of(cell, sized.shapes, memory, load=load, devices=devices, rows=cell.task.train_rows or ROWS)
-    return Trial(engine, devices, memory, cost)
+    return EngineOption(engine, devices, memory, cost)
 
 
-def nearest(sized: Sized, own: Trial, *, way_out: Trial | None = None) -> str:
+def nearest(sized: Sized, own: EngineOption, *, way_out: EngineOption | None = None) -> str:
     """The nearest configuration that fits, for a cell that does not with `own`: smaller pieces, state in host memory, more of these devices, a larger one."""
     cell, devices = sized.cell, own.devices
     engine = cell.engine if isinstance(cell.engine, Plain | Auto) else Plain(type="plain", cpus=cell.engine.cpus, gpus=cell.engine.gpus)
@@ -188,7 +188,9 @@ def nearest(sized: Sized, own: Trial, *, way_out: Trial | None = None) -> str:
             if cell.batch_size % pieces == 0 and try_engine(free, _own(engine).model_copy(update={"gradient_accumulation": pieces}), devices).fits:
                 return f"with engine.gradient_accumulation = {pieces} it fits"
     more = replace(devices, count=MOST_DEVICES)
-    found = way_out or next((trial for trial in itertools.chain(offloaded(free, devices), trials(free, more), offloaded(free, more)) if trial.fits), None)
+    found = way_out or next(
+        (trial for trial in itertools.chain(offloaded(free, devices), engine_options(free, more), offloaded(free, more)) if trial.fits), None
+    )
     if found is not None:
         return f"it fits with engine = {describe(found.engine)}, {gigabytes(found.memory.peak)} on each {devices.device.name}"
     for larger in sorted(DEVICES.values(), key=lambda other: other.memory_bytes):
@@ -232,7 +234,7 @@ def _blank(cell: CellConfig, devices: Devices) -> Row:
     return Row(cell_id=cell.cell_id, label=cell.label, precision=cell.precision, device=str(devices), fits=None, engine=describe(_own(cell.engine)), **names)
 
 
-def _row(sized: Sized, trial: Trial, *, fits: bool, engine: str | None, advice: str | None) -> Row:
+def _row(sized: Sized, trial: EngineOption, *, fits: bool, engine: str | None, advice: str | None) -> Row:
     memory, cost = trial.memory, trial.cost
     return replace(
         _blank(sized.cell, trial.devices),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loretta_core.config.trainer import Adam, InContext, NoTraining
-from loretta_core.plan.advise import Sized, Trial
+from loretta_core.plan.advise import EngineOption, Sized
 from loretta_core.plan.cost import forward_flops
 from loretta_core.plan.devices import UTILISATION
 from loretta_core.plan.memory import Load
@@ -27,7 +27,7 @@ LOSS = 1.04
 PAYS = 1.1
 
 
-def gain(sized: Sized, trial: Trial, *, variants: int) -> float:
+def gain(sized: Sized, trial: EngineOption, *, variants: int) -> float:
     """Cells per hour together over one by one, in their steps.
 
     Args:

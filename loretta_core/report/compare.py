@@ -15,9 +15,9 @@ from loretta_core.report.headlines import headlines
 from loretta_core.report.packed import packed_lines
 from loretta_core.report.paired import pair_with_best
 from loretta_core.report.predicted_cost import prediction_lines
-from loretta_core.report.rows import Row, build_rows
+from loretta_core.report.rows import ResultRow, build_rows
 from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
-from loretta_core.store.early_stops import read_stops
+from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.manifest import read_manifest, sweep_directory
 from loretta_core.store.predictions import find_predictions
 from loretta_core.store.records import find_records, write_atomically
@@ -29,7 +29,7 @@ class Comparison:
 
     name: str
     out: Path
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     table: Table
     headlines: tuple[str, ...]
 
@@ -71,7 +71,7 @@ def compare(out: Path, *, name: str) -> Comparison:
     with _no_garbage():
         manifest = read_manifest(out, name=name)
         records = find_records(out, manifest.cells)
-        rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=read_stops(out, name=name)), predictions=find_predictions(out, records)))
+        rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=read_early_stops(out, name=name)), predictions=find_predictions(out, records)))
         return Comparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
 
 

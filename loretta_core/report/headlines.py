@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from loretta_core.report import units
 from loretta_core.report.paired import LEVEL
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
 NAMED = 3
 """How many cells a sentence names before it counts."""
 
 
-def headlines(rows: Sequence[Row]) -> list[str]:
+def headlines(rows: Sequence[ResultRow]) -> list[str]:
     """The best cell of each task and model, and what that model scored before training, in words; the order of the rows does not matter."""
     lines = []
     models = {row.labels["model"] for row in rows}
@@ -26,7 +26,7 @@ def headlines(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _before(rows: Sequence[Row]) -> str:
+def _before(rows: Sequence[ResultRow]) -> str:
     scores = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
     if not scores:
         return ""
@@ -34,7 +34,7 @@ def _before(rows: Sequence[Row]) -> str:
     return f"Before training: {low:.3f}." if high - low < 0.0005 else f"Before training: {low:.3f} to {high:.3f}."
 
 
-def _told_apart(best: Row, rows: Sequence[Row]) -> str:
+def _told_apart(best: ResultRow, rows: Sequence[ResultRow]) -> str:
     """Which cells a paired test on the same rows cannot tell from the best one; nothing where a filter hid the cell they were tested against."""
     tested = [(row, row.paired.p) for row in rows if row.paired]
     if not tested or best.paired:
@@ -46,6 +46,6 @@ def _told_apart(best: Row, rows: Sequence[Row]) -> str:
     return f"Not told apart from it row by row (paired test, p ≥ {LEVEL}): {', '.join(equal[:NAMED])}{more}, of {units.counted(len(tested), 'other')}."
 
 
-def _score(row: Row) -> str:
+def _score(row: ResultRow) -> str:
     assert row.record is not None
     return f"{row.record.score_name} " + units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 from loretta_core.report.units import counted
 
 
-def packed_lines(rows: Sequence[Row]) -> list[str]:
+def packed_lines(rows: Sequence[ResultRow]) -> list[str]:
     """A line for the text below a table; none where every cell was computed by itself."""
     packs = [row.record.pack_id for row in rows if row.record and row.record.pack_id]
     if not packs:

@@ -17,7 +17,7 @@ from loretta_core.report import units
 from loretta_core.report.adapter_docs.loading_code import loading_code
 from loretta_core.report.figures.draw import Drawing
 from loretta_core.report.headlines import headlines
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 from loretta_core.report.tables import comparison_table
 from loretta_core.store.manifest import Manifest
 
@@ -89,7 +89,7 @@ class Page:
     columns: tuple[Text, ...]
     rows: tuple[Line, ...]
     glossary: tuple[tuple[str, str], ...]
-    failures: tuple[Row, ...]
+    failures: tuple[ResultRow, ...]
     notes: tuple[str, ...]
     drawings: tuple[Drawing, ...]
     adapter: Loading | None
@@ -98,13 +98,13 @@ class Page:
     css: Markup
 
 
-def render(manifest: Manifest, *, rows: Sequence[Row], drawings: Sequence[Drawing], out: Path) -> str:
+def render(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[Drawing], out: Path) -> str:
     """The page as HTML text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string(_file("report.html")).render(page=_page(manifest, rows=rows, drawings=drawings, out=out))
 
 
-def _page(manifest: Manifest, *, rows: Sequence[Row], drawings: Sequence[Drawing], out: Path) -> Page:
+def _page(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[Drawing], out: Path) -> Page:
     table = _table_with_zero_shot(rows)
     titles = [column.text for column in table[0]]
     return Page(
@@ -125,7 +125,7 @@ def _page(manifest: Manifest, *, rows: Sequence[Row], drawings: Sequence[Drawing
     )
 
 
-def _table_with_zero_shot(rows: Sequence[Row]) -> tuple[tuple[Text, ...], tuple[Line, ...]]:
+def _table_with_zero_shot(rows: Sequence[ResultRow]) -> tuple[tuple[Text, ...], tuple[Line, ...]]:
     """The comparison with the score before training and, where there is one, the paired test beside the score."""
     table = comparison_table(rows)
     at = table.columns.index("score") + 1
@@ -143,18 +143,18 @@ def _table_with_zero_shot(rows: Sequence[Row]) -> tuple[tuple[Text, ...], tuple[
     return line(table.columns, ["before training", "against best"]), tuple(body)
 
 
-def _against_best(row: Row) -> str:
+def _against_best(row: ResultRow) -> str:
     return f"{units.signed(row.paired.difference)}, {units.p_value(row.paired.p)}" if row.paired else units.DASH
 
 
-def _summary(rows: Sequence[Row]) -> str:
+def _summary(rows: Sequence[ResultRow]) -> str:
     numbers = {status: sum(row.status == status for row in rows) for status in ("finished", "failed", "stopped early", "not run")}
     cells = f"{len(rows)} cell{'s' * (len(rows) != 1)}"
     states = ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
     return f"{cells} (a cell is one fine-tuning run, scored on test rows that it never trained on): {states}." if rows else "No cells."
 
 
-def _notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
+def _notes(manifest: Manifest, rows: Sequence[ResultRow]) -> list[str]:
     """What a careful reader must know: warnings of cells, duplicates, skipped combinations."""
     notes: dict[str, int] = {}
     for row in rows:
@@ -167,14 +167,14 @@ def _notes(manifest: Manifest, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _adapter(rows: Sequence[Row], *, out: Path) -> Loading | None:
+def _adapter(rows: Sequence[ResultRow], *, out: Path) -> Loading | None:
     for row in rows:
         if row.score is not None and row.record and row.record.adapter:
             return Loading(name=row.name, code=loading_code(row.cell, adapter=out / "cells" / row.cell_id / row.record.adapter))
     return None
 
 
-def _footer(rows: Sequence[Row]) -> str:
+def _footer(rows: Sequence[ResultRow]) -> str:
     """Versions and devices, once each; the newest end of a cell stands for the date, so that the same records give the same page."""
     facts: dict[str, None] = {}
     for row in rows:

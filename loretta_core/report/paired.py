@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from loretta_core.report.rows import Paired, Row
+from loretta_core.report.rows import Paired, ResultRow
 from loretta_core.report.stats import holm, mcnemar, paired_bootstrap
 from loretta_core.store.predictions import Predictions
 
@@ -17,7 +17,7 @@ LEVEL = 0.05
 """Cells with p below it are called worse."""
 
 
-def pair_with_best(rows: Sequence[Row], *, predictions: Mapping[str, Predictions]) -> list[Row]:
+def pair_with_best(rows: Sequence[ResultRow], *, predictions: Mapping[str, Predictions]) -> list[ResultRow]:
     """The rows, sorted as given (best first within a task), each with its test against the best of its task and model where there is one."""
     found: dict[str, Paired] = {}
     for task, model in dict.fromkeys(_group(row) for row in rows):
@@ -27,11 +27,11 @@ def pair_with_best(rows: Sequence[Row], *, predictions: Mapping[str, Predictions
     return [replace(row, paired=found.get(row.cell_id)) for row in rows]
 
 
-def _group(row: Row) -> tuple[str, str]:
+def _group(row: ResultRow) -> tuple[str, str]:
     return row.labels["task"], row.labels["model"]
 
 
-def _against(best: Row, others: Sequence[Row], predictions: Mapping[str, Predictions]) -> dict[str, Paired]:
+def _against(best: ResultRow, others: Sequence[ResultRow], predictions: Mapping[str, Predictions]) -> dict[str, Paired]:
     reference = predictions.get(best.cell_id)
     if reference is None:
         return {}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
-Cost = Callable[[Row], float | None]
+Cost = Callable[[ResultRow], float | None]
 
 COSTS: dict[str, Cost] = {
     "trainable_params": lambda row: row.record.trainable_params if row.record else None,
@@ -17,10 +17,10 @@ COSTS: dict[str, Cost] = {
 """What a score may be weighed against."""
 
 
-def front(rows: Sequence[Row], *, cost: Cost) -> list[Row]:
+def front(rows: Sequence[ResultRow], *, cost: Cost) -> list[ResultRow]:
     """The Pareto set of rows of one task and model, the cheapest first. Rows without a score or a cost are in none; of equal ones the first stays."""
     known = sorted(((value, -row.score, index) for index, row in enumerate(rows) if row.score is not None and (value := cost(row)) is not None))
-    kept: list[Row] = []
+    kept: list[ResultRow] = []
     best = float("inf")
     for _, lost, index in known:
         if lost < best:
@@ -29,9 +29,9 @@ def front(rows: Sequence[Row], *, cost: Cost) -> list[Row]:
     return kept
 
 
-def fronts(rows: Sequence[Row], *, cost: Cost) -> set[str]:
+def fronts(rows: Sequence[ResultRow], *, cost: Cost) -> set[str]:
     """Ids of the cells in the Pareto set of their task and model."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[ResultRow]] = {}
     for row in rows:
         groups.setdefault((row.labels["task"], row.labels["model"]), []).append(row)
     return {row.cell_id for members in groups.values() for row in front(members, cost=cost)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 from loretta_core.report.units import counted
 from loretta_core.store.records import Record
 
@@ -20,7 +20,7 @@ def step_ratio(record: Record) -> float | None:
     return _ratio(record.step_seconds, record.predicted_step_seconds)
 
 
-def prediction_lines(rows: Sequence[Row]) -> list[str]:
+def prediction_lines(rows: Sequence[ResultRow]) -> list[str]:
     """One line for a comparison; none when nothing was predicted."""
     records = [row.record for row in rows if row.record is not None]
     said = [f"{name} {_spread(found)}" for name, ratio in (("peak memory", memory_ratio), ("step time", step_ratio)) if (found := _known(map(ratio, records)))]

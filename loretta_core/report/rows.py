@@ -10,7 +10,7 @@ from typing import Any, Literal
 from loretta_core.config import CellConfig
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.paper import PaperScore, paper_score
-from loretta_core.store.early_stops import Stop
+from loretta_core.store.early_stops import EarlyStop
 from loretta_core.store.manifest import Manifest
 from loretta_core.store.records import Record
 
@@ -31,7 +31,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One cell of a comparison."""
 
     cell_id: str
@@ -41,7 +41,7 @@ class Row:
     record: Record | None
     paired: Paired | None = None
     """None for the best cell, and where rows cannot be compared."""
-    stop: Stop | None = None
+    stop: EarlyStop | None = None
     """The sweep ended the cell early."""
 
     @property
@@ -102,19 +102,19 @@ _JSON_NUMBERS = (
 )  # fmt: skip
 
 
-def build_rows(manifest: Manifest, *, records: Mapping[str, Record], stops: Mapping[str, Stop] | None = None) -> list[Row]:
+def build_rows(manifest: Manifest, *, records: Mapping[str, Record], stops: Mapping[str, EarlyStop] | None = None) -> list[ResultRow]:
     """Join and sort."""
     stopped = stops or {}
     cells = [manifest.resolved[cell_id] for cell_id in manifest.cells]
     extra = varying_columns(cells)
     rows = [
-        Row(cell_id, cell, {**labels, **{name: str(getattr(cell, name)) for name in extra}}, record=records.get(cell_id), stop=stopped.get(cell_id))
+        ResultRow(cell_id, cell, {**labels, **{name: str(getattr(cell, name)) for name in extra}}, record=records.get(cell_id), stop=stopped.get(cell_id))
         for cell_id, cell, labels in zip(manifest.cells, cells, component_labels(cells), strict=True)
     ]
     return _sorted(rows)
 
 
-def _sorted(rows: Sequence[Row]) -> list[Row]:
+def _sorted(rows: Sequence[ResultRow]) -> list[ResultRow]:
     """By task (scores of different tasks do not compare), in the order of the sweep; then by score."""
     tasks = list(dict.fromkeys(row.labels["task"] for row in rows))
     return sorted(rows, key=lambda row: (tasks.index(row.labels["task"]), row.score is None, -(row.score or 0.0)))

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loretta_core.report import units
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
-Cell = Callable[[Row], str]
+Cell = Callable[[ResultRow], str]
 
 _MEASURED: tuple[tuple[str, Cell], ...] = (
     ("trainable parameters", lambda row: units.count(row.record.trainable_params if row.record else None)),
@@ -32,7 +32,7 @@ class Table:
     numeric: int
 
 
-def comparison_table(rows: Sequence[Row]) -> Table:
+def comparison_table(rows: Sequence[ResultRow]) -> Table:
     """One line per cell: what it was, what it scored, what it cost."""
     names = tuple(rows[0].labels) if rows else ("model", "task", "method", "trainer")
     measured = [column for column in _MEASURED if column[0] != "paper" or any(row.paper for row in rows)]
@@ -71,12 +71,12 @@ def to_latex(table: Table) -> str:
     return "\n".join([rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}"])
 
 
-def to_json(rows: Sequence[Row]) -> str:
+def to_json(rows: Sequence[ResultRow]) -> str:
     """Every cell with unrounded numbers."""
     return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False)
 
 
-def without_score(rows: Sequence[Row]) -> list[str]:
+def without_score(rows: Sequence[ResultRow]) -> list[str]:
     """One line per cell that has no score, with the reason."""
     return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.score is None]
 
@@ -91,7 +91,7 @@ def _latex(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
 
 
-def _score(row: Row) -> str:
+def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
         return row.status
     return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)

@@ -14,7 +14,7 @@ from loretta_core.store.manifest import sweep_directory
 from loretta_core.store.records import write_atomically
 
 
-class Stop(BaseModel):
+class EarlyStop(BaseModel):
     """One cell that a sweep ended early."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -27,26 +27,26 @@ class Stop(BaseModel):
     """ISO 8601, UTC."""
 
 
-def write_stop(stop: Stop, out: Path, *, name: str) -> None:
+def write_early_stop(stop: EarlyStop, out: Path, *, name: str) -> None:
     """Note it for the sweep `name`."""
     path = _directory(out, name) / f"{stop.cell_id}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, stop.model_dump_json(indent=1))
 
 
-def read_stops(out: Path, *, name: str) -> dict[str, Stop]:
+def read_early_stops(out: Path, *, name: str) -> dict[str, EarlyStop]:
     """By cell id; a damaged file is left out, its cell runs again."""
-    found: dict[str, Stop] = {}
+    found: dict[str, EarlyStop] = {}
     for path in sorted(_directory(out, name).glob("*.json")):
         try:
-            stop = Stop.model_validate_json(path.read_text(encoding="utf-8"))
+            stop = EarlyStop.model_validate_json(path.read_text(encoding="utf-8"))
         except (ValidationError, UnicodeDecodeError):
             continue
         found[stop.cell_id] = stop
     return found
 
 
-def forget_stop(out: Path, *, name: str, cell_id: str) -> None:
+def clear_early_stop(out: Path, *, name: str, cell_id: str) -> None:
     """The cell is to be computed to its end."""
     (_directory(out, name) / f"{cell_id}.json").unlink(missing_ok=True)
 

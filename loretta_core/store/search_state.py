@@ -33,7 +33,7 @@ class Notes(BaseModel):
     """Point of the grid → its samples, in the order of the rounds."""
 
 
-def recalled(config: SweepConfig, out: Path) -> SweepConfig:
+def restore_search(config: SweepConfig, out: Path) -> SweepConfig:
     """The sweep with the samples that it drew before; itself, where all cells are known beforehand."""
     if config.rounds is None:
         return config
@@ -44,7 +44,7 @@ def recalled(config: SweepConfig, out: Path) -> SweepConfig:
     return config.grown(notes.points) if notes.search == _digest(config.rounds.search) and notes.format == FORMAT else config
 
 
-def write_drawn(config: SweepConfig, out: Path) -> None:
+def write_search_state(config: SweepConfig, out: Path) -> None:
     """Note what the sweep has drawn so far, atomically."""
     assert config.rounds is not None
     path = _path(out, config.name)

@@ -25,13 +25,13 @@ from loretta_core.tasks.data.mezo_prompts import with_demonstrations
 from loretta_core.tasks.data.rows import TaskData
 from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.token_cache import encode_once
-from loretta_core.train.engines.plain import Learner, device_of, learner
+from loretta_core.train.engines.plain import TrainingEngine, device_of, plain_engine
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
 from loretta_core.train.memory.shared_base import base_model, own_trainable
-from loretta_core.train.pack_context import ALONE_SEAT, Arithmetic, Seat
+from loretta_core.train.pack_context import SOLO, CellComputation, PackContext
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import LossFn
-from loretta_core.train.workers import ALONE, Workers, seed_step
+from loretta_core.train.workers import SINGLE_WORKER, Workers, seed_step
 from loretta_core.zo.build import evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
@@ -58,7 +58,7 @@ class Run:
     objective: Objective
     collate: Collator
     examples: dict[str, list[Example]]
-    learner: Learner
+    engine: TrainingEngine
     evaluated: nn.Module
     """The model to call for predictions."""
     trainable_params: int
@@ -88,7 +88,7 @@ class Run:
             collate=self.collate,
             batch_size=EVALUATION_BATCH,
             metric=self.data.metric,
-            workers=ALONE if sharded else self.workers,
+            workers=SINGLE_WORKER if sharded else self.workers,
         )
 
     @property
@@ -99,15 +99,15 @@ class Run:
     @property
     def weights_sha256(self) -> str | None:
         """Digest of the current weights of a zeroth-order run."""
-        optimizer = self.learner.state.optimizer
+        optimizer = self.engine.state.optimizer
         return optimizer.storage.sha256() if isinstance(optimizer, ZOSGD | ZerothOrder) else None
 
     def save(self, directory: Path) -> None:
         """Write the trained weights; call it once, after training. All workers take part, the first one writes."""
-        if self.learner.export is not None:
-            self.learner.export(directory)
-        self.learner.release()
-        if self.learner.export is None and self.workers.first:
+        if self.engine.export is not None:
+            self.engine.export(directory)
+        self.engine.release()
+        if self.engine.export is None and self.workers.first:
             save_adapter(self.model, directory)
 
     def forwards(self, steps: int) -> int:
@@ -118,7 +118,7 @@ class Run:
         return evaluations(trainer, steps=steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
-def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | None = None, seat: Seat = ALONE_SEAT) -> Run:
+def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: Path | None = None, seat: PackContext = SOLO) -> Run:
     """Load, inject, encode. Raises ConfigError (data, model or method that cannot be used).
 
     Args:
@@ -146,8 +146,8 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | N
     if not cell.engine.sharded:
         model.to(device)
     if cell.engine.type == "plain":
-        seat.join(Arithmetic(model, trainable, objective, collate))
-    learns, evaluated = _learner(cell, model, trainable, data=data, objective=objective, workers=workers, directory=directory, seat=seat)
+        seat.join(CellComputation(model, trainable, objective, collate))
+    engine, evaluated = _engine(cell, model, trainable, data=data, objective=objective, workers=workers, directory=directory, seat=seat)
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
@@ -156,11 +156,11 @@ def build_run(cell: CellConfig, *, workers: Workers = ALONE, directory: Path | N
         objective=objective,
         collate=collate,
         examples=examples,
-        learner=learns,
+        engine=engine,
         evaluated=evaluated,
         trainable_params=trainable_params,
         total_params=total_params,
-        set_lr=_no_lr if isinstance(cell.trainer, NoTraining | InContext) else lr_setter(learns.state.optimizer, trainer=cell.trainer, total_steps=total_steps),
+        set_lr=_no_lr if isinstance(cell.trainer, NoTraining | InContext) else lr_setter(engine.state.optimizer, trainer=cell.trainer, total_steps=total_steps),
         total_steps=total_steps,
         workers=workers,
     )
@@ -182,7 +182,7 @@ def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenize
     }
 
 
-def _learner(
+def _engine(
     cell: CellConfig,
     model: nn.Module,
     trainable: Mapping[str, nn.Parameter],
@@ -191,19 +191,19 @@ def _learner(
     objective: Objective,
     workers: Workers,
     directory: Path | None,
-    seat: Seat,
-) -> tuple[Learner, nn.Module]:
+    seat: PackContext,
+) -> tuple[TrainingEngine, nn.Module]:
     """The engine's, with the model that it evaluates. A sharded model gets to its devices here."""
     if isinstance(cell.engine, Zero):
-        from loretta_core.train.engines.zero import zero_learner  # needs the extra `deepspeed`
+        from loretta_core.train.engines.zero import zero_engine  # needs the extra `deepspeed`
 
         assert directory is not None, "a sharded run has checkpoints"
         loss_of = partial(_loss_of, objective=objective)
-        return zero_learner(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
+        return zero_engine(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
     loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)
-    return learner(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, seat=seat, log=log), model
+    return plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, seat=seat, log=log), model
 
 
 def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.errors import CellFailed
-from loretta_core.train.workers import ALONE, Workers
+from loretta_core.train.workers import SINGLE_WORKER, Workers
 
 if TYPE_CHECKING:
-    from loretta_core.train.loop import Progress
+    from loretta_core.train.loop import TrainingProgress
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ MIN_INTERVAL_S = 10.0
 
 
 @runtime_checkable
-class Saved(Protocol):
+class TrainingState(Protocol):
     """The weights in training, as the loop and a checkpointer see them."""
 
     @property
@@ -57,14 +57,14 @@ class Saved(Protocol):
 
 
 @runtime_checkable
-class Saves(Protocol):
+class Checkpointer(Protocol):
     """Keeps one cell on disk while it trains; `state` is that of its engine."""
 
-    def save(self, state: Any, progress: Progress, *, now: bool = False) -> None:
+    def save(self, state: Any, progress: TrainingProgress, *, now: bool = False) -> None:
         """Write the state, unless the last save is too recent; `now` writes it in any case."""
         ...
 
-    def restore(self, state: Any) -> Progress | None:
+    def restore(self, state: Any) -> TrainingProgress | None:
         """Load the last save into `state`; None when there is none."""
         ...
 
@@ -74,7 +74,7 @@ class Saves(Protocol):
 
 
 @dataclass(frozen=True)
-class TrainState:
+class ModelState:
     """The weights that train, by name, and the optimizer over them."""
 
     trainable: Mapping[str, nn.Parameter]
@@ -94,7 +94,7 @@ class TrainState:
             parameter.copy_(values[name])
 
 
-class Checkpointer:
+class FileCheckpointer:
     """Saves and restores one cell.
 
     Args:
@@ -104,14 +104,14 @@ class Checkpointer:
         workers: those of the cell. The first one writes, all read.
     """
 
-    def __init__(self, path: Path, *, identity: str, min_interval_s: float | None = None, workers: Workers = ALONE) -> None:
+    def __init__(self, path: Path, *, identity: str, min_interval_s: float | None = None, workers: Workers = SINGLE_WORKER) -> None:
         self._workers = workers
         self._path = path
         self._identity = identity
         self._min_interval_s = MIN_INTERVAL_S if min_interval_s is None else min_interval_s
         self._last_save = time.monotonic()
 
-    def save(self, state: TrainState, progress: Progress, *, now: bool = False) -> None:
+    def save(self, state: ModelState, progress: TrainingProgress, *, now: bool = False) -> None:
         """Write the state, unless the last save is too recent; `now` writes it in any case."""
         if not self._workers.first or not (now or time.monotonic() - self._last_save >= self._min_interval_s):
             return
@@ -124,7 +124,7 @@ class Checkpointer:
         write_tensors(self._path, tensors, {"identity": self._identity, "info": json.dumps(info)})
         self._last_save = time.monotonic()
 
-    def restore(self, state: TrainState) -> Progress | None:
+    def restore(self, state: ModelState) -> TrainingProgress | None:
         """Load the last save into `state`. None when there is none of this identity, or the file is damaged (then the cell starts anew).
 
         Raises CellFailed when workers do not see the same file.
@@ -135,7 +135,7 @@ class Checkpointer:
             raise CellFailed(f"the workers found checkpoints of different steps {steps} at {self._path}; do all nodes share it?", kind="infrastructure")
         return progress
 
-    def _read(self, state: TrainState) -> Progress | None:
+    def _read(self, state: ModelState) -> TrainingProgress | None:
         if not self._path.is_file():
             return None
         try:
@@ -166,21 +166,21 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     temporary.replace(path)
 
 
-def progress_scalars(progress: Progress) -> dict[str, Any]:
+def progress_scalars(progress: TrainingProgress) -> dict[str, Any]:
     """Everything but the best weights, as JSON values."""
     return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
 
 
-def progress_from(scalars: Mapping[str, Any], *, best: Mapping[str, Tensor]) -> Progress:
+def progress_from(scalars: Mapping[str, Any], *, best: Mapping[str, Tensor]) -> TrainingProgress:
     """Inverse of `progress_scalars`."""
-    from loretta_core.train.loop import Progress  # loop.py uses the checkpointer
+    from loretta_core.train.loop import TrainingProgress  # loop.py uses the checkpointer
 
     curves = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
     numbers: dict[str, Any] = {**scalars, "curves": curves}
-    return Progress(**numbers, best=best)
+    return TrainingProgress(**numbers, best=best)
 
 
-def _restore(state: TrainState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> Progress:
+def _restore(state: ModelState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> TrainingProgress:
     state.load_trainable(_unprefixed("parameter", tensors))
     _load_optimizer(state.optimizer, tensors)
     for group, settings in zip(state.optimizer.param_groups, info["groups"], strict=True):

@@ -15,7 +15,7 @@ from loretta_core.report.stats import wilson_interval
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.collate import Collator, evaluation_batches
 from loretta_core.tasks.scoring.metrics import METRICS, Prediction, Reference, bootstrap_interval, score
-from loretta_core.train.workers import ALONE, Workers
+from loretta_core.train.workers import SINGLE_WORKER, Workers
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def evaluate(
     collate: Collator,
     batch_size: int,
     metric: str = "accuracy",
-    workers: Workers = ALONE,
+    workers: Workers = SINGLE_WORKER,
 ) -> Evaluation:
     """Score `examples`; the model is put into eval mode and back. Workers take turns with the batches, and all get the whole, equal to that of one worker."""
     was_training = model.training

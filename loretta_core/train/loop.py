@@ -15,7 +15,7 @@ from torch import Tensor
 
 from loretta_core.errors import CellFailed
 from loretta_core.tasks.base import Batch
-from loretta_core.train.checkpoint import Saved, Saves
+from loretta_core.train.checkpoint import Checkpointer, TrainingState
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.sinks import MetricSink
 from loretta_core.train.step import Step
@@ -23,7 +23,7 @@ from loretta_core.train.step import Step
 Curves = dict[str, list[tuple[int, float]]]
 """Metric name → [(step, value)]."""
 
-Stop = Callable[[int], Exception | None]
+StopReason = Callable[[int], Exception | None]
 """Steps taken → why training ends here, or None to go on."""
 
 
@@ -32,7 +32,7 @@ def never(step: int) -> None:
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Everything about a run that changes while it runs, besides weights and optimizer."""
 
     step: int = 0
@@ -56,14 +56,14 @@ def fit(
     set_lr: Callable[[int], float],
     evaluate: Callable[[], Evaluation],
     eval_every: int,
-    state: Saved,
-    checkpointer: Saves,
+    state: TrainingState,
+    checkpointer: Checkpointer,
     sinks: Sequence[MetricSink] = (),
     skips_allowed: int = 0,
     stop_at_score: float | None = None,
-    stop: Stop = never,
+    stop: StopReason = never,
     clock: Callable[[], float] = time.perf_counter,
-) -> Progress:
+) -> TrainingProgress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
 
     Args:
@@ -81,7 +81,7 @@ def fit(
     """
     progress = checkpointer.restore(state)
     if progress is None:
-        progress = Progress()
+        progress = TrainingProgress()
         _evaluate(progress, evaluate, state, sinks, total_steps=total_steps)
     stream, skips = batches(progress.step), 0
     while progress.step < total_steps and not _good_enough(progress, stop_at_score):
@@ -106,11 +106,11 @@ def fit(
     return progress
 
 
-def _good_enough(progress: Progress, stop_at_score: float | None) -> bool:
+def _good_enough(progress: TrainingProgress, stop_at_score: float | None) -> bool:
     return stop_at_score is not None and progress.best_score >= stop_at_score
 
 
-def _evaluate(progress: Progress, evaluate: Callable[[], Evaluation], state: Saved, sinks: Sequence[MetricSink], *, total_steps: int) -> None:
+def _evaluate(progress: TrainingProgress, evaluate: Callable[[], Evaluation], state: TrainingState, sinks: Sequence[MetricSink], *, total_steps: int) -> None:
     outcome = evaluate()
     progress.note("validation_score", outcome.score)
     progress.note("validation_loss", outcome.loss)

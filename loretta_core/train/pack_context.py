@@ -23,7 +23,7 @@ Backward: TypeAlias = "Callable[[Sequence[Batch]], float]"
 
 
 @dataclass(frozen=True)
-class Facts:
+class PackInfo:
     """What a record says of the pack that its cell was computed in."""
 
     pack_id: str
@@ -31,7 +31,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Arithmetic:
+class CellComputation:
     """What computes a cell's losses, given to its seat once it is built."""
 
     model: nn.Module
@@ -41,11 +41,11 @@ class Arithmetic:
 
 
 @runtime_checkable
-class Seat(Protocol):
+class PackContext(Protocol):
     """Where a cell is computed."""
 
     @property
-    def facts(self) -> Facts | None:
+    def facts(self) -> PackInfo | None:
         """None for a cell that is computed alone."""
         ...
 
@@ -53,7 +53,7 @@ class Seat(Protocol):
         """Seconds that this cell has taken, from an arbitrary zero: of what it shares with others, its part."""
         ...
 
-    def join(self, arithmetic: Arithmetic) -> None:
+    def join(self, arithmetic: CellComputation) -> None:
         """The cell is built. Its frozen weights may become those of another cell, where they are equal bit by bit."""
         ...
 
@@ -66,16 +66,16 @@ class Seat(Protocol):
         ...
 
 
-class Alone:
+class SoloContext:
     """The seat of a cell by itself."""
 
-    facts: Facts | None = None
+    facts: PackInfo | None = None
 
     def clock(self) -> float:
         """Wall clock."""
         return time.perf_counter()
 
-    def join(self, arithmetic: Arithmetic) -> None:
+    def join(self, arithmetic: CellComputation) -> None:
         """Nobody to share with."""
 
     def evaluator(self, alone: Evaluator) -> Evaluator:
@@ -87,4 +87,4 @@ class Alone:
         return alone
 
 
-ALONE_SEAT = Alone()
+SOLO = SoloContext()

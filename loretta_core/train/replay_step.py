@@ -33,7 +33,7 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
 
 
 def _replayed(run: Run, log: Log, *, step: int) -> str:
-    optimizer = run.learner.state.optimizer
+    optimizer = run.engine.state.optimizer
     assert isinstance(optimizer, ZOSGD | ZerothOrder), "only zeroth-order cells have a log"
     initial = optimizer.storage.sha256()
     if log.header.get("initial_sha256") != initial:

@@ -14,12 +14,12 @@ from loretta_core.store.predictions import Predictions, write_predictions
 from loretta_core.store.records import Record, write_record
 from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
-from loretta_core.train.checkpoint import Checkpointer
+from loretta_core.train.checkpoint import FileCheckpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
-from loretta_core.train.loop import Progress, Stop, fit, never
+from loretta_core.train.loop import StopReason, TrainingProgress, fit, never
 from loretta_core.train.memory import allocator
 from loretta_core.train.memory.shared_base import kept_bytes
-from loretta_core.train.pack_context import ALONE_SEAT, Facts, Seat
+from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
 from loretta_core.train.reporting.alignment import unaligned
 from loretta_core.train.reporting.measured import PeakMemory, environment, resident_bytes
 from loretta_core.train.reporting.predicted import Predicted, predict
@@ -31,7 +31,7 @@ SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: Seat = ALONE_SEAT, stop: Stop = never) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: StopReason = never) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
@@ -40,7 +40,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` says; then there is no record.
     """
     started_at, started = datetime.now(UTC), seat.clock()
-    allocator.keep()
+    allocator.configure_allocator()
     workers = workers_of(cell.engine)
     every_sink = [*sinks]
     if workers.first:
@@ -80,21 +80,29 @@ def summary(record: Record) -> dict[str, float]:
 
 
 def _train_and_score(
-    cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink], workers: Workers, seat: Seat, stop: Stop, started_at: datetime, started: float
+    cell: CellConfig,
+    *,
+    directory: Path,
+    sinks: Sequence[MetricSink],
+    workers: Workers,
+    seat: PackContext,
+    stop: StopReason,
+    started_at: datetime,
+    started: float,
 ) -> Record:
     before = resident_bytes() - kept_bytes()
     run = build_run(cell, workers=workers, directory=directory, seat=seat)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
-    checkpointer = run.learner.checkpointer or Checkpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
+    checkpointer = run.engine.checkpointer or FileCheckpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
     progress = fit(
-        step=run.learner.step,
+        step=run.engine.step,
         batches=run.batches,
         total_steps=run.total_steps,
         set_lr=run.set_lr,
         evaluate=lambda: run.evaluate("validation"),
         eval_every=cell.trainer.evaluation_period(run.total_steps),
-        state=run.learner.state,
+        state=run.engine.state,
         checkpointer=checkpointer,
         sinks=sinks,
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
@@ -132,10 +140,10 @@ class Measured:
     expected: Predicted
     started_at: datetime
     wall_seconds: float
-    pack: Facts | None
+    pack: PackInfo | None
 
 
-def _record(run: Run, progress: Progress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
+def _record(run: Run, progress: TrainingProgress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
     rows = len(final.predictions)
     low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
@@ -176,7 +184,7 @@ def _record(run: Run, progress: Progress, measured: Measured, *, initial: Evalua
 
 
 def _guard_counts(run: Run) -> dict[str, Any]:
-    optimizer = run.learner.state.optimizer
+    optimizer = run.engine.state.optimizer
     if not isinstance(optimizer, ZOSGD | ZerothOrder):
         return {}
     ratio = optimizer.signal_to_noise

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from loretta_core.tasks.base import Batch
 from loretta_core.train.pack_context import Backward
-from loretta_core.train.workers import ALONE, Workers
+from loretta_core.train.workers import SINGLE_WORKER, Workers
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 LossFn = Callable[[Batch], Tensor]
@@ -26,7 +26,9 @@ LossFn = Callable[[Batch], Tensor]
 Step = Callable[[Sequence[Batch]], float]
 
 
-def first_order_step(batches: Sequence[Batch], *, backward: Backward, optimizer: Optimizer, max_grad_norm: float | None, workers: Workers = ALONE) -> float:
+def first_order_step(
+    batches: Sequence[Batch], *, backward: Backward, optimizer: Optimizer, max_grad_norm: float | None, workers: Workers = SINGLE_WORKER
+) -> float:
     """Back-propagate, sum over workers, clip, step. Workers have equally many rows."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     total = backward(batches)

@@ -78,7 +78,7 @@ class Workers:
                 dist.broadcast(tensor.detach(), src=0)
 
 
-ALONE = Workers()
+SINGLE_WORKER = Workers()
 """A cell of one process."""
 
 

@@ -48,7 +48,7 @@ class _Exchange:
         return [list(row[:-1]) for row in values], [row[-1] for row in values]
 
 
-class Directions:
+class DirectionParallel:
     """Workers share the variants of a step; every worker's closure must be the same loss of the same batch.
 
     Args:
@@ -71,7 +71,7 @@ class Directions:
         return [rows[index % workers][index // workers] for index in range(len(whole))]
 
 
-class Data:
+class DataParallel:
     """Workers share the rows of a batch.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.report.adapter_docs.loading_code import loading_code, reproduce_command
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 from loretta_core.store.records import Record
 from services.api.schemas import Cell, CellSummary, RunningCell, SweepSummary
 from services.queries.links import mlflow_link
@@ -31,7 +31,7 @@ def summary_of(view: SweepView) -> SweepSummary:
     )
 
 
-def cell_summary(row: Row) -> CellSummary:
+def cell_summary(row: ResultRow) -> CellSummary:
     """A row of the comparison."""
     record = row.record
     return CellSummary(

@@ -15,16 +15,16 @@ from loretta_core.report import units
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
-from loretta_core.store.early_stops import read_stops
+from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.records import RECORD_NAME, check_output_dir, read_record
-from loretta_core.store.search_state import recalled
+from loretta_core.store.search_state import restore_search
 
 
 def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
     """The plan as text or JSON. Raises OutputError when `out` holds something that is not ours."""
     if out.exists() and (out.is_file() or any(out.iterdir())):
         check_output_dir(out)
-    sweep = recalled(sweep, out)
+    sweep = restore_search(sweep, out)
     standing, plans = _look(sweep, out=out)
     return _json(sweep, standing, plans, out=out) if as_json else _text(sweep, standing, plans, out=out)
 
@@ -36,7 +36,7 @@ def standing_of(sweep: SweepConfig, *, out: Path) -> list[dict[str, Any]]:
 
 
 def _look(sweep: SweepConfig, *, out: Path) -> tuple[list[str], list[CellPlan]]:
-    stopped = read_stops(out, name=sweep.name) if sweep.early_stopping else {}
+    stopped = read_early_stops(out, name=sweep.name) if sweep.early_stopping else {}
     standing = [where_it_stands(cell, out=out, stopped=cell.cell_id in stopped) for cell in sweep.cells]
     return standing, [plan_cell(cell) for cell in sweep.cells]
 

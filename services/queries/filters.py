@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from loretta_core.report.pareto import COSTS
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
 FILTERS = ("model", "task", "method", "trainer")
 
-_KEYS: dict[str, Callable[[Row], float | str | None]] = {
+_KEYS: dict[str, Callable[[ResultRow], float | str | None]] = {
     "score": lambda row: row.score,
     **COSTS,
     "method": lambda row: row.labels["method"],
@@ -35,7 +35,7 @@ class Selection(BaseModel):
     descending: bool = False
 
 
-def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
+def select(rows: Sequence[ResultRow], selection: Selection) -> list[ResultRow]:
     """The rows that match, sorted; those without the number come last either way."""
     wanted = {name: value for name in FILTERS if (value := getattr(selection, name))}
     found = [
@@ -48,7 +48,7 @@ def select(rows: Sequence[Row], selection: Selection) -> list[Row]:
     return [*known, *(row for row in found if key(row) is None)]
 
 
-def choices(rows: Sequence[Row]) -> dict[str, list[str]]:
+def choices(rows: Sequence[ResultRow]) -> dict[str, list[str]]:
     """Values of each filter, in the order of the rows; filters with one value are left out."""
     found = {name: list(dict.fromkeys(row.labels[name] for row in rows)) for name in FILTERS}
     found["status"] = list(dict.fromkeys(row.status for row in rows))

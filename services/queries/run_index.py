@@ -17,13 +17,13 @@ from typing import Generic, TypeVar
 from loretta_core.config import CellConfig
 from loretta_core.errors import OutputError
 from loretta_core.report.paired import pair_with_best
-from loretta_core.report.rows import Row, build_rows
-from loretta_core.store.early_stops import Stop, read_stops
+from loretta_core.report.rows import ResultRow, build_rows
+from loretta_core.store.early_stops import EarlyStop, read_early_stops
 from loretta_core.store.manifest import MANIFEST_NAME, Manifest, read_manifest, sweep_names
 from loretta_core.store.predictions import Predictions, find_predictions
 from loretta_core.store.records import RECORD_NAME, Record, find_cell, read_record
 from services.queries.submissions import NotFound
-from services.queries.sweep_progress import Progress, progress_of
+from services.queries.sweep_progress import SweepProgress, progress_of
 
 T = TypeVar("T")
 
@@ -38,13 +38,13 @@ class SweepView:
 
     name: str
     manifest: Manifest
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     """Sorted as the comparison is: by task, best first."""
     version: str
     """Changes when a manifest or a record does."""
-    progress: Progress
+    progress: SweepProgress
 
-    def row(self, cell_id: str) -> Row | None:
+    def row(self, cell_id: str) -> ResultRow | None:
         """The row of a cell."""
         return next((row for row in self.rows if row.cell_id == cell_id), None)
 
@@ -156,7 +156,7 @@ class Runs:
         stamp = (self._out / "sweeps" / name / MANIFEST_NAME).stat().st_mtime_ns
         read = {cell_id: found for cell_id in manifest.cells if (found := self._read(cell_id)) is not None}
         records = {cell_id: record for cell_id, (_, record) in read.items() if record is not None}
-        stops = read_stops(self._out, name=name)
+        stops = read_early_stops(self._out, name=name)
         version = _version(stamp, {cell_id: stamp for cell_id, (stamp, _) in read.items()}, stops)
         if before is not None and before.version == version:
             rows = before.rows
@@ -202,5 +202,5 @@ def _read(directory: Path) -> Record | None:
         return None
 
 
-def _version(stamp: int, stamps: Mapping[str, tuple[int, int]], stops: Mapping[str, Stop]) -> str:
+def _version(stamp: int, stamps: Mapping[str, tuple[int, int]], stops: Mapping[str, EarlyStop]) -> str:
     return hashlib.sha256(repr((stamp, sorted(stamps.items()), sorted(stops))).encode()).hexdigest()[:16]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
 JOURNAL = "metrics.jsonl"
 
@@ -38,7 +38,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Progress:
+class SweepProgress:
     """A sweep at one moment."""
 
     total: int
@@ -56,16 +56,16 @@ class Progress:
         return self.total - self.finished - self.failed - self.stopped - len(self.running)
 
 
-def progress_of(out: Path, rows: Sequence[Row]) -> Progress:
+def progress_of(out: Path, rows: Sequence[ResultRow]) -> SweepProgress:
     """Look at the records in `rows` and at the journals of the other cells."""
     statuses = Counter(row.status for row in rows)
     running = tuple(found for row in rows if row.status not in ("finished", "stopped early") and (found := _running(out / "cells" / row.cell_id, row)))
     busy = {each.cell_id for each in running}
     failed = sum(row.status == "failed" and row.cell_id not in busy for row in rows)
-    return Progress(len(rows), statuses["finished"], failed, statuses["stopped early"], running, _eta(rows, running))
+    return SweepProgress(len(rows), statuses["finished"], failed, statuses["stopped early"], running, _eta(rows, running))
 
 
-def _running(directory: Path, row: Row) -> Running | None:
+def _running(directory: Path, row: ResultRow) -> Running | None:
     journal = directory / JOURNAL
     try:
         began, touched = (directory / "cell.json").stat().st_mtime, journal.stat().st_mtime
@@ -101,7 +101,7 @@ def _last_step(journal: Path) -> tuple[int, float | None]:
     return 0, None
 
 
-def _eta(rows: Sequence[Row], running: Sequence[Running]) -> float | None:
+def _eta(rows: Sequence[ResultRow], running: Sequence[Running]) -> float | None:
     known: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if row.record and row.status == "finished" and row.record.wall_seconds:

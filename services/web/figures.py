@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
 KEPT = 200
 """Drawings in memory: about 100 KB each."""
@@ -31,13 +31,13 @@ class Figures:
     _kept: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of_rows(self, name: str, *, rows: Sequence[Row], key: str) -> str:
+    def of_rows(self, name: str, *, rows: Sequence[ResultRow], key: str) -> str:
         """The named figure; empty when there is nothing to show. `key` stands for the rows: same key, same drawing."""
         from loretta_core.report.figures.draw import draw  # matplotlib: half a second that no other page pays
 
         return self._drawn((name, key), lambda: "".join(drawing.svg for drawing in draw(rows[:MOST_ROWS], names=(name,))))
 
-    def of_cell(self, row: Row, *, key: str) -> str:
+    def of_cell(self, row: ResultRow, *, key: str) -> str:
         """The training loss of one cell."""
         from loretta_core.report.figures.draw import cell_curve
 

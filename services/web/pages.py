@@ -24,7 +24,7 @@ from loretta_core.report.headlines import headlines
 from loretta_core.report.packed import packed_lines
 from loretta_core.report.paper import paper_score
 from loretta_core.report.predicted_cost import memory_ratio, prediction_lines, step_ratio
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 from services.api.schemas import CellId, JobId, SortKey, SweepName
 from services.api.state import COOKIE, Here, Services, asking, services
 from services.api.views import cell_of
@@ -180,7 +180,7 @@ def curve(cell_id: CellId, request: Request, here: Here, caller: Reader) -> Resp
     """The training loss of a cell."""
     config, record = here.runs.cell(cell_id)
     labels = {"model": config.model.caption, "task": config.task.type, "method": config.method.short_name, "trainer": config.trainer.type}
-    row = Row(cell_id=config.cell_id, cell=config, labels=labels, record=record)
+    row = ResultRow(cell_id=config.cell_id, cell=config, labels=labels, record=record)
     figures: Figures = request.app.state.figures
     return _image(figures.of_cell(row, key=str(record.finished_at if record else "")))
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from loretta_core.report import units
 from loretta_core.report.pareto import COSTS, fronts
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 from services.queries.filters import Selection
 
 ROWS_SHOWN = 200
@@ -38,7 +38,7 @@ class Value:
 class Line:
     """A row of the table."""
 
-    row: Row
+    row: ResultRow
     values: tuple[Value, ...]
     efficient: bool
     """In the Pareto set of score against trainable parameters."""
@@ -48,8 +48,8 @@ class Line:
 class _Column:
     title: str
     key: str
-    show: Callable[[Row], str]
-    hint: Callable[[Row], str] = lambda row: ""
+    show: Callable[[ResultRow], str]
+    hint: Callable[[ResultRow], str] = lambda row: ""
 
 
 _NUMBERS = (
@@ -64,7 +64,7 @@ _NUMBERS = (
 )
 
 
-def build_table(rows: Sequence[Row], *, selection: Selection, address: str, all_rows: Sequence[Row]) -> tuple[list[Heading], list[Line]]:
+def build_table(rows: Sequence[ResultRow], *, selection: Selection, address: str, all_rows: Sequence[ResultRow]) -> tuple[list[Heading], list[Line]]:
     """Headings and lines of the selected rows. `address` is the page's, without query."""
     labels = telling(all_rows)
     columns = [column for column in _NUMBERS if column.title != "paper" or any(row.paper for row in rows)]
@@ -82,13 +82,13 @@ def build_table(rows: Sequence[Row], *, selection: Selection, address: str, all_
     return [*texts, *numbers], lines
 
 
-def telling(rows: Sequence[Row]) -> list[str]:
+def telling(rows: Sequence[ResultRow]) -> list[str]:
     """Labels that tell rows apart; what all of them share is said once, above the table."""
     names = list(rows[0].labels) if rows else []
     return [name for name in names if name == "method" or len({row.labels[name] for row in rows}) > 1]
 
 
-def shared(rows: Sequence[Row]) -> str:
+def shared(rows: Sequence[ResultRow]) -> str:
     """What every row has: `toy-bert · toy_sentiment`."""
     told = telling(rows)
     return " · ".join(value for name, value in rows[0].labels.items() if name not in told) if rows else ""
@@ -111,7 +111,7 @@ def _heading(title: str, key: str, numeric: bool, selection: Selection, address:
     return Heading(title, numeric, f"{address}?{query(changed)}", order)
 
 
-def _score(row: Row) -> str:
+def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
         return row.status
     return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)

@@ -38,7 +38,7 @@ from loretta_core.models import load_tokenizer
 from loretta_core.tasks.base import Example
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.formats.head import ClassificationHead
-from loretta_core.train.checkpoint import Checkpointer, TrainState
+from loretta_core.train.checkpoint import FileCheckpointer, ModelState
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.loop import fit
 from loretta_core.train.step import back_propagate, first_order_step
@@ -130,8 +130,8 @@ def ours(model: nn.Module, batches: Sequence[Sequence[Example]]) -> float:
             set_lr=lambda step: LR,
             evaluate=evaluate,
             eval_every=len(batches),
-            state=TrainState(trainable, optimizer),
-            checkpointer=Checkpointer(Path(directory) / "checkpoint.safetensors", identity="bench"),
+            state=ModelState(trainable, optimizer),
+            checkpointer=FileCheckpointer(Path(directory) / "checkpoint.safetensors", identity="bench"),
         )
     return marks[-1] - marks[1]  # evaluation before training, first batch, evaluation after the last step
 

@@ -78,12 +78,12 @@ def child(cell: CellConfig, *, keep: bool) -> None:
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
     if keep:
-        allocator.keep()
+        allocator.configure_allocator()
     run = build_run(cell)
     batches = run.batches(0)
     for _ in sys.stdin:
         batch, before = next(batches), resource.getrusage(resource.RUSAGE_SELF)
-        run.learner.step(batch)
+        run.engine.step(batch)
         after = resource.getrusage(resource.RUSAGE_SELF)
         seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         print(json.dumps([seconds, after.ru_minflt - before.ru_minflt]), flush=True)

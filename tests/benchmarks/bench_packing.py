@@ -41,10 +41,10 @@ from random_cells import cells_of, encoder, llama_2_7b, random_work
 from results import Result, ratio, write
 
 from loretta_core.config import CellConfig
-from loretta_core.pack.lockstep import together
+from loretta_core.pack.lockstep import run_in_lockstep
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.memory import allocator
-from loretta_core.train.pack_context import ALONE_SEAT, Facts, Seat
+from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
 from loretta_core.train.reporting.measured import PeakMemory
 
 CELLS, MEMORY_STEPS = 8, 3
@@ -64,7 +64,7 @@ def main() -> None:
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("loretta_core.pack.lockstep").addFilter(refuse)
     torch.set_num_threads(1)
-    allocator.keep()  # as every run does
+    allocator.configure_allocator()  # as every run does
     if options.child:
         child([CellConfig.from_json(text) for text in json.loads(options.child)])
         return
@@ -150,7 +150,7 @@ def raced(cells: Sequence[CellConfig], *, others: Sequence[Callable[[], object]]
             side.append(clock() - started)
         since = clock()
 
-    def member(cell: CellConfig, seat: Seat) -> None:
+    def member(cell: CellConfig, seat: PackContext) -> None:
         step = stepper(build_run(cell, seat=seat), steps=rounds + 2)
         step()
         for _ in range(rounds + 1):
@@ -162,9 +162,9 @@ def raced(cells: Sequence[CellConfig], *, others: Sequence[Callable[[], object]]
     return [statistics.median(side[1:]) for side in times]  # the first of each warms up
 
 
-def packed(cells: Sequence[CellConfig], function: Callable[[CellConfig, Seat], Any]) -> list[Any]:
+def packed(cells: Sequence[CellConfig], function: Callable[[CellConfig, PackContext], Any]) -> list[Any]:
     """What a function returns that computes a cell at its seat. Raises what it has raised for one of them."""
-    found = together([partial(function, cell) for cell in cells], facts=Facts("bench", len(cells)))
+    found = run_in_lockstep([partial(function, cell) for cell in cells], facts=PackInfo("bench", len(cells)))
     for one in found:
         if isinstance(one, BaseException):
             raise one
@@ -175,7 +175,7 @@ def stepper(run: Run, *, steps: int) -> Callable[[], float]:
     """One step after the other, on batches that are made here."""
     torch.set_num_threads(1)  # of this thread
     batches = iter(list(itertools.islice(run.batches(0), steps)))
-    return lambda: run.learner.step(next(batches))
+    return lambda: run.engine.step(next(batches))
 
 
 def gpu_time() -> float:
@@ -209,7 +209,7 @@ def footprints(processes: Sequence[Sequence[CellConfig]]) -> list[int]:
 def child(cells: Sequence[CellConfig]) -> None:
     """Take steps, wait until all others have, tell the peak, and stay until the end of stdin."""
 
-    def take_steps(cell: CellConfig, seat: Seat) -> Run:
+    def take_steps(cell: CellConfig, seat: PackContext) -> Run:
         run = build_run(cell, seat=seat)
         step = stepper(run, steps=MEMORY_STEPS)
         PeakMemory(run.collate.device)  # as in every run: VmHWM begins anew; in a pack no cell steps before all are built
@@ -217,7 +217,7 @@ def child(cells: Sequence[CellConfig]) -> None:
             step()
         return run
 
-    held = packed(cells, take_steps) if len(cells) > 1 else [take_steps(cells[0], ALONE_SEAT)]
+    held = packed(cells, take_steps) if len(cells) > 1 else [take_steps(cells[0], SOLO)]
     print("ready", flush=True)
     sys.stdin.readline()
     print((kib("status", "VmHWM") - kib("smaps_rollup", "Rss") + kib("smaps_rollup", "Pss")) * 1024, flush=True)

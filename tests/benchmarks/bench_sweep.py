@@ -170,12 +170,12 @@ def _our_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
     from jobs.execution.inline_executor import InlineExecutor  # Ray must not be imported before the session has set its environment
     from jobs.execution.worker_config import WorkerConfig
     from jobs.orchestration.tune_trials import run_trials
-    from jobs.scheduling.resources import Shape
+    from jobs.scheduling.resources import WorkerGroupSpec
 
     worker = WorkerConfig(out=out, home=Path.cwd(), run_cell="tests.benchmarks.bench_sweep:do_nothing")
     seen: list[str] = []
     started = time.time()
-    with InlineExecutor(shape=Shape(1, 1, 0), processes=1, worker=worker) as executor:
+    with InlineExecutor(shape=WorkerGroupSpec(1, 1, 0), processes=1, worker=worker) as executor:
         run_trials(
             [(cell,) for cell in cells],
             client=executor.client(),

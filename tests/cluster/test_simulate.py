@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from cluster.simulate import HOUR_S, WAYS, FakeClock, Simulation, World, main, sweep_cells
-from jobs.storage.ledger import standing
+from jobs.storage.ledger import read_status
 
 CELLS = sweep_cells(20)
 SECONDS = {cell.cell_id: 300.0 for cell in CELLS}
@@ -40,7 +40,7 @@ def test_without_failures_it_is_arithmetic(tmp_path):
 def test_under_failures_every_cell_is_over_and_hours_add_up(way, tmp_path):
     rough = World(nodes=1, node_failures=4.0, out_of_memory=0.2, poison=0.05)
     simulation, makespan_s = simulate(way, rough, tmp_path)
-    now = standing(tmp_path, CELLS)
+    now = read_status(tmp_path, CELLS)
     assert len(now.finished) + len(now.failed) == len(CELLS)
     assert {record.error.kind for record in now.failed.values()} <= {"infrastructure"}
     assert simulation.events["nodes lost"] + simulation.events["drivers"] > 1

@@ -157,6 +157,6 @@ if __name__ == "__main__":
     from jobs.scheduling import resources
 
     if WORKERS in os.environ:
-        resources.shape_of = lambda cell: resources.Shape(int(os.environ[WORKERS]), cell.engine.cpus, cell.engine.gpus)
+        resources.group_spec_of = lambda cell: resources.WorkerGroupSpec(int(os.environ[WORKERS]), cell.engine.cpus, cell.engine.gpus)
     sweep.sweep = functools.partial(sweep.sweep, run_cell="tests.jobs.synthetic:run_cell")
     sys.exit(sweep.main())

@@ -15,7 +15,7 @@ from matplotlib.text import Annotation
 
 from loretta_core.report.figures.placement import spread
 from loretta_core.report.figures.style import DASHES, MUTED, colour_of, ink, panels, settle, styled, to_svg, wrapped
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
 Points = Sequence[tuple[int, float]]
 
@@ -29,7 +29,7 @@ _WINDOW_SHARE = 0.12
 """Share of the logged points that the running mean covers."""
 
 
-def loss_curves(rows: Sequence[Row], *, name: str, empty_sides: bool = True) -> str:
+def loss_curves(rows: Sequence[ResultRow], *, name: str, empty_sides: bool = True) -> str:
     """SVG of the training losses. Empty when no row has a curve. `empty_sides`: draw the side of a kind of training that no row has, and say so."""
     shown = [row for row in rows if _curve(row)]
     if not shown:
@@ -70,16 +70,16 @@ def mean_curve(curves: Sequence[Points]) -> list[tuple[int, float]]:
     return [(step, sum(values) / len(values)) for step, values in sorted(at.items())]
 
 
-def _lines_of(rows: Sequence[Row], *, group: tuple[str, str], zeroth_order: bool) -> dict[str, list[Row]]:
+def _lines_of(rows: Sequence[ResultRow], *, group: tuple[str, str], zeroth_order: bool) -> dict[str, list[ResultRow]]:
     """Name of a line → its rows, which differ in the seed alone. What the rows of a panel share is not in the name."""
     side = [row for row in rows if (row.labels["model"], row.labels["task"]) == group and row.cell.trainer.zeroth_order == zeroth_order]
-    lines: dict[str, list[Row]] = {}
+    lines: dict[str, list[ResultRow]] = {}
     for row in side:
         lines.setdefault(_line_name(row, side), []).append(row)
     return lines
 
 
-def _line_name(row: Row, rows: Sequence[Row]) -> str:
+def _line_name(row: ResultRow, rows: Sequence[ResultRow]) -> str:
     parts = [row.labels["method"]]
     for label in ("trainer", "precision", "batch_size"):
         if len({other.labels.get(label) for other in rows}) > 1:
@@ -88,7 +88,7 @@ def _line_name(row: Row, rows: Sequence[Row]) -> str:
     return ", ".join(parts)
 
 
-def _draw(axes: Axes, lines: dict[str, list[Row]], *, colours: dict[str, str]) -> list[Line2D]:
+def _draw(axes: Axes, lines: dict[str, list[ResultRow]], *, colours: dict[str, str]) -> list[Line2D]:
     """The lines with names: one for each method and trainer."""
     named: list[Line2D] = []
     variants: dict[str, int] = {}
@@ -127,7 +127,7 @@ def _align(axes: Axes, texts: Sequence[Annotation]) -> None:
         text.set_position((1.03, (height - frame.y0) / frame.height))
 
 
-def _curve(row: Row) -> Points:
+def _curve(row: ResultRow) -> Points:
     if row.record is None or row.record.status != "finished":
         return ()
     return [(step, value) for step, value in row.record.curves.get("train_loss", ()) if math.isfinite(value)]

@@ -9,7 +9,7 @@ from loretta_core.report import units
 from loretta_core.report.figures.curves import loss_curves
 from loretta_core.report.figures.scatter import scatter
 from loretta_core.report.pareto import COSTS
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ REPORT = ("score_against_parameters", "score_against_time", "training_loss")
 """Figures of report.html; the page of a server has the other two as well."""
 
 
-def draw(rows: Sequence[Row], *, names: Sequence[str] = REPORT) -> list[Drawing]:
+def draw(rows: Sequence[ResultRow], *, names: Sequence[str] = REPORT) -> list[Drawing]:
     """The named figures that have something to show, in this order."""
     drawings = [_loss(rows) if name == "training_loss" else _against(rows, name=name, cost=_AGAINST[name]) for name in names]
     return [drawing for drawing in drawings if drawing.svg]
@@ -80,17 +80,17 @@ _AGAINST = {
 }
 
 
-def _against(rows: Sequence[Row], *, name: str, cost: _Against) -> Drawing:
+def _against(rows: Sequence[ResultRow], *, name: str, cost: _Against) -> Drawing:
     svg = scatter(rows, name=name, cost=COSTS[cost.key], axis=f"{cost.words} (logarithmic)", unit=cost.unit, ticks=cost.ticks)
     return Drawing(name=name, title=f"Score against {cost.words}", caption=cost.caption, svg=svg)
 
 
-def cell_curve(row: Row) -> str:
+def cell_curve(row: ResultRow) -> str:
     """SVG of the training loss of one cell; empty when it has none."""
     return loss_curves([row], name="training_loss", empty_sides=False)
 
 
-def _loss(rows: Sequence[Row]) -> Drawing:
+def _loss(rows: Sequence[ResultRow]) -> Drawing:
     return Drawing(
         name="training_loss",
         title="Training loss",

@@ -14,10 +14,10 @@ from matplotlib.transforms import Bbox
 from loretta_core.report.figures.placement import Label, place
 from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, settle, styled, to_svg, wrapped
 from loretta_core.report.pareto import Cost, front
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 
 
-def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Callable[[float], str], ticks: Sequence[float] = ()) -> str:
+def scatter(rows: Sequence[ResultRow], *, name: str, cost: Cost, axis: str, unit: Callable[[float], str], ticks: Sequence[float] = ()) -> str:
     """SVG of score over `cost` (logarithmic). Empty when no row has both.
 
     Args:
@@ -27,7 +27,7 @@ def scatter(rows: Sequence[Row], *, name: str, cost: Cost, axis: str, unit: Call
     shown = [row for row in rows if row.score is not None and (cost(row) or 0) > 0]
     if not shown:
         return ""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[ResultRow]] = {}
     for row in shown:
         groups.setdefault((row.labels["model"], row.labels["task"]), []).append(row)
     trainers = sorted({row.labels["trainer"] for row in shown})
@@ -54,14 +54,14 @@ def _columns(names: Iterable[str], *, width: float) -> int:
     return max(1, min(3, len(list(names)), int(width * 72 / (50 + 6.2 * max(map(len, names))))))
 
 
-def _front(axes: Axes, rows: Sequence[Row], *, cost: Cost) -> None:
+def _front(axes: Axes, rows: Sequence[ResultRow], *, cost: Cost) -> None:
     """A staircase: what score is to be had for a cost."""
     members = front(rows, cost=cost)
     if len(members) > 1:
         axes.step([cost(row) for row in members], [row.score for row in members], where="post", color=MUTED, linewidth=1, alpha=0.7, zorder=1)
 
 
-def _points(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:
+def _points(axes: Axes, rows: Sequence[ResultRow], *, cost: Cost, trainers: Sequence[str]) -> None:
     colours, markers = colour_of(trainers), marker_of(trainers)
     for trainer in trainers:
         members = [row for row in rows if row.labels["trainer"] == trainer]
@@ -75,18 +75,18 @@ def _points(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[s
         )  # fmt: skip
 
 
-def _explained(row: Row) -> str:
+def _explained(row: ResultRow) -> str:
     return f"{row.labels['trainer']} ({'forward passes only' if row.cell.trainer.zeroth_order else 'gradients'})"
 
 
-def _interval(row: Row) -> tuple[float, float]:
+def _interval(row: ResultRow) -> tuple[float, float]:
     record, score = row.record, row.score
     if record is None or score is None or record.score_low is None or record.score_high is None:
         return 0.0, 0.0
     return max(0.0, score - record.score_low), max(0.0, record.score_high - score)
 
 
-def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float], str], ticks: Sequence[float]) -> None:
+def _frame(axes: Axes, rows: Sequence[ResultRow], *, cost: Cost, unit: Callable[[float], str], ticks: Sequence[float]) -> None:
     axes.set_xscale("log")
     costs = [value for row in rows if (value := cost(row))]
     low, high = min(costs) / 1.8, max(costs) * 2.6  # room for labels on the right
@@ -113,7 +113,7 @@ def _frame(axes: Axes, rows: Sequence[Row], *, cost: Cost, unit: Callable[[float
         )
 
 
-def _before(rows: Sequence[Row]) -> float | None:
+def _before(rows: Sequence[ResultRow]) -> float | None:
     """The score before training, where the cells agree on it; fresh heads do not."""
     scores = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
     return sum(scores) / len(scores) if scores and max(scores) - min(scores) < 0.02 else None
@@ -128,7 +128,7 @@ def _some(ticks: Sequence[float], low: float, high: float) -> list[float]:
     return kept
 
 
-def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[str]) -> None:
+def _label(axes: Axes, rows: Sequence[ResultRow], *, cost: Cost, trainers: Sequence[str]) -> None:
     """The method's name at the best point of each method and trainer; seeds and other repetitions share it."""
     colours = colour_of(trainers)
     best: dict[tuple[str, str], Label] = {}
@@ -141,7 +141,7 @@ def _label(axes: Axes, rows: Sequence[Row], *, cost: Cost, trainers: Sequence[st
     place(axes, list(best.values()), obstacles=[*_bars(axes, rows, cost=cost), *_texts(axes), *_level(axes, rows)])
 
 
-def _bars(axes: Axes, rows: Sequence[Row], *, cost: Cost) -> list[Bbox]:
+def _bars(axes: Axes, rows: Sequence[ResultRow], *, cost: Cost) -> list[Bbox]:
     boxes = []
     for row in rows:
         below, above = _interval(row)
@@ -154,7 +154,7 @@ def _texts(axes: Axes) -> list[Bbox]:
     return [text.get_window_extent() for text in axes.texts]
 
 
-def _level(axes: Axes, rows: Sequence[Row]) -> list[Bbox]:
+def _level(axes: Axes, rows: Sequence[ResultRow]) -> list[Bbox]:
     """The dashed line across the panel."""
     level = _before(rows)
     if level is None:

@@ -21,25 +21,25 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Ddp
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.errors import ModelError
-from loretta_core.train.checkpoint import Saved, Saves, TrainState
+from loretta_core.train.checkpoint import Checkpointer, ModelState, TrainingState
 from loretta_core.train.engines.mixed_adamw import MixedAdamW
-from loretta_core.train.pack_context import ALONE_SEAT, Backward, Seat
+from loretta_core.train.pack_context import SOLO, Backward, PackContext
 from loretta_core.train.step import LossFn, Step, back_propagate, first_order_step, zeroth_order_step
 from loretta_core.train.workers import Workers
 from loretta_core.zo.build import build_optimizer
-from loretta_core.zo.distributed import Data, Directions
+from loretta_core.zo.distributed import DataParallel, DirectionParallel
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay_log import LogWriter
 from loretta_core.zo.variants import Batched, Evaluator
 
 
 @dataclass(frozen=True)
-class Learner:
+class TrainingEngine:
     """What changes the weights."""
 
-    state: Saved
+    state: TrainingState
     step: Step
-    checkpointer: Saves | None = None
+    checkpointer: Checkpointer | None = None
     """How its state is kept, where one file of it is not enough."""
     export: Callable[[Path], None] | None = None
     """How the trained weights are written, where no process holds them all."""
@@ -47,7 +47,7 @@ class Learner:
     """End of training: the parameters stop being views of a buffer, so that the model can be saved; hooks are gone."""
 
 
-def learner(
+def plain_engine(
     cell: CellConfig,
     trainable: Mapping[str, nn.Parameter],
     *,
@@ -55,9 +55,9 @@ def learner(
     loss_fn: LossFn,
     steps_per_epoch: int,
     workers: Workers,
-    seat: Seat = ALONE_SEAT,
+    seat: PackContext = SOLO,
     log: Path | None = None,
-) -> Learner:
+) -> TrainingEngine:
     """The optimizer of a cell over its trainable parameters, which all workers start from equally.
 
     Args:
@@ -72,12 +72,12 @@ def learner(
         case NoTraining() | InContext():
             optimizer: Optimizer = SGD(parameters, lr=0.0)
             backward: Backward = partial(back_propagate, loss_fn=loss_fn)
-            return Learner(TrainState(trainable, optimizer), partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=None))
+            return TrainingEngine(ModelState(trainable, optimizer), partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=None))
         case Adam() as adam:
             optimizer = adam_over(parameters, trainer=adam, masters=cell.precision == "mixed" and cell.method.type == "ft")
             backward = seat.backward(partial(back_propagate, loss_fn=loss_fn, world=workers.world))
             step = partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=adam.max_grad_norm, workers=workers)
-            return Learner(TrainState(trainable, optimizer), step)
+            return TrainingEngine(ModelState(trainable, optimizer), step)
         case zo:
             groups = decay_groups(parameters, zo.weight_decay)
             zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
@@ -89,7 +89,7 @@ def learner(
                 zo_optimizer.evaluator = seat.evaluator(zo_optimizer.evaluator)
             state = _logged(cell, trainable, zo_optimizer, log=log if workers.first else None)
             step = partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
-            return Learner(state, step, release=partial(_end, state, zo_optimizer))
+            return TrainingEngine(state, step, release=partial(_end, state, zo_optimizer))
 
 
 def adam_over(parameters: Sequence[nn.Parameter], *, trainer: Adam, masters: bool) -> Optimizer:
@@ -108,7 +108,7 @@ def decay_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> lis
 
 def shared_evaluator(engine: Ddp, *, inner: Evaluator) -> Evaluator:
     """How the workers of a zeroth-order cell evaluate a step together; equal parts of the batch weigh the same."""
-    kinds: dict[str, Callable[..., Evaluator]] = {"batch": Data, "directions": Directions}
+    kinds: dict[str, Callable[..., Evaluator]] = {"batch": DataParallel, "directions": DirectionParallel}
     return kinds[engine.share](_scalar_group(), inner=inner)
 
 
@@ -118,15 +118,15 @@ def _scalar_group() -> Any:
     return None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
 
 
-def _logged(cell: CellConfig, trainable: Mapping[str, nn.Parameter], optimizer: ZOSGD | ZerothOrder, *, log: Path | None) -> TrainState:
+def _logged(cell: CellConfig, trainable: Mapping[str, nn.Parameter], optimizer: ZOSGD | ZerothOrder, *, log: Path | None) -> ModelState:
     if log is None:
-        return TrainState(trainable, optimizer)
+        return ModelState(trainable, optimizer)
     writer = LogWriter(log, header={"cell_id": cell.cell_id, "initial_sha256": optimizer.storage.sha256(), "parameters": len(optimizer.storage)})
     optimizer.on_step = writer
-    return TrainState(trainable, optimizer, writer.flush)
+    return ModelState(trainable, optimizer, writer.flush)
 
 
-def _end(state: TrainState, optimizer: ZOSGD | ZerothOrder) -> None:
+def _end(state: ModelState, optimizer: ZOSGD | ZerothOrder) -> None:
     state.flush()
     optimizer.release()
 

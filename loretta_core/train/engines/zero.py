@@ -32,7 +32,7 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam
 from loretta_core.tasks.base import Batch
-from loretta_core.train.engines.plain import Learner, decay_groups
+from loretta_core.train.engines.plain import TrainingEngine, decay_groups
 from loretta_core.train.engines.zero_requirements import check_zero
 from loretta_core.train.engines.zero_shards import Shards
 from loretta_core.train.step import LossFn
@@ -72,15 +72,15 @@ class ZeroState:
                 self.workers.copy_from_first([parameter])
 
 
-def zero_learner(
+def zero_engine(
     cell: CellConfig, model: nn.Module, *, loss_of: Callable[[nn.Module], LossFn], workers: Workers, shards: Path, identity: str
-) -> tuple[Learner, nn.Module]:
-    """The learner of a `zero` cell, and the model to evaluate with.
+) -> tuple[TrainingEngine, nn.Module]:
+    """Return the training engine of a `zero` cell, and the model to evaluate with.
 
     Args:
         model: on the CPU, the same on all workers.
         loss_of: model → loss of a batch.
-        shards: directory of the cell's sharded checkpoints; where one is found, the learner will go on from it.
+        shards: directory of the cell's sharded checkpoints; where one is found, the engine will go on from it.
         identity: what the checkpoints belong to.
     """
     placement, _ = _parts(cell)
@@ -93,7 +93,7 @@ def zero_learner(
     state = ZeroState(trainable, engine.optimizer, workers, sharded=placement.sharded)
     step = partial(_step, engine=engine, loss_fn=loss_of(model), workers=workers)
     export = partial(_export, model=model, state=state)
-    return Learner(state=state, step=step, checkpointer=kept, export=export, release=engine.destroy), model
+    return TrainingEngine(state=state, step=step, checkpointer=kept, export=export, release=engine.destroy), model
 
 
 def _step(batches: Sequence[Batch], *, engine: Any, loss_fn: LossFn, workers: Workers) -> float:

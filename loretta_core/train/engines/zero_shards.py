@@ -33,7 +33,7 @@ from loretta_core.errors import CellFailed
 from loretta_core.store.records import write_atomically
 from loretta_core.train import checkpoint
 from loretta_core.train.checkpoint import progress_from, progress_scalars, write_tensors
-from loretta_core.train.loop import Progress
+from loretta_core.train.loop import TrainingProgress
 from loretta_core.train.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Shards:
         """DeepSpeed's engine, made after it is known what it has to load."""
         self._engine = engine
 
-    def restore(self, state: object) -> Progress | None:
+    def restore(self, state: object) -> TrainingProgress | None:
         """Load what was found into the engine that was attached; None when nothing was."""
         if self._found is None:
             return None
@@ -94,7 +94,7 @@ class Shards:
         best: dict[str, Tensor] = load_file(directory / _BEST) if self._workers.first else {}
         return progress_from(manifest["progress"], best=best)
 
-    def save(self, state: object, progress: Progress, *, now: bool = False) -> None:
+    def save(self, state: object, progress: TrainingProgress, *, now: bool = False) -> None:
         """Write the state into a fresh directory, then the manifest, then delete older ones; unless the last save is too recent and not `now`."""
         due = now or time.monotonic() - self._last_save >= checkpoint.MIN_INTERVAL_S
         directory = self._from_first(lambda: self._directory / f"step-{progress.step}-{secrets.token_hex(4)}" if due else None)

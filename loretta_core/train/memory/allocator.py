@@ -13,7 +13,7 @@ _LARGEST = 32 << 20
 """Bytes. Larger tensors are no part of the heap in any case."""
 
 
-def keep() -> None:
+def configure_allocator() -> None:
     """From here on, what is freed stays with the process, up to 1 GiB at the end of the heap, until `trim`; threads that start later have no heap of their own,
     which would be given back all the same."""
     _glibc("mallopt", _ARENA_MAX, 1)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from jobs.console.reporter import Progress
+from jobs.console.reporter import SweepReporter
 from jobs.failures.outcome import Outcome
 from tests.jobs.synthetic import finished_record
 from tests.paths import ROOT
@@ -58,7 +58,7 @@ def _read(terminal: int) -> bytes:
 
 def test_anything_else_gets_plain_lines(cell, capsys):
     cells = [cell("seed=0"), cell("seed=1")]
-    progress = Progress(cells)
+    progress = SweepReporter(cells)
     progress.expects(cells, cells, predicted_s={each.cell_id: 60.0 for each in cells})
     with progress.shown():
         progress.begins(cells[0])

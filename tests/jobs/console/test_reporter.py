@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.console.reporter import Progress, duration, names
+from jobs.console.reporter import SweepReporter, duration, names
 from jobs.failures.outcome import Outcome
 from tests.jobs.synthetic import finished_record
 
@@ -14,7 +14,7 @@ def test_duration(seconds, text):
 
 def test_lines_count_what_is_over(cell, capsys):
     cells = [cell("seed=0"), cell("seed=1"), cell("seed=2"), cell("seed=3")]
-    progress = Progress(cells, over=1)
+    progress = SweepReporter(cells, over=1)
     progress.done(Outcome(cells[1].cell_id, "finished", seconds=21), finished_record(cells[1]))
     progress.done(Outcome(cells[2].cell_id, "interrupted"), None)
     progress.done(Outcome(cells[3].cell_id, "failed", kind="nan", message="the loss is nan at step 3"), None)

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.execution import group_comm as module
 from jobs.execution.cell_queue import Order
-from jobs.execution.group_comm import Alone, GroupBroken, Several
+from jobs.execution.group_comm import GroupBroken, MultiProcess, SingleProcess
 from jobs.failures.outcome import Outcome
 
 ORDER = Order("work", (("c", "{}"),))
@@ -16,13 +16,13 @@ FINE, BROKEN = Outcome("c", "finished"), Outcome("c", "failed", kind="nan", mess
 
 
 def test_alone_there_is_nobody_to_ask():
-    assert Alone().from_first(lambda: ORDER) == ORDER
-    assert Alone().agree(BROKEN) == BROKEN
-    assert Alone().largest(2) == 2
+    assert SingleProcess().from_first(lambda: ORDER) == ORDER
+    assert SingleProcess().agree(BROKEN) == BROKEN
+    assert SingleProcess().largest(2) == 2
 
 
 def three_cells(rank: int, results, over) -> None:
-    group = Several(rank, 2)
+    group = MultiProcess(rank, 2)
     order = group.from_first(lambda: ORDER if rank == 0 else pytest.fail("only rank 0 asks"))
     assert [group.largest(number) for number in (0, rank, 5 - rank)] == [0, 1, 5]
     results.put((rank, order, [group.agree(outcome) for outcome in (FINE, BROKEN if rank == 1 else FINE, FINE)]))
@@ -30,7 +30,7 @@ def three_cells(rank: int, results, over) -> None:
 
 def stuck(rank: int, results, over) -> None:
     module.PARTING = timedelta(seconds=1)
-    group = Several(rank, 2)
+    group = MultiProcess(rank, 2)
     if rank == 1:
         over.wait(60)  # in its cell, in a collective that rank 0 has left
         return

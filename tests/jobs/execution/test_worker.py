@@ -6,8 +6,8 @@ import pytest
 import ray
 
 from jobs.execution import worker
-from jobs.execution.group_comm import Alone
-from jobs.execution.worker import Stop, attempt
+from jobs.execution.group_comm import SingleProcess
+from jobs.execution.worker import StopCheck, attempt
 from jobs.execution.worker_config import WorkerConfig
 from jobs.failures import preemption
 from jobs.failures.outcome import Interrupted, Preempted
@@ -38,7 +38,7 @@ def compute(out):
     """Attempt a cell without MLflow."""
 
     def run(the_cell, function=synthetic.run_cell):
-        return attempt(the_cell.cell_id, the_cell.to_json(), config=WorkerConfig(out=out), compute=function, interrupts=Queue(), ranks=Alone())
+        return attempt(the_cell.cell_id, the_cell.to_json(), config=WorkerConfig(out=out), compute=function, interrupts=Queue(), ranks=SingleProcess())
 
     return run
 
@@ -70,7 +70,7 @@ def test_a_running_cell_ends_when_the_sweep_is_stopped(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     queue = Queue(interrupted=True)
-    stop = Stop(queue, Alone(), every_s=1.0)
+    stop = StopCheck(queue, SingleProcess(), every_s=1.0)
     assert [stop(step) for step in range(1000)] == [None] * 1000
     assert queue.asked == 0  # not at every step
     now[0] += 1.0
@@ -81,14 +81,14 @@ def test_a_running_cell_ends_when_the_sweep_is_stopped(monkeypatch):
 
 def test_a_running_cell_goes_on_while_nobody_stops_the_sweep(monkeypatch):
     queue = Queue()
-    stop = Stop(queue, Alone(), every_s=0.0)
+    stop = StopCheck(queue, SingleProcess(), every_s=0.0)
     assert [stop(step) for step in range(3)] == [None] * 3
     assert queue.asked == 3
 
 
 def test_a_running_cell_ends_at_the_step_after_sigterm_without_asking_anybody(monkeypatch):
     queue = Queue(interrupted=True)
-    stop = Stop(queue, Alone(), every_s=0.0)
+    stop = StopCheck(queue, SingleProcess(), every_s=0.0)
     monkeypatch.setattr(preemption, "told", lambda: True)
     assert isinstance(stop(7), Preempted)
     assert queue.asked == 0

@@ -6,7 +6,7 @@ from jobs.failures.outcome import Outcome
 from jobs.orchestration import cell_lifecycle
 from jobs.orchestration.cell_lifecycle import settle
 from jobs.tracking.mlflow_setup import Tracking
-from loretta_core.store.early_stops import read_stops
+from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.records import read_record, write_record
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink
@@ -67,6 +67,6 @@ def test_an_early_stop_is_a_note_of_the_sweep_and_no_record(cell, out, closed):
     stopped = Outcome(cell().cell_id, "stopped", message="others did better")
     assert settle(stopped, cell=cell(), out=out, name="small", tracking=NOWHERE) == (stopped, None)
     assert not (cell_directory(out, cell().cell_id) / "record.json").exists()
-    note = read_stops(out, name="small")[cell().cell_id]
+    note = read_early_stops(out, name="small")[cell().cell_id]
     assert (note.reason, note.points) == ("others did better", ((0.0, 0.5), (0.25, 0.6)))
-    assert read_stops(out, name="another sweep") == {}
+    assert read_early_stops(out, name="another sweep") == {}

@@ -4,11 +4,11 @@ import threading
 
 from ray.tune.search import Searcher
 
-from jobs.console.reporter import Progress
-from jobs.orchestration.cell_lifecycle import Course
+from jobs.console.reporter import SweepReporter
+from jobs.orchestration.cell_lifecycle import CellLifecycle
 from jobs.orchestration.tune_trials import _Source
-from jobs.scheduling.backlog import Ahead
-from jobs.scheduling.resources import Node, shape_of
+from jobs.scheduling.backlog import CellBacklog
+from jobs.scheduling.resources import Node, group_spec_of
 from loretta_core.config import CellConfig
 
 NODES = [Node(cpus=4)]
@@ -63,18 +63,18 @@ def test_what_may_not_begin_ends_it(cell):
 
 
 def ahead_of(out, rounds):
-    return Ahead(Course(out, "s", None, None, Progress([])), lambda: NODES, lambda: rounds.pop(0) if rounds else [])
+    return CellBacklog(CellLifecycle(out, "s", None, None, SweepReporter([])), lambda: NODES, lambda: rounds.pop(0) if rounds else [])
 
 
 def test_a_shape_gets_further_cells_only_when_no_other_waits(cell, out):
     small, large = cell(), cell("engine.cpus=2")
     ahead = ahead_of(out, [[cell("seed=5"), cell("engine.cpus=2", "seed=5")]])
     ahead.add([small, large])
-    assert ahead.next_shape() == (shape_of(large), [large])
-    assert ahead.more(shape_of(large)) == []  # the small one is not over
-    assert ahead.next_shape() == (shape_of(small), [small])
-    assert [each.seed for each in ahead.more(shape_of(small))] == [5]
+    assert ahead.next_shape() == (group_spec_of(large), [large])
+    assert ahead.more(group_spec_of(large)) == []  # the small one is not over
+    assert ahead.next_shape() == (group_spec_of(small), [small])
+    assert [each.seed for each in ahead.more(group_spec_of(small))] == [5]
     shape, members = ahead.next_shape()
-    assert (shape, [each.seed for each in members]) == (shape_of(large), [5])
+    assert (shape, [each.seed for each in members]) == (group_spec_of(large), [5])
     assert ahead.next_shape() is None
     assert ahead.placed == 4

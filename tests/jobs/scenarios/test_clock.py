@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jobs.console.reporter import Progress
+from jobs.console.reporter import SweepReporter
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.budget import Account
 from loretta_core.config.sweep.sampling import Budget
@@ -51,7 +51,7 @@ def _is_duration(node):
 @pytest.mark.parametrize("jump_s", [-86400.0, 86400.0])
 def test_a_step_of_the_wall_clock_changes_no_duration(jump_s, cell, monkeypatch, capsys):
     cells = [cell(f"seed={seed}") for seed in range(3)]
-    progress, account = Progress(cells), Account(Budget(hours=1))
+    progress, account = SweepReporter(cells), Account(Budget(hours=1))
     progress.expects(cells, cells, predicted_s=dict.fromkeys((each.cell_id for each in cells), 1.0))
     progress.begins(cells[0])
     clock = time.time

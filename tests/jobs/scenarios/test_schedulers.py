@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from loretta_core.report.compare import compare
-from loretta_core.store.early_stops import read_stops
+from loretta_core.store.early_stops import read_early_stops
 from tests.jobs.test_sweep import Place, place, run, shared
 
 pytestmark = [pytest.mark.ray]
@@ -14,7 +14,7 @@ RULES = ["--set", "executor=inline", "--max-concurrent", "1", "--set", "early_st
 
 
 def stopped(here: Place) -> set[int]:
-    notes = read_stops(here.out, name="synthetic")
+    notes = read_early_stops(here.out, name="synthetic")
     return {seed for seed, cell in here.cells.items() if cell.cell_id in notes}
 
 

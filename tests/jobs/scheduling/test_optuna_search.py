@@ -7,14 +7,14 @@ from importlib.util import find_spec
 import pytest
 
 from jobs.scheduling import optuna_search
-from jobs.scheduling.optuna_search import Searching, suggest
+from jobs.scheduling.optuna_search import OptunaSearch, suggest
 from jobs.sweep import main
 from loretta_core.config import load_sweep
 from loretta_core.config.sweep.sampling import Search
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.manifest import read_manifest
 from loretta_core.store.records import write_record
-from loretta_core.store.search_state import DRAWN_NAME, recalled
+from loretta_core.store.search_state import DRAWN_NAME, restore_search
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import Place, run, shared, start, wait_until
@@ -66,7 +66,7 @@ def compute(out, cells):
 
 def rounds(file, out):
     """The sweep to its end, as a driver that is never killed computes it."""
-    searching = Searching(load_sweep(file), out=out)
+    searching = OptunaSearch(load_sweep(file), out=out)
     compute(out, searching.config.cells)
     while cells := searching.grow():
         compute(out, cells)
@@ -102,8 +102,8 @@ def test_a_search_that_starts_again_anywhere_draws_what_it_would_have_drawn(swee
     assert len(expected) == 7
     config = load_sweep(sweep_file)
     while True:  # a driver that dies after every single cell
-        config = recalled(load_sweep(sweep_file), out)
-        searching = Searching(config, out=out)
+        config = restore_search(load_sweep(sweep_file), out)
+        searching = OptunaSearch(config, out=out)
         missing = optuna_search.unfinished(out, config.cells) or searching.grow()
         if not missing:
             break
@@ -117,15 +117,15 @@ def test_what_was_drawn_stays_drawn_although_a_score_changes(sweep_file, out):
     before = rounds(sweep_file, out)
     cell = load_sweep(sweep_file).cells[0]
     write_record(finished_record(cell).model_copy(update={"validation_score": 0.99}), cell_directory(out, cell.cell_id))
-    assert [cell.cell_id for cell in recalled(load_sweep(sweep_file), out).cells] == before
+    assert [cell.cell_id for cell in restore_search(load_sweep(sweep_file), out).cells] == before
     (out / "sweeps" / "synthetic" / DRAWN_NAME).write_text("damaged")
-    assert len(recalled(load_sweep(sweep_file), out).cells) == 3
+    assert len(restore_search(load_sweep(sweep_file), out).cells) == 3
 
 
 @needs_optuna
 def test_more_samples_go_on_from_those_that_were_there(sweep_file, out):
     before = rounds(sweep_file, out)
-    searching = Searching(recalled(load_sweep(sweep_file, overrides=["search.samples=9"]), out), out=out)
+    searching = OptunaSearch(restore_search(load_sweep(sweep_file, overrides=["search.samples=9"]), out), out=out)
     assert len(searching.grow()) == 2
     assert [cell.cell_id for cell in searching.config.cells][:7] == before
 
@@ -137,7 +137,7 @@ def test_the_score_of_a_sample_is_the_mean_of_its_seeds(sweep_file, out, monkeyp
     monkeypatch.setattr(
         optuna_search, "suggest", lambda rules, scored, *, point, count: seen.append(scored) or [rules.sample(100 + index) for index in range(count)]
     )
-    searching = Searching(load_sweep(sweep_file), out=out)
+    searching = OptunaSearch(load_sweep(sweep_file), out=out)
     for cell in searching.config.cells:
         write_record(finished_record(cell).model_copy(update={"validation_score": 0.5 + cell.seed / 10}), cell_directory(out, cell.cell_id))
     assert len(searching.grow()) == 4
@@ -171,7 +171,7 @@ def test_a_killed_search_goes_on_with_the_same_cells(executor, tmp_path, head):
     ran = run(command, shared(head))
     assert ran.code == 0, ran.output + ran.errors
     assert "[7/7]" in ran.output
-    config = recalled(load_sweep(here.file), here.out)
+    config = restore_search(load_sweep(here.file), here.out)
     assert len(config.cells) == 7
     assert optuna_search.unfinished(here.out, config.cells) == []
     assert next(iter(config.rounds.drawn.values()))[: len(drawn)] == drawn

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from jobs.scheduling.packing import MOST, packs_of
+from jobs.scheduling.packing import MOST, form_packs
 from jobs.scheduling.resources import Node
 from loretta_core.config import cell_from_overrides
 
@@ -27,7 +27,7 @@ def seeds(count):
 
 
 def sizes(chosen, *, setting="auto", groups=1, nodes=NODES):
-    packs = packs_of(chosen, setting=setting, groups=groups, nodes=nodes)
+    packs = form_packs(chosen, setting=setting, groups=groups, nodes=nodes)
     assert sorted(cell.cell_id for pack in packs for cell in pack) == sorted(cell.cell_id for cell in chosen)
     return [len(pack) for pack in packs]
 
@@ -40,7 +40,7 @@ def test_cells_that_differ_in_numbers_of_the_trainer_are_packed_by_themselves():
 def test_packs_have_nearly_equal_sizes_and_keep_the_order():
     chosen = cells(rates(MOST + 2))
     assert sizes(chosen) == [5, 5]
-    assert [cell for pack in packs_of(chosen, setting="auto", groups=1, nodes=NODES) for cell in pack] == chosen
+    assert [cell for pack in form_packs(chosen, setting="auto", groups=1, nodes=NODES) for cell in pack] == chosen
 
 
 def test_no_group_is_left_without_work():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jobs.failures.outcome import Outcome
-from jobs.storage.ledger import again_standing, named, set_aside, standing, unfinished, write_failure
+from jobs.storage.ledger import archive_cells, read_status, refresh_status, resolve_cell_ids, unfinished, write_failure
 from loretta_core.errors import ConfigError
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.records import read_record, write_record
@@ -20,7 +20,7 @@ def test_a_cell_stands_where_its_record_says(cell, out):
         path = write_record(finished_record(broken), cell_directory(out, broken.cell_id))
         path.write_text(path.read_text()[:-20] if broken is torn else path.read_text().replace("0.9", "0.99"))
 
-    now = standing(out, cells)
+    now = read_status(out, cells)
     assert list(now.finished) == [finished.cell_id]
     assert list(now.failed) == [failed.cell_id]
     assert "not a complete record" in now.damaged.pop(torn.cell_id)
@@ -33,12 +33,12 @@ def test_a_record_of_another_format_is_not_taken_for_finished(cell, out):
     directory = cell_directory(out, cell().cell_id)
     path = write_record(finished_record(cell()), directory)
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 999}))
-    assert "format 999, this version reads 1" in standing(out, [cell()]).damaged[cell().cell_id]
+    assert "format 999, this version reads 1" in read_status(out, [cell()]).damaged[cell().cell_id]
 
 
 def test_only_the_cells_that_were_asked_for(cell, out):
     write_record(finished_record(cell("seed=1")), cell_directory(out, cell("seed=1").cell_id))
-    assert standing(out, [cell()]).finished == {}
+    assert read_status(out, [cell()]).finished == {}
 
 
 def test_reading_an_output_directory_that_does_not_exist_creates_nothing(cell, tmp_path):
@@ -68,23 +68,23 @@ def test_a_cell_set_aside_is_unfinished_and_nothing_of_it_is_lost(cell, out):
     cells = [cell("seed=1"), cell("seed=2")]
     for each in cells:
         write_record(finished_record(each), cell_directory(out, each.cell_id))
-    set_aside(out, named(cells, [cells[0].cell_id[:8]]))
+    archive_cells(out, resolve_cell_ids(cells, [cells[0].cell_id[:8]]))
     assert unfinished(out, cells) == [cells[0]]
     (kept,) = (out / "replaced").iterdir()
     assert read_record(kept).cell_id == cells[0].cell_id
-    set_aside(out, [cells[0]])  # nothing there any more
+    archive_cells(out, [cells[0]])  # nothing there any more
 
 
 @pytest.mark.parametrize(("text", "count"), [("", "no cell"), ("xyz", "no cell")])
 def test_a_name_that_is_no_cell(text, count, cell):
     with pytest.raises(ConfigError, match=f"--rerun {text}: {count} of this sweep"):
-        named([cell()], [text])
+        resolve_cell_ids([cell()], [text])
 
 
 def test_a_second_look_reads_only_what_was_not_finished(cell, out):
     cells = [cell("seed=0"), cell("seed=1"), cell("seed=2")]
     write_record(finished_record(cells[0]), cell_directory(out, cells[0].cell_id))
-    known = standing(out, cells)
+    known = read_status(out, cells)
     (cell_directory(out, cells[0].cell_id) / "record.json").unlink()
     write_record(finished_record(cells[1]), cell_directory(out, cells[1].cell_id))
-    assert again_standing(out, cells, known=known).finished.keys() == {cells[0].cell_id, cells[1].cell_id}
+    assert refresh_status(out, cells, known=known).finished.keys() == {cells[0].cell_id, cells[1].cell_id}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.storage.ledger import standing
+from jobs.storage.ledger import read_status
 from jobs.storage.mirror import mirrored
 from jobs.sweep import main
 from loretta_core.config import load_sweep
@@ -100,7 +100,7 @@ def files(directory):
 
 def copied(uri, out, cells, said):
     with mirrored(uri, out=out, say=said.append) as mirror:
-        mirror.send_missing(standing(out, cells).finished)
+        mirror.send_missing(read_status(out, cells).finished)
 
 
 def fetched(uri, out, cells):
@@ -141,7 +141,7 @@ def test_what_is_not_complete_there_is_computed_here(uri, cell, out, elsewhere, 
     (store / cells[0].cell_id / RECORD_NAME).unlink()  # a driver that died while it copied
     (store / cells[1].cell_id / RECORD_NAME).write_text((store / cells[1].cell_id / RECORD_NAME).read_text().replace("0.9", "0.8"))
     assert fetched(uri, elsewhere, cells) == 1
-    assert standing(elsewhere, cells).finished.keys() == {cells[2].cell_id}
+    assert read_status(elsewhere, cells).finished.keys() == {cells[2].cell_id}
     assert not (elsewhere / "arriving").exists()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.tracking.mlflow_repair import end_abandoned, not_arrived, send_late
+from jobs.tracking.mlflow_repair import close_orphan_runs, sync, unsynced_cells
 from jobs.tracking.mlflow_setup import Tracking, connect, prepare
 from jobs.tracking.mlflow_sink import MlflowSink, find_run
 from loretta_core.config import CellConfig
@@ -43,27 +43,27 @@ def test_a_finished_cell_that_mlflow_knows_nothing_of_is_sent_whole_and_once(cel
     for step in range(3):
         journal.log(step, {"train_loss": 1.0 / (step + 1)})
     journal.close("finished", {"score": 0.9})
-    assert not_arrived(out, [cell()]) == [cell()]
+    assert unsynced_cells(out, [cell()]) == [cell()]
     for _ in range(2):
-        assert send_late(tracking, out=out, cells=[cell()]) == ""
+        assert sync(tracking, out=out, cells=[cell()]) == ""
     run = find_run(connect(tracking.uri), tracking, cell().cell_id)
     assert status(cell()) == "FINISHED"
     assert run.data.metrics == {"train_loss": 1 / 3, "score": 0.9}
     assert len(connect(tracking.uri).get_metric_history(run.info.run_id, "train_loss")) == 3
     assert len(connect(tracking.uri).get_metric_history(run.info.run_id, "score")) == 1
-    assert not_arrived(out, [cell()]) == []
+    assert unsynced_cells(out, [cell()]) == []
 
 
 def test_a_server_that_is_still_away_is_said(cell, out, dead_server):
-    assert "MLflow does not take metrics" in send_late(Tracking(dead_server, "1", "0" * 32), out=out, cells=[cell()])
-    assert not_arrived(out, [cell()]) == [cell()]
+    assert "MLflow does not take metrics" in sync(Tracking(dead_server, "1", "0" * 32), out=out, cells=[cell()])
+    assert unsynced_cells(out, [cell()]) == [cell()]
 
 
 def test_runs_that_nobody_computes_are_ended(cell, out, tracking, status, open_run):
     open_run(cell())
-    assert end_abandoned(tracking) == 1
+    assert close_orphan_runs(tracking) == 1
     assert status(cell()) == "KILLED"
-    assert end_abandoned(tracking) == 0
+    assert close_orphan_runs(tracking) == 0
     assert connect(tracking.uri).get_run(tracking.parent_run_id).info.status == "RUNNING"  # of the driver that asks
 
 
@@ -71,5 +71,5 @@ def test_runs_of_another_output_directory_go_on(cell, tracking, mlflow_uri, tmp_
     (tmp_path / "elsewhere").mkdir()
     other = prepare(mlflow_uri, name="small", out=tmp_path / "elsewhere")
     open_run(cell(), out=tmp_path / "elsewhere", tracking=other)
-    assert end_abandoned(tracking) == 0
+    assert close_orphan_runs(tracking) == 0
     assert status(cell()) == "RUNNING"

@@ -6,9 +6,9 @@ import pytest
 
 from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
-from loretta_core.pack.lockstep import together
+from loretta_core.pack.lockstep import run_in_lockstep
 from loretta_core.train.build import build_run
-from loretta_core.train.pack_context import ALONE_SEAT, Facts
+from loretta_core.train.pack_context import SOLO, PackInfo
 from loretta_core.train.run import run_cell
 
 PEFT_METHODS = [method for method in METHODS if method not in ("ft", "peft")]
@@ -17,7 +17,7 @@ ENCODER = ["model=toy-bert", "task=toy_sentiment", *FEW]
 HEAD = [*ENCODER, "task.objective=head"]
 RANKED = ["model=toy-llama", "task=toy_sentiment", "task.objective=causal", *FEW]
 GENERATED = ["model=toy-llama", "task=toy_qa", *FEW]
-FACTS = Facts("a-pack", 3)
+FACTS = PackInfo("a-pack", 3)
 FIRST_ORDER = [["trainer=adam", "trainer.lr=1e-3"], ["trainer=adam", "trainer.lr=1e-2", "seed=1"], ["trainer=adam", "trainer.lr=1e-4", "seed=2"]]
 ZEROTH_ORDER = [
     ["trainer=zo_sgd", "trainer.lr=1e-3", "trainer.zo_eps=1e-2"],
@@ -26,16 +26,16 @@ ZEROTH_ORDER = [
 ]
 
 
-def losses(overrides, seat=ALONE_SEAT, *, steps=2):
+def losses(overrides, seat=SOLO, *, steps=2):
     run = build_run(cell_from_overrides([*overrides, "batch_size=4"]), seat=seat)
     batches = run.batches(0)
-    found = [run.learner.step(next(batches)) for _ in range(steps)]
-    run.learner.release()
+    found = [run.engine.step(next(batches)) for _ in range(steps)]
+    run.engine.release()
     return found
 
 
 def packed(cells, function=losses):
-    found = together([partial(function, cell) for cell in cells], facts=FACTS)
+    found = run_in_lockstep([partial(function, cell) for cell in cells], facts=FACTS)
     for one in found:
         if isinstance(one, BaseException):
             raise one
@@ -48,7 +48,7 @@ def run_all(cells, directory, *, sinks=(), over=None):
     def one(cell, own, seat):
         return run_cell(cell, directory=directory / cell.cell_id, sinks=own, seat=seat)
 
-    return together([partial(one, cell, [sink] if (sink := dict(sinks).get(index)) else []) for index, cell in enumerate(cells)], facts=FACTS, over=over)
+    return run_in_lockstep([partial(one, cell, [sink] if (sink := dict(sinks).get(index)) else []) for index, cell in enumerate(cells)], facts=FACTS, over=over)
 
 
 def same_curves(one, other):

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from loretta_core.pack.coroutine import Abandoned, Turn
+from loretta_core.pack.coroutine import Abandoned, Coroutine
 
 
 def asking(log, name):
@@ -19,7 +19,7 @@ def asking(log, name):
 
 def test_a_function_runs_from_question_to_question():
     log = []
-    turns = [Turn(asking(log, name), name=name) for name in "ab"]
+    turns = [Coroutine(asking(log, name), name=name) for name in "ab"]
     assert [turn.advance() for turn in turns] == ["a0", "b0"]
     assert [turn.advance(reply) for turn, reply in zip(turns, (1, 2), strict=True)] == ["a1", "b1"]
     assert [turn.advance(reply) for turn, reply in zip(turns, (3, 4), strict=True)] == [None, None]
@@ -38,7 +38,7 @@ def test_what_others_draw_changes_nothing():
     expected = torch.rand(4, generator=torch.Generator().manual_seed(7))
     torch.manual_seed(3)
     ours = torch.get_rng_state()
-    turns = [Turn(drawing, name="one"), Turn(drawing, name="other")]
+    turns = [Coroutine(drawing, name="one"), Coroutine(drawing, name="other")]
     for _ in range(2):
         for turn in turns:
             turn.advance()
@@ -53,7 +53,7 @@ def test_grad_mode_stays_with_the_function():
         ask("here")
         return torch.is_grad_enabled()
 
-    turn = Turn(without, name="t")
+    turn = Coroutine(without, name="t")
     turn.advance()
     assert torch.is_grad_enabled()
     turn.advance()
@@ -65,14 +65,14 @@ def test_an_exception_ends_one_and_is_kept():
         ask("now")
         raise ValueError("no")
 
-    turn = Turn(failing, name="t")
+    turn = Coroutine(failing, name="t")
     turn.advance()
     assert turn.advance() is None
     assert isinstance(turn.error, ValueError)
 
 
 def test_a_reply_may_be_an_exception():
-    turn = Turn(lambda ask: ask("may I?"), name="t")
+    turn = Coroutine(lambda ask: ask("may I?"), name="t")
     turn.advance()
     turn.advance(PermissionError("no"))
     assert isinstance(turn.error, PermissionError)
@@ -88,7 +88,7 @@ def test_an_abandoned_function_ends_where_it_waits(started):
         finally:
             cleaned.append(threading.current_thread().name)
 
-    turn = Turn(function, name="abandoned")
+    turn = Coroutine(function, name="abandoned")
     if started:
         turn.advance()
     turn.abandon()

@@ -34,13 +34,13 @@ def measured(cell: CellConfig) -> tuple[int, int, int, int]:
         live.note([*run.model.parameters(), *run.model.buffers()])
         live.reset_peak()
         run.evaluate("test")
-        best, batches = run.learner.state.copy_trainable(), run.batches(0)
+        best, batches = run.engine.state.copy_trainable(), run.batches(0)
         tokens = 0
         for step in range(3):
             run.set_lr(step)
             batch = next(batches)
             tokens = max(tokens, *(piece.inputs["input_ids"].shape[1] for piece in batch))
-            run.learner.step(batch)
+            run.engine.step(batch)
         run.evaluate("test")
     assert best
     return live.peak, tokens, max(len(example.inputs["input_ids"]) for example in run.examples["test"]), run.trainable_params

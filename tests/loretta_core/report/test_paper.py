@@ -48,11 +48,11 @@ def test_every_entry_names_a_method_and_a_task_of_ours():
 
 
 def test_it_becomes_a_column_where_there_is_one():
-    from loretta_core.report.rows import Row
+    from loretta_core.report.rows import ResultRow
     from loretta_core.report.tables import comparison_table, to_latex
 
     config = cell("roberta-base", "sst2", "loretta_adp")
-    row = Row(cell_id="x", cell=config, labels={"model": "roberta_base", "task": "sst2", "method": "loretta_adp", "trainer": "adam"}, record=None)
+    row = ResultRow(cell_id="x", cell=config, labels={"model": "roberta_base", "task": "sst2", "method": "loretta_adp", "trainer": "adam"}, record=None)
     table = comparison_table([row])
     assert table.columns[-3] == "paper"
     assert table.body[0][-3] == "0.944"

@@ -1,14 +1,14 @@
 """The Pareto set: what no other cell beats in both."""
 
 from loretta_core.report.pareto import COSTS, front, fronts
-from loretta_core.report.rows import Row
+from loretta_core.report.rows import ResultRow
 from tests.loretta_core.report.synthetic import failed_record, make_cell, make_record
 
 
 def row(correct, params, *, seed=0, task="toy_sentiment"):
     cell = make_cell("lora", "adam", f"seed={seed}")
     record = make_record(cell, correct=correct, trainable_params=params) if correct is not None else failed_record(cell)
-    return Row(cell_id=f"{task}-{correct}-{params}", cell=cell, labels={"model": "m", "task": task, "method": "lora", "trainer": "adam"}, record=record)
+    return ResultRow(cell_id=f"{task}-{correct}-{params}", cell=cell, labels={"model": "m", "task": task, "method": "lora", "trainer": "adam"}, record=record)
 
 
 def test_the_cheapest_and_every_better_one_that_costs_more():

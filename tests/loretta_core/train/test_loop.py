@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from loretta_core.errors import CellFailed
-from loretta_core.train.checkpoint import Checkpointer, TrainState
+from loretta_core.train.checkpoint import FileCheckpointer, ModelState
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.loop import fit, never
 from loretta_core.zo.optim import ZOSGD
@@ -25,8 +25,8 @@ class Toy:
         torch.manual_seed(0)
         self.weight = nn.Parameter(torch.zeros(3))
         self.optimizer = torch.optim.Adam([self.weight], lr=lr) if trainer == "adam" else ZOSGD([self.weight], lr=lr)
-        self.state = TrainState({"weight": self.weight}, self.optimizer)
-        self.checkpointer = Checkpointer(path, identity="toy", min_interval_s=min_interval_s)
+        self.state = ModelState({"weight": self.weight}, self.optimizer)
+        self.checkpointer = FileCheckpointer(path, identity="toy", min_interval_s=min_interval_s)
         self.steps, self.kill_at, self.taken = steps, kill_at, 0
         self.rows: list[tuple[int, dict]] = []
 
@@ -167,7 +167,7 @@ def test_a_damaged_or_foreign_checkpoint_is_ignored(tmp_path, caplog):
     with pytest.raises(Killed):
         Toy("adam", path, kill_at=27).fit()
     toy = Toy("adam", path)
-    toy.checkpointer = Checkpointer(path, identity="other data")
+    toy.checkpointer = FileCheckpointer(path, identity="other data")
     assert toy.checkpointer.restore(toy.state) is None
     path.write_bytes(path.read_bytes()[:-100])
     assert Toy("adam", path).checkpointer.restore(toy.state) is None

@@ -137,7 +137,7 @@ def written(tmp_path):
 KILLED = """
 import sys
 sys.path.insert(0, sys.argv[2])
-import test_replay as t
+import test_replay_log as t
 params = t.parameters()
 writer = t.LogWriter(t.Path(sys.argv[1]), header=t.HEADER)
 optimizer = t.OPTIMIZERS["clipped"](params)

@@ -3,7 +3,7 @@
 import json
 
 from loretta_core.config import load_sweep
-from loretta_core.store.early_stops import Stop, write_stop
+from loretta_core.store.early_stops import EarlyStop, write_early_stop
 from services.commands.dry_run import dry_run
 
 SWEEP = """
@@ -40,7 +40,7 @@ def test_cells_that_the_sweep_stopped_early_and_its_budget_are_shown(tmp_path):
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP)
     stopping = load_sweep(file, overrides=["name=small", "early_stopping.keep=3", "budget.hours=2"])
-    write_stop(Stop(cell_id=stopping.cells[0].cell_id, reason="others did better", stopped_at="now"), tmp_path / "out", name="small")
+    write_early_stop(EarlyStop(cell_id=stopping.cells[0].cell_id, reason="others did better", stopped_at="now"), tmp_path / "out", name="small")
     (tmp_path / "out" / "FORMAT.json").write_text('{"format": 1}')
     text = dry_run(stopping, out=tmp_path / "out", as_json=False)
     assert "3 cells: 0 finished, 1 stopped early, 2 to run" in text

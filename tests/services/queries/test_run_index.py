@@ -5,7 +5,7 @@ import threading
 import time
 
 from loretta_core.config import load_sweep
-from loretta_core.store.early_stops import Stop, write_stop
+from loretta_core.store.early_stops import EarlyStop, write_early_stop
 from loretta_core.store.records import RECORD_NAME, Failure, write_record
 from services.queries import run_index, sweep_progress
 from services.queries.run_index import Fresh, Runs
@@ -74,7 +74,7 @@ def test_a_cell_that_was_stopped_early_neither_waits_nor_runs(results, sweep_fil
     (directory / "cell.json").write_text(cell.to_json())
     (directory / "metrics.jsonl").write_text('{"step": 1, "train_loss": 1.0}\n')
     before = Runs(results).sweep("small").version
-    write_stop(Stop(cell_id=cell.cell_id, reason="others did better", stopped_at="2026-01-01T00:00:00Z"), results, name="small")
+    write_early_stop(EarlyStop(cell_id=cell.cell_id, reason="others did better", stopped_at="2026-01-01T00:00:00Z"), results, name="small")
     view = Runs(results).sweep("small")
     assert view.version != before
     progress = view.progress

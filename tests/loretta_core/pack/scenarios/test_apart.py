@@ -7,10 +7,10 @@ import pytest
 
 from loretta_core.config import cell_from_overrides
 from loretta_core.errors import CellFailed
-from loretta_core.pack.lockstep import pack_id_of, together
+from loretta_core.pack.lockstep import pack_id_of, run_in_lockstep
 from loretta_core.train import checkpoint
 from loretta_core.train.build import build_run
-from loretta_core.train.pack_context import ALONE_SEAT
+from loretta_core.train.pack_context import SOLO
 from loretta_core.train.run import run_cell
 from tests.loretta_core.pack.cells import ENCODER, FACTS, FIRST_ORDER, HEAD, ZEROTH_ORDER, losses, packed, run_all, same_curves
 
@@ -83,11 +83,11 @@ def test_what_cannot_be_merged_is_computed_one_by_one_bit_for_bit(caplog):
 def test_there_is_one_copy_of_the_frozen_weights(rest):
     cells = [[*rest, "method=lora", *trainer] for trainer in FIRST_ORDER]
 
-    def storages(overrides, seat=ALONE_SEAT):
+    def storages(overrides, seat=SOLO):
         model = build_run(cell_from_overrides(overrides), seat=seat).model
         return {name: parameter.data_ptr() for name, parameter in model.named_parameters() if not parameter.requires_grad}, model
 
-    (one, _), *others = together([partial(storages, cell) for cell in cells], facts=FACTS)
+    (one, _), *others = run_in_lockstep([partial(storages, cell) for cell in cells], facts=FACTS)
     fresh = {name for name in one if "original_module" in name}  # drawn with the seed, and replaced by what trains
     for other, _ in others:
         assert all(one[name] == other[name] for name in one.keys() - fresh)
@@ -100,7 +100,7 @@ def test_the_time_of_all_is_the_time_of_the_pack():
 
     cells = [[*ENCODER, "method=lora", *trainer] for trainer in ZEROTH_ORDER]
     started = time.perf_counter()
-    shares = together([partial(timed, cell) for cell in cells], facts=FACTS)
+    shares = run_in_lockstep([partial(timed, cell) for cell in cells], facts=FACTS)
     whole = time.perf_counter() - started
     assert all(share > 0 for share in shares)
     assert 0.9 * whole < sum(shares) <= whole

@@ -16,8 +16,8 @@ TRAINER = ["trainer=zo_sgd", "trainer.steps=3", "trainer.num_directions=2", "tra
 def losses(overrides):
     run = build_run(cell_from_overrides(overrides))
     batches = run.batches(0)
-    found = [run.learner.step(next(batches)) for _ in range(3)]
-    run.learner.release()
+    found = [run.engine.step(next(batches)) for _ in range(3)]
+    run.engine.release()
     return found
 
 
