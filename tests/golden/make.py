@@ -34,13 +34,13 @@ import torch
 
 # Everything of ours, and the only lines that a refactoring of it should have to touch (with `seen` and `_finished` below).
 from loretta_core.config import cell_from_overrides, load_sweep
-from loretta_core.report.predictions import Predictions, find_predictions, write_predictions
-from loretta_core.report.records import read_record
+from loretta_core.store.predictions import Predictions, find_predictions, write_predictions
+from loretta_core.store.records import read_record
 from loretta_core.train.run import run_cell
-from services.api.app import create_app, guarded
+from services.app import create_app, guarded
 from services.cli import main as loretta
-from services.settings import ApiSettings
-from tests.report.synthetic import PARAMETERS, failed_record, make_cell, make_record, write_sweep
+from services.server.settings import ApiSettings
+from tests.loretta_core.report.synthetic import PARAMETERS, failed_record, make_cell, make_record, write_sweep
 from tests.services.cluster import MemoryCluster
 
 
