@@ -105,6 +105,13 @@ def estimate(contenders: Sequence[SeedScores]) -> Components:
     )
 
 
+def matrix_root(covariance_KK: Array) -> Array:
+    """Return A with A Aᵀ = covariance. It may be singular: two contenders may have made the same predictions."""
+    values, vectors = np.linalg.eigh(covariance_KK)
+    noise = 1e-12 * max(float(values[-1]), 0.0)
+    return vectors * np.sqrt(np.where(values > noise, values, 0.0))
+
+
 def _interaction(contender: SeedScores, variance_of_mean: float) -> float:
     """σ²_e / R: by how much the row variance of single seeds exceeds that of their mean, which averages seed × row over S seeds."""
     seeds = len(contender.score_S)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from loretta_core.report.inference.components import Array, Components
+from loretta_core.report.inference.components import Array, Components, matrix_root
 from loretta_core.report.inference.intervals import variance_of, variances
 
 DRAWS = 4000
@@ -90,7 +90,7 @@ def _null_p(components: Components, weight_PK: Array, *, draws: int, seed: int) 
     freedom_K = components.seeds_K - 1
     seed_part_K = components.seed_part
     noise = generator.standard_normal((draws, len(components))) * np.sqrt(np.maximum(seed_part_K - components.shared_part, 0.0))
-    noise = noise + generator.standard_normal((draws, len(components))) @ _root(components.row_covariance_KK).T
+    noise = noise + generator.standard_normal((draws, len(components))) @ matrix_root(components.row_covariance_KK).T
     drawn_part = seed_part_K * generator.chisquare(freedom_K, (draws, len(components))) / freedom_K
     variance, freedom = variance_of(
         weight_PK,
@@ -101,9 +101,3 @@ def _null_p(components: Components, weight_PK: Array, *, draws: int, seed: int) 
         rows=components.rows,
     )
     return two_sided_p(noise @ weight_PK.T, variance, freedom)
-
-
-def _root(covariance_KK: Array) -> Array:
-    """A matrix A with A Aᵀ = covariance, also where that is singular: two contenders may have made the same predictions."""
-    values, vectors = np.linalg.eigh(covariance_KK)
-    return vectors * np.sqrt(np.maximum(values, 0.0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from loretta_core.report.inference.components import Array, Components
+from loretta_core.report.inference.components import Array, Components, matrix_root
 
 DRAWS = 20_000
 
@@ -23,8 +23,7 @@ def probability_best(components: Components, *, draws: int = DRAWS, seed: int = 
         raise ValueError(f"contenders with {components.seeds_K.tolist()} seeds; expected at least 2 each")
     generator = np.random.default_rng(seed)
     count = len(components)
-    values, vectors = np.linalg.eigh(components.row_covariance_KK)
-    rows = generator.standard_normal((draws, count)) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    rows = generator.standard_normal((draws, count)) @ matrix_root(components.row_covariance_KK).T
     spread_K = np.sqrt(np.maximum(components.seed_part - components.shared_part, 0.0))
     seeds = stats.t.rvs(components.seeds_K - 1, size=(draws, count), random_state=generator) * spread_K
     drawn = components.mean_K + rows + seeds

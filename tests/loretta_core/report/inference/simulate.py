@@ -138,7 +138,9 @@ def main() -> None:
     options = parser.parse_args()
     found = []
     print(
-        "| seeds | rows | seed variance | means | differences | all differences at once | wrong best, all equal | right best |\n|---:|---:|---|---:|---:|---:|---:|---:|"
+        "| seeds | rows | seed variance | means | differences | all differences at once | wrong best, all equal | right best |\n"
+        + "|---:|---:|---|"
+        + 5 * "---:|"
     )
     for setting in SETTINGS:
         result = measure(setting, draws=options.draws)
