@@ -28,7 +28,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from loretta_core.errors import ConfigError, LorettaError
-from loretta_core.store.records import find_records
+from loretta_core.store.record_files import find_records
 
 MANIFEST = "backup.json"
 SQLITE = ("mlflow.db", "mlflow-users.db")

@@ -22,7 +22,9 @@ from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, LorettaError, MethodError, OutputError
 from loretta_core.report.adapter_docs.loading_code import known_outputs
 from loretta_core.report.adapter_docs.model_card import MERGED_NAME, model_card
-from loretta_core.store.records import Record, find_cell, read_record
+from loretta_core.store.layout import find_cell
+from loretta_core.store.record_files import read_record
+from loretta_core.store.records import Record
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loretta_core.errors import ConfigError, LorettaError
-from loretta_core.store.records import find_cell
+from loretta_core.store.layout import find_cell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

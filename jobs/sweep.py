@@ -31,7 +31,7 @@ from loretta_core.report.compare import write_comparison
 from loretta_core.report.units import counted
 from loretta_core.store.early_stops import clear_early_stop, read_early_stops
 from loretta_core.store.manifest import write_manifest
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 from loretta_core.store.search_state import restore_search
 
 

@@ -301,7 +301,7 @@ def token(
         out: Output directory that the server serves.
         json: Print name, role and token as JSON.
     """
-    from loretta_core.store.records import check_output_dir
+    from loretta_core.store.output_dir import check_output_dir
     from services.server.auth import add_token, remove_token, tokens_path
 
     check_output_dir(out)

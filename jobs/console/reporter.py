@@ -132,7 +132,7 @@ def duration(seconds: float) -> str:
 def _result(outcome: Outcome, record: Record | None) -> str:
     if outcome.status == "stopped":
         return f"stopped early: {outcome.message}"
-    if outcome.status == "failed" or record is None or record.score is None:
+    if outcome.status == "failed" or record is None or record.score.value is None:
         return f"failed ({outcome.kind}): {outcome.message}"
     late = f" ({outcome.message})" if outcome.message else ""
-    return f"{record.score_name} {record.score:.3f} in {duration(outcome.seconds)}{late}"
+    return f"{record.score.name} {record.score.value:.3f} in {duration(outcome.seconds)}{late}"

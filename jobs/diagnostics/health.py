@@ -23,7 +23,7 @@ from jobs.tracking.mlflow_setup import connect, default_uri
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.findings import Finding
 from loretta_core.report.units import counted
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 
 
 def examine(out: Path, *, fix: bool) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ def attempt_together(tries: Sequence[Callable[..., Outcome]], *, cell_ids: Seque
     """Attempt cells in one process, on one copy of their frozen model; `over` is told each outcome as soon as it is there."""
     from loretta_core.pack.lockstep import pack_id_of, run_in_lockstep  # and transformers, which this module gets on without
 
-    facts = PackInfo(pack_id_of(cell_ids), len(tries))
+    facts = PackInfo(pack_id=pack_id_of(cell_ids), cells=len(tries))
     for found in run_in_lockstep([lambda seat, one=one: one(seat=seat) for one in tries], facts=facts, over=lambda _, outcome: over(outcome)):
         if isinstance(found, BaseException):  # not a failed cell: the process is told to end
             raise found

@@ -39,7 +39,7 @@ def asha_history(cells: Sequence[CellConfig], *, finished: Mapping[str, Record],
 
 def points_of(record: Record) -> Points:
     """Of a finished cell."""
-    return [(step / record.steps, score) for step, score in record.curves.get("validation_score", []) if record.steps]
+    return [(step / record.cost.steps, score) for step, score in record.curves.get("validation_score", []) if record.cost.steps]
 
 
 def points_in(journal: Path) -> Iterator[tuple[float, float]]:

@@ -93,7 +93,7 @@ def validation_scores(config: SweepConfig, *, out: Path) -> dict[str, float]:
     stops = read_early_stops(out, name=config.name)
     scores = {cell_id: max(score for _, score in stop.points) for cell_id, stop in stops.items() if stop.points}
     finished = read_status(out, config.cells).finished
-    return scores | {cell_id: record.validation_score for cell_id, record in finished.items() if record.validation_score is not None}
+    return scores | {cell_id: record.score.validation for cell_id, record in finished.items() if record.score.validation is not None}
 
 
 def suggest(search: Search, scored: Sequence[Scored], *, point: str, count: int) -> list[Sample]:

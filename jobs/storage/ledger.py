@@ -16,7 +16,8 @@ from jobs.failures.outcome import Outcome
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.records import RECORD_NAME, Failure, Record, find_records, read_record, write_record
+from loretta_core.store.record_files import RECORD_NAME, find_records, read_record, write_record
+from loretta_core.store.records import Failure, Record, RunCost
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
         cell=cell.to_dict(),
         status="failed",
         error=Failure(kind=outcome.kind, message=outcome.message),
-        wall_seconds=outcome.seconds,
+        cost=RunCost(wall_s=outcome.seconds),
         started_at=(now - timedelta(seconds=outcome.seconds)).isoformat(timespec="seconds"),
         finished_at=now.isoformat(timespec="seconds"),
     )

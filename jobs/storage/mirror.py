@@ -22,7 +22,7 @@ from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
-from loretta_core.store.records import RECORD_NAME, read_record
+from loretta_core.store.record_files import RECORD_NAME, read_record
 
 SENDERS = 4
 """Cells copied at the same time."""

@@ -18,7 +18,7 @@ from jobs.tracking.journal import Journal, Point
 from jobs.tracking.mlflow_setup import Tracking, connect
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import ARRIVED_NAME
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
 from loretta_core.train.sinks import JOURNAL_NAME
 
 if TYPE_CHECKING:

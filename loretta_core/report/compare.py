@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from loretta_core.report.cost_notes import cost_notes
 from loretta_core.report.headlines import headlines
-from loretta_core.report.packed import packed_lines
 from loretta_core.report.paired import pair_with_best
-from loretta_core.report.predicted_cost import prediction_lines
 from loretta_core.report.rows import ResultRow, build_rows
 from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
 from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.manifest import read_manifest, sweep_directory
+from loretta_core.store.output_dir import write_atomically
 from loretta_core.store.predictions import find_predictions
-from loretta_core.store.records import find_records, write_atomically
+from loretta_core.store.record_files import find_records
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Comparison:
     def remarks(self) -> list[str]:
         """The lines below the table."""
         more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
-        return ["", *self.headlines, *prediction_lines(self.rows), *packed_lines(self.rows), *self.missing, "", *more]
+        return ["", *self.headlines, *cost_notes(self.rows), *self.missing, "", *more]
 
     @property
     def json(self) -> str:

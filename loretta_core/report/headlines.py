@@ -27,7 +27,7 @@ def headlines(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def _before(rows: Sequence[ResultRow]) -> str:
-    scores = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
+    scores = [row.record.score.initial for row in rows if row.record and row.record.score.initial is not None]
     if not scores:
         return ""
     low, high = min(scores), max(scores)
@@ -48,4 +48,4 @@ def _told_apart(best: ResultRow, rows: Sequence[ResultRow]) -> str:
 
 def _score(row: ResultRow) -> str:
     assert row.record is not None
-    return f"{row.record.score_name} " + units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)
+    return f"{row.record.score.name} " + units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

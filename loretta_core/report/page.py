@@ -137,7 +137,7 @@ def _table_with_zero_shot(rows: Sequence[ResultRow]) -> tuple[tuple[Text, ...], 
         return tuple(Text(text, numeric=index >= first_number) for index, text in enumerate(whole))
 
     body = [
-        Line(line(cells, [units.share(row.record.initial_score if row.record else None), _against_best(row)]), cell_id=row.cell_id, missing=row.score is None)
+        Line(line(cells, [units.share(row.record.score.initial if row.record else None), _against_best(row)]), cell_id=row.cell_id, missing=row.score is None)
         for cells, row in zip(table.body, rows, strict=True)
     ]
     return line(table.columns, ["before training", "against best"]), tuple(body)

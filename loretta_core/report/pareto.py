@@ -9,10 +9,10 @@ from loretta_core.report.rows import ResultRow
 Cost = Callable[[ResultRow], float | None]
 
 COSTS: dict[str, Cost] = {
-    "trainable_params": lambda row: row.record.trainable_params if row.record else None,
-    "train_seconds": lambda row: row.record.train_seconds if row.record else None,
-    "peak_memory_bytes": lambda row: row.record.peak_memory_bytes if row.record else None,
-    "forwards": lambda row: row.record.forwards if row.record else None,
+    "trainable_params": lambda row: row.record.cost.trainable_params if row.record else None,
+    "train_seconds": lambda row: row.record.cost.train_s if row.record else None,
+    "peak_memory_bytes": lambda row: row.record.cost.peak_memory_bytes if row.record else None,
+    "forwards": lambda row: row.record.cost.forwards if row.record else None,
 }
 """What a score may be weighed against."""
 

@@ -15,11 +15,11 @@ from loretta_core.report.rows import ResultRow
 Cell = Callable[[ResultRow], str]
 
 _MEASURED: tuple[tuple[str, Cell], ...] = (
-    ("trainable parameters", lambda row: units.count(row.record.trainable_params if row.record else None)),
+    ("trainable parameters", lambda row: units.count(row.record.cost.trainable_params if row.record else None)),
     ("score", lambda row: _score(row)),
     ("paper", lambda row: units.share(row.paper.value if row.paper else None)),
-    ("training time", lambda row: units.seconds(row.record.train_seconds if row.record else None)),
-    ("peak memory", lambda row: units.size(row.record.peak_memory_bytes if row.record else None)),
+    ("training time", lambda row: units.seconds(row.record.cost.train_s if row.record else None)),
+    ("peak memory", lambda row: units.size(row.record.cost.peak_memory_bytes if row.record else None)),
 )
 
 
@@ -94,4 +94,4 @@ def _latex(text: str) -> str:
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
         return row.status
-    return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)
+    return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

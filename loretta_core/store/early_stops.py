@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.store.manifest import sweep_directory
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
 
 
 class EarlyStop(BaseModel):

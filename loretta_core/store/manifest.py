@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.errors import OutputError
-from loretta_core.store.records import FORMAT, write_atomically
+from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
 
 MANIFEST_NAME = "sweep.json"
 
@@ -30,7 +30,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    format: int = FORMAT
+    format: int = OUTPUT_FORMAT
     name: str
     description: str = ""
     cells: tuple[str, ...]
@@ -74,8 +74,8 @@ def read_manifest(out: Path, *, name: str) -> Manifest:
         raise OutputError(f"no sweep {name!r} in {out}. Sweeps there: {known}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
         raise OutputError(f"{path}: damaged (not a complete manifest); start the sweep again, its finished cells stay finished") from None
-    if given != FORMAT:
-        raise OutputError(f"{path}: format {given!r}, this version reads {FORMAT}; use the version that wrote it, or another --out")
+    if given != OUTPUT_FORMAT:
+        raise OutputError(f"{path}: format {given!r}, this version reads {OUTPUT_FORMAT}; use the version that wrote it, or another --out")
     try:
         manifest = Manifest.model_validate(content)
         missing = [cell_id for cell_id in manifest.cells if cell_id not in manifest.resolved]

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from loretta_core.store.records import Record, write_atomically
+from loretta_core.store.output_dir import write_atomically
+from loretta_core.store.records import Record
 
 PREDICTIONS_NAME = "predictions.json"
 
@@ -55,10 +56,10 @@ def find_predictions(out: Path, records: Mapping[str, Record]) -> dict[str, Pred
     found: dict[str, Predictions] = {}
     for cell_id, record in records.items():
         path = out / "cells" / cell_id / PREDICTIONS_NAME
-        if record.predictions_sha256 is None or not path.is_file():
+        if record.digests.predictions is None or not path.is_file():
             continue
         content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() == record.predictions_sha256:
+        if hashlib.sha256(content).hexdigest() == record.digests.predictions:
             try:
                 found[cell_id] = Predictions.model_validate_json(content)
             except ValidationError:

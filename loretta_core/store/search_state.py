@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from loretta_core.config import SweepConfig
 from loretta_core.config.sweep.sampling import Search
 from loretta_core.store.manifest import sweep_directory
-from loretta_core.store.records import FORMAT, write_atomically
+from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
 
-DRAWN_NAME = "search.json"
+SEARCH_STATE_NAME = "search.json"
 
 
 class Notes(BaseModel):
@@ -26,7 +26,7 @@ class Notes(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    format: int = FORMAT
+    format: int = OUTPUT_FORMAT
     search: str
     """Digest of the settings that decide what is drawn; `samples` is not one of them, so that a search can go on."""
     points: dict[str, list[dict[str, Any]]]
@@ -41,7 +41,7 @@ def restore_search(config: SweepConfig, out: Path) -> SweepConfig:
         notes = Notes.model_validate_json(_path(out, config.name).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValidationError, UnicodeDecodeError):
         return config  # a damaged file costs nothing: the same results suggest the same samples
-    return config.grown(notes.points) if notes.search == _digest(config.rounds.search) and notes.format == FORMAT else config
+    return config.grown(notes.points) if notes.search == _digest(config.rounds.search) and notes.format == OUTPUT_FORMAT else config
 
 
 def write_search_state(config: SweepConfig, out: Path) -> None:
@@ -54,7 +54,7 @@ def write_search_state(config: SweepConfig, out: Path) -> None:
 
 
 def _path(out: Path, name: str) -> Path:
-    return sweep_directory(out, name=name) / DRAWN_NAME
+    return sweep_directory(out, name=name) / SEARCH_STATE_NAME
 
 
 def _digest(search: Search) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from loretta_core.store.records import PackInfo
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -20,14 +22,6 @@ if TYPE_CHECKING:
 
 Backward: TypeAlias = "Callable[[Sequence[Batch]], float]"
 """The pieces of a global batch → its mean loss, whose gradient is added to `.grad` of what trains."""
-
-
-@dataclass(frozen=True)
-class PackInfo:
-    """What a record says of the pack that its cell was computed in."""
-
-    pack_id: str
-    cells: int
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.store.predictions import Predictions, write_predictions
-from loretta_core.store.records import Record, write_record
+from loretta_core.store.record_files import write_record
+from loretta_core.store.records import Digests, PackInfo, Record, RunCost, Score, ZerothOrderCounters
 from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import FileCheckpointer
@@ -19,7 +19,7 @@ from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import StopReason, TrainingProgress, fit, never
 from loretta_core.train.memory import allocator
 from loretta_core.train.memory.shared_base import kept_bytes
-from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
+from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.reporting.alignment import unaligned
 from loretta_core.train.reporting.measured import PeakMemory, environment, resident_bytes
 from loretta_core.train.reporting.predicted import Predicted, predict
@@ -61,20 +61,20 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
 def summary(record: Record) -> dict[str, float]:
     """The final numbers of a finished cell, as sinks receive them."""
     numbers = {
-        "score": record.score,
-        "score_low": record.score_low,
-        "score_high": record.score_high,
-        "initial_score": record.initial_score,
-        "best_validation_score": record.validation_score,
-        "trainable_params": record.trainable_params,
-        "total_params": record.total_params,
-        "train_seconds": record.train_seconds,
-        "wall_seconds": record.wall_seconds,
-        "peak_memory_bytes": record.peak_memory_bytes,
-        "predicted_peak_memory_bytes": record.predicted_peak_memory_bytes,
-        "step_seconds": record.step_seconds,
-        "predicted_step_seconds": record.predicted_step_seconds,
-        "forwards": record.forwards,
+        "score": record.score.value,
+        "score_low": record.score.low,
+        "score_high": record.score.high,
+        "initial_score": record.score.initial,
+        "best_validation_score": record.score.validation,
+        "trainable_params": record.cost.trainable_params,
+        "total_params": record.cost.total_params,
+        "train_seconds": record.cost.train_s,
+        "wall_seconds": record.cost.wall_s,
+        "peak_memory_bytes": record.cost.peak_memory_bytes,
+        "predicted_peak_memory_bytes": record.cost.predicted_peak_memory_bytes,
+        "step_seconds": record.cost.step_s,
+        "predicted_step_seconds": record.cost.predicted_step_s,
+        "forwards": record.cost.forwards,
     }
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
@@ -144,52 +144,64 @@ class Measured:
 
 
 def _record(run: Run, progress: TrainingProgress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
-    rows = len(final.predictions)
-    low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
         cell_id=run.cell.cell_id,
         cell=run.cell.to_dict(),
         status="finished",
-        score=final.score,
-        score_name=run.data.metric,
-        score_low=low,
-        score_high=high,
-        test_rows=rows,
-        initial_score=initial.score,
-        validation_score=progress.best_score,
-        best_step=progress.best_step,
-        trainable_params=run.trainable_params,
-        total_params=run.total_params,
-        train_seconds=progress.train_seconds,
-        wall_seconds=measured.wall_seconds,
-        pack_id=measured.pack.pack_id if measured.pack else None,
-        pack_cells=measured.pack.cells if measured.pack else None,
-        peak_memory_bytes=measured.peak_bytes,
-        predicted_peak_memory_bytes=measured.expected.peak_bytes,
-        step_seconds=progress.train_seconds / progress.step if progress.step else None,
-        predicted_step_seconds=measured.expected.step_s if progress.step else None,
-        steps=progress.step,
-        forwards=run.forwards(progress.step),
-        **_guard_counts(run),
-        curves=progress.curves,
-        environment=environment(run.collate.device),
-        adapter="adapter",
-        weights_sha256=run.weights_sha256,
-        inputs_sha256=run.data.inputs_sha256,
-        predictions_sha256=predictions.sha256,
         started_at=measured.started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        score=_score(run, progress, initial=initial, final=final),
+        cost=_cost(run, progress, measured),
+        pack=measured.pack,
+        zeroth_order=_zeroth_order_counters(run),
+        curves=progress.curves,
+        environment=environment(run.collate.device),
+        digests=Digests(inputs=run.data.inputs_sha256, weights=run.weights_sha256, predictions=predictions.sha256),
+        adapter="adapter",
         warnings=_warnings(run, initial),
     )
 
 
-def _guard_counts(run: Run) -> dict[str, Any]:
+def _score(run: Run, progress: TrainingProgress, *, initial: Evaluation, final: Evaluation) -> Score:
+    low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
+    return Score(
+        value=final.score,
+        name=run.data.metric,
+        low=low,
+        high=high,
+        rows=len(final.predictions),
+        initial=initial.score,
+        validation=progress.best_score,
+        best_step=progress.best_step,
+    )
+
+
+def _cost(run: Run, progress: TrainingProgress, measured: Measured) -> RunCost:
+    return RunCost(
+        trainable_params=run.trainable_params,
+        total_params=run.total_params,
+        train_s=progress.train_seconds,
+        wall_s=measured.wall_seconds,
+        step_s=progress.train_seconds / progress.step if progress.step else None,
+        predicted_step_s=measured.expected.step_s if progress.step else None,
+        steps=progress.step,
+        forwards=run.forwards(progress.step),
+        peak_memory_bytes=measured.peak_bytes,
+        predicted_peak_memory_bytes=measured.expected.peak_bytes,
+    )
+
+
+def _zeroth_order_counters(run: Run) -> ZerothOrderCounters | None:
     optimizer = run.engine.state.optimizer
     if not isinstance(optimizer, ZOSGD | ZerothOrder):
-        return {}
+        return None
     ratio = optimizer.signal_to_noise
-    counts = {"skipped_steps": optimizer.skipped_steps, "clipped_differences": optimizer.clipped_differences}
-    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None, "update_gain": optimizer.update_gain}
+    return ZerothOrderCounters(
+        skipped_steps=optimizer.skipped_steps,
+        clipped_differences=optimizer.clipped_differences,
+        signal_to_noise=ratio if math.isfinite(ratio) else None,
+        update_gain=optimizer.update_gain,
+    )
 
 
 def _cut_texts(run: Run) -> list[str]:

@@ -8,7 +8,7 @@ from loretta_core.errors import OutputError
 from loretta_core.report.compare import compare, write_comparison
 from loretta_core.report.tables import to_latex, to_markdown
 from loretta_core.store.manifest import sweep_names
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 from services.commands.tables import print_table
 
 

@@ -16,7 +16,8 @@ from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
 from loretta_core.store.early_stops import read_early_stops
-from loretta_core.store.records import RECORD_NAME, check_output_dir, read_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import RECORD_NAME, read_record
 from loretta_core.store.search_state import restore_search
 
 

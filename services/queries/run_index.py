@@ -19,9 +19,11 @@ from loretta_core.errors import OutputError
 from loretta_core.report.paired import pair_with_best
 from loretta_core.report.rows import ResultRow, build_rows
 from loretta_core.store.early_stops import EarlyStop, read_early_stops
+from loretta_core.store.layout import find_cell
 from loretta_core.store.manifest import MANIFEST_NAME, Manifest, read_manifest, sweep_names
 from loretta_core.store.predictions import Predictions, find_predictions
-from loretta_core.store.records import RECORD_NAME, Record, find_cell, read_record
+from loretta_core.store.record_files import RECORD_NAME, read_record
+from loretta_core.store.records import Record
 from services.queries.submissions import NotFound
 from services.queries.sweep_progress import SweepProgress, progress_of
 
@@ -183,9 +185,9 @@ class Runs:
         return kept
 
     def _find_predictions(self, records: Mapping[str, Record]) -> dict[str, Predictions]:
-        new = {i: r for i, r in records.items() if r.predictions_sha256 and self._predictions.get(i, ("",))[0] != r.predictions_sha256}
+        new = {i: r for i, r in records.items() if r.digests.predictions and self._predictions.get(i, ("",))[0] != r.digests.predictions}
         for cell_id, found in find_predictions(self._out, new).items():
-            self._predictions[cell_id] = (new[cell_id].predictions_sha256 or "", found)
+            self._predictions[cell_id] = (new[cell_id].digests.predictions or "", found)
         return {cell_id: self._predictions[cell_id][1] for cell_id in records if cell_id in self._predictions}
 
 

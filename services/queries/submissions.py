@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import SweepConfig
 from loretta_core.errors import LorettaError
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
 from services.queries.ray_jobs import ACTIVE, JobRequest, JobsClient, JobState
 from services.server.submission_policy import Policy, read_sweep
 

@@ -104,8 +104,8 @@ def _last_step(journal: Path) -> tuple[int, float | None]:
 def _eta(rows: Sequence[ResultRow], running: Sequence[Running]) -> float | None:
     known: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if row.record and row.status == "finished" and row.record.wall_seconds:
-            known.setdefault((row.labels["method"], row.labels["trainer"]), []).append(row.record.wall_seconds)
+        if row.record and row.status == "finished" and row.record.cost.wall_s:
+            known.setdefault((row.labels["method"], row.labels["trainer"]), []).append(row.record.cost.wall_s)
     if not running or not known:
         return None
     usual = statistics.mean(value for values in known.values() for value in values)

@@ -26,7 +26,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from loretta_core.errors import ConfigError
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 from services.server.auth import read_tokens, tokens_path
 from services.server.submission_policy import Policy
 

@@ -20,10 +20,9 @@ from starlette.exceptions import HTTPException
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError
 from loretta_core.report import units
+from loretta_core.report.cost_notes import cost_notes, memory_ratio, step_ratio
 from loretta_core.report.headlines import headlines
-from loretta_core.report.packed import packed_lines
 from loretta_core.report.paper import paper_score
-from loretta_core.report.predicted_cost import memory_ratio, prediction_lines, step_ratio
 from loretta_core.report.rows import ResultRow
 from services.api.schemas import CellId, JobId, SortKey, SweepName
 from services.api.state import COOKIE, Here, Services, asking, services
@@ -123,7 +122,7 @@ def sweep(
         after=after,
         figures=NAMES if scored else {},
         headlines=headlines(rows) if scored else [],
-        predictions=[*prediction_lines(rows), *packed_lines(rows)],
+        predictions=cost_notes(rows),
         failures=[row for row in rows if row.status == "failed"][:50],
         names={row.cell_id: row.name for row in view.rows} if view.progress.running else {},
         mlflow=here.settings.mlflow_url,

@@ -54,13 +54,13 @@ class _Column:
 
 _NUMBERS = (
     _Column("score", "score", lambda row: _score(row)),
-    _Column("before", "", lambda row: units.share(row.record.initial_score if row.record else None)),
+    _Column("before", "", lambda row: units.share(row.record.score.initial if row.record else None)),
     _Column("against best", "", lambda row: f"{units.signed(row.paired.difference)}, {units.p_value(row.paired.p)}" if row.paired else units.DASH),
     _Column("paper", "", lambda row: units.share(row.paper.value if row.paper else None), lambda row: row.paper.text if row.paper else ""),
-    _Column("trainable parameters", "trainable_params", lambda row: units.count(row.record.trainable_params if row.record else None)),
-    _Column("training time", "train_seconds", lambda row: units.seconds(row.record.train_seconds if row.record else None)),
-    _Column("peak memory", "peak_memory_bytes", lambda row: units.size(row.record.peak_memory_bytes if row.record else None)),
-    _Column("forwards", "forwards", lambda row: units.count(row.record.forwards if row.record else None)),
+    _Column("trainable parameters", "trainable_params", lambda row: units.count(row.record.cost.trainable_params if row.record else None)),
+    _Column("training time", "train_seconds", lambda row: units.seconds(row.record.cost.train_s if row.record else None)),
+    _Column("peak memory", "peak_memory_bytes", lambda row: units.size(row.record.cost.peak_memory_bytes if row.record else None)),
+    _Column("forwards", "forwards", lambda row: units.count(row.record.cost.forwards if row.record else None)),
 )
 
 
@@ -114,4 +114,4 @@ def _heading(title: str, key: str, numeric: bool, selection: Selection, address:
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
         return row.status
-    return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)
+    return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

@@ -28,7 +28,8 @@ import aiohttp  # noqa: E402 - a dependency of ray
 from loretta_core.config import CellConfig, SweepConfig, cell_from_overrides  # noqa: E402
 from loretta_core.report.compare import compare  # noqa: E402
 from loretta_core.store.manifest import write_manifest  # noqa: E402
-from loretta_core.store.records import check_output_dir, write_record  # noqa: E402
+from loretta_core.store.output_dir import check_output_dir  # noqa: E402
+from loretta_core.store.record_files import write_record  # noqa: E402
 from services.server.processes import running  # noqa: E402
 from services.server.serve import api_server  # noqa: E402
 from services.server.settings import api_settings  # noqa: E402

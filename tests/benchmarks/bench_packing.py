@@ -164,7 +164,7 @@ def raced(cells: Sequence[CellConfig], *, others: Sequence[Callable[[], object]]
 
 def packed(cells: Sequence[CellConfig], function: Callable[[CellConfig, PackContext], Any]) -> list[Any]:
     """What a function returns that computes a cell at its seat. Raises what it has raised for one of them."""
-    found = run_in_lockstep([partial(function, cell) for cell in cells], facts=PackInfo("bench", len(cells)))
+    found = run_in_lockstep([partial(function, cell) for cell in cells], facts=PackInfo(pack_id="bench", cells=len(cells)))
     for one in found:
         if isinstance(one, BaseException):
             raise one

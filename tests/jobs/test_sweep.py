@@ -17,7 +17,8 @@ import pytest
 
 from jobs.tracking.mlflow_setup import connect, default_uri
 from loretta_core.config import CellConfig, load_sweep
-from loretta_core.store.records import Record, find_records
+from loretta_core.store.record_files import find_records
+from loretta_core.store.records import Record
 from tests.jobs.head import Head, stop_all, user_environment
 from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, HUNGRY_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
 from tests.paths import ROOT

@@ -8,7 +8,8 @@ from starlette.testclient import TestClient
 from loretta_core.config import load_sweep
 from loretta_core.store.layout import ARRIVED_NAME
 from loretta_core.store.manifest import write_manifest
-from loretta_core.store.records import check_output_dir, write_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import write_record
 from services.app import create_app, guarded, make_services
 from services.server.settings import ApiSettings
 from tests.jobs.synthetic import finished_record

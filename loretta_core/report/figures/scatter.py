@@ -37,7 +37,7 @@ def scatter(rows: Sequence[ResultRow], *, name: str, cost: Cost, axis: str, unit
             _front(panel, members, cost=cost)
             _points(panel, members, cost=cost, trainers=trainers)
             _frame(panel, members, cost=cost, unit=unit, ticks=ticks)
-            score = f"{members[0].record.score_name} on test data" if members[0].record else "score"
+            score = f"{members[0].record.score.name} on test data" if members[0].record else "score"
             panel.set(xlabel=axis, ylabel=score, title=wrapped(f"{model} on {task}"))
         legend = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
         columns = _columns(legend, width=figure.get_figwidth())
@@ -81,9 +81,9 @@ def _explained(row: ResultRow) -> str:
 
 def _interval(row: ResultRow) -> tuple[float, float]:
     record, score = row.record, row.score
-    if record is None or score is None or record.score_low is None or record.score_high is None:
+    if record is None or score is None or record.score.low is None or record.score.high is None:
         return 0.0, 0.0
-    return max(0.0, score - record.score_low), max(0.0, record.score_high - score)
+    return max(0.0, score - record.score.low), max(0.0, record.score.high - score)
 
 
 def _frame(axes: Axes, rows: Sequence[ResultRow], *, cost: Cost, unit: Callable[[float], str], ticks: Sequence[float]) -> None:
@@ -115,7 +115,7 @@ def _frame(axes: Axes, rows: Sequence[ResultRow], *, cost: Cost, unit: Callable[
 
 def _before(rows: Sequence[ResultRow]) -> float | None:
     """The score before training, where the cells agree on it; fresh heads do not."""
-    scores = [row.record.initial_score for row in rows if row.record and row.record.initial_score is not None]
+    scores = [row.record.score.initial for row in rows if row.record and row.record.score.initial is not None]
     return sum(scores) / len(scores) if scores and max(scores) - min(scores) < 0.02 else None
 
 

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from loretta_core.errors import CellFailed
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
 from loretta_core.train import checkpoint
 from loretta_core.train.checkpoint import progress_from, progress_scalars, write_tensors
 from loretta_core.train.loop import TrainingProgress

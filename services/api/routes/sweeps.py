@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 
+from loretta_core.report.cost_notes import cost_notes
 from loretta_core.report.headlines import headlines
-from loretta_core.report.packed import packed_lines
 from loretta_core.report.pareto import COSTS, fronts
-from loretta_core.report.predicted_cost import prediction_lines
 from loretta_core.report.rows import Status
 from loretta_core.report.tables import comparison_table, to_latex, to_markdown, to_text, without_score
 from services.api.problems import answers
@@ -104,9 +103,7 @@ def comparison(name: SweepName, here: Here, caller: Reader) -> Comparison:
     """What the sweep says: headlines, Pareto sets, cells without a score. Its rows are under cells."""
     rows = here.runs.sweep(name).rows
     pareto = {cost: sorted(fronts(rows, cost=of)) for cost, of in COSTS.items()}
-    return Comparison(
-        name=name, headlines=headlines(rows), predictions=[*prediction_lines(rows), *packed_lines(rows)], pareto=pareto, missing=without_score(rows)[:100]
-    )
+    return Comparison(name=name, headlines=headlines(rows), predictions=cost_notes(rows), pareto=pareto, missing=without_score(rows)[:100])
 
 
 _TABLES = {"text": to_text, "markdown": to_markdown, "latex": to_latex}

@@ -8,7 +8,7 @@ from jobs.orchestration.cell_lifecycle import settle
 from jobs.tracking.mlflow_setup import Tracking
 from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.records import read_record, write_record
+from loretta_core.store.record_files import read_record, write_record
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink
 from tests.jobs.synthetic import finished_record
 
@@ -26,7 +26,7 @@ def closed(monkeypatch) -> list[str]:
 def test_a_finished_cell_has_its_record(cell, out, closed):
     write_record(finished_record(cell()), cell_directory(out, cell().cell_id))
     outcome, record = settle(Outcome(cell().cell_id, "finished"), cell=cell(), out=out, name="small", tracking=NOWHERE)
-    assert (outcome.status, record.score, closed) == ("finished", 0.9, [])
+    assert (outcome.status, record.score.value, closed) == ("finished", 0.9, [])
 
 
 @pytest.mark.parametrize(("kind", "ended_from_outside"), [("nan", []), ("infrastructure", ["infrastructure"])])

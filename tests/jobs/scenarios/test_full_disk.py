@@ -9,7 +9,7 @@ import pytest
 from jobs.failures.outcome import kind_of
 from jobs.storage.lock import output_lock
 from loretta_core.errors import OutputError
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 from tests.jobs.synthetic import FILLER, FILLING_SEED, MENDED
 from tests.jobs.test_sweep import Place, place, run, shared
 

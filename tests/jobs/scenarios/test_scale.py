@@ -10,7 +10,8 @@ import pytest
 
 from loretta_core.config import load_sweep
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
-from loretta_core.store.records import check_output_dir, write_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import write_record
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import ROOT, Place, shared, start, wait_until

@@ -13,8 +13,8 @@ from loretta_core.config import load_sweep
 from loretta_core.config.sweep.sampling import Search
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.manifest import read_manifest
-from loretta_core.store.records import write_record
-from loretta_core.store.search_state import DRAWN_NAME, restore_search
+from loretta_core.store.record_files import write_record
+from loretta_core.store.search_state import SEARCH_STATE_NAME, restore_search
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import Place, run, shared, start, wait_until
@@ -60,7 +60,7 @@ def sweep_file(tmp_path):
 def compute(out, cells):
     """Records whose validation score falls with the distance of the learning rate from 1e-3."""
     for cell in cells:
-        record = finished_record(cell).model_copy(update={"validation_score": 1 / (1 + abs(math.log10(cell.trainer.lr) + 3))})
+        record = finished_record(cell, validation=1 / (1 + abs(math.log10(cell.trainer.lr) + 3)))
         write_record(record, cell_directory(out, cell.cell_id))
 
 
@@ -116,9 +116,9 @@ def test_a_search_that_starts_again_anywhere_draws_what_it_would_have_drawn(swee
 def test_what_was_drawn_stays_drawn_although_a_score_changes(sweep_file, out):
     before = rounds(sweep_file, out)
     cell = load_sweep(sweep_file).cells[0]
-    write_record(finished_record(cell).model_copy(update={"validation_score": 0.99}), cell_directory(out, cell.cell_id))
+    write_record(finished_record(cell, validation=0.99), cell_directory(out, cell.cell_id))
     assert [cell.cell_id for cell in restore_search(load_sweep(sweep_file), out).cells] == before
-    (out / "sweeps" / "synthetic" / DRAWN_NAME).write_text("damaged")
+    (out / "sweeps" / "synthetic" / SEARCH_STATE_NAME).write_text("damaged")
     assert len(restore_search(load_sweep(sweep_file), out).cells) == 3
 
 
@@ -139,7 +139,7 @@ def test_the_score_of_a_sample_is_the_mean_of_its_seeds(sweep_file, out, monkeyp
     )
     searching = OptunaSearch(load_sweep(sweep_file), out=out)
     for cell in searching.config.cells:
-        write_record(finished_record(cell).model_copy(update={"validation_score": 0.5 + cell.seed / 10}), cell_directory(out, cell.cell_id))
+        write_record(finished_record(cell, validation=0.5 + cell.seed / 10), cell_directory(out, cell.cell_id))
     assert len(searching.grow()) == 4
     assert [score for _, score in seen[0]] == [pytest.approx(0.55)] * 3
 
@@ -159,7 +159,7 @@ def test_a_killed_search_goes_on_with_the_same_cells(executor, tmp_path, head):
     here = Place(tmp_path / "synthetic.toml", tmp_path / "out")
     here.file.write_text(SWEEP % [300])  # cells of 1.5 s, whose scores are equal
     command = [*here.command, "--set", f"executor={executor}"]
-    notes = here.out / "sweeps" / "synthetic" / DRAWN_NAME
+    notes = here.out / "sweeps" / "synthetic" / SEARCH_STATE_NAME
     process = start(command, shared(head))
     try:
         wait_until(notes.exists, process)  # the first round of suggestions runs

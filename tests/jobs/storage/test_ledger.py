@@ -8,7 +8,7 @@ from jobs.failures.outcome import Outcome
 from jobs.storage.ledger import archive_cells, read_status, refresh_status, resolve_cell_ids, unfinished, write_failure
 from loretta_core.errors import ConfigError
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.records import read_record, write_record
+from loretta_core.store.record_files import read_record, write_record
 from tests.jobs.synthetic import finished_record
 
 
@@ -51,7 +51,7 @@ def test_a_failure_is_recorded_with_its_traceback_beside_it(cell, out):
     write_failure(out, cell(), outcome)
     directory = cell_directory(out, cell().cell_id)
     record = read_record(directory)
-    assert (record.status, record.error.kind, record.error.message, record.wall_seconds) == ("failed", "error", "KeyError: 'a bug'", 90.0)
+    assert (record.status, record.error.kind, record.error.message, record.cost.wall_s) == ("failed", "error", "KeyError: 'a bug'", 90.0)
     assert record.cell == cell().to_dict()
     assert record.started_at < record.finished_at
     assert (directory / "error.txt").read_text() == "Traceback …"

@@ -18,7 +18,8 @@ from jobs.sweep import main
 from loretta_core.config import load_sweep
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.records import RECORD_NAME, check_output_dir, read_record, write_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import RECORD_NAME, read_record, write_record
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import Place, place, run, shared
@@ -178,7 +179,7 @@ def test_a_store_that_fails_meanwhile_is_said_and_tried_again(uri, cell, out, tm
     (tmp_path / "store" / "cells").unlink()
     copied(uri, out, [cell()], said)
     assert len(said) == 1
-    assert read_record(tmp_path / "store" / "cells" / cell().cell_id).score == 0.9
+    assert read_record(tmp_path / "store" / "cells" / cell().cell_id).score.value == 0.9
 
 
 def test_an_output_directory_in_a_store_is_refused_with_the_way_that_works():

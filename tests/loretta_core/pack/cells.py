@@ -17,7 +17,7 @@ ENCODER = ["model=toy-bert", "task=toy_sentiment", *FEW]
 HEAD = [*ENCODER, "task.objective=head"]
 RANKED = ["model=toy-llama", "task=toy_sentiment", "task.objective=causal", *FEW]
 GENERATED = ["model=toy-llama", "task=toy_qa", *FEW]
-FACTS = PackInfo("a-pack", 3)
+FACTS = PackInfo(pack_id="a-pack", cells=3)
 FIRST_ORDER = [["trainer=adam", "trainer.lr=1e-3"], ["trainer=adam", "trainer.lr=1e-2", "seed=1"], ["trainer=adam", "trainer.lr=1e-4", "seed=2"]]
 ZEROTH_ORDER = [
     ["trainer=zo_sgd", "trainer.lr=1e-3", "trainer.zo_eps=1e-2"],

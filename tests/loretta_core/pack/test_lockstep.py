@@ -62,5 +62,5 @@ def test_whole_curves_are_those_of_cells_alone(trainers, tmp_path, fp64):
     alone = [run_cell(cell, directory=tmp_path / f"alone{index}") for index, cell in enumerate(cells)]
     for one, other in zip(run_all(cells, tmp_path), alone, strict=True):
         assert same_curves(one, other)
-        assert (one.best_step, one.score, one.inputs_sha256) == (other.best_step, other.score, other.inputs_sha256)
-        assert (one.pack_id, one.pack_cells, other.pack_id) == ("a-pack", 3, None)
+        assert (one.score.best_step, one.score.value, one.digests.inputs) == (other.score.best_step, other.score.value, other.digests.inputs)
+        assert (one.pack.pack_id, one.pack.cells, other.pack) == ("a-pack", 3, None)

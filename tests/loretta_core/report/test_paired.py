@@ -10,7 +10,8 @@ from loretta_core.report.compare import compare, write_comparison
 from loretta_core.report.headlines import headlines
 from loretta_core.report.stats import holm, mcnemar, paired_bootstrap
 from loretta_core.store.predictions import PREDICTIONS_NAME, Predictions, find_predictions, write_predictions
-from loretta_core.store.records import write_record
+from loretta_core.store.record_files import write_record
+from loretta_core.store.records import Digests
 from tests.loretta_core.report.synthetic import make_cell, make_record, write_sweep
 
 BEST, CLOSE, FAR = make_cell("ft"), make_cell("lora"), make_cell("adapters")
@@ -65,7 +66,7 @@ def sweep(tmp_path, rights, *, tests="t"):
     for (cell, record), right, test in zip(records, rights, tests * 3 if len(tests) == 1 else tests, strict=False):
         found = Predictions(metric="accuracy", test_sha256=test, predictions=tuple(map(int, right)), right=right)
         write_predictions(found, out / "cells" / cell.cell_id)
-        write_record(record.model_copy(update={"predictions_sha256": found.sha256}), out / "cells" / cell.cell_id)
+        write_record(record.model_copy(update={"digests": Digests(predictions=found.sha256)}), out / "cells" / cell.cell_id)
     return out
 
 

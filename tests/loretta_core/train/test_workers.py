@@ -90,9 +90,9 @@ def test_two_workers_give_the_curve_and_the_score_of_one(name, runs, tmp_path):
     for curve in one.curves:
         assert [value for _, value in two.curves[curve]] == pytest.approx([value for _, value in one.curves[curve]], abs=tolerance)
     assert two.curves == other.curves
-    assert (two.score, two.weights_sha256) == (other.score, other.weights_sha256)
+    assert (two.score, two.digests) == (other.score, other.digests)
     if name == "zo directions":
-        assert two.weights_sha256 == one.weights_sha256
+        assert two.digests.weights == one.digests.weights
 
 
 @pytest.mark.integration
@@ -105,7 +105,7 @@ def test_only_the_first_worker_writes(runs, root):
 @pytest.mark.integration
 def test_one_process_replays_what_two_computed(runs, root, tmp_path):
     step, digest = restore_step(root / "zo directions", step=None, to=tmp_path)
-    assert (step, digest) == (runs[0]["zo directions"].best_step, runs[0]["zo directions"].weights_sha256)
+    assert (step, digest) == (runs[0]["zo directions"].score.best_step, runs[0]["zo directions"].digests.weights)
 
 
 @pytest.mark.integration

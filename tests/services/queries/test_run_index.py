@@ -6,7 +6,8 @@ import time
 
 from loretta_core.config import load_sweep
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
-from loretta_core.store.records import RECORD_NAME, Failure, write_record
+from loretta_core.store.record_files import RECORD_NAME, write_record
+from loretta_core.store.records import Failure, Score
 from services.queries import run_index, sweep_progress
 from services.queries.run_index import Fresh, Runs
 from services.queries.sweep_progress import progress_of
@@ -20,7 +21,7 @@ def test_a_view_follows_the_files(results, sweep_file, monkeypatch):
     first = here.sweep("small")
     assert here.sweep("small").rows is first.rows
     cell = load_sweep(sweep_file).cells[0]
-    write_record(finished_record(cell).model_copy(update={"score": 0.5}), results / "cells" / cell.cell_id)
+    write_record(finished_record(cell, score=0.5), results / "cells" / cell.cell_id)
     second = here.sweep("small")
     assert second.version != first.version
     assert sorted(row.score for row in second.rows) == [0.5, 0.9]
@@ -86,7 +87,7 @@ def test_a_failed_cell_is_failed_until_it_is_tried_again(results, sweep_file, mo
     directory = results / "cells" / cell.cell_id
     (directory / "cell.json").write_text(cell.to_json())
     (directory / "metrics.jsonl").write_text('{"step": 1, "time": 1, "train_loss": 1.0}\n')
-    failed = finished_record(cell).model_copy(update={"status": "failed", "score": None, "error": Failure(kind="nan", message="the loss is nan")})
+    failed = finished_record(cell).model_copy(update={"status": "failed", "score": Score(), "error": Failure(kind="nan", message="the loss is nan")})
     write_record(failed, directory)
     rows = Runs(results).sweep("small").rows
     assert (progress_of(results, rows).failed, len(progress_of(results, rows).running)) == (1, 0)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from loretta_core.errors import ConfigError
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 from services.server.auth import add_token
 from services.server.mlflow_server import command, server_environment
 from services.server.processes import Stopped, stop_signals

@@ -41,7 +41,7 @@ def size(svg):
 
 
 def by_parameters(rows):
-    return scatter(rows, name="x", cost=lambda row: row.record.trainable_params if row.record else None, axis="parameters", unit=units.short_count)
+    return scatter(rows, name="x", cost=lambda row: row.record.cost.trainable_params if row.record else None, axis="parameters", unit=units.short_count)
 
 
 def test_three_well_formed_figures(out):
@@ -90,7 +90,7 @@ def test_no_data_no_figure(tmp_path):
 
 def test_one_point(tmp_path):
     cell = make_cell()
-    record = make_record(cell, curves={"train_loss": [(1, 0.7)]}, trainable_params=1, train_seconds=0.001)
+    record = make_record(cell, curves={"train_loss": [(1, 0.7)]}, cost={"trainable_params": 1, "train_s": 0.001})
     drawings = draw(rows_with(tmp_path, (cell, record)))
     assert [drawing.name for drawing in drawings] == list(FIGURES)
     for drawing in drawings:
@@ -101,8 +101,8 @@ def test_one_point(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"trainable_params": None, "train_seconds": None, "curves": {}},
-        {"trainable_params": 0, "train_seconds": 0.0, "curves": {"train_loss": []}},
+        {"cost": {"trainable_params": None, "train_s": None}, "curves": {}},
+        {"cost": {"trainable_params": 0, "train_s": 0.0}, "curves": {"train_loss": []}},
     ],
 )
 def test_a_record_without_costs_is_left_out(tmp_path, changes):
@@ -110,7 +110,9 @@ def test_a_record_without_costs_is_left_out(tmp_path, changes):
     assert draw(rows_with(tmp_path, (cell, make_record(cell, **changes)))) == []
 
 
-@pytest.mark.parametrize("changes", [{"score_low": None}, {"initial_score": None}, {"curves": {"train_loss": [(1, 0.7), (2, math.nan), (3, math.inf)]}}])
+@pytest.mark.parametrize(
+    "changes", [{"score": {"low": None}}, {"score": {"initial": None}}, {"curves": {"train_loss": [(1, 0.7), (2, math.nan), (3, math.inf)]}}]
+)
 def test_partial_numbers_do_not_break_a_figure(tmp_path, changes):
     cell, other = make_cell(), make_cell("ft")
     for drawing in draw(rows_with(tmp_path, (cell, make_record(cell, **changes)), (other, make_record(other)))):
@@ -134,7 +136,9 @@ def marker_positions(svg):
 
 def test_costs_are_on_a_logarithmic_axis(tmp_path):
     cells = [make_cell("lora", "adam", f"method.r={r}") for r in (1, 2, 4, 8)]
-    svg = by_parameters(rows_with(tmp_path, *((cell, make_record(cell, trainable_params=10**power)) for cell, power in zip(cells, (3, 4, 5, 6), strict=True))))
+    svg = by_parameters(
+        rows_with(tmp_path, *((cell, make_record(cell, cost={"trainable_params": 10**power})) for cell, power in zip(cells, (3, 4, 5, 6), strict=True)))
+    )
     steps = [right - left for left, right in itertools.pairwise(marker_positions(svg))]
     assert len(steps) == 3
     assert max(steps) - min(steps) < 0.01 * max(steps)
@@ -143,7 +147,7 @@ def test_costs_are_on_a_logarithmic_axis(tmp_path):
 
 def test_time_has_round_ticks(tmp_path):
     cells = [make_cell("lora"), make_cell("ft")]
-    drawings = draw(rows_with(tmp_path, *((cell, make_record(cell, train_seconds=seconds)) for cell, seconds in zip(cells, (1100.0, 2500.0), strict=True))))
+    drawings = draw(rows_with(tmp_path, *((cell, make_record(cell, cost={"train_s": seconds})) for cell, seconds in zip(cells, (1100.0, 2500.0), strict=True))))
     assert {"20 min", "30 min", "1 h"} <= set(texts(drawings[1].svg))
 
 

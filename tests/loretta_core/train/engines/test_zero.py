@@ -64,7 +64,7 @@ def alone(base: list[str], name: str, directory: Path):
 def test_two_workers_give_the_curve_of_one(name, base, runs, tmp_path):
     one, (two, other) = alone(base, name, tmp_path), (part[name] for part in runs)
     assert two.cell_id == one.cell_id
-    assert two.trainable_params == one.trainable_params
+    assert two.cost.trainable_params == one.cost.trainable_params
     assert two.curves == other.curves
     assert [value for _, value in two.curves["train_loss"]] == pytest.approx([value for _, value in one.curves["train_loss"]], abs=CLOSE.get(name, 1e-4))
 
