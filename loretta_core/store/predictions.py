@@ -1,4 +1,4 @@
-"""What a cell predicted for each test row, beside its record, so that cells can be compared row by row and not by their intervals alone.
+"""Predictions of a cell for each test row, beside its record, so that cells can be compared row by row and not by their intervals alone.
 
     OUT/cells/<cell_id>/predictions.json     the record holds its sha256
 
@@ -21,7 +21,7 @@ PREDICTIONS_NAME = "predictions.json"
 
 
 class Predictions(BaseModel):
-    """The rows in the order of the test split."""
+    """Predictions in the order of the test rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -33,11 +33,11 @@ class Predictions(BaseModel):
     right: str = ""
     """One character a row, "1" if it is right; empty if rows are not right or wrong."""
     resampled: tuple[float, ...] = ()
-    """Otherwise: the metric over bootstrap samples of the rows."""
+    """The metric over bootstrap samples of the rows; empty if rows are right or wrong."""
 
     @property
     def text(self) -> str:
-        """What the file holds."""
+        """Content of the file."""
         return self.model_dump_json(exclude_defaults=True)
 
     @property
@@ -52,7 +52,7 @@ def write_predictions(predictions: Predictions, directory: Path) -> None:
 
 
 def find_predictions(out: Path, records: Mapping[str, Record]) -> dict[str, Predictions]:
-    """Predictions by cell id; a cell whose file is missing, damaged or not the record's is left out."""
+    """Return the predictions of the cells by cell id; a cell whose file is missing, damaged or not the record's is left out."""
     found: dict[str, Predictions] = {}
     for cell_id, record in records.items():
         path = out / "cells" / cell_id / PREDICTIONS_NAME

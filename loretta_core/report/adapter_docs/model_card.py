@@ -1,4 +1,4 @@
-"""The model card of an exported cell: README.md with the metadata that model hubs read, what was trained on what, how it scored, and how to use it.
+"""Model card of an exported cell: README.md with the metadata that model hubs read, what was trained on what, how it scored, and how to use it.
 
 Says only what the record says; a number that was not measured is left out.
 """
@@ -23,7 +23,7 @@ MERGED_NAME = "merged"
 
 
 def model_card(cell: CellConfig, *, record: Record, merged: bool) -> str:
-    """Markdown. `merged`: a plain model lies in `merged/` beside the adapter."""
+    """Return the card as Markdown. `merged`: a plain model lies in `merged/` beside the adapter."""
     parts = [
         _front_matter(cell, record),
         f"# {cell.method.short_name} on {cell.task.type}, from {cell.model.caption}",
@@ -47,7 +47,7 @@ _HERE = PurePosixPath("path/to/this/directory")
 
 
 def _front_matter(cell: CellConfig, record: Record) -> str:
-    """YAML in its JSON form: quoting is then no question of style."""
+    """Write the metadata as YAML in its JSON form, which needs no rules for quoting."""
     library = "transformers" if cell.method.type == "ft" else "peft"
     kind = "text-generation" if cell.task.objective == "causal" else "text-classification"
     result = {"task": {"type": kind}, "dataset": {"name": cell.task.type, "type": cell.task.type}}
@@ -94,7 +94,7 @@ def _data(cell: CellConfig, record: Record) -> Facts:
 
 
 def _versions(record: Record) -> Facts:
-    """Without the name of the machine, which says nothing to anybody else."""
+    """List versions and times, without the name of the machine, which says nothing to anybody else."""
     known = {name: value for name, value in record.environment.items() if name not in ("host", "device")}
     return [*known.items(), ("trained", f"{record.started_at} to {record.finished_at}")]
 

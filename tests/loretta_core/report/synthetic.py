@@ -77,3 +77,8 @@ def write_sweep(out, *, records, name="sweep", **fields):
 def rows_of(out, *, name="sweep"):
     manifest = read_manifest(out, name=name)
     return build_rows(manifest, records=find_records(out, manifest.cells))
+
+
+def bits(right: int, *, rows: int = 100, first: int = 0) -> str:
+    """`right` rows right, from place `first` on."""
+    return "".join("1" if first <= place < first + right else "0" for place in range(rows))
