@@ -1,4 +1,4 @@
-"""Where the files of a cell lie in an output directory: OUT/cells/<cell_id>/."""
+"""Paths of the files of a cell in an output directory: OUT/cells/<cell_id>/."""
 
 from pathlib import Path
 

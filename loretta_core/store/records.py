@@ -86,7 +86,7 @@ class PackInfo(BaseModel):
 
 
 class ZerothOrderCounters(BaseModel):
-    """What the guards of a zeroth-order optimizer counted in one cell."""
+    """Counters of a zeroth-order optimizer's safeguards in one cell."""
 
     model_config = _FROZEN
 

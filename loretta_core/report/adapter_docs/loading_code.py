@@ -37,7 +37,7 @@ def loading_code(cell: CellConfig, *, adapter: PurePath) -> str:
 
 
 def merged_code(cell: CellConfig, *, directory: PurePath) -> str:
-    """Return Python that loads a whole model, the adapter merged into it."""
+    """Return Python that loads a whole model: fully fine-tuned, or with the adapter merged into it."""
     auto = _AUTO_CLASSES[cell.task.objective]
     return f"from transformers import {auto}\n\nmodel = {auto}.from_pretrained({str(directory)!r})"
 

@@ -14,7 +14,7 @@ from loretta_core.report.rows import ResultRow
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure."""
+    """One figure with its title and caption."""
 
     name: str
     """File name without suffix."""

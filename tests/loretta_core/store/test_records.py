@@ -1,4 +1,4 @@
-"""Records as values."""
+"""Records as values: groups without numbers, no changes, no misspelt fields."""
 
 import pytest
 from pydantic import ValidationError

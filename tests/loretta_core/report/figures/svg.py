@@ -1,4 +1,4 @@
-"""What tests read from an SVG: its texts, where they stand, its size; and the rows to draw."""
+"""Reading an SVG in tests: its texts, where they stand, its size; and the rows to draw."""
 
 import re
 from xml.etree import ElementTree
@@ -21,7 +21,7 @@ def size(svg):
 
 
 def boxes_of_names(svg, names):
-    """Where texts stand, roughly: from the position in the SVG and the number of letters."""
+    """Return where texts stand, roughly: from the position in the SVG and the number of letters."""
     found = []
     for element in ElementTree.fromstring(svg).iter(f"{SVG}text"):
         text = "".join(element.itertext()).strip()
