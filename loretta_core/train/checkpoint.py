@@ -11,9 +11,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,55 +22,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.errors import CellFailed
+from loretta_core.train.state import TrainingProgress, progress_from, progress_scalars
 from loretta_core.train.workers import SINGLE_WORKER, Workers
-
-if TYPE_CHECKING:
-    from loretta_core.train.loop import TrainingProgress
 
 log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 10.0
 """Seconds between saves, where nothing else is said."""
-
-
-@runtime_checkable
-class TrainingState(Protocol):
-    """The weights in training, as the loop and a checkpointer see them."""
-
-    @property
-    def trainable(self) -> Mapping[str, nn.Parameter]:
-        """The weights that train, by name."""
-        ...
-
-    @property
-    def optimizer(self) -> Any:
-        """Its `param_groups` carry the learning rate."""
-        ...
-
-    def copy_trainable(self) -> dict[str, Tensor]:
-        """A copy of the trainable parameters."""
-        ...
-
-    def load_trainable(self, values: Mapping[str, Tensor]) -> None:
-        """Write `values` into the parameters, in place."""
-        ...
-
-
-@runtime_checkable
-class Checkpointer(Protocol):
-    """Keeps one cell on disk while it trains; `state` is that of its engine."""
-
-    def save(self, state: Any, progress: TrainingProgress, *, now: bool = False) -> None:
-        """Write the state, unless the last save is too recent; `now` writes it in any case."""
-        ...
-
-    def restore(self, state: Any) -> TrainingProgress | None:
-        """Load the last save into `state`; None when there is none."""
-        ...
-
-    def clear(self) -> None:
-        """The cell is finished."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -164,20 +122,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
-
-
-def progress_scalars(progress: TrainingProgress) -> dict[str, Any]:
-    """Everything but the best weights, as JSON values."""
-    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
-
-
-def progress_from(scalars: Mapping[str, Any], *, best: Mapping[str, Tensor]) -> TrainingProgress:
-    """Inverse of `progress_scalars`."""
-    from loretta_core.train.loop import TrainingProgress  # loop.py uses the checkpointer
-
-    curves = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
-    numbers: dict[str, Any] = {**scalars, "curves": curves}
-    return TrainingProgress(**numbers, best=best)
 
 
 def _restore(state: ModelState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> TrainingProgress:

@@ -16,7 +16,7 @@ from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import FileCheckpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
-from loretta_core.train.loop import StopReason, TrainingProgress, fit, never
+from loretta_core.train.loop import fit
 from loretta_core.train.memory import allocator
 from loretta_core.train.memory.shared_base import kept_bytes
 from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
@@ -24,6 +24,7 @@ from loretta_core.train.reporting.alignment import unaligned
 from loretta_core.train.reporting.measured import PeakMemory, environment, resident_bytes
 from loretta_core.train.reporting.predicted import Predicted, predict
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
+from loretta_core.train.state import StopReason, TrainingProgress, never_stop
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
@@ -31,7 +32,7 @@ SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: StopReason = never) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: StopReason = never_stop) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
@@ -160,13 +161,13 @@ def _record(run: Run, progress: TrainingProgress, measured: Measured, *, initial
         best_step=progress.best_step,
         trainable_params=run.trainable_params,
         total_params=run.total_params,
-        train_seconds=progress.train_seconds,
+        train_seconds=progress.train_s,
         wall_seconds=measured.wall_seconds,
         pack_id=measured.pack.pack_id if measured.pack else None,
         pack_cells=measured.pack.cells if measured.pack else None,
         peak_memory_bytes=measured.peak_bytes,
         predicted_peak_memory_bytes=measured.expected.peak_bytes,
-        step_seconds=progress.train_seconds / progress.step if progress.step else None,
+        step_seconds=progress.train_s / progress.step if progress.step else None,
         predicted_step_seconds=measured.expected.step_s if progress.step else None,
         steps=progress.step,
         forwards=run.forwards(progress.step),

@@ -21,9 +21,10 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Ddp
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.errors import ModelError
-from loretta_core.train.checkpoint import Checkpointer, ModelState, TrainingState
+from loretta_core.train.checkpoint import ModelState
 from loretta_core.train.engines.mixed_adamw import MixedAdamW
 from loretta_core.train.pack_context import SOLO, Backward, PackContext
+from loretta_core.train.state import Checkpointer, TrainingState
 from loretta_core.train.step import LossFn, Step, back_propagate, first_order_step, zeroth_order_step
 from loretta_core.train.workers import Workers
 from loretta_core.zo.build import build_optimizer

@@ -32,8 +32,8 @@ from torch.optim import Optimizer
 from loretta_core.errors import CellFailed
 from loretta_core.store.records import write_atomically
 from loretta_core.train import checkpoint
-from loretta_core.train.checkpoint import progress_from, progress_scalars, write_tensors
-from loretta_core.train.loop import TrainingProgress
+from loretta_core.train.checkpoint import write_tensors
+from loretta_core.train.state import TrainingProgress, progress_from, progress_scalars
 from loretta_core.train.workers import Workers
 
 log = logging.getLogger(__name__)
