@@ -1,4 +1,4 @@
-"""fit(): the whole training loop.
+"""The training loop, `fit`.
 
 It calls a step, a schedule, an evaluation, sinks and a checkpointer, and knows neither Ray, nor MLflow, nor a disk layout. The parameters that scored best
 on the validation rows are the result (earliest on a tie; step 0, before any training, takes part).
@@ -38,13 +38,13 @@ def fit(
 
     Args:
         step: one optimizer step on the pieces of a global batch → loss.
-        batches: first step → endless global batches from there on.
+        batches: first step → endless global batches from that step on.
         set_lr: called with the step before it is taken; sets and returns the learning rate.
         evaluate: scores the validation rows.
         state: the weights and the optimizer, as seen by the checkpointer.
         skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
         stop_at_score: training ends with the first evaluation that reaches it.
-        stop: asked before every step. What it returns is raised once the state is saved, whenever the last save was; all workers must be told the same.
+        stop: called before every step. The exception that it returns is raised once the state is saved; all workers must get the same answer.
         clock: seconds that the run has taken.
 
     Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.

@@ -35,7 +35,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from loretta_core import ZOSGD, LorettaAdpConfig
 from loretta_core.zo.noise import Direction, Distribution, draw
 from loretta_core.zo.replay_log import LogWriter, read_log, replay
-from loretta_core.zo.variants import Batched, Fastest
+from loretta_core.zo.variants import Autotuned, Batched
 
 REPEATS, QUICK_REPEATS = 21, 7
 TENSORS, TENSOR_SIZE = 480, 210
@@ -143,10 +143,10 @@ def whole_step(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Res
 
 
 def against_mezo(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Result:
-    """Steps per second against MeZO's, with the choice between serial and batched forwards left to `Fastest`."""
+    """Steps per second against MeZO's, with the choice between serial and batched forwards left to `Autotuned`."""
     first, second = deepcopy(model), deepcopy(model)
     ours, theirs = ZOSGD(trainable(first), lr=1e-6), MeZO(trainable(second), lr=1e-6, eps=1e-3)
-    ours.evaluator = Fastest(first)
+    ours.evaluator = Autotuned(first)
     sides = [partial(optimizer.step, closure(m, rows=rows, tokens=tokens)) for optimizer, m in ((ours, first), (theirs, second))]
     for _ in range(6):
         sides[0]()

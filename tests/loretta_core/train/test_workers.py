@@ -12,7 +12,7 @@ from loretta_core.errors import CellFailed, ConfigError
 from loretta_core.train import checkpoint
 from loretta_core.train.replay_step import restore_step
 from loretta_core.train.run import run_cell
-from loretta_core.train.workers import Workers, _buckets, workers_of
+from loretta_core.train.workers import Workers, gradient_buckets, workers_of
 from tests.loretta_core.train.group import together
 
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=70", "trainer.eval_every=10"]
@@ -158,4 +158,4 @@ def test_rows_are_split_in_order_and_gradients_travel_in_pieces_of_one_dtype(mon
     parameters = [
         nn.Parameter(torch.zeros(size, dtype=dtype)) for size, dtype in [(5, torch.float32), (5, torch.float32), (9, torch.bfloat16), (30, torch.bfloat16)]
     ]
-    assert [len(bucket) for bucket in _buckets(parameters)] == [2, 1, 1]
+    assert [len(bucket) for bucket in gradient_buckets(parameters)] == [2, 1, 1]

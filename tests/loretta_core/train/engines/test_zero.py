@@ -10,7 +10,7 @@ import torch
 
 from loretta_core.config import cell_from_overrides
 from loretta_core.train import checkpoint
-from loretta_core.train.engines.zero_shards import MANIFEST, digests, newest
+from loretta_core.train.engines.zero_shards import MANIFEST, digests, newest_valid
 from loretta_core.train.run import run_cell
 from tests.loretta_core.train.group import together
 from tests.loretta_core.train.test_workers import Killed, KillSink
@@ -140,14 +140,14 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
     manifest_of(tmp_path / "step-10")
     later = manifest_of(tmp_path / "step-20", progress={"step": 20})
     (tmp_path / "step-30").mkdir()  # killed before its manifest
-    assert newest(tmp_path, about=ABOUT).directory == later
-    assert newest(tmp_path / "nothing", about=ABOUT) is None
+    assert newest_valid(tmp_path, about=ABOUT).directory == later
+    assert newest_valid(tmp_path / "nothing", about=ABOUT) is None
 
 
 @pytest.mark.parametrize("change", [{"stage": 3}, {"precision": "bf16"}, {"identity": "other"}])
 def test_a_checkpoint_of_another_run_is_passed_over(change, tmp_path, caplog):
     manifest_of(tmp_path / "step-10", **change)
-    assert newest(tmp_path, about=ABOUT) is None
+    assert newest_valid(tmp_path, about=ABOUT) is None
     assert f"has another {next(iter(change))}" in caplog.text
 
 
@@ -163,5 +163,5 @@ def test_files_that_are_not_those_of_the_manifest_are_not_loaded(damage, tmp_pat
             (step / "piece-of-an-older-save").write_text("weights")
         case "manifest":
             (step / MANIFEST).write_text('{"identity"')
-    assert newest(tmp_path, about=ABOUT) is None
+    assert newest_valid(tmp_path, about=ABOUT) is None
     assert "passed over" in caplog.text

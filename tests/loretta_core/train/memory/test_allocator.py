@@ -12,7 +12,7 @@ from tests.paths import ROOT
 PROGRAM = """
 import resource, torch
 from loretta_core.train.memory import allocator
-from loretta_core.train.reporting.measured import resident_bytes
+from loretta_core.train.reporting.peak_memory import resident_bytes
 
 def faults_of_a_layer():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
