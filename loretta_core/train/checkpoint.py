@@ -38,7 +38,7 @@ class ModelState:
     trainable: Mapping[str, nn.Parameter]
     optimizer: Optimizer
     flush: Callable[[], None] = lambda: None
-    """Called before a checkpoint is written: the replay log on disk must reach at least as far."""
+    """Flushes the replay log before a checkpoint is written: on disk it must reach at least as far."""
 
     def copy_trainable(self) -> dict[str, Tensor]:
         """Return a copy of the trainable parameters in host memory: a model that only just fits its device has no room for two."""

@@ -1,4 +1,4 @@
-"""How one cell shares its computation with the cells of its pack. `SOLO` shares nothing; `loretta_core.pack` has the other implementation.
+"""The connection of a cell to the cells that it shares computation with, its pack. `SOLO` shares nothing; `loretta_core.pack` has the other implementation.
 
 What a cell shares is arithmetic only: the losses of its zeroth-order variants, or the gradient of its batch, may be computed in one forward with those of other
 cells. Its model, optimizer, data order, random stream, sinks and files stay its own. Standard library only: a worker imports this before it loads torch.
@@ -79,11 +79,11 @@ class SoloContext:
         """Do nothing: there are no other cells to share weights with."""
 
     def evaluator(self, solo: Evaluator) -> Evaluator:
-        """Return `solo` unchanged."""
+        """Return the cell's own evaluator."""
         return solo
 
     def backward(self, solo: Backward) -> Backward:
-        """Return `solo` unchanged."""
+        """Return the cell's own backward function."""
         return solo
 
 

@@ -34,7 +34,7 @@ from loretta_core.zo.scaling import Scaling, bias_corrected, step_factors, updat
 from loretta_core.zo.variants import Closure, Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
-"""Called after a step with its number and the differences d that made the update; empty for a skipped step."""
+"""A function called after each step with its number and the differences d that made the update; empty for a skipped step."""
 
 
 STREAM_FROM = 1 << 26

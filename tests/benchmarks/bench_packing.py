@@ -1,4 +1,4 @@
-"""What it gains to compute several cells in one process: time of a step of all of them, and memory.
+"""Gain of computing several cells in one process: time of a step of all of them, and memory.
 
     python tests/benchmarks/bench_packing.py [--quick] [--only TEXT] [--layers N] [--json FILE]
 

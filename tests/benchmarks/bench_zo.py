@@ -1,4 +1,4 @@
-"""What a zeroth-order step costs, against the forwards it contains and against MeZO's own loop.
+"""Cost of a zeroth-order step, against the forwards it contains and against MeZO's own loop.
 
     python tests/benchmarks/bench_zo.py [--quick] [--out bench_zo.json]
 
@@ -275,7 +275,7 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def faster(name: str, ours: float, other: float, *, at_least: float | None = None) -> Result:
-    """How many times."""
+    """Return the ratio as 'times faster'."""
     return ratio(name, ours, other, unit="times faster", at_least=at_least)
 
 

@@ -45,7 +45,7 @@ class TrainingEngine:
     export: Callable[[Path], None] | None = None
     """Writes the trained weights, where no process holds them all."""
     release: Callable[[], None] = lambda: None
-    """Called at the end of training: removes hooks and gives the parameters storage of their own, so that the model can be saved."""
+    """Ends training: removes hooks and gives the parameters storage of their own, so that the model can be saved."""
 
 
 def plain_engine(

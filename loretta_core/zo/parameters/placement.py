@@ -37,7 +37,7 @@ class Storage(Protocol):
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """The trainable parameters."""
+        """The trainable parameters, in the order of their flat index."""
         ...
 
     def __len__(self) -> int:

@@ -105,10 +105,10 @@ def dropping(directory, *, attention=0.2):
     return [f"model={directory}", "task=toy_sentiment", *FEW]
 
 
-def same(cells, caplog):
-    for together_, alone in zip(packed(cells), map(losses, cells), strict=True):
-        assert together_[0] == pytest.approx(alone[0], rel=1e-5)
-        assert together_ == pytest.approx(alone, rel=1e-3)
+def assert_same_steps(cells, caplog):
+    for merged, alone in zip(packed(cells), map(losses, cells), strict=True):
+        assert merged[0] == pytest.approx(alone[0], rel=1e-5)
+        assert merged == pytest.approx(alone, rel=1e-3)
     assert "one by one" not in caplog.text
 
 
@@ -118,19 +118,19 @@ def same(cells, caplog):
     [*(pytest.param(method, "prompt", marks=() if method in FEW_METHODS else pytest.mark.slow) for method in PEFT_METHODS), ("lora", "head")],
 )
 def test_steps_are_those_of_cells_alone(method, objective, tmp_path, caplog):
-    same([[*dropping(tmp_path), f"task.objective={objective}", f"method={method}", *trainer] for trainer in FIRST_ORDER], caplog)
+    assert_same_steps([[*dropping(tmp_path), f"task.objective={objective}", f"method={method}", *trainer] for trainer in FIRST_ORDER], caplog)
 
 
 def test_cells_that_see_the_same_rows_draw_the_same(tmp_path, caplog):
-    same([[*dropping(tmp_path), "method=lora", *trainer, "seed=0"] for trainer in FIRST_ORDER], caplog)
+    assert_same_steps([[*dropping(tmp_path), "method=lora", *trainer, "seed=0"] for trainer in FIRST_ORDER], caplog)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("attention", [0.0, 0.2])
 def test_a_gpu_merges_where_attention_drops_nothing(attention, tmp_path, caplog):
     cells = [[*dropping(tmp_path, attention=attention), "method=lora", *trainer, "engine.gpus=1"] for trainer in FIRST_ORDER]
-    for together_, alone in zip(packed(cells), map(losses, cells), strict=True):
-        assert together_ == pytest.approx(alone, rel=1e-3)
+    for merged, alone in zip(packed(cells), map(losses, cells), strict=True):
+        assert merged == pytest.approx(alone, rel=1e-3)
     assert ("one by one" in caplog.text) == bool(attention)
 
 
@@ -138,7 +138,9 @@ def test_a_gpu_merges_where_attention_drops_nothing(attention, tmp_path, caplog)
 @pytest.mark.parametrize("dropout", ["lora.lora", "loretta_rep.lora", "loretta_adp.adapter"])
 def test_dropout_of_adapters(dropout, rest, caplog):
     method, name = dropout.split(".")
-    same([[*rest, f"method={method}", f"method.{name}_dropout=0.2", *trainer, "engine.gradient_accumulation=2"] for trainer in FIRST_ORDER], caplog)
+    assert_same_steps(
+        [[*rest, f"method={method}", f"method.{name}_dropout=0.2", *trainer, "engine.gradient_accumulation=2"] for trainer in FIRST_ORDER], caplog
+    )
 
 
 @pytest.mark.integration

@@ -18,9 +18,9 @@ CASES = [(method, ENCODER) for method in PEFT_METHODS] + [("lora", HEAD), ("lore
 @pytest.mark.parametrize(("method", "rest"), CASES)
 def test_steps_are_those_of_cells_alone(method, rest, trainers, caplog):
     cells = [[*rest, f"method={method}", *trainer] for trainer in trainers]
-    for together_, alone in zip(packed(cells), map(losses, cells), strict=True):
-        assert together_[0] == pytest.approx(alone[0], rel=1e-5)
-        assert together_ == pytest.approx(alone, rel=1e-3)  # a zeroth-order step divides the rounding of a loss by ε
+    for merged, alone in zip(packed(cells), map(losses, cells), strict=True):
+        assert merged[0] == pytest.approx(alone[0], rel=1e-5)
+        assert merged == pytest.approx(alone, rel=1e-3)  # a zeroth-order step divides the rounding of a loss by ε
     assert "one by one" not in caplog.text
 
 

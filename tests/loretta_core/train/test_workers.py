@@ -13,7 +13,7 @@ from loretta_core.train import checkpoint
 from loretta_core.train.replay_step import restore_step
 from loretta_core.train.run import run_cell
 from loretta_core.train.workers import Workers, gradient_buckets, workers_of
-from tests.loretta_core.train.group import together
+from tests.loretta_core.train.group import run_workers
 
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=70", "trainer.eval_every=10"]
 FIRST = ["trainer=adam", "trainer.steps=20", "trainer.lr=2e-3"]
@@ -77,7 +77,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(root) -> list[dict]:
-    return together(run_all, 2, root)
+    return run_workers(run_all, 2, root)
 
 
 @pytest.mark.integration

@@ -72,7 +72,7 @@ def test_what_is_asked_about_is_not_in_the_pre_training_share():
 
 
 def deciding_clause(text: str) -> str:
-    """By hand, from the text alone."""
+    """Derive the label by hand, from the text alone."""
     for joint in (" , although ", " even though "):
         if joint in text:
             return text.partition(joint)[0]
