@@ -67,7 +67,7 @@ def attempt_together(tries: Sequence[Callable[..., Outcome]], *, cell_ids: Seque
     from loretta_core.pack.lockstep import pack_id_of, run_in_lockstep  # and transformers, which this module gets on without
 
     facts = PackInfo(pack_id=pack_id_of(cell_ids), cells=len(tries))
-    for found in run_in_lockstep([lambda seat, one=one: one(seat=seat) for one in tries], facts=facts, over=lambda _, outcome: over(outcome)):
+    for found in run_in_lockstep([lambda seat, one=one: one(seat=seat) for one in tries], pack_info=facts, on_result=lambda _, outcome: over(outcome)):
         if isinstance(found, BaseException):  # not a failed cell: the process is told to end
             raise found
 
@@ -86,7 +86,7 @@ def attempt(
     started = seat.clock()
     cell = CellConfig.from_json(cell_json)
     directory = cell_directory(config.out, cell_id)
-    pack_id = seat.facts.pack_id if seat.facts else ""
+    pack_id = seat.pack_info.pack_id if seat.pack_info else ""
     sink = MlflowSink(config.tracking, cell, directory=directory, pack_id=pack_id) if ranks.rank == 0 and config.tracking is not None else None
     stop = StopCheck(interrupts, ranks)
     sinks: list[MetricSink] = [] if sink is None else [sink]
@@ -97,7 +97,7 @@ def attempt(
             clear_stale_outputs(config.out, cell_id)
         if (reason := stop(0)) is not None:  # it came while the group waited for a cell
             raise reason
-        compute(cell, directory=directory, sinks=sinks, stop=stop, **({} if seat.facts is None else {"seat": seat}))
+        compute(cell, directory=directory, sinks=sinks, stop=stop, **({} if seat.pack_info is None else {"pack_context": seat}))
         return Outcome(cell_id, "finished", seconds=seat.clock() - started)
     except Exception as error:
         outcome = Outcome.from_error(cell_id, error, seconds=seat.clock() - started)

@@ -14,8 +14,8 @@ import torch.distributed as dist
 from loretta_core.config import CellConfig
 from loretta_core.store.records import Record
 from loretta_core.train import checkpoint, run
-from loretta_core.train.loop import StopReason, never
 from loretta_core.train.sinks import MetricSink
+from loretta_core.train.state import StopReason, never_stop
 
 AT_STEP = 15
 
@@ -36,7 +36,7 @@ class KillOnce:
         """Nothing to close."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: StopReason = never) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: StopReason = never_stop) -> Record:
     """As usual, with a checkpoint at every evaluation; the second worker is the one that dies."""
     checkpoint.MIN_INTERVAL_S = 0.0
     own = [*sinks, KillOnce(directory / "was-killed")] if dist.get_rank() == 1 else sinks
