@@ -67,7 +67,7 @@ class TTLinear(nn.Module):
         return ops.apply_factors(x, self._cache.factors(cores, shape=self.shape, training=self.training), bias=self._parameters["bias"])
 
     def to_dense(self) -> Float[Tensor, "O I"]:
-        """The weight, in the layout of `nn.Linear.weight`."""
+        """Return the weight (out, in), the layout of `nn.Linear.weight`, in the dtype of the cores."""
         return ops.to_dense(list(self.cores), shape=self.shape)
 
     def extra_repr(self) -> str:

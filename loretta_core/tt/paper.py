@@ -53,7 +53,7 @@ _SQUARE: dict[int, tuple[int, ...]] = {
 
 
 def paper_modes(in_features: int, out_features: int) -> tuple[int, ...]:
-    """Raises MethodError for a size that has no list."""
+    """Return the printed modes of an in x out matrix. Raises MethodError for a size that has no list."""
     narrow, wide = sorted((in_features, out_features))
     if narrow == wide and wide in _SQUARE:
         return _SQUARE[wide]

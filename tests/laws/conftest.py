@@ -14,7 +14,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 
 from loretta_core.adapters.build import apply_method, save_adapter
 from loretta_core.config.method import Adapters, Bitfit, Ft, Ia3, Lora, LorettaAdp, LorettaRep, MethodConfig, Peft, Prefix, Prompt, Ptune
-from loretta_core.support import DECODERS
+from loretta_core.methods import METHODS as TABLE
+from loretta_core.sites import DECODERS
 
 VOCABULARY = 40
 _SIZES: dict[str, Any] = {
@@ -56,7 +57,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 _AUTO: dict[str, Any] = {"SEQ_CLS": AutoModelForSequenceClassification, "MASKED_LM": AutoModelForMaskedLM, "CAUSAL_LM": AutoModelForCausalLM}
 
 # gelu: in models this small all units of a relu can be off for every row.
-METHODS: dict[str, MethodConfig] = {
+_CONFIGURED: dict[str, MethodConfig] = {
     "loretta_adp": LorettaAdp(type="loretta_adp", tensor_rank=3, bottleneck_size=8, non_linearity="gelu"),
     "loretta_rep": LorettaRep(type="loretta_rep", tensor_rank=3, r=4),
     "adapters": Adapters(type="adapters", bottleneck_size=8, non_linearity="gelu"),
@@ -73,7 +74,8 @@ METHODS: dict[str, MethodConfig] = {
     "peft": Peft(type="peft", peft_type="VERA", r=4, target_modules="all-linear"),
     "ft": Ft(type="ft"),
 }
-"""One configuration of every method, and those that train other parameters of it."""
+METHODS = {**{name: cls.model_validate({"type": name}) for name, cls in TABLE.items() if name not in _CONFIGURED}, **_CONFIGURED}
+"""One configuration of every method, its defaults where none is chosen here, and those that train other parameters of it."""
 
 
 def tasks_of(model_type: str) -> list[str]:

@@ -14,11 +14,12 @@ import torch
 from peft import PeftModel
 from safetensors import safe_open
 
-from loretta_core.adapters.build import METHODS, load_adapter, merge_adapter, trainable_parameter_count
+from loretta_core.adapters.build import load_adapter, merge_adapter, trainable_parameter_count
 from loretta_core.config import FAMILIES
 from loretta_core.errors import MethodError
-from loretta_core.sites import ARCHITECTURES
-from loretta_core.support import DECODERS, refusal
+from loretta_core.methods import METHODS
+from loretta_core.sites import ARCHITECTURES, DECODERS
+from loretta_core.support import refusal
 from tests.laws.conftest import CONFIGS, Case, tasks_of
 
 ONE_BY_ONE = [("bert", "SEQ_CLS"), ("llama", "CAUSAL_LM")]

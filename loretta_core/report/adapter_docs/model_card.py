@@ -48,7 +48,7 @@ _HERE = PurePosixPath("path/to/this/directory")
 
 def _front_matter(cell: CellConfig, record: Record) -> str:
     """YAML in its JSON form: quoting is then no question of style."""
-    library = "transformers" if cell.method.type == "ft" else "peft"
+    library = "transformers" if cell.method.every_weight_trains else "peft"
     kind = "text-generation" if cell.task.objective == "causal" else "text-classification"
     result = {"task": {"type": kind}, "dataset": {"name": cell.task.type, "type": cell.task.type}}
     metrics = [{"type": record.score_name, "value": record.score, "name": f"test {record.score_name}"}]

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from loretta_core.config import CellConfig, cell_from_overrides
-from loretta_core.plan.advise import size, try_engine
 from loretta_core.plan.devices import Devices, this_cpu
+from loretta_core.plan.placement.engine_options import try_engine
+from loretta_core.plan.sizing import size
 from loretta_core.train.build import build_run
 from tests.loretta_core.plan.live import Live
 from tests.loretta_core.plan.measure_memory import PAIRS, SHAPES, of_shape

@@ -7,7 +7,7 @@ import torch
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 
 from loretta_core.adapters import BottleneckConfig, LorettaAdpConfig, LorettaRepConfig
-from loretta_core.adapters.tuners.norms import TrainableNorm
+from loretta_core.adapters.tuners.trainable_norms import TrainableNorm
 from loretta_core.errors import MethodError
 
 CONFIGS = {
