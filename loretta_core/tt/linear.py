@@ -20,7 +20,13 @@ from loretta_core.tt.svd import tt_svd
 
 
 class TTLinear(nn.Module):
-    """Raises MethodError where `tt_shape` does. `zero_init`: start as the zero map (bias included) instead of at random."""
+    """A linear layer (…, in_features) → (…, out_features) with trainable fp32 cores.
+
+    Args:
+        rank, shape: as of `tt_shape`, which raises MethodError for settings that do not fit.
+        zero_init: start as the zero map (bias included) instead of at random.
+        generator: draws the starting values; None takes torch's global one.
+    """
 
     bias: nn.Parameter | None
 
@@ -54,7 +60,7 @@ class TTLinear(nn.Module):
 
     @torch.no_grad()
     def set_dense_(self, weight_OI: Float[Tensor, "O I"]) -> float:
-        """Take over the nearest train that TT-SVD finds for `weight_OI`; returns the bound on the error, in the Frobenius norm. The bias stays."""
+        """Set the cores to the nearest train that TT-SVD finds for `weight_OI`; return the bound on the error, in the Frobenius norm. The bias stays."""
         found = tt_svd(weight_OI, shape=self.shape)
         for core, value in zip(self.cores, found.cores, strict=True):
             core.copy_(value)

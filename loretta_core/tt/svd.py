@@ -23,7 +23,7 @@ from loretta_core.tt.shapes import TTShape
 
 @dataclass(frozen=True)
 class Truncation:
-    """A train and how far it can be from what it replaces."""
+    """A tensor train and a bound on its distance from what it replaces."""
 
     cores: tuple[Tensor, ...]
     shape: TTShape

@@ -29,7 +29,7 @@ def test_live_bytes_are_counted_and_struck_off():
 
 
 def measured(cell: CellConfig) -> tuple[int, int, int, int]:
-    """Peak live bytes of an evaluation, three steps and an evaluation; longest rows; trained parameters."""
+    """Return the peak live bytes of an evaluation, three steps and an evaluation; longest rows; trained parameters."""
     with Live() as live:
         run = build_run(cell)
         live.note([*run.model.parameters(), *run.model.buffers()])
@@ -48,7 +48,7 @@ def measured(cell: CellConfig) -> tuple[int, int, int, int]:
 
 
 def predicted_and_live(cell: CellConfig) -> tuple[int, int]:
-    """Peak bytes."""
+    """Return predicted and measured peak bytes."""
     peak, tokens, evaluation_tokens, trainable = measured(cell)
     sized = size(cell, tokens=tokens, evaluation_tokens=evaluation_tokens)
     assert sized is not None
@@ -57,7 +57,7 @@ def predicted_and_live(cell: CellConfig) -> tuple[int, int]:
 
 
 def ratio(cell: CellConfig) -> float:
-    """Predicted over measured."""
+    """Return predicted over measured."""
     predicted, live = predicted_and_live(cell)
     return predicted / live
 

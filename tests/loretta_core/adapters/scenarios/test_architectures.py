@@ -1,4 +1,4 @@
-"""Every method attaches where the site table says, on every architecture of the table."""
+"""Methods attach where the site table says, on every architecture of the table."""
 
 from copy import deepcopy
 

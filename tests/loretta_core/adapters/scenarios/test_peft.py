@@ -19,7 +19,7 @@ CONFIGS = {
 
 @torch.no_grad()
 def move(model):
-    """Stand-in for training: change everything that trains."""
+    """Change everything that trains, in place of training."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.add_(0.1 * torch.randn_like(parameter))

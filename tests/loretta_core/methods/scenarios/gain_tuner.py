@@ -13,7 +13,7 @@ from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 
 @dataclass
 class GainConfig(TargetedConfig):
-    """Settings of GAIN."""
+    """PEFT config of the type GAIN."""
 
     train_norms: bool = field(default=False, metadata={"help": "Train every LayerNorm and RMSNorm as well."})
     start: float = field(default=0.0, metadata={"help": "Starting value of the gains."})
@@ -45,7 +45,7 @@ class GainLayer(AdapterLayer):
 
 
 class GainModel(LinearTuner[GainConfig, GainLayer]):
-    """The tuner; `get_peft_model` makes it."""
+    """The tuner that `get_peft_model` makes for GainConfig."""
 
     method = "gain"
     prefix = "gain_"

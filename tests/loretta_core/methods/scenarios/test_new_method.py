@@ -27,7 +27,7 @@ main(pathlib.Path(sys.argv[1]))
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What each step said of `gain`, from a process that added it."""
+    """Return what each step said of `gain`, from a process that added it."""
     command = [sys.executable, "-c", ADD_AND_WALK, str(tmp_path_factory.mktemp("gain"))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr

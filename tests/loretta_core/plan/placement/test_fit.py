@@ -1,4 +1,4 @@
-"""Whether a cell fits, with which engine, and what to do if not: the statement of the seed experiments, and the laws of the planner."""
+"""The planner's answer (fits, engine, advice): the statement of the seed experiments, and the laws of the planner."""
 
 import time
 
