@@ -95,15 +95,15 @@ def _copy_weights(source: Path, target: Path, *, base: str) -> None:
 
 
 def _merge(cell: CellConfig, *, adapter: Path, to: Path) -> None:
-    if cell.method.type == "ft":
+    if cell.method.every_weight_trains:
         raise MethodError("a cell of ft is a whole model already: export it without --merge")
     import torch  # seconds of import that a wrong id need not wait for
     from peft import PeftModel
 
-    from loretta_core.adapters.build import METHODS, load_adapter, merge_adapter
+    from loretta_core.adapters.build import load_adapter, merge_adapter
     from loretta_core.models import load_model, load_tokenizer
 
-    if not METHODS[cell.method.type].merges:
+    if not cell.method.merges:
         raise MethodError(
             f"{cell.method.type} cannot be merged: it is no change of weight matrices alone. Export without --merge; loretta_rep and lora merge exactly"
         )

@@ -28,8 +28,8 @@ from jobs.scheduling.resources import WorkerGroupSpec, groups_that_fit, refusal,
 from jobs.tracking import mlflow_repair, mlflow_setup
 from jobs.tracking.mlflow_setup import Tracking
 from loretta_core.config import CellConfig
+from loretta_core.config.sweep.limits import Budget, EarlyStopping
 from loretta_core.config.sweep.load import ExecutorName, PackSetting
-from loretta_core.config.sweep.sampling import Budget, EarlyStopping
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
 

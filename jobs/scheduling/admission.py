@@ -14,8 +14,8 @@ from jobs.scheduling.resources import Node
 from loretta_core.config import CellConfig
 from loretta_core.config.engine import Auto, Plain
 from loretta_core.errors import MethodError, ResourceError
-from loretta_core.plan.advise import choose
 from loretta_core.plan.devices import Devices, cpu_device, device_named, parse_devices
+from loretta_core.plan.placement.fit import choose
 
 
 @dataclass(frozen=True)

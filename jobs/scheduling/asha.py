@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from loretta_core.config import CellConfig
-from loretta_core.config.sweep.sampling import EarlyStopping
+from loretta_core.config.sweep.limits import EarlyStopping
 
 Bracket = tuple[str, str, str]
 

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.execution.ray_session import beside_driver
 from jobs.tracking.journal import Journal
 from loretta_core.config import CellConfig
-from loretta_core.config.sweep.sampling import EarlyStopping
+from loretta_core.config.sweep.limits import EarlyStopping
 from loretta_core.store.early_stops import EarlyStop
 from loretta_core.store.records import Record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from loretta_core.config import CellConfig
-from loretta_core.config.sweep.sampling import Budget
+from loretta_core.config.sweep.limits import Budget
 from loretta_core.errors import ConfigError
 from loretta_core.report.units import counted
 

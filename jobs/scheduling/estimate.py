@@ -17,7 +17,8 @@ from jobs.scheduling.admission import devices_for
 from jobs.scheduling.resources import Node
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError
-from loretta_core.plan.advise import size, try_engine
+from loretta_core.plan.placement.engine_options import try_engine
+from loretta_core.plan.sizing import size
 
 
 @dataclass

@@ -19,8 +19,8 @@ from jobs.orchestration.preflight import check_inputs
 from jobs.storage.ledger import read_status, unfinished
 from jobs.storage.mirror import Mirror
 from loretta_core.config import CellConfig, SweepConfig
-from loretta_core.config.sweep.grid import Tried
-from loretta_core.config.sweep.sampling import Range, Sample, Search
+from loretta_core.config.sweep.samples import Tried
+from loretta_core.config.sweep.search import Range, Sample, Search
 from loretta_core.errors import ConfigError
 from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.manifest import write_manifest

@@ -22,8 +22,9 @@ from loretta_core.config.engine import Plain
 from loretta_core.config.sweep.load import PackSetting
 from loretta_core.config.trainer import InContext, NoTraining
 from loretta_core.errors import LorettaError
-from loretta_core.plan.advise import EngineOption, size, try_engine
-from loretta_core.plan.packing import PAYS, gain, variants_of
+from loretta_core.plan.placement.engine_options import EngineOption, try_engine
+from loretta_core.plan.placement.packing import PAYS, gain, variants_of
+from loretta_core.plan.sizing import size
 
 Pack = tuple[CellConfig, ...]
 """Cells that one worker group computes at the same time; most often one."""
@@ -55,7 +56,7 @@ def _kind(cell: CellConfig, *, auto: bool) -> str:
     """Equal for cells that can be computed together; a cell's own id where it can be with none."""
     trainer = cell.trainer
     batches = not isinstance(trainer, NoTraining | InContext) and not trainer.jumps and getattr(trainer, "estimator", "") != "forward_gradient"
-    if not batches or cell.method.type == "ft" or not isinstance(cell.engine, Plain) or (auto and not trainer.zeroth_order):
+    if not batches or cell.method.every_weight_trains or not isinstance(cell.engine, Plain) or (auto and not trainer.zeroth_order):
         return cell.cell_id
     fields = {name: value for name, value in cell.to_dict().items() if name not in ("trainer", "seed")}
     return json.dumps([fields, trainer.zeroth_order, cell.seed if auto else None, cell.engine.model_dump()], sort_keys=True, default=str)

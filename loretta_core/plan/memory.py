@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
-from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep, Prefix, Prompt, Ptune
-from loretta_core.plan.architectures.blocks import Block, Role, Side
-from loretta_core.plan.architectures.layers import Layer
+from loretta_core.plan.architectures.blocks import Block, Role
 from loretta_core.plan.lengths import scored_tokens
+from loretta_core.sites import Side
 
 FP32 = 4
 EVALUATION_ROWS = 64
@@ -36,7 +35,7 @@ _ZERO_LIVE = 1_000_000_000
 
 @dataclass(frozen=True)
 class Load:
-    """What one worker computes at once: rows of a piece of its part of a batch, tokens in each."""
+    """The work of one worker at a time: rows of a piece of its part of a batch, tokens in each."""
 
     rows: int
     tokens: int
@@ -50,7 +49,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What does not depend on where a cell runs."""
+    """The shapes of a cell's model and method, which do not depend on where it runs."""
 
     block: Block
     trainable: int
@@ -81,12 +80,12 @@ class Memory:
 
     @property
     def static(self) -> int:
-        """What is there all the time."""
+        """Bytes that are allocated all the time."""
         return self.weights + self.optimizer + self.masters + self.best + self.zo_buffers
 
     @property
     def peak(self) -> int:
-        """The most at once."""
+        """Bytes at the peak."""
         return self.static + max(self.activations + self.logits, self.gradients + self.step, self.forward)
 
     @property
@@ -100,28 +99,28 @@ class Memory:
 
 
 def memory_of(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Memory:
-    """The bytes of one worker of `cell` with its own engine.
+    """Return the bytes of one worker of `cell` with its own engine.
 
     Args:
         load: what a worker computes at once.
         cpu: the device is a CPU: host memory is its memory, dropout masks are floats, AdamW steps one parameter at a time.
     """
-    virtual = cell.method.num_virtual_tokens if isinstance(cell.method, Prompt | Ptune) else 0
+    virtual = cell.method.virtual_tokens
     load = replace(load, tokens=load.tokens + virtual, evaluation_tokens=load.evaluation_tokens + virtual)
     whole = _unsharded(cell, shapes, load=load, cpu=cpu)
     return _sharded(cell, whole, trainable=shapes.trainable, cpu=cpu) if isinstance(cell.engine, Zero) else whole
 
 
 def widths(cell: CellConfig) -> tuple[int, int]:
-    """Bytes of a frozen (or, with ft, every) weight, and of a trained one."""
+    """Return the bytes of a frozen (or, with ft, every) weight, and of a trained one."""
     base = FP32 if cell.precision == "fp32" else 2
-    return base, base if cell.method.type == "ft" else FP32
+    return base, base if cell.method.every_weight_trains else FP32
 
 
 def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Memory:
     block, trainable = shapes.block, shapes.trainable
     base, trained = widths(cell)
-    full = cell.method.type == "ft"
+    full = cell.method.every_weight_trains
     first_order = cell.trainer.type == "adam"
     largest = block.largest if full else trainable
     masters = FP32 * trainable if full and cell.precision == "mixed" and first_order else 0
@@ -148,8 +147,8 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
 
 
 def _step(cell: CellConfig, trainable: int, *, largest: int, trained: int, cpu: bool) -> int:
-    """AdamW on a GPU makes the square roots of all moments at once; on a CPU, and with master copies, those of one parameter."""
-    one_by_one = cpu or (cell.precision == "mixed" and cell.method.type == "ft")
+    """Return the bytes of a step: AdamW on a GPU makes the square roots of all moments at once; on a CPU, and with master copies, those of one parameter."""
+    one_by_one = cpu or (cell.precision == "mixed" and cell.method.every_weight_trains)
     reduce = min(trained * trainable, max(50_000_000, trained * largest)) if cell.engine.workers > 1 else 0
     return max(
         (3 if cell.precision == "mixed" else 2) * largest * (FP32 if cell.precision == "mixed" else trained) if one_by_one else trained * trainable, reduce
@@ -182,30 +181,30 @@ def _sharded(cell: CellConfig, whole: Memory, *, trainable: int, cpu: bool) -> M
 
 
 def _zo_buffers(cell: CellConfig) -> int:
-    """Vectors of trained numbers: θ, z and θ + εz, or one of these for each variant of a batched forward."""
+    """Return the number of buffers of the trained numbers' size: θ, z and θ + εz, or one of these for each variant of a batched forward."""
     variants = cell.trainer.variants_at_once
     return 3 if variants == 1 else 2 + variants
 
 
 def _zo_state(cell: CellConfig, trainable: int) -> int:
-    """Momentum and moments of zeroth-order optimizers that have some, and the gradient estimate they step with."""
+    """Return the bytes of momentum and moments of zeroth-order optimizers that have some, and the gradient estimate they step with."""
     return {"zo_momentum": 2, "zo_adam": 3}.get(cell.trainer.type, 0) * FP32 * trainable
 
 
 def streams(cell: CellConfig, trainable: int) -> bool:
-    """Whether θ + εz exists only where it is read: large parameters, and bf16 ones of any size."""
-    in_bf16 = cell.method.type == "ft" and cell.precision == "bf16"
+    """Return whether θ + εz exists only where it is read: large parameters, and bf16 ones of any size."""
+    in_bf16 = cell.method.every_weight_trains and cell.precision == "bf16"
     return cell.trainer.zeroth_order and (in_bf16 or trainable >= STREAM_FROM) and cell.trainer.type not in ("zo_momentum", "zo_adam")
 
 
 def _scored(cell: CellConfig, sequences: int, tokens: int) -> int:
-    """Positions whose logits are made (`tasks/label_logits.py`): under prompt tuning all of them."""
-    at_once = tokens if isinstance(cell.method, Prompt | Prefix | Ptune) else min(tokens, scored_tokens(cell.task))
+    """Return the positions whose logits are made (`tasks/formats/label_logits.py`): with prompt tuning all of them."""
+    at_once = tokens if cell.method.prompt_learning else min(tokens, scored_tokens(cell.task))
     return 0 if cell.task.objective == "head" else sequences * at_once
 
 
 def _forward(cell: CellConfig, block: Block, *, load: Load, a: int, scratch: int) -> int:
-    """The widest moment of a forward without gradients: a scoring one, or for zeroth order a training one with its `scratch` bytes for θ + εz."""
+    """Return the largest transient of a forward without gradients: a scoring one, or for zeroth order a training one with its `scratch` bytes for θ + εz."""
     sequences = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
     scoring = _transient(cell, block, sequences=sequences, tokens=load.evaluation_tokens, a=a)
     if not cell.trainer.zeroth_order:
@@ -216,16 +215,16 @@ def _forward(cell: CellConfig, block: Block, *, load: Load, a: int, scratch: int
 
 
 def _batched(cell: CellConfig, block: Block, *, load: Load, a: int) -> int:
-    """All variants in one forward: attention is not fused there, and what a tensor train adds is a tensor of its own."""
+    """Return the largest transient of all variants in one forward: attention is not fused there, and what a tensor train adds is a tensor of its own."""
     sequences = load.rows * cell.trainer.variants_at_once
     attention = 3 * block.hidden + 3 * block.queries + 2 * block.keys + block.heads * load.tokens
-    added = block.hidden if isinstance(cell.method, LorettaAdp | LorettaRep) else 0
+    added = block.hidden if cell.method.tensor_trains else 0
     plain = _transient(cell, block, sequences=sequences, tokens=load.tokens, a=a)
     return max(plain, a * sequences * load.tokens * (attention + added))
 
 
 def _transient(cell: CellConfig, block: Block, *, sequences: int, tokens: int, a: int) -> int:
-    """The widest moment of a block, or of the logits."""
+    """Return the largest transient of a block, or of the logits."""
     stream = 3 * block.hidden  # of the embeddings, which the caller still holds, before the block, and in it
     wide = stream + max((3 if block.gated else 2) * block.inner, 2 * block.queries + 2 * block.keys)
     cache = 0 if block.post_norm else 2 * block.keys * block.repeats  # decoders keep keys and values for a next token
@@ -235,18 +234,18 @@ def _transient(cell: CellConfig, block: Block, *, sequences: int, tokens: int, a
 
 
 def _activations(cell: CellConfig, shapes: Shapes, *, load: Load, a: int, cpu: bool) -> int:
-    """What autograd keeps of a forward, for all blocks, and the way from the embeddings."""
+    """Return the bytes that autograd keeps of a forward, of all blocks and of what lies before and after them."""
     block = shapes.block
     per_token = _attention(cell, shapes, load=load, a=a, cpu=cpu) + _feed_forward(cell, shapes, a=a, cpu=cpu)
-    per_token += sum(_adapter(cell, block.roles[role], side, a=a) for role, side in shapes.sites.items())
-    ends = (2 if cell.method.type == "ft" else 1) * block.hidden * a
+    per_token += sum(cell.method.activation_bytes(out_features=block.roles[role].out_features, side=side, base_bytes=a) for role, side in shapes.sites.items())
+    ends = (2 if cell.method.every_weight_trains else 1) * block.hidden * a
     if cell.task.objective == "prompt":
         ends += 3 * block.hidden * a  # the masked-LM transform: dense, activation, norm
     return load.count * (per_token * block.repeats + ends)
 
 
 def _attention(cell: CellConfig, shapes: Shapes, *, load: Load, a: int, cpu: bool) -> int:
-    """Bytes a token: the input of the projections, q, k, v, the output, the norm before or after, dropout."""
+    """Return the bytes a token of attention: the input of the projections, q, k, v, the output, the norm before or after, dropout."""
     block = shapes.block
     q, keys, h = block.queries, block.queries if block.gated else block.keys, block.hidden
     kept = (q + 2 * keys) * a + block.heads * FP32
@@ -260,7 +259,7 @@ def _attention(cell: CellConfig, shapes: Shapes, *, load: Load, a: int, cpu: boo
 
 
 def _feed_forward(cell: CellConfig, shapes: Shapes, *, a: int, cpu: bool) -> int:
-    """Bytes a token: the input, what the activation function keeps, the input of the last layer, norm, dropout."""
+    """Return the bytes a token of the feed-forward block: the input, what the activation function keeps, the input of the last layer, norm, dropout."""
     block = shapes.block
     f, h = block.inner, block.hidden
     kept = h * _copy_width(cell, a) if _needs_input(cell, shapes, "up") or _needs_input(cell, shapes, "gate") else 0
@@ -273,9 +272,9 @@ def _feed_forward(cell: CellConfig, shapes: Shapes, *, a: int, cpu: bool) -> int
 
 
 def _norm(cell: CellConfig, block: Block, *, a: int) -> int:
-    """A norm keeps its input and two numbers a token. RMSNorm computes in fp32, and keeps what it multiplies with a weight that trains."""
-    trained = cell.method.type == "ft" or (isinstance(cell.method, LorettaAdp | LorettaRep | Adapters) and cell.method.train_norms)
-    upcast = block.rms or (trained and cell.method.type != "ft")
+    """Return the bytes a token of a norm: its input and two numbers. RMSNorm computes in fp32, and keeps what it multiplies with a weight that trains."""
+    trained = cell.method.every_weight_trains or cell.method.norms_train
+    upcast = block.rms or (trained and not cell.method.every_weight_trains)
     return block.hidden * (FP32 if upcast else a) + (block.hidden * a if block.rms and trained else 0) + 2 * FP32
 
 
@@ -284,26 +283,15 @@ def _dropout(block: Block, *, a: int, cpu: bool) -> int:
 
 
 def _copy_width(cell: CellConfig, a: int) -> int:
-    """What trains is fp32: on a bf16 base a method works on an fp32 copy of its input."""
-    return a if cell.method.type == "ft" else FP32
+    """Return the bytes of a number of a kept input: on a bf16 base a method works on an fp32 copy of it."""
+    return a if cell.method.every_weight_trains else FP32
 
 
 def _needs_input(cell: CellConfig, shapes: Shapes, role: Role) -> bool:
-    """Whether the backward pass needs the input of a linear layer: its weight trains, or has an update beside it."""
+    """Return whether the backward pass needs the input of a linear layer: its weight trains, or has an update beside it."""
     if role not in shapes.block.roles:
         return False
-    if cell.method.type == "ft":
+    if cell.method.every_weight_trains:
         return True
     side = shapes.sites.get(role)
-    return side is not None and (isinstance(cell.method, Lora | LorettaRep) or (isinstance(cell.method, LorettaAdp | Adapters) and side == "input"))
-
-
-def _adapter(cell: CellConfig, layer: Layer, side: Side, *, a: int) -> int:
-    """Bytes a token of the small block at a layer, besides the input counted above."""
-    method = cell.method
-    if isinstance(method, Lora | LorettaRep):
-        return FP32 * (method.r + (2 * method.tensor_rank if isinstance(method, LorettaRep) else 0))
-    if isinstance(method, LorettaAdp | Adapters):
-        rank = 2 * method.tensor_rank if isinstance(method, LorettaAdp) else 0
-        return FP32 * (method.bottleneck_size + rank + (layer.out_features if side == "output" else 0))
-    return layer.out_features * a  # ia3 and its like multiply: they keep what they scale
+    return side is not None and cell.method.keeps_input(side)

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from loretta_core.config import COMPONENTS, CellConfig
-from loretta_core.config.base import Typed
+from loretta_core.schema import Typed
 
 EXTRA_COLUMNS = ("precision", "batch_size", "seed")
 """Fields of a cell that become columns only where they vary."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from loretta_core.methods.glossary import explain_methods
 from loretta_core.report import units
 from loretta_core.report.adapter_docs.loading_code import loading_code
 from loretta_core.report.figures.draw import Drawing
@@ -24,9 +25,7 @@ from loretta_core.store.manifest import Manifest
 GLOSSARY = {
     "model": "The pre-trained model that every run starts from.",
     "task": "The data, and the question asked about it.",
-    "method": "Which parameters train. ft: all of them. lora: a low-rank update of some matrices. adapters: small dense layers between the frozen ones. "
-    "loretta_adp and loretta_rep: the same two ideas with the new matrices stored as tensor trains, which need fewer numbers. "
-    "bitfit: the biases. ia3: factors on activations. prompt, prefix, ptune: made-up words or keys before the text. peft: the method that the row names.",
+    "method": f"Which parameters train. {explain_methods()}",
     "trainer": "How they train. adam: with gradients (first order). Names that begin with zo_, and adazeta: from differences between forward passes, without "
     "gradients (zeroth order); slower to learn, and needs hardly more memory than using the model.",
     "precision": "Number format of the frozen weights.",

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import SweepConfig
-from loretta_core.config.sweep.sampling import Search
+from loretta_core.config.sweep.search import Search
 from loretta_core.store.manifest import sweep_directory
 from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.sweep.limits import Budget
 from loretta_core.config.sweep.load import Rounds
-from loretta_core.config.sweep.sampling import Budget
 from loretta_core.errors import OutputError
 from loretta_core.plan.cell import CellPlan, plan_cell
 from loretta_core.report import units

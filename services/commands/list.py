@@ -12,8 +12,8 @@ from pydantic_core import PydanticUndefined
 from loretta_core.config import FAMILIES
 from loretta_core.config.model import TOY_MODELS
 from loretta_core.report.tables import Table, to_text
-from loretta_core.sites import ARCHITECTURES
-from loretta_core.support import DECODERS, HEAD_REFUSED, support_table
+from loretta_core.sites import ARCHITECTURES, DECODERS
+from loretta_core.support import HEAD_REFUSED, support_table
 
 WIDTH = 110
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.model import TOY_MODELS
-from loretta_core.config.sweep.grid import Table, flatten
+from loretta_core.config.sweep.axes import flatten
+from loretta_core.config.sweep.draft import Table
 from loretta_core.config.sweep.load import parse_override, parse_toml, resolve_sweep
 from loretta_core.errors import ConfigError
 

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from loretta_core import LorettaAdpConfig
-from loretta_core.adapters.tuners.block import Bottleneck
+from loretta_core.adapters.tuners.bottleneck_base import Bottleneck
 from loretta_core.tt import reference
 from loretta_core.tt.linear import TTLinear
 

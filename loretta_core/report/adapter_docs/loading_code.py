@@ -18,7 +18,7 @@ _AUTO_CLASSES = {"prompt": "AutoModelForMaskedLM", "head": "AutoModelForSequence
 def loading_code(cell: CellConfig, *, adapter: PurePath) -> str:
     """Return Python that ends with the tuned model in `model`."""
     auto = _AUTO_CLASSES[cell.task.objective]
-    if cell.method.type == "ft":  # an ordinary checkpoint
+    if cell.method.every_weight_trains:  # an ordinary checkpoint
         return merged_code(cell, directory=adapter)
     shipped = cell.model.name in TOY_MODELS
     source = f'f"{{loretta_core.__path__[0]}}/assets/{cell.model.name}"' if shipped else repr(cell.model.name)

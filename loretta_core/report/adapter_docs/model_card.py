@@ -48,7 +48,7 @@ _HERE = PurePosixPath("path/to/this/directory")
 
 def _front_matter(cell: CellConfig, record: Record) -> str:
     """Write the metadata as YAML in its JSON form, which needs no rules for quoting."""
-    library = "transformers" if cell.method.type == "ft" else "peft"
+    library = "transformers" if cell.method.every_weight_trains else "peft"
     kind = "text-generation" if cell.task.objective == "causal" else "text-classification"
     result = {"task": {"type": kind}, "dataset": {"name": cell.task.type, "type": cell.task.type}}
     metrics = [{"type": record.score.name, "value": record.score.value, "name": f"test {record.score.name}"}]

@@ -75,7 +75,7 @@ def plain_engine(
             backward: Backward = partial(back_propagate, loss_fn=loss_fn)
             return TrainingEngine(ModelState(trainable, optimizer), partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=None))
         case Adam() as adam:
-            optimizer = build_adamw(parameters, trainer=adam, masters=cell.precision == "mixed" and cell.method.type == "ft")
+            optimizer = build_adamw(parameters, trainer=adam, masters=cell.precision == "mixed" and cell.method.every_weight_trains)
             backward = pack_context.backward(partial(back_propagate, loss_fn=loss_fn, world=workers.world))
             step = partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=adam.max_grad_norm, workers=workers)
             return TrainingEngine(ModelState(trainable, optimizer), step)

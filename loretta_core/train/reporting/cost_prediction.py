@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from loretta_core.config.engine import Auto
-from loretta_core.plan.advise import size, try_engine
 from loretta_core.plan.devices import Device, Devices, device_named, this_cpu
+from loretta_core.plan.placement.engine_options import try_engine
+from loretta_core.plan.sizing import size
 from loretta_core.train.build import Run
 
 

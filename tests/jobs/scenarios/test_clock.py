@@ -9,7 +9,7 @@ import pytest
 from jobs.console.reporter import SweepReporter
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.budget import Account
-from loretta_core.config.sweep.sampling import Budget
+from loretta_core.config.sweep.limits import Budget
 from tests.jobs.synthetic import WILD_CLOCK, finished_record
 from tests.jobs.test_sweep import place, run, shared
 from tests.paths import ROOT

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.scheduling.asha import AshaScores, bracket
-from loretta_core.config.sweep.sampling import EarlyStopping
+from loretta_core.config.sweep.limits import EarlyStopping
 
 RULE = EarlyStopping(keep=3, first=0.1)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jobs.scheduling.budget import account
-from loretta_core.config.sweep.sampling import Budget
+from loretta_core.config.sweep.limits import Budget
 from loretta_core.errors import ConfigError
 
 

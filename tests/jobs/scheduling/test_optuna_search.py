@@ -10,7 +10,7 @@ from jobs.scheduling import optuna_search
 from jobs.scheduling.optuna_search import OptunaSearch, suggest
 from jobs.sweep import main
 from loretta_core.config import load_sweep
-from loretta_core.config.sweep.sampling import Search
+from loretta_core.config.sweep.search import Search
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.manifest import read_manifest
 from loretta_core.store.record_files import write_record

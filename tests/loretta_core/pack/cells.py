@@ -4,8 +4,8 @@ from functools import partial
 
 import pytest
 
-from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
+from loretta_core.methods import METHODS
 from loretta_core.pack.lockstep import run_in_lockstep
 from loretta_core.train.build import build_run
 from loretta_core.train.pack_context import SOLO, PackInfo

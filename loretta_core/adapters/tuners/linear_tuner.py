@@ -1,4 +1,4 @@
-"""The PEFT tuner behind loretta_adp, loretta_rep and adapters: find the sites, put layers there, take the norms along.
+"""The PEFT tuner base of methods that attach to linear layers: it finds the layers, replaces them, and wraps the norms where these train as well.
 
 A final subclass says which layer stands in for a linear (`make_layer`) and which block an adapter adds to it (`make_block`). Nothing of the model is changed
 before the targets have been checked against its linear layers.
@@ -16,21 +16,22 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import Tensor, nn
 
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
-from loretta_core.adapters.tuners.config import SiteConfig, TTConfig
-from loretta_core.adapters.tuners.layer import LINEAR, AdapterLayer, linear_size
-from loretta_core.adapters.tuners.norms import TrainableNorm, wrap_norms
+from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
+from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
+from loretta_core.adapters.tuners.trainable_norms import TrainableNorm, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
-from loretta_core.sites import HEAD_LAYERS, resolve_targets
+from loretta_core.methods.targets import resolve_targets
+from loretta_core.sites import HEAD_LAYERS
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import Shape
 
-ConfigT = TypeVar("ConfigT", bound=SiteConfig)
+ConfigT = TypeVar("ConfigT", bound=TargetedConfig)
 LayerT = TypeVar("LayerT", bound=AdapterLayer)
 
 
-class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
-    """Abstract."""
+class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
+    """Base of the tuners that put a layer of ours in place of linear layers. Abstract: a subclass adds `make_layer` and `make_block`."""
 
     tuner_layer_cls = AdapterLayer
     method: str
@@ -38,11 +39,11 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
 
     @abstractmethod
     def make_layer(self, config: ConfigT, base_layer: nn.Module, path: str) -> LayerT:
-        """An empty layer for the linear at `path`."""
+        """Return a layer without blocks to stand in for the linear layer at `path`."""
 
     @abstractmethod
     def make_block(self, config: ConfigT, layer: LayerT) -> nn.Module:
-        """A block for one adapter."""
+        """Return the block that one adapter adds to `layer`, drawn from torch's global generator."""
 
     def inject_adapter(
         self,
@@ -55,7 +56,7 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
         config: Any = self.peft_config[adapter_name]
         model_type = _model_type(model)
         self._resolve_targets(config, model)
-        self._rehearse(config, model)
+        self._try_blocks(config, model)
         shape = self._prepare_head(config, model, model_type=model_type)
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         if config.train_norms:
@@ -68,7 +69,7 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
         if not isinstance(config.target_modules, str):  # a string is a pattern, PEFT's way
             config.target_modules = find_targets(model, config.target_modules, method=self.method)
 
-    def _rehearse(self, config: ConfigT, model: nn.Module) -> None:
+    def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
         """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
         seen: dict[tuple[int, int], nn.Module] = {}
         for path, module in model.named_modules():
@@ -81,10 +82,10 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
                 with torch.device("meta"):
                     seen[size] = self.make_block(config, self.make_layer(config, base, path))
         if isinstance(config, TTConfig) and config.shape != "paper":
-            _say_what_is_capped(seen.values(), rank=config.tensor_rank, method=self.method)
+            _warn_if_rank_is_capped(seen.values(), rank=config.tensor_rank, method=self.method)
 
     def _prepare_head(self, config: ConfigT, model: nn.Module, *, model_type: str) -> Shape | None:
-        """How to tensorize the head, None for not at all; PEFT is told to copy the layer, and the train is rehearsed."""
+        """Return the setting of the modes of a tensorized head, or None for a dense one. PEFT is told to copy the layer, and the tensor train is built once."""
         if not isinstance(config, TTConfig) or (shape := head_shape(config, model_type=model_type)) is None:
             return None
         with torch.device("meta"):
@@ -123,7 +124,7 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
         setattr(parent, child_name, new_module)
 
     def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """PEFT's name for a weighted sum of adapters; refused."""
+        """Raise MethodError: a weighted sum of adapters is not an adapter of the same kind."""
         raise MethodError(
             f"{self.method} has no add_weighted_adapter: the weighted sum of tensor trains (or of non-linear adapters) is not one of the same rank. "
             "Activate several adapters together with `model.base_model.set_adapter([…])`: their updates add up"
@@ -142,8 +143,8 @@ class SiteTuner(BaseTuner, Generic[ConfigT, LayerT]):
         return key
 
 
-def _say_what_is_capped(blocks: Collection[nn.Module], *, rank: int, method: str) -> None:
-    """Near the ends of a train every rank is capped, at no loss; a rank that no core reaches is a setting without effect, which is worth a word."""
+def _warn_if_rank_is_capped(blocks: Collection[nn.Module], *, rank: int, method: str) -> None:
+    """Warn when no core reaches the rank: near the ends of a train every rank is capped, at no loss, but then the setting has no effect."""
     trains = [module for block in blocks for module in block.modules() if isinstance(module, TTLinear)]
     largest = max((inner for train in trains for inner in train.shape.ranks), default=rank)
     if largest < rank:
@@ -155,12 +156,12 @@ def _model_type(model: nn.Module) -> str:
 
 
 def find_targets(model: nn.Module, targets: Collection[str] | None, *, method: str) -> list[str]:
-    """`targets`, or the site table's for None, once each is known to name a linear layer of `model`. Raises MethodError."""
+    """Return `targets`, or for None those of the architecture's table. Raises MethodError for one that names no linear layer of `model`."""
     return resolve_targets(targets, linear_paths=linear_paths(model), method=method, model_type=_model_type(model))
 
 
 def linear_paths(model: nn.Module) -> list[str]:
-    """Paths of the linear layers of the backbone, also of those that already carry adapters; linear layers inside blocks do not count."""
+    """Return the paths of the linear layers of the backbone, also of those that already carry adapters; linear layers inside blocks do not count."""
     paths: list[str] = []
     closed: tuple[str, ...] = ()
     for path, module in model.named_modules():

@@ -22,7 +22,7 @@ LINEAR = (nn.Linear, Conv1D)
 
 
 def linear_size(layer: nn.Module) -> tuple[int, int]:
-    """(in_features, out_features) of a linear layer of either kind."""
+    """Return (in_features, out_features) of a linear layer, `nn.Linear` or `Conv1D`."""
     if isinstance(layer, Conv1D):
         return layer.nx, layer.nf
     assert isinstance(layer, nn.Linear)
@@ -30,7 +30,7 @@ def linear_size(layer: nn.Module) -> tuple[int, int]:
 
 
 class AdapterLayer(nn.Module, BaseTunerLayer):
-    """Abstract. A final subclass names its container in `adapter_layer_names` and says how blocks act."""
+    """Base of our layers. Abstract: a subclass names its container in `adapter_layer_names` and says how blocks act."""
 
     def __init__(self, base_layer: nn.Module) -> None:
         super().__init__()
@@ -49,11 +49,11 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
 
     @property
     def blocks(self) -> nn.ModuleDict:
-        """{adapter name: block}"""
+        """The blocks by the name of their adapter."""
         return getattr(self, self._container)
 
     def add_block(self, name: str, block: nn.Module) -> None:
-        """Take a block over for the adapter `name`, on the base layer's device. It is not active yet."""
+        """Add a block for the adapter `name`, on the base layer's device. It is not active yet."""
         parameters = list(block.parameters())
         # PEFT builds blocks without memory (meta) when it loads with low_cpu_mem_usage, and places them itself afterwards.
         on_meta = any(parameter.is_meta for parameter in parameters)
@@ -69,10 +69,10 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
 
     @abstractmethod
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
-        """The forward pass with `blocks` (at least one) active."""
+        """Return the layer's output with `blocks` (at least one) active. x: (..., in_features) in the base's dtype; the result: (..., out_features) in that."""
 
     def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
-        """New values for the base layer's parameters, with `block` folded in. Methods that cannot be merged keep this refusal."""
+        """Return new values for the base layer's parameters, by name, with `block` folded in. Raises MethodError for methods that cannot be merged."""
         raise MethodError(f"{type(self).__name__} cannot be merged into its base layer")
 
     @torch.no_grad()
@@ -101,6 +101,6 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
 
 
 def run_block(block: nn.Module, x: Tensor) -> Tensor:
-    """block(x), computed in the block's dtype and returned in that of x."""
+    """Return block(x), computed in the block's dtype and converted to that of x."""
     dtype = next(block.parameters()).dtype
     return block(x.to(dtype)).to(x.dtype)

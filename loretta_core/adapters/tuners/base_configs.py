@@ -1,4 +1,7 @@
-"""What the PEFT configs of our methods share. The field names are those that users of the authors' package and of PEFT know."""
+"""Base classes of our methods' PEFT configs, with the fields that several of them have.
+
+The field names are those that users of the authors' package and of PEFT know.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ from loretta_core.errors import MethodError
 
 
 @dataclass
-class SiteConfig(PeftConfig):
-    """Where a method attaches and what else it trains."""
+class TargetedConfig(PeftConfig):
+    """Fields of every config of ours: the layers a method attaches to, and what else trains."""
 
     target_modules: list[str] | set[str] | str | None = field(
         default=None, metadata={"help": "Names of linear layers; None takes the site table of the model's architecture."}
@@ -37,8 +40,8 @@ class SiteConfig(PeftConfig):
 
 
 @dataclass
-class AdapterConfig(SiteConfig):
-    """Bottleneck adapters beside linear layers."""
+class BottleneckConfigBase(TargetedConfig):
+    """Fields of bottleneck adapters beside linear layers."""
 
     bottleneck_size: int = field(default=64, metadata={"help": "Width of the adapter's middle."})
     non_linearity: str = field(default="relu", metadata={"help": "Activation between the two matrices: relu, gelu, tanh or silu."})
@@ -51,8 +54,8 @@ class AdapterConfig(SiteConfig):
 
 
 @dataclass
-class TTConfig(SiteConfig):
-    """Tensor trains in place of matrices."""
+class TTConfig(TargetedConfig):
+    """Fields of methods whose matrices are tensor trains."""
 
     tensor_rank: int = field(default=5, metadata={"help": "Rank of the tensor-train cores."})
     shape: str | list[int] = field(

@@ -14,7 +14,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from peft import PeftModel, PeftModelForCausalLM, PeftModelForFeatureExtraction, PeftModelForSequenceClassification, PromptLearningConfig
+from peft import (
+    PeftConfig,
+    PeftModel,
+    PeftModelForCausalLM,
+    PeftModelForFeatureExtraction,
+    PeftModelForSequenceClassification,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptLearningConfig,
+)
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 from transformers import PreTrainedModel
@@ -23,7 +32,7 @@ from loretta_core.errors import MethodError
 
 
 class PromptModel(PeftModel):
-    """Abstract: put before one of PEFT's classes."""
+    """A model with a prompt or prefix that can be disabled and never merges. Abstract: a subclass names one of PEFT's classes after it."""
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
@@ -58,23 +67,23 @@ _CANNOT_MERGE = (
 
 
 class PromptClassifier(PromptModel, PeftModelForSequenceClassification):
-    """With a classification head."""
+    """A prompted model with a classification head."""
 
 
 class PromptCausalLM(PromptModel, PeftModelForCausalLM):
-    """With a language-model head that reads from left to right."""
+    """A prompted model with a language-model head that reads from left to right."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return _of_the_text(super().forward(*args, **kwargs), *args, **kwargs)
+        return _cut_to_text(super().forward(*args, **kwargs), *args, **kwargs)
 
 
 class PromptMaskedLM(PromptModel, PeftModelForFeatureExtraction):
-    """With a masked-LM head."""
+    """A prompted model with a masked-LM head."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         # PEFT drops token types with a warning at every call. All zero is what models assume without them; prompts are for single texts.
         kwargs.pop("token_type_ids", None)
-        return _of_the_text(super().forward(*args, **kwargs), *args, **kwargs)
+        return _cut_to_text(super().forward(*args, **kwargs), *args, **kwargs)
 
 
 def prompt_model(model: PreTrainedModel, config: PromptLearningConfig) -> PromptModel:
@@ -89,7 +98,13 @@ def prompt_model(model: PreTrainedModel, config: PromptLearningConfig) -> Prompt
     return PromptMaskedLM(model, config)
 
 
-def _of_the_text(output: Any, input_ids: torch.Tensor | None = None, *, inputs_embeds: torch.Tensor | None = None, **_: Any) -> Any:
+def stores_no_network(config: PeftConfig) -> bool:
+    """Return whether a saved adapter holds what a network computed, the prompt or prefix, and not the network: it can predict and not be trained further."""
+    return isinstance(config, PromptEncoderConfig) or (isinstance(config, PrefixTuningConfig) and config.prefix_projection)
+
+
+def _cut_to_text(output: Any, input_ids: torch.Tensor | None = None, *, inputs_embeds: torch.Tensor | None = None, **_: Any) -> Any:
+    """Drop the logits of the virtual tokens, which come first; the other arguments are those of the model's forward."""
     text = input_ids if input_ids is not None else inputs_embeds
     assert text is not None
     output.logits = output.logits[:, -text.shape[1] :]

@@ -1,4 +1,4 @@
-"""Trainable norms: LayerNorm and RMSNorm modules of any name, trained beside the adapters and saved with them.
+"""Trainable norms: LayerNorm and RMSNorm modules of any name, trained and saved together with the adapters.
 
 The authors' package unfreezes norms by parameter name and misses them (or, with tied embeddings, unfreezes everything); here a norm is recognised by its
 class. Each adapter trains its own fp32 copy, so that disabling or switching adapters restores the base exactly.
@@ -11,7 +11,7 @@ from copy import deepcopy
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
-from loretta_core.adapters.tuners.layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 
 _CLASS_NAMES = ("LayerNorm", "RMSNorm")
 
@@ -29,7 +29,7 @@ class TrainableNorm(AdapterLayer):
 
 
 def is_norm(module: nn.Module) -> bool:
-    """LayerNorm or RMSNorm by class name: `LlamaRMSNorm`, `DebertaLayerNorm`, `nn.LayerNorm`, … that has weights of its own."""
+    """Return whether a module is a LayerNorm or RMSNorm by its class name (`LlamaRMSNorm`, `DebertaLayerNorm`, …) and has weights of its own."""
     return type(module).__name__.endswith(_CLASS_NAMES) and any(True for _ in module.parameters(recurse=False))
 
 

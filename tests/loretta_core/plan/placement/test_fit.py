@@ -1,4 +1,4 @@
-"""Whether a cell fits, with which engine, and what to do if not: the statement of the seed experiments, and the laws of the planner."""
+"""The planner's answer (fits, engine, advice): the statement of the seed experiments, and the laws of the planner."""
 
 import time
 
@@ -9,8 +9,10 @@ from jobs.scheduling.resources import Node
 from loretta_core.config import CellConfig, cell_from_overrides, load_sweep
 from loretta_core.config.engine import Plain, Zero
 from loretta_core.errors import ConfigError, ResourceError
-from loretta_core.plan.advise import choose, plan_on, size, try_engine
 from loretta_core.plan.devices import DEVICES, Devices, cpu_device, device_named, parse_devices
+from loretta_core.plan.placement.engine_options import try_engine
+from loretta_core.plan.placement.fit import choose, plan_on
+from loretta_core.plan.sizing import size
 
 LLAMA = ["model=meta-llama/Llama-2-7b-hf", 'task={type="sst2", objective="causal"}', "batch_size=16"]
 

@@ -1,4 +1,4 @@
-"""Does it pay to compute zeroth-order cells together, in one forward of their frozen model? Standard library only.
+"""The gain of computing zeroth-order cells together, in one forward of their frozen model. No torch.
 
     forward of one variant      o + max(f, w)           o: the host starts its operations, one after the other; f: their arithmetic; w: the weights are read
     of V variants together      o + LOSS · max(V f, w)
@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loretta_core.config.trainer import Adam, InContext, NoTraining
-from loretta_core.plan.advise import EngineOption, Sized
 from loretta_core.plan.cost import forward_flops
 from loretta_core.plan.devices import UTILISATION
 from loretta_core.plan.memory import Load
+from loretta_core.plan.placement.engine_options import EngineOption
+from loretta_core.plan.sizing import Sized
 
-HOST_S = {"loretta_adp": 1.7e-3, "loretta_rep": 1.7e-3}
-"""Seconds of a block with its adapters: tensor trains are many small operations."""
-OTHER_HOST_S = 0.7e-3
 LOSS = 1.04
 """Attention in a merged forward is made of plain operations instead of one fused kernel."""
 
@@ -28,14 +26,14 @@ PAYS = 1.1
 
 
 def gain(sized: Sized, trial: EngineOption, *, variants: int) -> float:
-    """Cells per hour together over one by one, in their steps.
+    """Return cells per hour together over one by one, in their steps.
 
     Args:
         sized, trial: of one of the cells, which are alike.
         variants: losses that a step of all of them needs.
     """
     cell, block, device = sized.cell, sized.shapes.block, trial.devices.device
-    host_s = block.repeats * HOST_S.get(cell.method.type, OTHER_HOST_S)
+    host_s = block.repeats * cell.method.block_host_s
     flops = (device.fp32_flops if cell.precision == "fp32" else device.bf16_flops) * UTILISATION
     load = Load(cell.batch_size // cell.engine.gradient_accumulation, sized.tokens, sized.evaluation_tokens)
     arithmetic_s, reading_s = forward_flops(block, load) / flops, trial.memory.weights / device.bandwidth
@@ -43,7 +41,7 @@ def gain(sized: Sized, trial: EngineOption, *, variants: int) -> float:
 
 
 def variants_of(sizes: Sequence[Sized]) -> int:
-    """Losses that a step of zeroth-order cells needs, at their first step."""
+    """Return how many losses a step of zeroth-order cells needs, at their first step."""
     return sum(_variants(one) for one in sizes)
 
 

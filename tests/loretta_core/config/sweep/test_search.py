@@ -3,7 +3,7 @@
 import pytest
 
 from loretta_core.config import load_sweep
-from loretta_core.config.sweep.sampling import Range
+from loretta_core.config.sweep.search import Range
 from loretta_core.errors import ConfigError
 
 SWEEP = """

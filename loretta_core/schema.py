@@ -24,11 +24,11 @@ class Typed(Strict):
 
     @property
     def short_name(self) -> str:
-        """What tables call it."""
+        """The name in tables."""
         return self.type
 
     def changed(self) -> dict[str, object]:
-        """The fields that differ from their defaults, without `type`."""
+        """Return the fields that differ from their defaults, without `type`."""
         return self.model_dump(exclude_defaults=True, exclude={"type"})
 
     @property

@@ -1,10 +1,6 @@
-"""What a sweep file says about which cells run, in what order, and when to stop: ranges to sample, a budget, early stopping.
+"""The table `[search]` of a sweep file: ranges of settings, and the samples drawn from them.
 
-    [search]            samples drawn from ranges, laid over every point of the grid; with `algorithm = "optuna"` the later ones from what the earlier scored
-    budget              cells, hours or money that one start of the sweep may spend
-    early_stopping      cells that are worse than others of their kind after a share of their steps end there
-
-None of it is part of a cell: a sampled cell has the id of the same cell written out.
+With `algorithm = "optuna"` later samples come from what the earlier ones scored. A sampled cell has the id of the same cell written out.
 """
 
 from __future__ import annotations
@@ -16,13 +12,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.base import Strict
+from loretta_core.schema import Strict
 
 Sample = dict[str, Any]
 """Dotted setting → value."""
 
 Drawn = Mapping[str, Sequence[Sample]]
-"""Point of the grid → the samples that results suggested for it, in the order of their rounds."""
+"""Name of a grid point → the samples that results suggested for it, in the order of their rounds."""
 
 
 class Range(Strict):
@@ -44,13 +40,13 @@ class Range(Strict):
         return self
 
     def at(self, share: float) -> float | int:
-        """The value at a share in [0, 1), to three significant digits: enough for a setting, and readable in a table."""
+        """Return the value at a share in [0, 1), to three significant digits: enough for a setting, and readable in a table."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         value = low + share * (high - low)
         return self.readable(math.exp(value) if self.log else value)
 
     def readable(self, value: float) -> float | int:
-        """A value as a cell gets it."""
+        """Return a value as a cell gets it: a whole number, or three significant digits."""
         return min(round(value), int(self.high)) if self.integer else float(f"{value:.3g}")
 
 
@@ -90,11 +86,11 @@ class Search(Strict):
 
     @property
     def begins_with(self) -> int:
-        """How many samples need no result."""
+        """Number of samples that need no result."""
         return self.samples if self.algorithm == "random" else min(self.startup, self.samples)
 
     def samples_of(self, drawn: Sequence[Sample]) -> list[Sample]:
-        """Those of a point of the grid.
+        """Return the samples of a grid point.
 
         Args:
             drawn: what results suggested so far.
@@ -102,48 +98,10 @@ class Search(Strict):
         return [*map(self.sample, range(self.begins_with)), *drawn][: self.samples]
 
     def sample(self, index: int) -> Sample:
-        """The random sample of this index."""
+        """Return the random sample with this index."""
         return {name: self._drawn(name, index) for name in self.space}
 
     def _drawn(self, name: str, index: int) -> Any:
         share = random.Random(f"{self.seed}/{index}/{name}").random()
         values = self.space[name]
         return values.at(share) if isinstance(values, Range) else values[int(share * len(values))]
-
-
-class Budget(Strict):
-    """What one start of a sweep may spend. No cell is begun once it is spent; those that run are finished."""
-
-    cells: int | None = Field(None, ge=1)
-    """Most cells."""
-    hours: float | None = Field(None, gt=0)
-    """Most hours of workers: two that compute for an hour are two."""
-    usd: float | None = Field(None, gt=0)
-    """Most money, at the price of the device or `usd_per_hour`."""
-    usd_per_hour: float | None = Field(None, gt=0)
-    """Price of a device (a GPU, else a worker) for an hour; None takes the planner's for the GPU."""
-
-    @model_validator(mode="after")
-    def _limits_something(self) -> Self:
-        if self.cells is self.hours is self.usd is None:
-            raise ValueError("expected at least one of cells, hours, usd")
-        return self
-
-
-class EarlyStopping(Strict):
-    """Asynchronous successive halving (ASHA, arXiv 1810.05934) on the validation score. Cells compete with cells of the same model and task whose trainer is of
-    the same family (first order, zeroth order), and at equal shares of their steps: steps of the two families do not compare."""
-
-    type: Literal["asha"] = "asha"
-    keep: int = Field(3, ge=2)
-    """One in so many goes on at each rung (the paper's η)."""
-    first: float = Field(1 / 9, gt=0, lt=1)
-    """First rung, as a share of a cell's steps; each next one is at `keep` times the share."""
-
-    @property
-    def rungs(self) -> tuple[float, ...]:
-        """Shares of a cell's steps at which it is judged."""
-        found = [self.first]
-        while found[-1] * self.keep < 1.0:
-            found.append(found[-1] * self.keep)
-        return tuple(found)

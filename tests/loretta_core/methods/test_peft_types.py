@@ -6,8 +6,8 @@ from peft import PeftType
 import loretta_core.adapters.build  # noqa: F401  registers our types
 from loretta_core.config import CellConfig, cell_from_overrides
 from loretta_core.config.explain import FAMILIES
-from loretta_core.config.peft_types import NOT_CELLS, OWN_TYPES, PEFT_TYPES
 from loretta_core.errors import ConfigError
+from loretta_core.methods.peft_types import NOT_CELLS, PEFT_TYPES, own_types
 from loretta_core.report.labels import component_labels
 
 TOY = ["model=toy-bert", "task=toy_sentiment", "trainer=adam"]
@@ -18,9 +18,9 @@ def cell(method):
 
 
 def test_every_name_of_the_installed_peft_has_one_answer():
-    names = [*OWN_TYPES, *NOT_CELLS, *PEFT_TYPES]
+    names = [*own_types(), *NOT_CELLS, *PEFT_TYPES]
     assert sorted(names) == sorted(PeftType.__members__)
-    assert set(OWN_TYPES.values()) < set(FAMILIES["method"])
+    assert set(own_types().values()) < set(FAMILIES["method"])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What `{type = "peft", peft_type = …}` may name. Torch-free: a test holds the lists to those of the installed PEFT.
+"""The methods of PEFT that `{type = "peft", peft_type = …}` may name. No torch: a test holds the lists to those of the installed PEFT.
 
 A method has one name in a sweep, so that equal runs have equal ids: PEFT's own name of a method that has a type of its own is refused and pointed there.
 Methods that need more than a config and a labelled data set (other adapters, task ids, token ids) are refused with the reason.
@@ -7,19 +7,9 @@ Methods that need more than a config and a labelled data set (other adapters, ta
 from __future__ import annotations
 
 import difflib
+from typing import get_args
 
-OWN_TYPES = {
-    "LORA": "lora",
-    "IA3": "ia3",
-    "PROMPT_TUNING": "prompt",
-    "PREFIX_TUNING": "prefix",
-    "P_TUNING": "ptune",
-    "LORETTA_ADP": "loretta_adp",
-    "LORETTA_REP": "loretta_rep",
-    "BOTTLENECK": "adapters",
-    "BITFIT": "bitfit",
-}
-"""PEFT name → type in a sweep."""
+from loretta_core.methods.base import Method
 
 NOT_CELLS = {
     "ADALORA": "it prunes ranks in a call of its own after every optimizer step",
@@ -42,10 +32,17 @@ PEFT_TYPES = (
 """Every other method of PEFT 0.21."""
 
 
+def own_types() -> dict[str, str]:
+    """Return PEFT name → type in a sweep, of the methods that have a type of their own."""
+    named = {cls.peft_name: cls for cls in Method.__subclasses__()}
+    return {name: get_args(cls.model_fields["type"].annotation)[0] for name, cls in named.items() if name is not None}
+
+
 def refuse_peft_type(name: str) -> None:
-    """Raises ValueError unless `name` is one of PEFT_TYPES."""
-    if name in OWN_TYPES:
-        raise ValueError(f"peft_type = {name!r} has a type of its own here: type = {OWN_TYPES[name]!r}")
+    """Raise ValueError unless `name` is one of PEFT_TYPES."""
+    own = own_types()
+    if name in own:
+        raise ValueError(f"peft_type = {name!r} has a type of its own here: type = {own[name]!r}")
     if name in NOT_CELLS:
         raise ValueError(f"peft_type = {name!r} cannot be a cell: {NOT_CELLS[name]}")
     if name not in PEFT_TYPES:
