@@ -9,7 +9,7 @@ from loretta_core.config import load_sweep
 from loretta_core.store.layout import ARRIVED_NAME
 from loretta_core.store.manifest import write_manifest
 from loretta_core.store.records import check_output_dir, write_record
-from services.app import create_app, guarded, make_services
+from services.app import add_request_guard, create_app, make_services
 from services.server.settings import ApiSettings
 from tests.jobs.synthetic import finished_record
 from tests.services.cluster import MemoryCluster
@@ -75,7 +75,7 @@ def serve_api(results, cluster, application):
         settings = ApiSettings(out=results, port=8000, allowed_hosts=("127.0.0.1:8000",), tokens=results / "tokens.json", **changes)
         application.state.services = make_services(settings, client=cluster)
         headers = {"authorization": f"Bearer {token}"} if token else {}
-        return TestClient(guarded(application, settings), base_url=f"http://{host}", headers=headers, follow_redirects=False)
+        return TestClient(add_request_guard(application, settings), base_url=f"http://{host}", headers=headers, follow_redirects=False)
 
     return make
 

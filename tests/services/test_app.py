@@ -4,10 +4,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from services.api.problems import field_errors
-from services.api.request_guard import MAX_BODY_BYTES, SECURITY_HEADERS, Buckets
+from services.api.request_guard import MAX_BODY_BYTES, SECURITY_HEADERS, RateLimiter
 from services.app import make_services
 from services.queries.ray_jobs import NoRay
-from services.queries.run_index import Runs
+from services.queries.run_index import RunIndex
 from services.server.auth import add_token
 from tests.services.conftest import SWEEP
 
@@ -88,8 +88,8 @@ def test_a_problem_names_the_field(api):
 
 
 def test_without_a_cluster_submitting_says_what_is_missing(api, application):
-    here = application.state.services
-    application.state.services = make_services(here.settings, client=NoRay())
+    services = application.state.services
+    application.state.services = make_services(services.settings, client=NoRay())
     answer = api.post("/api/v1/jobs", json=BODY)
     assert answer.status_code == 503
     assert "loretta serve --ray" in answer.json()["detail"]
@@ -141,21 +141,21 @@ def test_a_large_body_is_refused_before_it_is_read_and_while_it_arrives(api):
 
 
 def test_too_many_requests_are_told_to_wait(serve_api):
-    client = serve_api(rate=1.0)
+    client = serve_api(requests_per_s=1.0)
     answers = [client.get("/api/v1/health") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert answers[-1].headers["retry-after"] == "1"
 
 
 def test_a_bucket_fills_again():
-    bucket = Buckets(rate=2.0)
-    assert [bucket.take("a", now=0.0) for _ in range(7)] == [True] * 6 + [False]
-    assert bucket.take("b", now=0.0)
-    assert bucket.take("a", now=0.6)
+    limiter = RateLimiter(requests_per_s=2.0)
+    assert [limiter.allow("a", now=0.0) for _ in range(7)] == [True] * 6 + [False]
+    assert limiter.allow("b", now=0.0)
+    assert limiter.allow("a", now=0.6)
 
 
 def test_a_bug_shows_nothing_of_itself(api, monkeypatch):
-    monkeypatch.setattr(Runs, "names", lambda self: 1 / 0)
+    monkeypatch.setattr(RunIndex, "names", lambda self: 1 / 0)
     client = TestClient(api.app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
     answer = client.get("/api/v1/sweeps")
     assert answer.status_code == 500

@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 
 from services import cli
-from services.app import guarded
+from services.app import add_request_guard
 from services.server.auth import add_token
 from tests.services.conftest import SWEEP
 
@@ -22,7 +22,7 @@ def served(serve_api, application, monkeypatch):
         port = free.getsockname()[1]
     serve_api()
     settings = application.state.services.settings.model_copy(update={"allowed_hosts": (f"127.0.0.1:{port}",)})
-    server = uvicorn.Server(uvicorn.Config(guarded(application, settings), port=port, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(add_request_guard(application, settings), port=port, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

@@ -5,20 +5,21 @@ import shlex
 import pytest
 
 from loretta_core.errors import ConfigError
-from services.queries.ray_jobs import NoRay, RayUnavailable, jobs_client
-from services.queries.submissions import NotFound, Submissions, pinned_versions
-from services.server.submission_policy import Policy
+from services.queries.errors import NotFound, RayUnavailable
+from services.queries.ray_jobs import NoRay, jobs_client
+from services.queries.submissions import Submissions, pinned_versions
+from services.server.submission_policy import SubmissionPolicy
 from tests.services.conftest import SWEEP
 
 
 @pytest.fixture
 def submissions(results, cluster):
-    return Submissions(out=results, client=cluster, policy=Policy())
+    return Submissions(out=results, client=cluster, policy=SubmissionPolicy())
 
 
 def test_the_same_sweep_starts_once(submissions, cluster):
-    first, started = submissions.submit(SWEEP, by="ada")
-    again, started_again = submissions.submit("# a comment\n" + SWEEP, by="bob")
+    first, started = submissions.submit(SWEEP, submitted_by="ada")
+    again, started_again = submissions.submit("# a comment\n" + SWEEP, submitted_by="bob")
     assert (started, started_again) == (True, False)
     assert first.submission_id == again.submission_id
     assert again.submitted_by == "ada"
@@ -57,7 +58,7 @@ def test_the_command_is_ours(submissions, cluster, results):
 
 
 def test_versions_are_pinned_on_request(results, cluster):
-    Submissions(out=results, client=cluster, policy=Policy(), pin=True).submit(SWEEP)
+    Submissions(out=results, client=cluster, policy=SubmissionPolicy(), pin_versions=True).submit(SWEEP)
     assert cluster.requests[0].runtime_env["pip"] == pinned_versions()
     assert any(pin.startswith("transformers==") for pin in pinned_versions())
     assert not any("+" in pin for pin in pinned_versions())

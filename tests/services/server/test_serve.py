@@ -17,10 +17,11 @@ import pytest
 
 from loretta_core.errors import ConfigError
 from loretta_core.store.records import check_output_dir
+from services.server.addresses import is_loopback
 from services.server.auth import add_token
 from services.server.mlflow_server import command, server_environment
-from services.server.processes import Stopped, stop_signals
-from services.server.settings import ApiSettings, api_settings, is_loopback, server_settings
+from services.server.processes import StopRequested, stop_signals
+from services.server.settings import ApiSettings, api_settings, mlflow_settings
 from tests.paths import ROOT
 
 
@@ -44,16 +45,16 @@ def test_loopback(host, loopback):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3"])
 def test_other_machines_need_authentication(host, tmp_path):
     with pytest.raises(ConfigError, match="lets other machines reach MLflow"):
-        server_settings(host=host, port=0, out=tmp_path / "out", environment={})
+        mlflow_settings(host=host, port=0, out=tmp_path / "out", environment={})
 
 
 def test_a_missing_authentication_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"MLFLOW_AUTH_CONFIG_PATH.*no such file"):
-        server_settings(host="127.0.0.1", port=0, out=tmp_path / "out", environment={"MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "none.ini")})
+        mlflow_settings(host="127.0.0.1", port=0, out=tmp_path / "out", environment={"MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "none.ini")})
 
 
 def test_authentication_switches_the_app_on(tmp_path):
-    settings = server_settings(
+    settings = mlflow_settings(
         host="0.0.0.0", port=0, out=tmp_path / "out", environment={"MLFLOW_AUTH_ADMIN_PASSWORD": "x", "LORETTA_ALLOWED_HOSTS": "lab.example, "}
     )
     assert command(settings)[-2:] == ["--app-name", "basic-auth"]
@@ -66,12 +67,12 @@ def test_a_port_in_use_is_refused(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ConfigError, match="cannot listen there"):
-            server_settings(host="127.0.0.1", port=taken.getsockname()[1], out=tmp_path / "out", environment={})
+            mlflow_settings(host="127.0.0.1", port=taken.getsockname()[1], out=tmp_path / "out", environment={})
 
 
 def test_an_impossible_port_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="cannot listen there"):
-        server_settings(host="127.0.0.1", port=70_000, out=tmp_path / "out", environment={})
+        mlflow_settings(host="127.0.0.1", port=70_000, out=tmp_path / "out", environment={})
 
 
 def test_telemetry_is_off_whatever_the_environment_says(tmp_path):
@@ -83,7 +84,7 @@ def test_telemetry_is_off_whatever_the_environment_says(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_both_signals_stop_once_and_are_given_back(number):
     before = signal.getsignal(number)
-    with pytest.raises(Stopped), stop_signals():  # noqa: PT012
+    with pytest.raises(StopRequested), stop_signals():  # noqa: PT012
         os.kill(os.getpid(), number)
         pytest.fail("the signal did not arrive")
     assert signal.getsignal(number) == before
@@ -132,7 +133,7 @@ def test_the_settings_travel_without_secrets(tmp_path):
 
 
 def tracking(tmp_path, **changes):
-    return server_settings(host="127.0.0.1", port=0, out=tmp_path / "out", **{"environment": {}, **changes})
+    return mlflow_settings(host="127.0.0.1", port=0, out=tmp_path / "out", **{"environment": {}, **changes})
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from services.queries.ray_jobs import RayUnavailable
+from services.queries.errors import RayUnavailable
 from services.server.auth import add_token
 from tests.services.conftest import SWEEP
 
@@ -61,7 +61,7 @@ def test_a_cluster_that_is_away_loses_nothing_that_was_typed(api, cluster, monke
     assert page.status_code == 503
     assert "Ray does not answer" in page.text
     assert "two cells" in page.text
-    monkeypatch.setattr(cluster, "states", gone)
+    monkeypatch.setattr(cluster, "list_jobs", gone)
     assert "Ray does not answer" in api.get("/").text
     assert api.get("/sweeps/small").status_code == 200
     assert api.get("/api/v1/jobs").status_code == 503
