@@ -26,7 +26,7 @@ RAY = Path(find_spec("ray").origin).parent
 
 
 def options_of_ray_start():
-    """The options of `ray start`: those of the decorators above its function."""
+    """Return the options of `ray start` from the decorators above its function."""
     source = (RAY / "scripts" / "scripts.py").read_text()
     decorators = source[source.rindex("@cli.command", 0, source.index("\ndef start(")) : source.index("\ndef start(")]
     return set(re.findall(r'"(--[a-z-]+)"', decorators))

@@ -10,7 +10,7 @@ from services.queries.ray_jobs import JobRequest, JobState, JobStatus
 
 @dataclass
 class MemoryCluster:
-    """Keeps what was submitted; a test says how jobs end."""
+    """A JobsClient that keeps what was submitted; a test says how jobs end."""
 
     requests: list[JobRequest] = field(default_factory=list)
     known: dict[str, JobState] = field(default_factory=dict)

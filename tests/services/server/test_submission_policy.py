@@ -1,4 +1,4 @@
-"""What a submitted sweep may name: no path outside the roots, no address, no code from elsewhere, and not more cells than can be counted at once."""
+"""Submitted sweeps: refused with a path outside the roots, an address, code from elsewhere, or more cells than the server takes."""
 
 import pytest
 from pydantic import BaseModel
