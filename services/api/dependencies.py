@@ -23,7 +23,7 @@ _bearer = HTTPBearer(auto_error=False, description="A token of `loretta token NA
 
 @dataclass(frozen=True)
 class Services:
-    """What routes work with, made once per application."""
+    """Settings, runs and submissions of an application, made once."""
 
     settings: ApiSettings
     runs: RunIndex

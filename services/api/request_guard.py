@@ -1,7 +1,7 @@
 """ASGI middleware that checks every request (Host, origin, size, rate) and adds security headers to every response.
 
-- Host: any other name gets 403, or a page elsewhere could rebind its name to 127.0.0.1 and read everything.
-- Origin: a browser says where a request that changes something comes from; another site's is refused, with or without a cookie.
+- Host: an unknown name gets 403, which stops DNS rebinding: a foreign page whose name resolves to 127.0.0.1.
+- Origin: a browser sends the origin of a request that changes something; another site's is refused, with or without a cookie.
 - Size and rate: a body is counted while it arrives; each client has a token bucket.
 """
 

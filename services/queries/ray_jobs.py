@@ -1,8 +1,8 @@
 """The job API of a Ray cluster behind one Protocol: submit, list, show, stop, logs. The one module of services that knows Ray.
 
-Whoever reaches this API of Ray can run any command on the cluster: that is what it is for, and why CVE-2023-48022 is not going to be fixed by a patch. So the
+Whoever reaches this API of Ray can run any command on the cluster; that is its purpose, so CVE-2023-48022 will not be patched. So the
 dashboard listens on loopback, Ray's token authentication is on, and an address on another machine is refused without it. The token stays in this process's
-environment (RAY_AUTH_TOKEN, or better RAY_AUTH_TOKEN_PATH, a file of mode 0600); it is sent to Ray and shown to nobody.
+environment (RAY_AUTH_TOKEN, or better RAY_AUTH_TOKEN_PATH, a file of mode 0600); it is sent to Ray only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIVE: tuple[JobStatus, ...] = ("PENDING", "RUNNING")
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A job to start. The entry point is built here from checked parts and holds nothing that a sweep says."""
+    """A job to start. The entry point is built here from checked parts and holds no text of a sweep."""
 
     submission_id: str
     entrypoint: str

@@ -1,7 +1,7 @@
 """Submit sweeps as jobs of a Ray cluster and keep track of them in OUT/submissions/<id>/{submission.json, work/sweep.toml, logs-<n>.txt}.
 
 The same sweep (name and cells, and overrides that change them) has the same id: submitting it twice starts it once. One that ended is submitted again under its
-id and goes on, since finished cells are never repeated. Ray forgets its jobs when its head restarts; these files do not.
+id and continues, since finished cells are never computed again. Ray loses its jobs when its head restarts; these files remain.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 MIN_FRESH_S = 1.0
 FRESH_PER_COST = 10.0
-"""How many times its cost a value counts as fresh."""
+"""Time that a value counts as fresh, as a multiple of the time that it took to make."""
 
 BACKGROUND_COST_S = 0.2
 """Values that cost more are made again in the background; cheaper ones while the caller waits."""

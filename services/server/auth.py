@@ -1,9 +1,11 @@
 """Access tokens with a role, kept as digests in OUT/tokens.json (mode 0600).
 
-    read < submit < admin        look · start sweeps and stop one's own · stop anybody's
+    read      see sweeps, cells and jobs
+    submit    also start sweeps and stop one's own
+    admin     also stop the sweeps of others
 
-A token is 256 random bits, so a plain sha256 of it cannot be turned back by guessing; a password would need a slow hash, and there are none here. Without
-tokens everybody who reaches the server is admin, which is why it then listens on this machine only.
+A token is 256 random bits, so a plain sha256 of it cannot be inverted by guessing; only passwords, which there are none of, would need a slow hash. Without
+tokens every caller is admin, so the server then listens on this machine only.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Tokens:
 
     entries: tuple[Token, ...] = ()
     required: bool = False
-    """Whether callers must present a token: True once a file exists, so a file whose last token was removed lets nobody in."""
+    """Callers must present a token: True once a file exists, so a file whose last token was removed admits no caller."""
 
     def authenticate(self, token: str) -> Caller | None:
         """Return the caller a token belongs to, None for an unknown one. Takes the same time for every wrong token."""

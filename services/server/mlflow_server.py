@@ -25,7 +25,7 @@ AUTH_CONFIG_NAME = "mlflow-auth.ini"
 
 
 def mlflow_server(settings: MlflowSettings) -> ServerSpec:
-    """Return how to start the MLflow server."""
+    """Return the spec of the MLflow server."""
     return ServerSpec(
         name="the MLflow server",
         command=command(settings),

@@ -30,7 +30,7 @@ class StopRequested(Exception):
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """How to start a server. `environment` is complete and the place for secrets: a command line is visible to every user of the machine."""
+    """A server to start. `environment` is complete and the place for secrets: a command line is visible to every user of the machine."""
 
     name: str
     command: Sequence[str]

@@ -23,7 +23,7 @@ def serve_until_stopped(mlflow: MlflowSettings, api: ApiSettings) -> int:
 
 
 def api_server(settings: ApiSettings) -> ServerSpec:
-    """Return how to start the server of API and pages."""
+    """Return the spec of the server of API and pages."""
     return ServerSpec(
         name="the server of API and pages",
         command=[sys.executable, "-m", "services.app"],

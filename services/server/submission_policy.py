@@ -1,6 +1,6 @@
 """The rules for sweeps that arrive over HTTP: which files and sources they may name, how many cells they may have. Checked before anything else is done.
 
-A sweep names data and models and never a command; what it can still do is make the server or the cluster read a path or fetch an address. So paths must lie
+A sweep names data and models and never a command, but it can make the server or the cluster read a path or fetch an address. So paths must lie
 below the allowed roots (symbolic links followed first), hub ids must look like hub ids, addresses are refused, and code that a checkpoint brings along is too.
 """
 

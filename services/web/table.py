@@ -40,7 +40,7 @@ class TableRow:
     result: ResultRow
     cells: tuple[TableCell, ...]
     efficient: bool
-    """Whether the cell is in the Pareto set of score against trainable parameters."""
+    """True for cells in the Pareto set of score against trainable parameters."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _heading(title: str, key: str, numeric: bool, selection: Selection, address:
     if not key:
         return Heading(title, numeric)
     current = selection.sort == key
-    # The first click shows what one looks for: the highest score, the lowest cost.
+    # The first click sorts best first: the highest score, the lowest cost.
     descending = not selection.descending if current else key == "score"
     changed = selection.model_copy(update={"sort": key, "descending": descending})
     order = ("descending" if selection.descending else "ascending") if current else ""
