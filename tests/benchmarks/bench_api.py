@@ -1,4 +1,4 @@
-"""Latency of the API with 10,000 runs in the store: 50 clients at once, each asking again as soon as it was answered, or once a second.
+"""How fast the API answers with 10,000 runs in the store: 50 clients at once, each asking again as soon as it was answered, or once a second.
 
     python tests/benchmarks/bench_api.py [--runs 10000] [--clients 50] [--seconds 15] [--out DIR]
 
@@ -30,7 +30,7 @@ from loretta_core.report.compare import compare  # noqa: E402
 from loretta_core.store.manifest import write_manifest  # noqa: E402
 from loretta_core.store.output_dir import check_output_dir  # noqa: E402
 from loretta_core.store.record_files import write_record  # noqa: E402
-from services.server.processes import running  # noqa: E402
+from services.server.processes import run_server  # noqa: E402
 from services.server.serve import api_server  # noqa: E402
 from services.server.settings import api_settings  # noqa: E402
 from tests.loretta_core.report.synthetic import plausible_record  # noqa: E402
@@ -41,7 +41,7 @@ METHODS, TRAINERS = ("loretta_adp", "loretta_rep", "lora", "adapters", "ft"), ("
 
 @dataclass
 class Times:
-    """The seconds of each request, by endpoint."""
+    """Seconds by endpoint."""
 
     by_name: dict[str, list[float]] = field(default_factory=dict)
     errors: int = 0
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compare(out, name=SWEEP)
         print(f"compare: {len(cells):,} records in {time.perf_counter() - started:.1f} s")
         settings = api_settings(host="127.0.0.1", port=0, out=out, environment={**os.environ, "LORETTA_RATE_LIMIT": "1000000"})
-        with running(api_server(settings)):
+        with run_server(api_server(settings)):
             for pause_s, words in ((1.0, "once a second"), (0.0, "again at once")):
                 times = asyncio.run(_ask(settings.url, cells, clients=options.clients, seconds=options.seconds, pause_s=pause_s))
                 _print(times, title=f"{options.clients} clients, each {words}", seconds=options.seconds)

@@ -38,7 +38,8 @@ from loretta_core.store.predictions import Predictions, find_predictions, write_
 from loretta_core.store.record_files import read_record
 from loretta_core.store.records import Digests, PackInfo
 from loretta_core.train.run import run_cell
-from services.app import create_app, guarded
+from services.app import add_request_guard as guarded
+from services.app import create_app
 from services.cli import main as loretta
 from services.server.settings import ApiSettings
 from tests.loretta_core.report.synthetic import PARAMETERS, failed_record, make_cell, make_record, write_sweep

@@ -15,7 +15,7 @@ EXAMPLES = 60
 
 def test_answers_are_as_described(serve_api, results):
     token = add_token(results / "tokens.json", name="fuzz", role="admin")  # with tokens, so that answers without one are looked at too
-    client: TestClient = serve_api(rate=1e6)
+    client: TestClient = serve_api(requests_per_s=1e6)
     schema = schemathesis.openapi.from_dict(client.get("/api/v1/openapi.json").json())
     schema.app = client.app
     operations = [result.ok() for result in schema.get_all_operations()]

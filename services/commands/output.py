@@ -1,14 +1,20 @@
-"""A table on the terminal. Into a pipe or a file it goes as plain text."""
+"""Output of commands: JSON, and tables with lines and emphasis on a terminal but plain text into a pipe or a file."""
 
 from __future__ import annotations
 
+import json
 import sys
 
 from loretta_core.report.tables import Table, to_text
 
 
+def to_json(value: object, *, indent: int | None = 1) -> str:
+    """Return a value as JSON, on one line with `indent=None`."""
+    return json.dumps(value, indent=indent, ensure_ascii=False)
+
+
 def print_table(table: Table) -> None:
-    """With lines and emphasis when a person is watching."""
+    """Print a table, with lines and emphasis when stdout is a terminal."""
     if not sys.stdout.isatty():
         print(to_text(table))
         return
