@@ -38,7 +38,7 @@ FORMAT = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: 0 done, 1 the backup is damaged or a tool failed, 2 a wrong request."""
+    """Run the command line; return 0 when done, 1 when the backup is damaged or a tool failed, 2 for a wrong request."""
     options = _parser().parse_args(arguments)
     store = os.environ.get("LORETTA_STORE", "")
     try:
@@ -80,7 +80,7 @@ def save(out: Path, file: Path, *, store: str = "") -> int:
 
 
 def restore(file: Path, out: Path, *, store: str = "") -> int:
-    """Write what the backup holds; returns the number of records. Raises ConfigError for a directory that is not empty, LorettaError for damage."""
+    """Write what the backup holds to `out`; return the number of records. Raises ConfigError for a directory that is not empty, LorettaError for damage."""
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out}: not empty; restore into a directory of its own, or move this one away")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def restore(file: Path, out: Path, *, store: str = "") -> int:
 
 
 def _files(out: Path) -> Iterator[Path]:
-    """What a sweep left, without MLflow's databases, half-written files, locks and logs of servers."""
+    """Yield the files of an output directory, without MLflow's databases, half-written files, locks and logs of servers."""
     for path in sorted(out.rglob("*")):
         name = path.name
         of_ray = path.relative_to(out).parts[2:3] in (("train",), ("tune",))
@@ -117,7 +117,7 @@ def _files(out: Path) -> Iterator[Path]:
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, sums: dict[str, str]) -> None:
-    """One file as it is now, a piece at a time: a journal that grows meanwhile is cut at the size that it had."""
+    """Add one file as it is now, in chunks: a journal that grows meanwhile is cut at the size that it had."""
     try:
         file = path.open("rb")
     except FileNotFoundError:  # an old checkpoint, replaced between listing and reading
@@ -131,7 +131,7 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, sums: dict[str, str]) -> N
 
 
 class _Hashing(io.RawIOBase):
-    """A file that is hashed as it is read."""
+    """A file object that hashes what is read from it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -166,7 +166,7 @@ def _extract(file: Path, target: Path) -> set[str]:
 
 
 def _dumps(out: Path, scratch: Path, *, store: str) -> Iterator[Path]:
-    """Copies of the databases, made in `scratch`: of those in `out`, and of PostgreSQL with a `store`."""
+    """Copy the databases to `scratch`: those in `out`, and PostgreSQL with a `store`."""
     for name in SQLITE:
         if (out / name).is_file():
             with closing(sqlite3.connect(out / name, timeout=60)) as source, closing(sqlite3.connect(scratch / name)) as copy:
@@ -193,7 +193,7 @@ def _postgres(command: Sequence[str], store: str, file: Path) -> None:
 
 
 def connection_environment(store: str) -> Mapping[str, str]:
-    """LORETTA_STORE as libpq's variables. Raises ConfigError for anything but postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE."""
+    """Return LORETTA_STORE as libpq's environment variables. Raises ConfigError for anything but postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE."""
     parts = urlsplit(store)
     if parts.scheme not in ("postgresql", "postgresql+psycopg2") or not parts.hostname or not parts.path.strip("/"):
         raise ConfigError(f"LORETTA_STORE = {parts.scheme}://…: expected postgresql://USER:PASSWORD@HOST/DATABASE")

@@ -20,7 +20,7 @@ ADMIN = "admin"
 
 
 def main(arguments: list[str]) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python cluster/make_secrets.py DIRECTORY", file=sys.stderr)
         return 2
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def make(directory: Path) -> list[str]:
-    """Write what is missing; returns the names of what was written. Raises ConfigError for a directory that others can enter."""
+    """Write the secrets that are missing; return the names of what was written. Raises ConfigError for a directory that others can enter."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_mode & 0o077:
         raise ConfigError(f"{directory}: other users can enter it; chmod 700 {directory}")
@@ -61,7 +61,7 @@ DERIVED: Mapping[str, Callable[[Mapping[str, str]], str]] = {
     ),
     "mlflow_credentials": lambda known: f"[mlflow]\nmlflow_tracking_username = {ADMIN}\nmlflow_tracking_password = {known['mlflow_password']}\n",
 }
-"""File → its content, from the random ones; the forms are those of libpq, boto3 and MLflow."""
+"""File → its content, from the random values; the forms are those of libpq, boto3 and MLflow."""
 
 
 def _make_api_token(directory: Path) -> None:

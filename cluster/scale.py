@@ -16,7 +16,7 @@ POLL_S = 5.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0 when the devices are there, 1 when they did not come in time, 2 for a wrong request."""
+    """Run the command line; return 0 when the devices are there, 1 when they did not come in time, 2 for a wrong request."""
     options = _parser().parse_args(arguments)
     try:
         wanted = bundles(cpus=options.cpus, gpus=options.gpus, gpus_per_node=options.gpus_per_node, accelerator=options.accelerator)
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def bundles(*, cpus: int, gpus: int, gpus_per_node: int = 1, accelerator: str = "") -> list[dict[str, float]]:
-    """What one node must offer at least, once per node: GPUs in pieces of `gpus_per_node`, CPUs one by one. An empty list takes every request back.
+    """Return what one node must offer at least, once per node: GPUs in pieces of `gpus_per_node`, CPUs one by one. An empty list takes every request back.
 
     Args:
         accelerator: Ray's name of the kind of GPU, e.g. H100; a cluster with several kinds starts any of them without it.
@@ -59,7 +59,7 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Whether the cluster offers so much before `timeout_s` seconds are over."""
+    """Wait until the cluster offers so much; return False when `timeout_s` seconds are over before."""
     deadline = clock() + timeout_s
     while not all(offered().get(name, 0.0) >= amount for name, amount in wanted.items()):
         if clock() >= deadline:

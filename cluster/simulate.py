@@ -6,8 +6,8 @@
 
 Three ways to compute the same cells under the same failures:
 
-    warm     a group's process stays and pulls cells; what is lost goes on from its last checkpoint: what `jobs` does
-    cold     a process per cell, which starts, imports and forms its group anew; lost cells go on from their checkpoint
+    warm     a group's process stays and pulls cells; lost cells resume from their last checkpoint: what `jobs` does
+    cold     a process per cell, which starts, imports and forms its group anew; lost cells resume from their checkpoint
     naive    a process per cell, and lost cells begin again
 
 Paid GPU-hours are all GPUs for the whole time. Useful ones end up in a finished cell. The rest is starting, work that is lost and done again, and GPUs that are
@@ -29,13 +29,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from jobs.execution.cell_queue import CellQueue, Order
-from jobs.execution.worker import PATIENCE_S
+from jobs.execution.cell_queue import PULL_TIMEOUT_S, CellQueue, Order
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.admission import admit
 from jobs.scheduling.estimate import predictions
 from jobs.scheduling.resources import Node, by_group_spec, groups_that_fit
-from jobs.storage.ledger import read_status, unfinished, write_failure
+from jobs.storage.failure_record import write_failure
+from jobs.storage.ledger import read_status, unfinished
 from loretta_core.config import CellConfig
 from loretta_core.config.sweep.load import parse_toml, resolve_sweep
 from loretta_core.store.layout import cell_directory
@@ -71,13 +71,13 @@ class World:
     node_failures: float = 1.6e-4
     """Llama 3's 16,384 H100s: 419 unexpected interruptions in 54 days (arXiv 2407.21783, table 5), times eight."""
     replace_s: float = 600.0
-    """Until another node is there."""
+    """How long it takes until another node is there."""
     start_s: float = 19.0
-    """A process that starts, imports and forms its group (measured: jobs/README.md gives 27.6 s for the nested way, start included)."""
+    """How long a process takes to start, import and form its group (measured: jobs/README.md gives 27.6 s for the nested way, start included)."""
     overhead_s: float = 0.43
-    """Of a cell in a warm process (measured, jobs/README.md)."""
+    """Time per cell beside training, in a warm process (measured, jobs/README.md)."""
     checkpoint_s: float = 60.0
-    """Between two checkpoints of a cell."""
+    """Time between two checkpoints of a cell."""
     spread: float = 0.2
     """Standard deviation of the logarithm of measured over predicted time."""
     out_of_memory: float = 0.02
@@ -87,7 +87,7 @@ class World:
 
 
 class FakeClock(asyncio.SelectorEventLoop):
-    """An event loop in which nobody waits: when all tasks sleep, the clock jumps to the first that wakes."""
+    """An event loop with a simulated clock: when all tasks sleep, it jumps to the first that wakes."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -110,7 +110,7 @@ class _Jump(selectors.SelectSelector):
 
 @dataclass
 class Simulation:
-    """One way through one sweep.
+    """The simulation of one sweep in one way.
 
     Args:
         seconds: cell id → what it takes without interruption.
@@ -123,22 +123,22 @@ class Simulation:
     seconds: dict[str, float]
     out: Path
     spent_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """GPU seconds by what they went into."""
+    """GPU seconds by what they were spent on."""
     events: Counter[str] = field(default_factory=Counter)
     _saved_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Cell id → seconds of its work that are in a checkpoint."""
     _started: dict[str, str] = field(default_factory=dict)
-    """Place → the group that was started there last."""
+    """GPU of a node → the group that was started there last."""
     _dice: dict[str, random.Random] = field(default_factory=dict)
-    """One per machine, so that all ways see the same failures as long as they last."""
+    """A random generator per machine, so that all ways see the same failures as long as they last."""
 
     def run(self) -> float:
-        """Seconds until the last cell is over."""
+        """Run the sweep; return the simulated seconds until the last cell is over."""
         with asyncio.Runner(loop_factory=FakeClock) as runner:
             return runner.run(self._sweep())
 
     async def _sweep(self) -> float:
-        """One driver after another, each with what the ledger says is left; the next one comes when the head has been replaced."""
+        """Run one driver after another, each with what the ledger says is left; the next one starts when the head has been replaced."""
         while cells := [cell for cell in unfinished(self.out, self.cells) if cell.cell_id not in read_status(self.out, [cell]).failed]:
             self.events["drivers"] += 1
             driver = asyncio.create_task(self._driver(cells))
@@ -162,14 +162,14 @@ class Simulation:
                 node.cancel()
 
     async def _trial(self, queue: CellQueue, cell: CellConfig) -> None:
-        """What a Tune trial and the course of the sweep do."""
+        """Do what a Tune trial and `CellLifecycle` do for a cell."""
         (outcome,) = [outcome async for outcome in queue.run([(cell.cell_id, cell.to_json())])]
         self.events[outcome.status] += 1
         if outcome.status == "failed":
             write_failure(self.out, cell, outcome)
 
     async def _node(self, queue: CellQueue, index: int) -> None:
-        """Eight groups that live and die together, and the node that replaces theirs."""
+        """Run the eight groups of a node, which are lost together when it fails, then those of the node that replaces it."""
         life = 0
         while True:
             life += 1
@@ -184,11 +184,11 @@ class Simulation:
                 await asyncio.wait(groups)
             self.events["nodes lost"] += 1
             for name in names:
-                await queue.lose(self._started[name], "the node is gone")
+                await queue.on_group_lost(self._started[name], "the node is gone")
             await asyncio.sleep(self.world.replace_s)
 
     async def _group(self, queue: CellQueue, name: str) -> None:
-        """A worker group: starts, pulls, computes. In the ways without warm processes it ends after each cell and starts anew for the next."""
+        """Run a worker group: start, pull, compute. In the ways without warm processes it ends after each cell and starts anew for the next."""
         start = 0
         while True:
             start += 1
@@ -198,23 +198,23 @@ class Simulation:
                 return
 
     async def _serve(self, queue: CellQueue, group: str) -> bool:
-        """What one process does, as in `jobs.execution.worker.work`; True when the queue said stop."""
+        """Do what one process does in `jobs.execution.worker.work`; return True when the queue said stop."""
         while True:
-            order = await queue.pull(group, PATIENCE_S)
+            order = await queue.pull(group, PULL_TIMEOUT_S)
             if order.action != "work":
                 if order.action == "stop":
                     return True
                 continue
             outcome = await self._compute(order)
             if outcome is None:
-                await queue.lose(group, "the process was killed")
+                await queue.on_group_lost(group, "the process was killed")
                 return False
             await queue.finish(group, outcome)
             if self.way != "warm":
                 return False
 
     async def _compute(self, order: Order) -> Outcome | None:
-        """One attempt; None when it takes the process down."""
+        """Attempt a cell; return None when that kills the process."""
         ((cell_id, cell_json),) = order.cells
         cell = CellConfig.from_json(cell_json)
         fate = random.Random(f"{self.world.seed} {cell_id}").random()
@@ -233,7 +233,7 @@ class Simulation:
         return Outcome(cell_id, "finished", seconds=needed)
 
     async def _train(self, cell_id: str, needed_s: float) -> None:
-        """Work that counts, as far as it is saved when the process goes."""
+        """Spend a cell's time; when the process is lost, only what a checkpoint has saved counts as useful."""
         began = asyncio.get_running_loop().time()
         try:
             await asyncio.sleep(needed_s)
@@ -255,20 +255,20 @@ class Simulation:
             self.spent_s[what] += asyncio.get_running_loop().time() - began
 
     def _until_failure(self, machine: str) -> float:
-        """Seconds that it lives."""
+        """Draw the seconds until a machine fails."""
         dice = self._dice.setdefault(machine, random.Random(f"{self.world.seed} {machine}"))
         return dice.expovariate(self.world.node_failures / HOUR_S) if self.world.node_failures else 1e9
 
 
 def sweep_cells(count: int) -> list[CellConfig]:
-    """The first `count` cells of the sweep, with as many seeds as that needs."""
+    """Return the first `count` cells of the sweep, with as many seeds as that needs."""
     kinds = len(resolve_sweep(parse_toml(SWEEP), overrides=()).cells)
     seeds = list(range(math.ceil(count / kinds)))
     return list(resolve_sweep(parse_toml(f"{SWEEP}seed = {seeds}\n"), overrides=()).cells)[:count]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line per way."""
+    """Run the command line: simulate every way and print a line for each."""
     options = _parser().parse_args(arguments)
     world = World(nodes=options.nodes, seed=options.seed, node_failures=options.node_failures, start_s=options.start_s)
     machines = [NODE] * world.nodes

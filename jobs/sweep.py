@@ -21,9 +21,10 @@ from jobs.orchestration.signals import Interrupts
 from jobs.orchestration.sweep_run import PriorResults, Request, catch_up, run_cells
 from jobs.scheduling.asha_actor import asha_history
 from jobs.scheduling.optuna_search import OptunaSearch, check_search
-from jobs.storage.ledger import SweepStatus, archive_cells, read_status, refresh_status, resolve_cell_ids
+from jobs.storage.ledger import SweepStatus, read_status, refresh_status
 from jobs.storage.lock import output_lock
-from jobs.storage.mirror import mirrored
+from jobs.storage.mirror import open_mirror
+from jobs.storage.rerun import archive_cells, resolve_cell_ids
 from jobs.tracking.mlflow_repair import unsynced_cells
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
@@ -88,10 +89,10 @@ def sweep(
     known = read_status(out, config.cells)
     check_inputs([*(cell for cell in config.cells if cell.cell_id not in known.finished), *again])
     check_output_dir(out)
-    with output_lock(out), mirrored(config.mirror, out=out, say=print) as mirror:
+    with output_lock(out), open_mirror(config.mirror, out=out, say=print) as mirror:
         archive_cells(out, again)
         if mirror is not None:
-            mirror.forget(cell.cell_id for cell in again)
+            mirror.invalidate(cell.cell_id for cell in again)
             fetched = mirror.fetch(cell for cell in config.cells if cell.cell_id not in known.finished and cell not in again)
             print(f"mirror {config.mirror}: {counted(fetched, 'finished cell')} fetched", flush=True)
         for cell in again:

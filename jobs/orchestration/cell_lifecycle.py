@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from jobs.console.reporter import SweepReporter
-from jobs.failures.outcome import Outcome, no_room
+from jobs.failures.outcome import Outcome
+from jobs.failures.retry import is_storage_full
 from jobs.scheduling import asha_actor
 from jobs.scheduling.budget import Account
-from jobs.storage.ledger import read_status, write_failure
+from jobs.storage.failure_record import write_failure
+from jobs.storage.ledger import read_status
 from jobs.tracking.mlflow_setup import Tracking
 from jobs.tracking.mlflow_sink import close_run
 from loretta_core.config import CellConfig
@@ -60,7 +62,7 @@ class CellLifecycle:
         try:
             outcome, record = settle(outcome, cell=cell, out=self.out, name=self.name, tracking=self.tracking)
         except OSError as error:
-            if not no_room(error):
+            if not is_storage_full(error):
                 raise
             self.no_room = self.no_room or str(error)
             return

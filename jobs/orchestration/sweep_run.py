@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.console.reporter import SweepReporter
+from jobs.execution.asha_sink import AshaHandle
 from jobs.execution.ray_session import nodes, ray_session
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
 from jobs.failures.outcome import Outcome
@@ -34,7 +35,7 @@ from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
 
 if TYPE_CHECKING:
-    from jobs.execution.train_executor import Executor
+    from jobs.execution.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _run_cells(
     account = open_account(request.budget, price=price_of(nodes()))
     course = CellLifecycle(request.out, request.name, tracking, account, progress, request.copy)
     judge = asha_actor.start(request.early_stopping, before.judged) if request.early_stopping else None
-    worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
+    worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, asha=AshaHandle(judge) if judge else None)
     ahead = CellBacklog(course, nodes, request.grow)
     with progress.shown():
         ahead.add(cells)

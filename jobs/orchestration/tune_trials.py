@@ -23,9 +23,8 @@ from ray.tune.experiment import Trial
 from ray.tune.result import DONE
 from ray.tune.search import Searcher
 
-from jobs.execution.queue_client import CellRunner
+from jobs.execution.executor import CellRunner
 from jobs.failures import retry
-from jobs.failures.lost_processes import reason_of
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.packing import Pack
 from loretta_core.config import CellConfig
@@ -197,12 +196,12 @@ class _Deaths(_StaysHere, tune.Callback):
         self._kinds: dict[str, list[str]] = {}
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        reason, kind = reason_of(RuntimeError(_last_error(trial)))
+        reason, kind = retry.classify_process_loss(RuntimeError(_last_error(trial)))
         kinds = self._kinds.setdefault(trial.trial_id, [])
         kinds.append(kind)
-        changed = [retry.again(cell_json, kind=kind, failures=kinds.count(kind)) for cell_json in trial.config["cells"]]
+        changed = [retry.next_attempt(cell_json, kind=kind, failures=kinds.count(kind)) for cell_json in trial.config["cells"]]
         if None in changed:
-            over = [Outcome.lost(cell.cell_id, reason=reason, kind=kind, times=len(kinds)).to_dict() for cell in _cells(trial.config)]
+            over = [Outcome.process_lost(cell.cell_id, reason=reason, kind=kind, times=len(kinds)).to_dict() for cell in _cells(trial.config)]
             trial.set_config({**trial.config, "over": over})
         else:
             trial.set_config({**trial.config, "cells": changed})

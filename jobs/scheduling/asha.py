@@ -27,7 +27,7 @@ class AshaScores:
         self._best: dict[str, float] = {}
         self._scores: dict[tuple[Bracket, float], dict[str, float]] = defaultdict(dict)
 
-    def judge(self, cell_json: str, share: float, score: float) -> str:
+    def report_score(self, cell_json: str, share: float, score: float) -> str:
         """Note a validation score after a share of a cell's steps. Returns why the cell should end there, or ""."""
         cell = CellConfig.from_json(cell_json)
         best = self._best[cell.cell_id] = max(score, self._best.get(cell.cell_id, -math.inf))
@@ -41,7 +41,7 @@ class AshaScores:
     def recall(self, cell_json: str, points: Iterable[tuple[float, float]]) -> None:
         """Note the (share, score) points of a cell that is over, without judging it."""
         for share, score in points:
-            self.judge(cell_json, share, score)
+            self.report_score(cell_json, share, score)
 
     def _verdict(self, cell: CellConfig, rung: float, best: float) -> str:
         scores = self._scores[bracket(cell), rung].values()

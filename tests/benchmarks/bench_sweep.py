@@ -204,7 +204,7 @@ def _tune_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
     return time.time() - started
 
 
-def do_nothing(cell: CellConfig, **rest: Any) -> None:
+def do_nothing(cell: CellConfig, *, directory: Path, sinks: object, seat: object, stop: object) -> None:
     """A cell that trains nothing."""
 
 

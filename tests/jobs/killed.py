@@ -15,6 +15,7 @@ from loretta_core.config import CellConfig
 from loretta_core.store.records import Record
 from loretta_core.train import checkpoint, run
 from loretta_core.train.loop import StopReason, never
+from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.sinks import MetricSink
 
 AT_STEP = 15
@@ -36,11 +37,11 @@ class KillOnce:
         """Nothing to close."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: StopReason = never) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: StopReason = never) -> Record:
     """As usual, with a checkpoint at every evaluation; the second worker is the one that dies."""
     checkpoint.MIN_INTERVAL_S = 0.0
     own = [*sinks, KillOnce(directory / "was-killed")] if dist.get_rank() == 1 else sinks
-    return run.run_cell(cell, directory=directory, sinks=own, stop=stop)
+    return run.run_cell(cell, directory=directory, sinks=own, seat=seat, stop=stop)
 
 
 if __name__ == "__main__":

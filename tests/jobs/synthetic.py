@@ -19,6 +19,7 @@ from pathlib import Path
 from loretta_core.config import CellConfig
 from loretta_core.errors import CellFailed
 from loretta_core.store.records import Record, write_record
+from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 Stop = Callable[[int], Exception | None]
@@ -60,8 +61,8 @@ if WILD_CLOCK in os.environ:
     set_wild()
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: Stop = lambda step: None) -> Record:
-    """No training. Notes the process and its working directory in attempts.txt."""
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: Stop = lambda step: None) -> Record:
+    """Compute a cell without training. Notes the process and its working directory in attempts.txt."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "attempts.txt").open("a") as attempts:
         attempts.write(f"{os.getpid()} {Path.cwd()}\n")
