@@ -39,7 +39,7 @@ FORMAT = 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 when done, 1 when the backup is damaged or a tool failed, 2 for a wrong request."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     store = os.environ.get("LORETTA_STORE", "")
     try:
         if options.command == "save":
@@ -205,9 +205,10 @@ def connection_environment(store: str) -> Mapping[str, str]:
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python cluster/backup.py", description="Back up an output directory and MLflow's database, and bring them back.")
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python cluster/backup.py", description="Back up an output directory and MLflow's database, and bring them back.")
+    commands = made.add_subparsers(dest="command", required=True)
     saving = commands.add_parser("save", help="write a backup")
     saving.add_argument("out", type=Path, help="output directory")
     saving.add_argument("file", type=Path, help="where to write")

@@ -64,16 +64,16 @@ trainer = [{ type = "adam", lr = 1e-4, epochs = 10 }, { type = "zo_sgd", lr = 1e
 
 @dataclass(frozen=True)
 class World:
-    """What the simulation assumes. Rates are per hour of one node of eight GPUs."""
+    """The assumptions of the simulation. Rates are per hour of one node of eight GPUs."""
 
     nodes: int = 32
     seed: int = 0
     node_failures: float = 1.6e-4
     """Llama 3's 16,384 H100s: 419 unexpected interruptions in 54 days (arXiv 2407.21783, table 5), times eight."""
     replace_s: float = 600.0
-    """How long it takes until another node is there."""
+    """Time until a lost node is replaced."""
     start_s: float = 19.0
-    """How long a process takes to start, import and form its group (measured: jobs/README.md gives 27.6 s for the nested way, start included)."""
+    """Time that a process takes to start, import and form its group (measured: jobs/README.md gives 27.6 s for the nested way, start included)."""
     overhead_s: float = 0.43
     """Time per cell beside training, in a warm process (measured, jobs/README.md)."""
     checkpoint_s: float = 60.0
@@ -269,7 +269,7 @@ def sweep_cells(count: int) -> list[CellConfig]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line: simulate every way and print a line for each."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     world = World(nodes=options.nodes, seed=options.seed, node_failures=options.node_failures, start_s=options.start_s)
     machines = [NODE] * world.nodes
     admission = admit(sweep_cells(options.cells), machines)
@@ -302,13 +302,14 @@ def _mean(world: World) -> str:
     return f"{1 / rate:.3g} h somewhere" if rate else "never"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python cluster/simulate.py", description="Simulate a large sweep on GPUs that fail.")
-    parser.add_argument("--cells", type=int, default=10_000, metavar="N", help="cells of the sweep (default: 10000)")
-    parser.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes with eight H100 each (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of failures and durations (default: 0)")
-    parser.add_argument("--node-failures", type=float, default=World.node_failures, metavar="RATE", help="per node and hour (default: %(default)s)")
-    parser.add_argument("--start-s", type=float, default=World.start_s, metavar="S", help="seconds that a process takes to start (default: %(default)s)")
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python cluster/simulate.py", description="Simulate a large sweep on GPUs that fail.")
+    made.add_argument("--cells", type=int, default=10_000, metavar="N", help="cells of the sweep (default: 10000)")
+    made.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes with eight H100 each (default: 32)")
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="of failures and durations (default: 0)")
+    made.add_argument("--node-failures", type=float, default=World.node_failures, metavar="RATE", help="per node and hour (default: %(default)s)")
+    made.add_argument("--start-s", type=float, default=World.start_s, metavar="S", help="seconds that a process takes to start (default: %(default)s)")
     return parser
 
 

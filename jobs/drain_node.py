@@ -66,7 +66,7 @@ def raylets() -> list[Raylet]:
 
 
 def drain(raylet: Raylet, *, within_s: float) -> None:
-    """Tell Ray to place nothing on the node any more. When Ray refuses, print why and go on."""
+    """Tell Ray to place nothing on the node any more. When Ray refuses, print why and continue."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", f"--address={raylet.gcs_address}", f"--node-id={raylet.node_id}"]
     command += ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=the node is taken away", f"--deadline-remaining-seconds={within_s:.0f}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

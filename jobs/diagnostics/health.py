@@ -1,11 +1,11 @@
 """Health checks of Ray, MLflow and an output directory, and their repairs: the part of `loretta doctor` that knows them.
 
     placement groups whose driver is gone      hold CPUs and GPUs of a shared cluster for ever; freed
-    MLflow runs that nobody computes           say "running" for ever; end as KILLED
+    MLflow runs that no process computes       say "running" for ever; end as KILLED
     lock of a driver that was killed           emptied; harmless, but it names a process that is gone
     half-written temporary files               deleted
 
-The last three are checked only while no sweep is at work in the output directory, and repaired under its lock.
+The last three are checked only while no sweep runs in the output directory, and repaired under its lock.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AshaClient(Protocol):
-    """What a cell reports its scores to."""
+    """The interface that a running cell reports its scores to."""
 
     def report_score(self, cell_json: str, share: float, score: float) -> str:
         """Record a validation score after a share of a cell's steps. Return why the cell should end there, or ""."""
@@ -55,4 +55,4 @@ class AshaSink:
         return self._asha.report_score(self._cell_json, metrics["share_of_steps"], metrics["validation_score"])
 
     def close(self, status: str, summary: object) -> None:
-        """Nothing is open."""
+        """Do nothing: no resource is open."""

@@ -39,7 +39,7 @@ class Attempt(Protocol):
     """An attempt at one cell that only lacks the context of its pack."""
 
     def __call__(self, *, context: PackContext) -> Outcome:
-        """Compute the cell."""
+        """Compute the cell and return its outcome."""
         ...
 
 

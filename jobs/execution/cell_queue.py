@@ -18,7 +18,7 @@ from jobs.failures import retry
 from jobs.failures.outcome import Outcome
 
 PULL_TIMEOUT_S = 10.0
-"""How long a worker group's pull waits before it answers "idle"."""
+"""Seconds that a worker group's pull waits before it answers "idle"."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every executor offers (`train_executor.py`, `inline_executor.py`), and what it gives to trials to compute cells with.
+"""The protocols of executors (`train_executor.py`, `inline_executor.py`) and of the clients that trials compute cells with.
 
 with TrainExecutor(...) as executor:
     client = executor.client()            small and picklable; goes to a Tune trial

@@ -18,10 +18,10 @@ from jobs.execution.cell_queue import Order
 from jobs.failures.outcome import Outcome, merge_outcomes
 
 FAILURE_TIMEOUT = timedelta(seconds=60)
-"""How long a rank whose cell failed waits for the others."""
+"""Time that a rank whose cell failed waits for the others."""
 
 CELL_TIMEOUT = timedelta(days=7)
-"""How long ranks whose cell went well wait for the slowest of them."""
+"""Time that ranks whose cell went well wait for the slowest of them."""
 
 
 class GroupBroken(RuntimeError):

@@ -45,7 +45,7 @@ class InlineExecutor:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Nothing to close: the processes end with Tune's run."""
+        """Do nothing: the processes end with Tune's run."""
 
     def client(self) -> InlineClient:
         """Return what a trial computes its cell with."""

@@ -50,7 +50,7 @@ def ray_session() -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
         # A token in the environment, unlike Ray's default, leaves no readable file in the home directory. Ray remembers the first one for as long as the
-        # process lives, so a second session has to go on with it.
+        # process lives, so a second session must use it too.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray  # after the environment: Ray reads it once, when it is imported

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class InterruptSource(Protocol):
-    """What knows whether the sweep was told to stop."""
+    """The interface that a running cell asks whether the sweep was told to stop."""
 
     def is_interrupted(self) -> bool:
         """Return whether running cells should end early."""
@@ -57,7 +57,7 @@ class StopFlagHandle:
         return cls(ray.remote(StopFlag).options(**beside_driver()).remote())
 
     def interrupt(self) -> None:
-        """Set the flag."""
+        """Set the flag: running cells end at their next step."""
         ray.get(self.actor.interrupt.remote())
 
     def is_interrupted(self) -> bool:
@@ -66,7 +66,7 @@ class StopFlagHandle:
 
 
 class StopCheck:
-    """Asked before every step: why the running cell ends there, the same on all ranks, or None to go on.
+    """The check before every step of a running cell: the reason to end it there, the same on all ranks, or None to go on.
 
     Args:
         interrupts: asked by rank 0, at most every `every_s` seconds.

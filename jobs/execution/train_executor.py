@@ -29,10 +29,10 @@ MAX_FRUITLESS_STARTS = 3
 """A group that dies so often in a row without having held a cell is given up."""
 
 POLL_S = 0.5
-"""How often a lost group asks whether a cell waits."""
+"""Seconds between two checks of a lost group whether a cell waits."""
 
 CLOSE_S = 120.0
-"""How long groups may take to leave at the end. One that is just being formed leaves when it is complete; a thread that calls Ray after its shutdown would end
+"""Seconds that groups may take to stop at the end. One that is just being formed stops when it is complete; a thread that calls Ray after its shutdown would end
 the driver process on the spot, before the comparison."""
 
 

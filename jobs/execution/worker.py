@@ -25,7 +25,7 @@ from jobs.failures.outcome import Outcome, Preempted
 
 
 class WorkerJob(TypedDict):
-    """What a worker group is started with: Ray Train passes a dict."""
+    """The argument of a worker group's train function, which Ray Train passes as a dict."""
 
     config: WorkerConfig
     queue: QueueHandle

@@ -1,4 +1,4 @@
-"""What a worker needs to know, as it travels from the driver: small, picklable, free of torch."""
+"""The settings of a worker, as they travel from the driver: small, picklable, free of torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class WorkerConfig:
     home: Path | None = None
     """The driver's working directory: relative paths in a sweep mean this one, where it exists."""
     tracking: Tracking | None = None
-    """Where MLflow is; None records nothing there."""
+    """MLflow store of the sweep; None records nothing there."""
     run_cell: str = RUN_CELL
     """module:function with the signature of `loretta_core.train.run.run_cell` (`attempt.ComputeCell`)."""
     asha: AshaClient | None = field(default=None, compare=False)

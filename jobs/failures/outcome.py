@@ -15,15 +15,15 @@ from loretta_core.errors import LorettaError
 Status = Literal["finished", "failed", "interrupted", "stopped"]
 
 PREEMPTED = "preempted"
-"""Class of a failure that is not the cell's: the machine was taken away."""
+"""Class of the failure of a cell whose machine was preempted."""
 
 
 class Interrupted(LorettaError):
-    """The sweep was told to stop; the cell ends early and runs again next time."""
+    """The sweep was told to stop; the cell ends early and resumes next time."""
 
 
 class Preempted(LorettaError):
-    """The machine of this process is being taken away; the cell goes on elsewhere (`preemption.py`)."""
+    """The machine of this process is being preempted; the cell resumes elsewhere (`preemption.py`)."""
 
 
 class StoppedEarly(LorettaError):
@@ -32,7 +32,7 @@ class StoppedEarly(LorettaError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one attempt at a cell ended."""
+    """The end of one attempt at a cell."""
 
     cell_id: str
     status: Status

@@ -14,7 +14,7 @@ import threading
 from types import FrameType
 
 INSTALL_TIMEOUT_S = 30.0
-"""How long the main thread may take to put the handler in place."""
+"""Seconds that the main thread may take to put the handler in place."""
 
 _requested = threading.Event()
 _installed = threading.Event()

@@ -1,7 +1,7 @@
 """Classes of failure, and which of them are worth another attempt. What a cell says or computes (config, nan, error) would come out the same again.
 
 infrastructure    once more, as it is: its process was killed or lost
-preempted         always, as it is: its machine was taken away, for which the cell can do nothing
+preempted         always, as it is: its machine was preempted, which is not the cell's fault
 memory            with twice the gradient accumulation, until a piece of the batch is one row: the same global batch, half the activations
 storage           not at all: it ends the sweep (`orchestration/cell_lifecycle.py`)
 """
@@ -18,7 +18,7 @@ from loretta_core.config import CellConfig
 from loretta_core.errors import CellFailed, ConfigError
 
 MAX_PROCESS_LOSSES = 2
-"""A cell whose process died so often is given up: it would go on killing them."""
+"""A cell whose process died so often is not tried again: it would kill further ones."""
 
 _MEMORY_SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
 _PREEMPTED_REASON = "its machine is being taken away"

@@ -27,7 +27,7 @@ REFRESH_S = 10.0
 STALE_S = 60.0
 """Another host's lock that was refreshed so recently, by our clock, counts as held."""
 WATCH_S = 2.5 * REFRESH_S
-"""How long another host's lock that looks older is watched for a refresh."""
+"""Seconds that another host's lock is watched for a refresh when it looks older."""
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def _write_owner(file: TextIO) -> None:
 
 def _refresh(path: Path, released: threading.Event) -> None:
     while not released.wait(REFRESH_S):
-        with suppress(OSError):  # deleted by somebody, or storage away for a moment: the next time will do
+        with suppress(OSError):  # deleted meanwhile, or storage unreachable for a moment: the next refresh will do
             os.utime(path)
 
 

@@ -3,7 +3,7 @@
     OUT/cells/<cell_id>/…  ──as each cell is over──►  MIRROR/cells/<cell_id>/…      record.json last: what has one is complete
                            ◄──before the sweep──────  cells that are not finished in OUT
 
-OUT itself stays a directory: its lock, journals that grow by lines and checkpoints need what an object store does not offer. So an interrupted cell goes on
+OUT itself stays a directory: its lock, journals that grow by lines and checkpoints need what an object store does not offer. So an interrupted cell resumes
 only where its OUT is, and two drivers with the same mirror and different directories do not see each other: they may compute a cell twice, and lose none.
 pyarrow reaches S3 (and what speaks its protocol), GCS, HDFS, or a `file:///` directory; credentials come from the environment as AWS's tools read them.
 """

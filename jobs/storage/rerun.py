@@ -17,7 +17,7 @@ def resolve_cell_ids(cells: Sequence[CellConfig], ids: Iterable[str]) -> list[Ce
 
 
 def archive_cells(out: Path, cells: Iterable[CellConfig]) -> None:
-    """Make cells unfinished: move their directories to OUT/replaced, where nobody looks for records and nothing is lost."""
+    """Make cells unfinished: move their directories to OUT/replaced, where no records are read from and nothing is lost."""
     for cell in cells:
         directory = cell_directory(out, cell.cell_id)
         if directory.is_dir():

@@ -1,10 +1,10 @@
 """Repair of MLflow at the start of a sweep, after a driver was killed or a tracking server was unreachable.
 
     finished cell, journal not all in MLflow        the rest is sent, the run ends as FINISHED
-    run "running" of this output directory,         ends as KILLED; a cell that this sweep computes continues it
-    and nobody computes its cell
+    orphan: a run "running" of this output          ends as KILLED; a cell that this sweep computes continues it
+    directory whose cell no process computes
 
-The caller holds the output directory's lock, so no other driver is at work on these cells.
+The caller holds the output directory's lock, so no other driver computes these cells.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def sync(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> str:
 
 
 def close_orphan_runs(tracking: Tracking) -> int:
-    """End the runs of this output directory that say "running" although nobody computes them; returns how many."""
+    """End the runs of this output directory that say "running" although no process computes them; returns how many."""
     client = connect(tracking.uri)
     orphans = _running_cells(client, [tracking.experiment_id], out=tracking.out)
     terminate_runs(client, [run.info.run_id for run in orphans])
@@ -53,7 +53,7 @@ def find_orphan_runs(client: MlflowClient, out: Path) -> list[str]:
     experiments = [experiment.experiment_id for experiment in client.search_experiments(max_results=1000)]
     cells = _running_cells(client, experiments, out=str(out.resolve()))
     parents = {run.data.tags[PARENT_ID_TAG] for run in cells if PARENT_ID_TAG in run.data.tags}
-    if default_uri(out) == sqlite_uri(out):  # nobody else's sweeps are in there
+    if default_uri(out) == sqlite_uri(out):  # no other directory's sweeps are in there
         parents |= {run.info.run_id for run in client.search_runs(experiments, filter_string=_RUNNING, max_results=1000) if PARENT_TAG in run.data.tags}
     return [*(run.info.run_id for run in cells), *sorted(parents)]
 

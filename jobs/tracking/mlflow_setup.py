@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 DATABASE = "mlflow.db"
-"""In the output directory, unless another store is named."""
+"""Name of the SQLite file in the output directory, used unless another store is named."""
 
 PARENT_TAG = "loretta.sweep"
 """Tag of a sweep's parent run; its value is the sweep's name."""

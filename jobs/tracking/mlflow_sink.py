@@ -38,7 +38,7 @@ BATCH = 1000
 
 FLUSH_S = 5.0
 RETRY_S = 30.0
-"""How long to wait after a tracking store did not answer."""
+"""Seconds to wait after a tracking store did not answer."""
 
 _RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "stopped": "KILLED"}
 
@@ -67,7 +67,7 @@ class MlflowSink:
         """Read from the journal and not yet sent."""
         self._next_flush = time.monotonic() + FLUSH_S
         self.problem = ""
-        """Why metrics are missing in MLflow; empty when none are."""
+        """The reason why metrics are missing in MLflow; "" when none are."""
 
     def open(self) -> MlflowClient:
         """Connect and find or create the cell's run, once; it is RUNNING from now on."""

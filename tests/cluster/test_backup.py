@@ -38,7 +38,7 @@ def database(path):
 
 
 def test_what_was_saved_comes_back(out, tmp_path):
-    """With the database open and its last rows in the write-ahead log, as while a server runs."""
+    """Back up with the database open and its last rows in the write-ahead log, as while a server runs."""
     with closing(database(out / "mlflow.db")), closing(database(out / "mlflow-users.db")):
         assert save(out, tmp_path / "backup.tar") == 6
     assert (tmp_path / "backup.tar").stat().st_mode & 0o777 == 0o600

@@ -174,7 +174,7 @@ def test_services_and_policies_select_pods_that_exist(overlay):
 
 
 def test_ports_agree():
-    """Of containers, Services and NetworkPolicies."""
+    """Compare the ports of containers, Services and NetworkPolicies."""
     deployment = only("Deployment")["spec"]["template"]["spec"]["containers"][0]
     args = deployment["args"]
     ports = {args[args.index(flag) + 1] for flag in ("--port", "--mlflow-port")}
@@ -232,7 +232,7 @@ def test_probes_ask_what_answers_without_a_token_under_a_known_name():
 
 
 def test_the_environment_of_the_servers_is_that_of_compose():
-    """Which is tried against the real command line in tests/docker/test_compose.py."""
+    """Compare with compose, whose environment tests/docker/test_compose.py tries against the real command line."""
     container = only("Deployment")["spec"]["template"]["spec"]["containers"][0]
     variables = {each["name"]: each["value"] for each in container["env"]}
     secrets = variables.pop("LORETTA_SECRETS")
@@ -276,7 +276,7 @@ def test_gpu_workers_are_of_different_kinds_and_start_from_none():
 
 
 def quantity(value):
-    """Of Kubernetes: cores or bytes."""
+    """Parse a quantity of Kubernetes: cores or bytes."""
     units = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
     number, unit = re.fullmatch(r"([\d.]+)(\w*)", str(value)).groups()
     return float(number) * units.get(unit, 1)

@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture
 def state():
-    """Where the cluster keeps its files; not below tmp_path, whose length Ray's sockets do not allow. The cluster is gone afterwards in any case."""
+    """The directory of the cluster's files; not below tmp_path, whose length Ray's sockets do not allow. The cluster is gone afterwards in any case."""
     parent = Path(tempfile.mkdtemp(prefix="lor-", dir="/tmp"))
     directory = parent / "c"
     yield directory
@@ -173,7 +173,7 @@ def _a_job_sees_three_nodes(variables, directory):
 
 
 def exported(state):
-    """What `source STATE/env` sets."""
+    """Return the variables that `source STATE/env` sets."""
     return dict(line.removeprefix("export ").split("=", 1) for line in (state / "env").read_text().splitlines())
 
 

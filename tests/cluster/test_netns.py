@@ -32,7 +32,7 @@ LIMIT_S = 900
 
 
 def permitted() -> bool:
-    """Whether namespaces can be made here."""
+    """Return whether network namespaces can be made here."""
     probe = f"lor-probe-{os.getpid()}"
     if not shutil.which("ip") or subprocess.run(["ip", "netns", "add", probe], capture_output=True).returncode:
         return False
@@ -78,7 +78,7 @@ class Nodes:
         return found
 
     def kill(self, node: str) -> None:
-        """As if its power had gone."""
+        """Kill a node as a power failure does."""
         for each in self.processes(node):
             with suppress(psutil.NoSuchProcess):
                 each.kill()

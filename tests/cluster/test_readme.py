@@ -5,9 +5,9 @@ import shlex
 
 import yaml
 
-from cluster.backup import _parser as backup_parser
-from cluster.scale import _parser as scale_parser
-from cluster.simulate import _parser as simulate_parser
+from cluster.backup import parser as backup_parser
+from cluster.scale import parser as scale_parser
+from cluster.simulate import parser as simulate_parser
 from tests.paths import ROOT
 
 TEXT = (ROOT / "cluster" / "README.md").read_text()

@@ -23,13 +23,13 @@ STARTS = 3
 
 @dataclass(frozen=True)
 class Head:
-    """Where it listens and what it demands."""
+    """The address of the head node and the token that it demands."""
 
     address: str
     dashboard: str
     token: str
     environment: dict[str, str]
-    """Of a user who has the token."""
+    """The environment of a user who has the token."""
 
 
 @contextmanager

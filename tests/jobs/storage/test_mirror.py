@@ -62,7 +62,7 @@ def s3(tmp_path_factory) -> Iterator[dict[str, str]]:
 
 
 def make_bucket(url: str, process: subprocess.Popen[str]) -> None:
-    """As soon as the server listens."""
+    """Create a bucket as soon as the server listens."""
     deadline = time.monotonic() + 60
     while True:
         try:
