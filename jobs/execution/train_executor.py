@@ -32,7 +32,7 @@ POLL_S = 0.5
 """Seconds between two checks of a lost group whether a cell waits."""
 
 CLOSE_S = 120.0
-"""Seconds that groups may take to stop at the end. One that is just being formed stops when it is complete; a thread that calls Ray after its shutdown would end
+"""Seconds that groups may take to stop at the end. One that is being formed stops when it is complete; a thread that calls Ray after its shutdown would end
 the driver process on the spot, before the comparison."""
 
 
