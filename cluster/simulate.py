@@ -33,7 +33,7 @@ from jobs.execution.cell_queue import CellQueue, Order
 from jobs.execution.worker import PATIENCE_S
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.admission import admit
-from jobs.scheduling.estimate import predictions
+from jobs.scheduling.estimate import predict_durations
 from jobs.scheduling.resources import Node, by_group_spec, groups_that_fit
 from jobs.storage.ledger import read_status, unfinished, write_failure
 from loretta_core.config import CellConfig
@@ -273,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world = World(nodes=options.nodes, seed=options.seed, node_failures=options.node_failures, start_s=options.start_s)
     machines = [NODE] * world.nodes
     admission = admit(sweep_cells(options.cells), machines)
-    expected = predictions(admission.placed, machines)
+    expected = predict_durations(admission.placed, machines)
     places = {shape: groups_that_fit(shape, machines) for shape in by_group_spec(admission.placed)}
     gpus = sum(places.values())
     assert len(places) == 1, "cells of one GPU, one shape"

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import ray
 
-from jobs.execution.ray_session import beside_driver
 from jobs.execution.worker_config import WorkerConfig
 from jobs.failures import retry
 from jobs.failures.outcome import PREEMPTED, Outcome, Preempted
+from jobs.scheduling.driver_node import driver_node_options
 from jobs.scheduling.resources import WorkerGroupSpec
 from loretta_core.config import CellConfig
 
@@ -53,7 +53,7 @@ class InlineExecutor:
         self.at_once = processes
         self.trial_resources = {"CPU": shape.cpus} | ({"GPU": shape.gpus} if shape.gpus else {})
         self._worker = worker
-        self._flag = ray.remote(StopFlag).options(**beside_driver()).remote()
+        self._flag = ray.remote(StopFlag).options(**driver_node_options()).remote()
 
     def __enter__(self) -> Self:
         return self

@@ -24,11 +24,11 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from jobs.execution.cell_queue import CellQueue
 from jobs.execution.queue_client import CellRunner, QueueClient
-from jobs.execution.ray_session import beside_driver
 from jobs.execution.worker import work
 from jobs.execution.worker_config import WorkerConfig
 from jobs.failures.lost_processes import reason_of
 from jobs.failures.outcome import PREEMPTED
+from jobs.scheduling.driver_node import driver_node_options
 from jobs.scheduling.resources import TRIAL_CPUS, WorkerGroupSpec
 
 MOST_FRUITLESS_STARTS = 3
@@ -89,7 +89,7 @@ class TrainExecutor:
         self._storage = storage
         self._worker = worker
         self._say = say
-        self._queue = ray.remote(CellQueue).options(**beside_driver(), max_concurrency=1000).remote()
+        self._queue = ray.remote(CellQueue).options(**driver_node_options(), max_concurrency=1000).remote()
         self._over = threading.Event()
         self._groups = groups
         self._left = 0

@@ -23,6 +23,7 @@ from jobs.execution.group_comm import MultiProcess, SingleProcess
 from jobs.execution.worker_config import WorkerConfig
 from jobs.failures import preemption
 from jobs.failures.outcome import Interrupted, Outcome, Preempted, StoppedEarly
+from jobs.scheduling.asha_actor import AshaActor
 from jobs.storage.ledger import clear_stale_outputs
 from jobs.tracking.mlflow_sink import MlflowSink
 from loretta_core.config import CellConfig
@@ -90,8 +91,8 @@ def attempt(
     sink = MlflowSink(config.tracking, cell, directory=directory, pack_id=pack_id) if ranks.rank == 0 and config.tracking is not None else None
     stop = StopCheck(interrupts, ranks)
     sinks: list[MetricSink] = [] if sink is None else [sink]
-    if config.referee is not None:
-        sinks.append(AshaSink(config.referee, cell_json, ranks))
+    if config.asha_actor is not None:
+        sinks.append(AshaSink(config.asha_actor, cell_json, ranks))
     try:
         if ranks.rank == 0:
             clear_stale_outputs(config.out, cell_id)
@@ -160,10 +161,10 @@ class StopCheck:
 
 
 class AshaSink:
-    """Not a recorder: ends the running cell, on all ranks, when the referee finds after an evaluation that others do better."""
+    """Not a recorder: ends the running cell, on all ranks, when the ASHA actor finds after an evaluation that others do better."""
 
-    def __init__(self, referee: Any, cell_json: str, ranks: SingleProcess | MultiProcess) -> None:
-        self._referee = referee
+    def __init__(self, asha_actor: AshaActor, cell_json: str, ranks: SingleProcess | MultiProcess) -> None:
+        self._asha_actor = asha_actor
         self._cell_json = cell_json
         self._ranks = ranks
 
@@ -176,7 +177,7 @@ class AshaSink:
             raise StoppedEarly(verdict)
 
     def _verdict(self, metrics: Mapping[str, float]) -> str:
-        return ray.get(self._referee.judge.remote(self._cell_json, metrics["share_of_steps"], metrics["validation_score"]))
+        return self._asha_actor.report_score(self._cell_json, share=metrics["share_of_steps"], score=metrics["validation_score"])
 
     def close(self, status: str, summary: object) -> None:
         """Nothing to close."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
+from jobs.scheduling.asha_actor import AshaActor
 from jobs.scheduling.resources import WorkerGroupSpec
 from jobs.tracking.mlflow_setup import Tracking
 
@@ -26,8 +26,8 @@ class WorkerConfig:
     """Where MLflow is; None records nothing there."""
     run_cell: str = RUN_CELL
     """module:function with the signature of `loretta_core.train.run.run_cell`."""
-    referee: Any = field(default=None, compare=False)
-    """Actor of a `Halving`; None lets every cell run to its end."""
+    asha_actor: AshaActor | None = field(default=None, compare=False)
+    """The actor of early stopping; None lets every cell run to its end."""
 
     def for_shape(self, shape: WorkerGroupSpec) -> WorkerConfig:
         """With the threads of a shape."""

@@ -180,7 +180,7 @@ def test_cells_are_computed_where_the_sweep_was_started(first, troubled):
 
 
 def test_the_same_cell_twice_ran_once_and_was_said(first):
-    assert first.output.count("comes up again and runs once: toy-bert · toy_sentiment · lora · adam · seed") == len(TROUBLES)
+    assert first.output.count("duplicate cell, runs once: toy-bert · toy_sentiment · lora · adam · seed") == len(TROUBLES)
 
 
 def test_mlflow_has_a_parent_and_a_child_per_cell(first, troubled):
