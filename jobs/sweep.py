@@ -68,9 +68,11 @@ def sweep(
     Raises ConfigError when nothing can be started: a model or a data file cannot be used, the output directory is in use or not ours,
     MLflow or the Ray of RAY_ADDRESS does not answer.
     """
-    run = SweepRun(config, SweepOptions(out or Path(config.output), max_concurrent, tracking_uri, rerun, command, run_cell))
+    out = out or Path(config.output)
+    options = SweepOptions(out=out, max_concurrent=max_concurrent, tracking_uri=tracking_uri, rerun=rerun, command=command, run_cell=run_cell)
+    run = SweepRun(config, options)
     run.plan()
-    with output_lock(run.options.out), mirrored(config.mirror, out=run.options.out, say=print) as mirror:
+    with output_lock(out), mirrored(config.mirror, out=out, say=print) as mirror:
         run.prepare(mirror)
         run.execute()
         return run.finish()

@@ -27,7 +27,7 @@ from loretta_core.store.records import Record
 from loretta_core.train.sinks import JOURNAL_NAME
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CellLifecycle:
     """Takes every cell of one start of a sweep from its admission to its outcome."""
 

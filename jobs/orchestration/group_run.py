@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +48,7 @@ class GroupRun:
 
     spec: WorkerGroupSpec
     cells: Sequence[CellConfig]
+    _: KW_ONLY
     settings: GroupSettings
     lifecycle: CellLifecycle
     backlog: CellBacklog

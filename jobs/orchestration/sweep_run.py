@@ -1,8 +1,8 @@
 """One start of a sweep, in four phases.
 
-    plan      which cells are finished? can the others be computed?         writes nothing but an empty output directory
-    prepare   archive what is computed again, fetch from the mirror,        needs the lock of the output directory
-              write the manifest, read what earlier starts left
+    plan      read which cells are finished, check the inputs of the others       writes nothing but an empty output directory
+    prepare   archive what is computed again, fetch from the mirror, write the    from here on with the lock of the output directory;
+              manifest, read what earlier starts left                             the status is read again, since another driver may have run before
     execute   MLflow and Ray, then the cells, one kind of worker group after the other
     finish    the comparison, and the exit code
 
@@ -30,7 +30,7 @@ from jobs.orchestration.signals import Interrupts
 from jobs.scheduling.admission import gpu_price
 from jobs.scheduling.asha_actor import start_asha_actor
 from jobs.scheduling.backlog import CellBacklog
-from jobs.scheduling.budget import open_account
+from jobs.scheduling.budget import Account, open_account
 from jobs.scheduling.optuna_search import check_search
 from jobs.storage.ledger import SweepStatus, archive_cells, read_status, refresh_status, resolve_cell_ids
 from jobs.storage.mirror import Mirror
@@ -46,7 +46,7 @@ from loretta_core.store.records import check_output_dir
 from loretta_core.store.search_state import restore_search
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SweepOptions:
     """The options of one start of a sweep, beside its file."""
 
@@ -77,7 +77,7 @@ class SweepRun:
     reporter: SweepReporter = field(init=False)
     interrupts: Interrupts = field(default_factory=lambda: Interrupts(print_line), init=False)
     remark: str = field(default="", init=False)
-    """What the budget has to say at the end."""
+    """The budget's line for the end; "" when it did not stop the sweep."""
 
     def plan(self) -> None:
         """Read which cells are finished and check the inputs of the others.
@@ -132,13 +132,14 @@ class SweepRun:
 
     def _archive_reruns(self) -> None:
         """Make the cells to compute again unfinished, here and in the mirror, and fetch what else is finished there."""
-        ids = [cell.cell_id for cell in self.rerun]
+        again = {cell.cell_id for cell in self.rerun}
         archive_cells(self.options.out, self.rerun)
         if self.mirror is not None:
-            self.mirror.forget(ids)
-            fetched = self.mirror.fetch(cell for cell in self.config.cells if cell.cell_id not in {*self.status.finished, *ids})
+            self.mirror.forget(again)
+            known = self.status.finished.keys() | again
+            fetched = self.mirror.fetch(cell for cell in self.config.cells if cell.cell_id not in known)
             print_line(f"mirror {self.config.mirror}: {counted(fetched, 'finished cell')} fetched")
-        self.status = replace(self.status, finished={cell_id: record for cell_id, record in self.status.finished.items() if cell_id not in ids})
+        self.status = replace(self.status, finished={cell_id: record for cell_id, record in self.status.finished.items() if cell_id not in again})
 
     def _clear_early_stops(self) -> None:
         """Delete the notes of early stops of the cells that are to be computed to their end."""
@@ -154,15 +155,20 @@ class SweepRun:
             mlflow_repair.close_orphan_runs(tracking)
             mlflow_repair.sync(tracking, out=self.options.out, cells=self.prior.unsynced)
             account = open_account(self.config.budget, price=gpu_price(nodes()))
-            lifecycle = CellLifecycle(self.options.out, self.search, tracking, account, self.reporter, nodes, self.mirror)
-            settings, backlog = self._group_settings(tracking), CellBacklog(lifecycle)
+            lifecycle = self._lifecycle(tracking, account)
+            backlog, settings = CellBacklog(lifecycle), self._group_settings(tracking)
             with self.reporter.live():
                 backlog.add(lifecycle.add(cells))
                 while not (self.interrupts.requested.is_set() or account.spent) and (group := backlog.pop_largest()):
-                    GroupRun(*group, settings, lifecycle, backlog, self.interrupts.requested).run()
+                    GroupRun(*group, settings=settings, lifecycle=lifecycle, backlog=backlog, stop=self.interrupts.requested).run()
             mlflow_repair.sync(tracking, out=self.options.out, cells=mlflow_repair.unsynced_cells(self.options.out, lifecycle.finished))
             lifecycle.check_room()
             return account.remark(lifecycle.placed - account.started)
+
+    def _lifecycle(self, tracking: Tracking, account: Account) -> CellLifecycle:
+        return CellLifecycle(
+            out=self.options.out, search=self.search, tracking=tracking, account=account, events=self.reporter, nodes=nodes, mirror=self.mirror
+        )
 
     def _group_settings(self, tracking: Tracking) -> GroupSettings:
         config, out = self.config, self.options.out

@@ -117,7 +117,8 @@ def lifecycle(out):
     def make(*cells, budget=None):
         search = SearchRounds(SweepConfig(name="small", cells=cells), out=out)
         node = Node(cpus=4, memory_bytes=8 << 30)
-        return CellLifecycle(out, search, NOWHERE, open_account(budget, price=None), Events(), lambda: [node], Mirror())
+        account = open_account(budget, price=None)
+        return CellLifecycle(out=out, search=search, tracking=NOWHERE, account=account, events=Events(), nodes=lambda: [node], mirror=Mirror())
 
     return make
 
