@@ -14,7 +14,7 @@ from typing import Any
 
 REFRESH_PER_S = 2
 MAX_ROWS = 12
-"""How many running cells are shown."""
+"""The number of running cells that are shown."""
 
 
 @dataclass(frozen=True)

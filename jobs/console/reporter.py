@@ -31,10 +31,10 @@ class SweepReporter:
     cells: Sequence[CellConfig]
     """The cells of the sweep, as far as they are known."""
     over: int = 0
-    """How many cells are over; those that were finished before count from the start."""
+    """The number of cells that are over; those that were finished before count from the start."""
     failed: int = 0
     concurrency: int = 1
-    """How many cells, or packs of them, are computed at the same time."""
+    """The number of cells, or packs of them, that are computed at the same time."""
     _print: PrintLine = print_line
     _names: dict[str, str] = field(init=False)
     _by_id: dict[str, CellConfig] = field(init=False)
@@ -91,7 +91,7 @@ class SweepReporter:
         self.concurrency = concurrency
 
     def on_message(self, text: str) -> None:
-        """Print a line."""
+        """Print a line for people."""
         self._print(text)
 
     def time_left(self) -> str:
@@ -115,7 +115,7 @@ class SweepReporter:
 
 
 def names(cells: Sequence[CellConfig]) -> dict[str, str]:
-    """Name every cell by what tells it from the others of its sweep: cell id → `toy-bert · toy_sentiment · lora r=8 · adam · seed 0`."""
+    """Name every cell by the settings that differ within its sweep: cell id → `toy-bert · toy_sentiment · lora r=8 · adam · seed 0`."""
     extra = [name for name in varying_columns(cells) if name != "seed"]
     labels = zip(cells, component_labels(cells), strict=True)
     return {cell.cell_id: " · ".join([*label.values(), *(f"{name}={getattr(cell, name)}" for name in extra), f"seed {cell.seed}"]) for cell, label in labels}

@@ -43,7 +43,7 @@ class CellLifecycle:
     cells: dict[str, CellConfig] = field(default_factory=dict)
     """All cells that were added, by id."""
     placed: int = 0
-    """How many of them a node can hold."""
+    """The number of them that a node can hold."""
     finished: list[CellConfig] = field(default_factory=list)
     no_room: str = ""
     """Storage is full or read-only: why no further cell starts. Such a cell has not failed; it goes on when there is room."""

@@ -1,4 +1,4 @@
-"""The protocol through which a running sweep tells what happens. `console/reporter.py` prints it."""
+"""The protocol through which a running sweep reports what happens. `console/reporter.py` prints it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class GroupRun:
 
     @property
     def has_rounds(self) -> bool:
-        """Whether a search may add cells while the sweep runs."""
+        """True when a search may add cells while the sweep runs."""
         return self.settings.cells_per_round > 0
 
     def next_packs(self) -> Sequence[Pack]:

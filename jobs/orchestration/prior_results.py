@@ -1,4 +1,4 @@
-"""What earlier starts of a sweep left, read once when it starts."""
+"""The results that earlier starts of a sweep left, read once when it starts."""
 
 from __future__ import annotations
 

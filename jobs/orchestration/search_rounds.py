@@ -27,7 +27,7 @@ class SearchRounds:
 
     @property
     def cells_per_round(self) -> int:
-        """How many cells a round has, seeds aside; 0 without a search."""
+        """The number of cells of a round, seeds aside; 0 without a search."""
         rounds = self.config.rounds
         return 0 if rounds is None else rounds.search.per_round * len(rounds.tried)
 

@@ -92,7 +92,7 @@ class SweepRun:
         check_output_dir(self.options.out)
 
     def prepare(self, mirror: Mirror | None) -> None:
-        """Make the output directory ready and say what is ahead. The caller holds its lock."""
+        """Make the output directory ready and print what will be computed. The caller holds its lock."""
         out = self.options.out
         self.mirror = mirror
         self._archive_reruns()

@@ -37,7 +37,7 @@ MOST_DEATHS = 16
 """Process deaths that Tune lets a trial have; `failures/retry.py` gives up long before, except on a cell that is halved again and again."""
 
 PARTING_S = 120.0
-"""How long running cells may take to end after an interrupt."""
+"""The time that running cells have to end after an interrupt."""
 
 
 class TrialSource(Protocol):
@@ -45,7 +45,7 @@ class TrialSource(Protocol):
 
     @property
     def has_rounds(self) -> bool:
-        """Whether there may be further packs when all are over."""
+        """True when there may be further packs after all are over."""
         ...
 
     def next_packs(self) -> Sequence[Pack]:
@@ -72,7 +72,7 @@ def run_trials(packs: Sequence[Pack], *, source: TrialSource, executor: Executor
         stop: set to end early: no further cell starts, and those that run have `PARTING_S` seconds to end.
     """
     shutil.rmtree(directory, ignore_errors=True)
-    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # a full disk is said by `cell_lifecycle.py`, once
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)  # `cell_lifecycle.py` reports a full disk, once
     searcher = PackSearcher(packs, source=source, executor=executor, stop=stop)
     tuner = tune.Tuner(
         tune.with_resources(_trainable(executor.client()), executor.trial_resources),
@@ -164,7 +164,7 @@ class PackSearcher(_NotPickled, Searcher):
         """Save nothing: the records decide what is done."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing."""
+        """Restore nothing: a sweep starts Tune anew each time."""
 
 
 class _OutcomeCallback(_NotPickled, tune.Callback):

@@ -43,7 +43,7 @@ def _with_engine(cell: CellConfig, nodes: Sequence[Node]) -> CellConfig:
         if devices is not None:
             return choose(cell, devices)
     except MethodError:
-        pass  # the method does not fit the model; the worker says so with all the names
+        pass  # the method does not fit the model; the worker's error message has all the names
     return cell.model_copy(update={"engine": plain_engine(cell.engine)}) if isinstance(cell.engine, Auto) else cell
 
 

@@ -3,7 +3,7 @@
     at rung r (a share of its steps) a cell goes on if it is among the best ⌈n / keep⌉ of the n cells of its bracket that have come to r so far
 
 A bracket is a model, a task and a family of trainers: a zeroth-order cell needs many times the steps of a first-order one, so that at equal steps it would
-always lose; at equal shares of their own budgets each is compared with its kind. Scores of different tasks do not compare at all. Knows nothing of Ray:
+always lose; at equal shares of their own budgets each is compared with its kind. Scores of different tasks do not compare at all. This module is free of Ray:
 `asha_actor.py` makes an actor of it, to which every running cell reports after an evaluation.
 """
 

@@ -30,7 +30,7 @@ class AshaActor:
     """A picklable client of the actor; every process of a sweep may have one."""
 
     handle: ActorHandle
-    """Of an `AshaScores`."""
+    """Ray's handle of an `AshaScores`."""
 
     def report_score(self, cell_json: str, *, share: float, score: float) -> str:
         """Report a validation score after a share of a cell's steps. Returns why the cell should end there, or ""."""

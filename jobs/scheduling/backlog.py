@@ -15,7 +15,7 @@ from loretta_core.config import CellConfig
 
 
 class RoundSource(Protocol):
-    """Where the backlog gets further cells."""
+    """The source from which the backlog gets further cells."""
 
     def next_round(self) -> Sequence[CellConfig] | None:
         """Return the admitted cells of the next round, possibly none; None when there are no more rounds."""
@@ -30,7 +30,7 @@ class CellBacklog:
     _waiting: dict[WorkerGroupSpec, list[CellConfig]] = field(default_factory=dict)
 
     def add(self, cells: Sequence[CellConfig]) -> None:
-        """Append admitted cells."""
+        """Append admitted cells to those that wait."""
         for spec, members in by_group_spec(cells).items():
             self._waiting.setdefault(spec, []).extend(members)
 

@@ -18,7 +18,7 @@ class Account:
     usd_per_hour: float | None = None
     """Price of a device for an hour."""
     started: int = field(default=0, init=False)
-    """Cells so far."""
+    """Cells that were started so far."""
     hours: float = field(default=0.0, init=False)
     """Hours of workers so far."""
     device_hours: float = field(default=0.0, init=False)
@@ -61,7 +61,7 @@ class Account:
 
 
 def open_account(budget: Budget | None, *, price: float | None) -> Account:
-    """Create the account of a sweep that starts. Raises ConfigError when money is the limit and nobody knows the price.
+    """Create the account of a sweep that starts. Raises ConfigError when money is the limit and no price is known.
 
     Args:
         price: of the cluster's devices for an hour, where the planner knows it.

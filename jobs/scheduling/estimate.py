@@ -3,7 +3,7 @@
     expected(cell)  =  predicted(cell) · Σ measured / Σ predicted over the finished cells of the same trainer, else of all
     left            =  max( Σ expected of what waits and runs / concurrency,  longest rest of what runs )
 
-A cell that the planner cannot predict is taken to last as long as the finished ones did on average; while there is none of these, nothing is said. All sums are
+A cell that the planner cannot predict is taken to last as long as the finished ones did on average; while there is none of these, there is no estimate. All sums are
 kept as cells come and go: a sweep may have ten thousand.
 """
 
@@ -27,7 +27,7 @@ class _TrainerSums:
     waiting_s: float = 0.0
     """Predicted time of the cells that wait."""
     unknown: int = 0
-    """How many waiting cells have no prediction."""
+    """The number of waiting cells without a prediction."""
     predicted_s: float = 0.0
     """Predicted time of the finished cells that have a prediction."""
     measured_s: float = 0.0

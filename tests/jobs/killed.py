@@ -33,11 +33,11 @@ class KillOnce:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self, status: str, summary: object) -> None:
-        """Nothing to close."""
+        """Do nothing: nothing is open."""
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: StopReason = never) -> Record:
-    """As usual, with a checkpoint at every evaluation; the second worker is the one that dies."""
+    """Compute a cell as usual, with a checkpoint at every evaluation; the second worker is the one that dies."""
     checkpoint.MIN_INTERVAL_S = 0.0
     own = [*sinks, KillOnce(directory / "was-killed")] if dist.get_rank() == 1 else sinks
     return run.run_cell(cell, directory=directory, sinks=own, stop=stop)

@@ -12,7 +12,7 @@ from jobs.scheduling.resources import Node, WorkerGroupSpec
 
 
 class Lifecycle:
-    """Notes outcomes."""
+    """Notes the outcomes of cells."""
 
     def __init__(self):
         self.outcomes = []

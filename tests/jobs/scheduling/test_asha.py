@@ -1,4 +1,4 @@
-"""Who goes on at a rung: the best of a bracket, at equal shares of steps."""
+"""Early stopping keeps the best cells of a bracket at each rung, at equal shares of steps."""
 
 import pytest
 

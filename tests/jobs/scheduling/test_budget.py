@@ -1,4 +1,4 @@
-"""What a start of a sweep may spend."""
+"""The budget of one start of a sweep: cells, hours and money."""
 
 import pytest
 

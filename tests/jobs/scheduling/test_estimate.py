@@ -1,4 +1,4 @@
-"""How long the rest takes: predict_durations corrected by measurements."""
+"""The remaining time of a sweep: predictions corrected by measurements."""
 
 import pytest
 
