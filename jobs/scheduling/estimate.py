@@ -3,8 +3,8 @@
     expected(cell)  =  predicted(cell) · Σ measured / Σ predicted over the finished cells of the same trainer, else of all
     left            =  max( Σ expected of what waits and runs / concurrency,  longest rest of what runs )
 
-A cell that the planner cannot predict is taken to last as long as the finished ones did on average; while there is none of these, there is no estimate. All sums are
-kept as cells come and go: a sweep may have ten thousand.
+A cell that the planner cannot predict is taken to last as long as the finished ones did on average; while there is none of these, there is no estimate. All
+sums are kept as cells come and go: a sweep may have ten thousand.
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ class Estimate:
         """Count a cell no longer as waiting: it was started."""
         self._count_waiting(cell, -1)
 
-    def _count_waiting(self, cell: CellConfig, times: int) -> None:
-        sums, predicted = self._by_trainer[cell.trainer.type], self.predicted_s.get(cell.cell_id)
-        sums.waiting_s += times * (predicted or 0.0)
-        sums.unknown += times * (predicted is None)
-
     def add_finished(self, cell: CellConfig, seconds: float) -> None:
         """Count a finished cell with the time that it took."""
         self._finished += 1
@@ -87,6 +82,11 @@ class Estimate:
         waiting_s = sum(sums.waiting_s * self._correction(trainer) for trainer, sums in list(self._by_trainer.items()))
         all_s = waiting_s + unknown * (mean_s or 0.0) + sum(rest for rest, _ in rests)
         return max(all_s / max(1, concurrency), max((rest * pack_size for rest, pack_size in rests), default=0.0))
+
+    def _count_waiting(self, cell: CellConfig, times: int) -> None:
+        sums, predicted = self._by_trainer[cell.trainer.type], self.predicted_s.get(cell.cell_id)
+        sums.waiting_s += times * (predicted or 0.0)
+        sums.unknown += times * (predicted is None)
 
     def _mean_s(self) -> float | None:
         return self._finished_s / self._finished if self._finished else None
