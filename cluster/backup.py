@@ -215,7 +215,7 @@ def parser() -> argparse.ArgumentParser:
     restoring = commands.add_parser("restore", help="bring a backup back")
     restoring.add_argument("file", type=Path, help="the backup")
     restoring.add_argument("out", type=Path, help="directory that is empty or does not exist")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

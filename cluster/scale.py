@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--gpus-per-node", type=_positive, default=1, metavar="N", help="GPUs of one node (default: 1)")
     made.add_argument("--accelerator", default="", metavar="KIND", help="Ray's name of the kind of GPU, e.g. H100 (default: any)")
     made.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="how long to wait (default: 1800)")
-    return parser
+    return made
 
 
 def _count(text: str) -> int:

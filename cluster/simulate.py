@@ -32,7 +32,7 @@ from typing import Literal
 from jobs.execution.cell_queue import PULL_TIMEOUT_S, CellQueue, Order
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.admission import admit
-from jobs.scheduling.estimate import predictions
+from jobs.scheduling.estimate import predict_durations
 from jobs.scheduling.resources import Node, by_group_spec, groups_that_fit
 from jobs.storage.failure_record import write_failure
 from jobs.storage.ledger import read_status, unfinished
@@ -273,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world = World(nodes=options.nodes, seed=options.seed, node_failures=options.node_failures, start_s=options.start_s)
     machines = [NODE] * world.nodes
     admission = admit(sweep_cells(options.cells), machines)
-    expected = predictions(admission.placed, machines)
+    expected = predict_durations(admission.placed, machines)
     places = {shape: groups_that_fit(shape, machines) for shape in by_group_spec(admission.placed)}
     gpus = sum(places.values())
     assert len(places) == 1, "cells of one GPU, one shape"
@@ -310,7 +310,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of failures and durations (default: 0)")
     made.add_argument("--node-failures", type=float, default=World.node_failures, metavar="RATE", help="per node and hour (default: %(default)s)")
     made.add_argument("--start-s", type=float, default=World.start_s, metavar="S", help="seconds that a process takes to start (default: %(default)s)")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
-
-import ray
 
 from jobs.failures.outcome import StoppedEarly
 
 if TYPE_CHECKING:
-    from ray.actor import ActorHandle
-
     from jobs.execution.group_comm import GroupComm
 
 
 class AshaClient(Protocol):
-    """The interface that a running cell reports its scores to."""
+    """The interface that a running cell reports its scores to (`scheduling.asha_actor.AshaActor`)."""
 
-    def report_score(self, cell_json: str, share: float, score: float) -> str:
+    def report_score(self, cell_json: str, *, share: float, score: float) -> str:
         """Record a validation score after a share of a cell's steps. Return why the cell should end there, or ""."""
         ...
-
-
-@dataclass(frozen=True)
-class AshaHandle:
-    """The AshaScores of a sweep in an actor."""
-
-    actor: ActorHandle
-
-    def report_score(self, cell_json: str, share: float, score: float) -> str:
-        """Call `AshaScores.report_score` and wait for its answer."""
-        return ray.get(self.actor.report_score.remote(cell_json, share, score))
 
 
 class AshaSink:
@@ -52,7 +36,7 @@ class AshaSink:
             raise StoppedEarly(reason)
 
     def _report(self, metrics: Mapping[str, float]) -> str:
-        return self._asha.report_score(self._cell_json, metrics["share_of_steps"], metrics["validation_score"])
+        return self._asha.report_score(self._cell_json, share=metrics["share_of_steps"], score=metrics["validation_score"])
 
     def close(self, status: str, summary: object) -> None:
         """Do nothing: no resource is open."""

@@ -59,8 +59,8 @@ def attempt(
     directory = cell_directory(config.out, cell_id)
     mlflow_sink = _mlflow_sink(cell, config=config, directory=directory, context=context) if comm.rank == 0 else None
     sinks: list[MetricSink] = [] if mlflow_sink is None else [mlflow_sink]
-    if config.asha is not None:
-        sinks.append(AshaSink(config.asha, cell_json, comm))
+    if config.asha_actor is not None:
+        sinks.append(AshaSink(config.asha_actor, cell_json, comm))
     stop = StopCheck(interrupts, comm)
     try:
         if comm.rank == 0:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import ray
 
 from jobs.execution.cell_queue import CellQueue, Order
-from jobs.execution.ray_session import beside_driver
 from jobs.failures.outcome import Outcome
+from jobs.scheduling.driver_node import driver_node_options
 from loretta_core.config import CellConfig
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class QueueHandle:
     @classmethod
     def start(cls) -> QueueHandle:
         """Start the actor, on the driver's node."""
-        return cls(ray.remote(CellQueue).options(**beside_driver(), max_concurrency=MAX_CALLS).remote())
+        return cls(ray.remote(CellQueue).options(**driver_node_options(), max_concurrency=MAX_CALLS).remote())
 
     def run(self, cells: Sequence[tuple[str, str]]) -> Iterator[Outcome]:
         """Queue cells, (id, JSON) each; yield each outcome when its cell is over."""

@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from jobs.scheduling.resources import Node
 from loretta_core.errors import ConfigError
@@ -74,15 +73,6 @@ def nodes() -> list[Node]:
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [_node(resources) for resources in alive]
-
-
-def beside_driver() -> dict[str, Any]:
-    """Return options of an actor on this process's node that takes no CPU. Ray would choose any node, and a sweep must not end with one that it can spare."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = ray.get_runtime_context().get_node_id()
-    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
 
 
 def _node(resources: Mapping[str, float]) -> Node:

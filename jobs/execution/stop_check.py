@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import ray
 
-from jobs.execution.ray_session import beside_driver
 from jobs.failures import preemption
 from jobs.failures.outcome import Interrupted, Preempted
+from jobs.scheduling.driver_node import driver_node_options
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
@@ -54,7 +54,7 @@ class StopFlagHandle:
     @classmethod
     def start(cls) -> StopFlagHandle:
         """Start the actor, on the driver's node."""
-        return cls(ray.remote(StopFlag).options(**beside_driver()).remote())
+        return cls(ray.remote(StopFlag).options(**driver_node_options()).remote())
 
     def interrupt(self) -> None:
         """Set the flag: running cells end at their next step."""

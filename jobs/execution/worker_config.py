@@ -29,8 +29,8 @@ class WorkerConfig:
     """MLflow store of the sweep; None records nothing there."""
     run_cell: str = RUN_CELL
     """module:function with the signature of `loretta_core.train.run.run_cell` (`attempt.ComputeCell`)."""
-    asha: AshaClient | None = field(default=None, compare=False)
-    """Early stopping's actor; None lets every cell run to its end."""
+    asha_actor: AshaClient | None = field(default=None, compare=False)
+    """The actor of early stopping; None lets every cell run to its end."""
 
     def for_shape(self, shape: WorkerGroupSpec) -> WorkerConfig:
         """Return a copy with the threads of a shape."""

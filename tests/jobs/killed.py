@@ -34,7 +34,7 @@ class KillOnce:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self, status: str, summary: object) -> None:
-        """Do nothing: no resource is open."""
+        """Do nothing: nothing is open."""
 
 
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: StopReason = never) -> Record:

@@ -23,7 +23,7 @@ from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 Stop = Callable[[int], Exception | None]
-"""The check before every step, as in `loretta_core.train.loop`, without the import of torch."""
+"""The stop check of `loretta_core.train.loop`, without the import of torch."""
 
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED, HUNGRY_SEED = 101, 102, 103, 104, 105, 106

@@ -13,7 +13,7 @@ class Scores:
     def __init__(self) -> None:
         self.seen: list[tuple[str, float, float]] = []
 
-    def report_score(self, cell_json: str, share: float, score: float) -> str:
+    def report_score(self, cell_json: str, *, share: float, score: float) -> str:
         self.seen.append((cell_json, share, score))
         return "" if score >= 0.5 else "others do better"
 

@@ -16,7 +16,7 @@ def compute(out):
     """Attempt a cell without MLflow."""
 
     def run(the_cell, function=synthetic.run_cell, *, asha=None):
-        config = WorkerConfig(out=out, asha=asha)
+        config = WorkerConfig(out=out, asha_actor=asha)
         return attempt(the_cell.cell_id, the_cell.to_json(), config=config, compute=function, interrupts=StopFlag(), comm=SingleProcess())
 
     return run
@@ -54,7 +54,7 @@ def test_a_cell_that_comes_after_sigterm_is_given_back(cell, out, compute, monke
 
 def test_a_cell_that_early_stopping_ends_is_stopped(cell, compute):
     class Strict:
-        def report_score(self, cell_json: str, share: float, score: float) -> str:
+        def report_score(self, cell_json: str, *, share: float, score: float) -> str:
             return "others do better"
 
     outcome = compute(cell(f"seed={synthetic.RANKED_SEEDS[0]}"), asha=Strict())
