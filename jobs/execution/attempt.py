@@ -29,7 +29,7 @@ class ComputeCell(Protocol):
     """A function that computes a cell and leaves its record, as `loretta_core.train.run.run_cell` does."""
 
     def __call__(
-        self, cell: CellConfig, /, *, directory: Path, sinks: Sequence[MetricSink], seat: PackContext, stop: Callable[[int], Exception | None]
+        self, cell: CellConfig, /, *, directory: Path, sinks: Sequence[MetricSink], pack_context: PackContext, stop: Callable[[int], Exception | None]
     ) -> Record | None:
         """Compute the cell in `directory`. Raises what breaks it, and what `stop` returns."""
         ...
@@ -38,7 +38,7 @@ class ComputeCell(Protocol):
 class Attempt(Protocol):
     """An attempt at one cell that only lacks the context of its pack."""
 
-    def __call__(self, *, context: PackContext) -> Outcome:
+    def __call__(self, *, pack_context: PackContext) -> Outcome:
         """Compute the cell and return its outcome."""
         ...
 
@@ -51,13 +51,13 @@ def attempt(
     compute: ComputeCell,
     interrupts: InterruptSource,
     comm: GroupComm,
-    context: PackContext = SOLO,
+    pack_context: PackContext = SOLO,
 ) -> Outcome:
     """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow."""
-    started = context.clock()
+    started = pack_context.clock()
     cell = CellConfig.from_json(cell_json)
     directory = cell_directory(config.out, cell_id)
-    mlflow_sink = _mlflow_sink(cell, config=config, directory=directory, context=context) if comm.rank == 0 else None
+    mlflow_sink = _mlflow_sink(cell, config=config, directory=directory, pack_context=pack_context) if comm.rank == 0 else None
     sinks: list[MetricSink] = [] if mlflow_sink is None else [mlflow_sink]
     if config.asha_actor is not None:
         sinks.append(AshaSink(config.asha_actor, cell_json, comm))
@@ -67,10 +67,10 @@ def attempt(
             clear_stale_outputs(config.out, cell_id)
         if (reason := stop(0)) is not None:  # it came while the group waited for a cell
             raise reason
-        compute(cell, directory=directory, sinks=sinks, seat=context, stop=stop)
-        return Outcome(cell_id, "finished", seconds=context.clock() - started)
+        compute(cell, directory=directory, sinks=sinks, pack_context=pack_context, stop=stop)
+        return Outcome(cell_id, "finished", seconds=pack_context.clock() - started)
     except Exception as error:
-        outcome = outcome_of_error(cell_id, error, seconds=context.clock() - started)
+        outcome = outcome_of_error(cell_id, error, seconds=pack_context.clock() - started)
         if mlflow_sink is not None:
             mlflow_sink.end_run(outcome)
         return outcome
@@ -83,17 +83,17 @@ def attempt_in_lockstep(attempts: Sequence[Attempt], *, cell_ids: Sequence[str],
     from loretta_core.pack.lockstep import pack_id_of, run_in_lockstep  # and transformers, which this module gets on without
 
     info = PackInfo(pack_id_of(cell_ids), len(attempts))
-    results = run_in_lockstep([partial(_in_context, one) for one in attempts], facts=info, over=lambda _, outcome: on_outcome(outcome))
+    results = run_in_lockstep([partial(_with_context, one) for one in attempts], pack_info=info, on_result=lambda _, outcome: on_outcome(outcome))
     for result in results:
         if isinstance(result, BaseException):  # not a failed cell: the process is told to end
             raise result
 
 
-def _in_context(one: Attempt, context: PackContext) -> Outcome:
-    return one(context=context)
+def _with_context(one: Attempt, pack_context: PackContext) -> Outcome:
+    return one(pack_context=pack_context)
 
 
-def _mlflow_sink(cell: CellConfig, *, config: WorkerConfig, directory: Path, context: PackContext) -> MlflowSink | None:
+def _mlflow_sink(cell: CellConfig, *, config: WorkerConfig, directory: Path, pack_context: PackContext) -> MlflowSink | None:
     if config.tracking is None:
         return None
-    return MlflowSink(config.tracking, cell, directory=directory, pack_id=context.facts.pack_id if context.facts else "")
+    return MlflowSink(config.tracking, cell, directory=directory, pack_id=pack_context.pack_info.pack_id if pack_context.pack_info else "")

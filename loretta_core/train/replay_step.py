@@ -1,4 +1,4 @@
-"""The weights of a zeroth-order cell at any of its steps, from its replay log."""
+"""Restores the weights of a zeroth-order cell at any of its steps from its replay log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from loretta_core.errors import OutputError
 from loretta_core.store.records import Record, read_record
 from loretta_core.train.build import LOG_NAME, Run, build_run
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay_log import Log, read_log, replay
+from loretta_core.zo.replay_log import ReplayLog, read_log, replay
 
 
 def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, str]:
@@ -32,7 +32,7 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
     return wanted, digest
 
 
-def _replayed(run: Run, log: Log, *, step: int) -> str:
+def _replayed(run: Run, log: ReplayLog, *, step: int) -> str:
     optimizer = run.engine.state.optimizer
     assert isinstance(optimizer, ZOSGD | ZerothOrder), "only zeroth-order cells have a log"
     initial = optimizer.storage.sha256()

@@ -1,4 +1,4 @@
-"""One cell in this process, from config to record."""
+"""Runs one cell in this process, from config to record."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import FileCheckpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
-from loretta_core.train.loop import StopReason, TrainingProgress, fit, never
+from loretta_core.train.loop import fit
 from loretta_core.train.memory import allocator
-from loretta_core.train.memory.shared_base import kept_bytes
+from loretta_core.train.memory.shared_base import cached_bytes
 from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
-from loretta_core.train.reporting.alignment import unaligned
-from loretta_core.train.reporting.measured import PeakMemory, environment, resident_bytes
-from loretta_core.train.reporting.predicted import Predicted, predict
+from loretta_core.train.reporting.cost_prediction import CostPrediction, predict_cost
+from loretta_core.train.reporting.environment import environment
+from loretta_core.train.reporting.majority_baseline import no_better_than_majority
+from loretta_core.train.reporting.peak_memory import PeakMemory, resident_bytes
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
+from loretta_core.train.state import StopReason, TrainingProgress, never_stop
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
@@ -31,15 +33,15 @@ SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: StopReason = never) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), pack_context: PackContext = SOLO, stop: StopReason = never_stop) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
-    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics. `seat`: the
-    cell's among those that are computed together with it (`loretta_core.pack`). `stop`: asked before every step.
-    Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` says; then there is no record.
+    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics. `pack_context`:
+    how the cell shares computation with the cells of its pack (`loretta_core.pack`). `stop`: called before every step.
+    Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` returns; then there is no record.
     """
-    started_at, started = datetime.now(UTC), seat.clock()
+    started_at, started = datetime.now(UTC), pack_context.clock()
     allocator.configure_allocator()
     workers = workers_of(cell.engine)
     every_sink = [*sinks]
@@ -48,7 +50,9 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
         (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
         every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
-        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, seat=seat, stop=stop, started_at=started_at, started=started)
+        record = _train_and_score(
+            cell, directory=directory, sinks=every_sink, workers=workers, pack_context=pack_context, stop=stop, started_at=started_at, started=started
+        )
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -59,7 +63,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
 
 
 def summary(record: Record) -> dict[str, float]:
-    """The final numbers of a finished cell, as sinks receive them."""
+    """Return the final numbers of a finished cell, as sinks receive them."""
     numbers = {
         "score": record.score,
         "score_low": record.score_low,
@@ -85,13 +89,13 @@ def _train_and_score(
     directory: Path,
     sinks: Sequence[MetricSink],
     workers: Workers,
-    seat: PackContext,
+    pack_context: PackContext,
     stop: StopReason,
     started_at: datetime,
     started: float,
 ) -> Record:
-    before = resident_bytes() - kept_bytes()
-    run = build_run(cell, workers=workers, directory=directory, seat=seat)
+    before = resident_bytes() - cached_bytes()
+    run = build_run(cell, workers=workers, directory=directory, pack_context=pack_context)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
     checkpointer = run.engine.checkpointer or FileCheckpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
@@ -108,14 +112,14 @@ def _train_and_score(
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
         stop_at_score=cell.trainer.stop_at_score,
         stop=stop,
-        clock=seat.clock,
+        clock=pack_context.clock,
     )
     final = run.evaluate("test")
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / "adapter")
     predictions = _predictions(run, final)
-    expected = predict(run, resident_bytes=before) if seat.facts is None else Predicted()  # the planner knows cells by themselves
-    measured = Measured(peak_bytes, expected, started_at, seat.clock() - started, seat.facts)
+    expected = predict_cost(run, resident_bytes=before) if pack_context.pack_info is None else CostPrediction()  # the planner knows cells by themselves
+    measured = Measured(peak_bytes, expected, started_at, pack_context.clock() - started, pack_context.pack_info)
     record = _record(run, progress, measured, initial=initial, final=final, predictions=predictions)
     if workers.first:
         write_predictions(predictions, directory)
@@ -134,10 +138,10 @@ def _predictions(run: Run, final: Evaluation) -> Predictions:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the run cost, and what it was expected to."""
+    """The measured cost of a run, and the predicted one."""
 
     peak_bytes: int
-    expected: Predicted
+    expected: CostPrediction
     started_at: datetime
     wall_seconds: float
     pack: PackInfo | None
@@ -160,13 +164,13 @@ def _record(run: Run, progress: TrainingProgress, measured: Measured, *, initial
         best_step=progress.best_step,
         trainable_params=run.trainable_params,
         total_params=run.total_params,
-        train_seconds=progress.train_seconds,
+        train_seconds=progress.train_s,
         wall_seconds=measured.wall_seconds,
         pack_id=measured.pack.pack_id if measured.pack else None,
         pack_cells=measured.pack.cells if measured.pack else None,
         peak_memory_bytes=measured.peak_bytes,
         predicted_peak_memory_bytes=measured.expected.peak_bytes,
-        step_seconds=progress.train_seconds / progress.step if progress.step else None,
+        step_seconds=progress.train_s / progress.step if progress.step else None,
         predicted_step_seconds=measured.expected.step_s if progress.step else None,
         steps=progress.step,
         forwards=run.forwards(progress.step),
@@ -199,7 +203,7 @@ def _cut_texts(run: Run) -> list[str]:
 
 def _warnings(run: Run, initial: Evaluation) -> list[str]:
     notes = [*run.cell.cautions, *run.data.notes, *_cut_texts(run)]
-    if unaligned(run, initial):
+    if no_better_than_majority(run, initial):
         notes.append(
             "zero-shot, the prompt is no better than always giving the most frequent label: zeroth-order training from there rarely learns "
             "(MeZO, arXiv 2305.17333, appendix A); try another prompt or model, or a first-order trainer"

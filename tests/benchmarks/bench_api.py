@@ -1,4 +1,4 @@
-"""How fast the API answers with 10,000 runs in the store: 50 clients at once, each asking again as soon as it was answered, or once a second.
+"""Latency of the API with 10,000 runs in the store: 50 clients at once, each asking again as soon as it was answered, or once a second.
 
     python tests/benchmarks/bench_api.py [--runs 10000] [--clients 50] [--seconds 15] [--out DIR]
 
@@ -40,7 +40,7 @@ METHODS, TRAINERS = ("loretta_adp", "loretta_rep", "lora", "adapters", "ft"), ("
 
 @dataclass
 class Times:
-    """Seconds by endpoint."""
+    """The seconds of each request, by endpoint."""
 
     by_name: dict[str, list[float]] = field(default_factory=dict)
     errors: int = 0

@@ -1,4 +1,4 @@
-"""What the scheduler adds to a cell: wall time per cell, after the first on a worker, minus the time inside `fit` and evaluation.
+"""Overhead of the scheduler per cell: wall time per cell, after the first on a worker, minus the time inside `fit` and evaluation.
 
     python tests/benchmarks/bench_sweep.py [--quick] [--json [FILE]] [--cells N]
 
@@ -54,7 +54,7 @@ seed = {seeds}
 
 @dataclass(frozen=True)
 class Times:
-    """Of one cell: its process, when it ended, and how long it was inside `fit` and evaluation."""
+    """Times of one cell: its process, when it ended, and how long it was inside `fit` and evaluation."""
 
     pid: int
     ended: float
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def measure(*, cells: int, noops: int, quick: bool) -> dict[str, float]:
-    """Name → seconds."""
+    """Return the measured seconds by name."""
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="lor-b-") as directory:
         config = _config(Path(directory), cells)
@@ -212,7 +212,7 @@ def _tune_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
     return time.time() - started
 
 
-def do_nothing(cell: CellConfig, *, directory: Path, sinks: object, seat: object, stop: object) -> None:
+def do_nothing(cell: CellConfig, *, directory: Path, sinks: object, pack_context: object, stop: object) -> None:
     """A cell that trains nothing."""
 
 
@@ -253,7 +253,7 @@ class _Stopwatch:
 
 
 def overheads(out: Path) -> list[float]:
-    """Of every cell but the first of its process."""
+    """Return the overhead of every cell but the first of its process."""
     by_process: dict[int, list[Times]] = defaultdict(list)
     for path in out.glob(f"cells/*/{TIMES_NAME}"):
         times = Times(**json.loads(path.read_text()))
@@ -269,7 +269,7 @@ def met(found: dict[str, float]) -> dict[str, bool]:
 
 
 def lines(found: dict[str, float]) -> list[str]:
-    """For people."""
+    """Return the report as lines of text."""
     targets = {"noop_s": "<= tune_noop_s / 0.8"}
     verdicts = {name: f"  (target {targets.get(name, f'<= {TARGET_S:g}')}: {'met' if good else 'NOT MET'})" for name, good in met(found).items()}
     return [f"{value:8.3f} s  {name}{verdicts.get(name, '')}" for name, value in found.items()]

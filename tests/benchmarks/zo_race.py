@@ -1,4 +1,4 @@
-"""How soon each zeroth-order trainer makes 90 % of AdamW's gain over zero-shot: a table from the records of a sweep.
+"""Steps until each zeroth-order trainer makes 90 % of AdamW's gain over zero-shot: a table from the records of a sweep.
 
     loretta sweep jobs/sweeps/zo_trainers.toml && python tests/benchmarks/zo_race.py outputs jobs/sweeps/zo_trainers.toml [SWEEP …] [--alone DIR]
 
@@ -35,7 +35,7 @@ Key = tuple[str, str, str, float]
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a run had cost when it reached its target."""
+    """Cost of a run when it reached its target."""
 
     steps: int
     forwards: float
@@ -43,7 +43,7 @@ class Arrival:
 
 
 def main() -> None:
-    """Command line."""
+    """Print the table for the sweep that the command line names."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("out", type=Path, help="output directory of the sweeps")
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="SWEEP")
@@ -81,7 +81,7 @@ def rows(records: Iterable[Record], *, alone: Mapping[Key, float]) -> Iterator[t
 
 
 def arrival(record: Record, adam: Record, *, step_s: float | None) -> Arrival | None:
-    """Where a run reaches its share of AdamW's gain; None if it does not."""
+    """Return the cost at which a run reaches its share of AdamW's gain; None if it does not."""
     curve = record.curves["validation_score"]
     zero, top = curve[0][1], adam.validation_score
     assert top is not None
@@ -95,7 +95,7 @@ def arrival(record: Record, adam: Record, *, step_s: float | None) -> Arrival | 
 
 
 def medians(arrivals: list[Arrival]) -> tuple[str, str, str]:
-    """Of steps, forwards and seconds."""
+    """Return the medians of steps, forwards and seconds."""
     if not arrivals:
         return "–", "–", "–"
     return tuple(f"{statistics.median(getattr(one, name) for one in arrivals):,.0f}" for name in ("steps", "forwards", "seconds"))

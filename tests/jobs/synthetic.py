@@ -61,7 +61,9 @@ if WILD_CLOCK in os.environ:
     set_wild()
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: Stop = lambda step: None) -> Record:
+def run_cell(
+    cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), pack_context: PackContext = SOLO, stop: Stop = lambda step: None
+) -> Record:
     """Compute a cell without training. Notes the process and its working directory in attempts.txt."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "attempts.txt").open("a") as attempts:

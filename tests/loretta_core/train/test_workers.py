@@ -12,8 +12,8 @@ from loretta_core.errors import CellFailed, ConfigError
 from loretta_core.train import checkpoint
 from loretta_core.train.replay_step import restore_step
 from loretta_core.train.run import run_cell
-from loretta_core.train.workers import Workers, _buckets, workers_of
-from tests.loretta_core.train.group import together
+from loretta_core.train.workers import Workers, gradient_buckets, workers_of
+from tests.loretta_core.train.group import run_workers
 
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=70", "trainer.eval_every=10"]
 FIRST = ["trainer=adam", "trainer.steps=20", "trainer.lr=2e-3"]
@@ -77,7 +77,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(root) -> list[dict]:
-    return together(run_all, 2, root)
+    return run_workers(run_all, 2, root)
 
 
 @pytest.mark.integration
@@ -158,4 +158,4 @@ def test_rows_are_split_in_order_and_gradients_travel_in_pieces_of_one_dtype(mon
     parameters = [
         nn.Parameter(torch.zeros(size, dtype=dtype)) for size, dtype in [(5, torch.float32), (5, torch.float32), (9, torch.bfloat16), (30, torch.bfloat16)]
     ]
-    assert [len(bucket) for bucket in _buckets(parameters)] == [2, 1, 1]
+    assert [len(bucket) for bucket in gradient_buckets(parameters)] == [2, 1, 1]

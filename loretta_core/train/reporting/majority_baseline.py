@@ -1,4 +1,6 @@
-"""Whether a prompt asks what the model already half knows. Zeroth order needs that: MeZO without a prompt stays at chance (arXiv 2305.17333, appendix A)."""
+"""Compares a zero-shot score with the majority-class baseline. Zeroth order needs a prompt that beats it: MeZO without one stays at chance
+(arXiv 2305.17333, appendix A).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,10 @@ from loretta_core.train.build import Run
 from loretta_core.train.evaluate import Evaluation, score_interval
 
 
-def unaligned(run: Run, initial: Evaluation) -> bool:
-    """Whether a zeroth-order cell starts no better than the most frequent label: its interval reaches down to that label's share.
+def no_better_than_majority(run: Run, initial: Evaluation) -> bool:
+    """Return True if a zeroth-order cell starts no better than the most frequent label: its interval reaches down to that label's share.
 
-    Only where the score is a share of right labels and the label is asked for in words; a fresh head is never aligned, and is cautioned against before.
+    False where the score is no accuracy or where a fresh head predicts, which always starts at chance and which the config cautions against.
     """
     cell, references = run.cell, [example.reference for example in run.examples["test"]]
     labels = [reference for reference in references if isinstance(reference, int)]

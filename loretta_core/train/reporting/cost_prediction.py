@@ -1,4 +1,4 @@
-"""What the planner expects of a run, now that its rows are known: recorded beside what is measured."""
+"""The planner's prediction of a run's memory and time, made when its rows are known: recorded beside the measured values."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from loretta_core.train.build import Run
 
 
 @dataclass(frozen=True)
-class Predicted:
-    """Each is None where the planner does not know the model or the device."""
+class CostPrediction:
+    """Predicted peak memory and step time; each is None where the planner does not know the model or the device."""
 
     peak_bytes: int | None = None
     step_s: float | None = None
 
 
-def predict(run: Run, *, resident_bytes: int) -> Predicted:
-    """Peak memory as it is measured (a CPU: with the `resident_bytes` of the process before the model) and the time of a step."""
+def predict_cost(run: Run, *, resident_bytes: int) -> CostPrediction:
+    """Predict peak memory as it is measured (a CPU: with the `resident_bytes` of the process before the model) and the time of a step."""
     device = _device(run.collate.device)
     engine = run.cell.engine
     if isinstance(engine, Auto):
-        return Predicted()
+        return CostPrediction()
     tokens = {split: max((len(example.inputs["input_ids"]) for example in run.examples[split]), default=1) for split in ("train", "test")}
     sized = size(run.cell, tokens=tokens["train"], evaluation_tokens=tokens["test"])
     if sized is None:
-        return Predicted()
+        return CostPrediction()
     known = device or this_cpu()  # memory does not depend on which GPU it is
-    trial = try_engine(sized, engine, Devices(known, engine.workers))
+    option = try_engine(sized, engine, Devices(known, engine.workers))
     before = resident_bytes if run.collate.device.type == "cpu" else 0
-    return Predicted(before + trial.memory.peak, trial.cost.step_s if device else None)
+    return CostPrediction(before + option.memory.peak, option.cost.step_s if device else None)
 
 
 def _device(device: torch.device) -> Device | None:
