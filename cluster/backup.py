@@ -206,15 +206,16 @@ def connection_environment(store: str) -> Mapping[str, str]:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python cluster/backup.py", description="Back up an output directory and MLflow's database, and bring them back.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python cluster/backup.py", description="Back up an output directory and MLflow's database, and bring them back.")
+    commands = made.add_subparsers(dest="command", required=True)
     saving = commands.add_parser("save", help="write a backup")
     saving.add_argument("out", type=Path, help="output directory")
     saving.add_argument("file", type=Path, help="where to write")
     restoring = commands.add_parser("restore", help="bring a backup back")
     restoring.add_argument("file", type=Path, help="the backup")
     restoring.add_argument("out", type=Path, help="directory that is empty or does not exist")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

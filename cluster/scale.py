@@ -69,15 +69,16 @@ def wait_for(
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="python cluster/scale.py", description="Ask a Ray cluster's autoscaler for devices and wait for them; 0 gives them back."
     )
-    parser.add_argument("--gpus", type=_count, default=0, metavar="N", help="GPUs in all")
-    parser.add_argument("--cpus", type=_count, default=0, metavar="N", help="CPUs in all, beside those that come with the GPUs")
-    parser.add_argument("--gpus-per-node", type=_positive, default=1, metavar="N", help="GPUs of one node (default: 1)")
-    parser.add_argument("--accelerator", default="", metavar="KIND", help="Ray's name of the kind of GPU, e.g. H100 (default: any)")
-    parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="how long to wait (default: 1800)")
-    return parser
+    made.add_argument("--gpus", type=_count, default=0, metavar="N", help="GPUs in all")
+    made.add_argument("--cpus", type=_count, default=0, metavar="N", help="CPUs in all, beside those that come with the GPUs")
+    made.add_argument("--gpus-per-node", type=_positive, default=1, metavar="N", help="GPUs of one node (default: 1)")
+    made.add_argument("--accelerator", default="", metavar="KIND", help="Ray's name of the kind of GPU, e.g. H100 (default: any)")
+    made.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="how long to wait (default: 1800)")
+    return made
 
 
 def _count(text: str) -> int:

@@ -29,13 +29,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from jobs.execution.cell_queue import CellQueue, Order
-from jobs.execution.worker import PATIENCE_S
+from jobs.execution.cell_queue import PULL_TIMEOUT_S, CellQueue, Order
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.admission import admit
-from jobs.scheduling.estimate import predictions
+from jobs.scheduling.estimate import predict_durations
 from jobs.scheduling.resources import Node, by_group_spec, groups_that_fit
-from jobs.storage.ledger import read_status, unfinished, write_failure
+from jobs.storage.failure_record import write_failure
+from jobs.storage.ledger import read_status, unfinished
 from loretta_core.config import CellConfig
 from loretta_core.config.sweep.load import parse_toml, resolve_sweep
 from loretta_core.store.layout import cell_directory
@@ -185,7 +185,7 @@ class Simulation:
                 await asyncio.wait(groups)
             self.events["nodes lost"] += 1
             for name in names:
-                await queue.lose(self._started[name], "the node is gone")
+                await queue.on_group_lost(self._started[name], "the node is gone")
             await asyncio.sleep(self.world.replace_s)
 
     async def _group(self, queue: CellQueue, name: str) -> None:
@@ -201,14 +201,14 @@ class Simulation:
     async def _serve(self, queue: CellQueue, group: str) -> bool:
         """Pull and compute cells in one process, as `jobs.execution.worker.work` does. Return True when the queue said stop."""
         while True:
-            order = await queue.pull(group, PATIENCE_S)
+            order = await queue.pull(group, PULL_TIMEOUT_S)
             if order.action != "work":
                 if order.action == "stop":
                     return True
                 continue
             outcome = await self._compute(order)
             if outcome is None:
-                await queue.lose(group, "the process was killed")
+                await queue.on_group_lost(group, "the process was killed")
                 return False
             await queue.finish(group, outcome)
             if self.way != "warm":
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world = World(nodes=options.nodes, seed=options.seed, node_failures=options.node_failures, start_s=options.start_s)
     machines = [NODE] * world.nodes
     admission = admit(sweep_cells(options.cells), machines)
-    expected = predictions(admission.placed, machines)
+    expected = predict_durations(admission.placed, machines)
     groups = {spec: groups_that_fit(spec, machines) for spec in by_group_spec(admission.placed)}
     gpus = sum(groups.values())
     assert len(groups) == 1, "all cells need one GPU"
@@ -305,13 +305,14 @@ def _time_between_failures(world: World) -> str:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python cluster/simulate.py", description="Simulate a large sweep on GPUs that fail.")
-    parser.add_argument("--cells", type=int, default=10_000, metavar="N", help="cells of the sweep (default: 10000)")
-    parser.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes with eight H100 each (default: 32)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of failures and durations (default: 0)")
-    parser.add_argument("--node-failures", type=float, default=World.node_failures, metavar="RATE", help="per node and hour (default: %(default)s)")
-    parser.add_argument("--start-s", type=float, default=World.start_s, metavar="S", help="seconds that a process takes to start (default: %(default)s)")
-    return parser
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python cluster/simulate.py", description="Simulate a large sweep on GPUs that fail.")
+    made.add_argument("--cells", type=int, default=10_000, metavar="N", help="cells of the sweep (default: 10000)")
+    made.add_argument("--nodes", type=int, default=32, metavar="N", help="nodes with eight H100 each (default: 32)")
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="of failures and durations (default: 0)")
+    made.add_argument("--node-failures", type=float, default=World.node_failures, metavar="RATE", help="per node and hour (default: %(default)s)")
+    made.add_argument("--start-s", type=float, default=World.start_s, metavar="S", help="seconds that a process takes to start (default: %(default)s)")
+    return made
 
 
 if __name__ == "__main__":

@@ -173,22 +173,30 @@ def _our_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
     from jobs.scheduling.resources import WorkerGroupSpec
 
     worker = WorkerConfig(out=out, home=Path.cwd(), run_cell="tests.benchmarks.bench_sweep:do_nothing")
-    seen: list[str] = []
+    source = _NoopSource()
     started = time.time()
     with InlineExecutor(shape=WorkerGroupSpec(1, 1, 0), processes=1, worker=worker) as executor:
-        run_trials(
-            [(cell,) for cell in cells],
-            client=executor.client(),
-            at_once=lambda: 1,
-            resources=executor.trial_resources,
-            in_trials=executor.in_trials,
-            directory=out / "ours",
-            begins=lambda cell, together: True,
-            done=lambda outcome: seen.append(outcome.status),
-            stop=threading.Event(),
-        )
-    assert seen == ["finished"] * len(cells)
+        run_trials([(cell,) for cell in cells], source=source, executor=executor, directory=out / "ours", stop=threading.Event())
+    assert source.seen == ["finished"] * len(cells)
     return time.time() - started
+
+
+class _NoopSource:
+    """Lets every cell start and notes how it ends."""
+
+    has_rounds = False
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def next_packs(self) -> list[Any]:
+        return []
+
+    def try_start(self, cell: CellConfig, *, pack_size: int) -> bool:
+        return True
+
+    def on_outcome(self, outcome: Any) -> None:
+        self.seen.append(outcome.status)
 
 
 def _tune_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
@@ -204,7 +212,7 @@ def _tune_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
     return time.time() - started
 
 
-def do_nothing(cell: CellConfig, **rest: Any) -> None:
+def do_nothing(cell: CellConfig, *, directory: Path, sinks: object, pack_context: object, stop: object) -> None:
     """A cell that trains nothing."""
 
 

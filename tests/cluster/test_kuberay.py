@@ -15,7 +15,7 @@ import yaml
 
 from cluster.make_secrets import DERIVED, RANDOM
 from jobs import drain_node
-from jobs.sweep import _parser
+from jobs.sweep import parser
 from loretta_core.config import load_sweep
 from tests.cluster.kustomized import build, containers, pods
 from tests.docker.test_compose import SERVICES as COMPOSE
@@ -211,7 +211,7 @@ def test_the_job_is_a_sweep_that_loads():
     job = only("RayJob")
     words = shlex.split(job["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "jobs.sweep"]
-    options = _parser().parse_args(words[3:])
+    options = parser().parse_args(words[3:])
     assert load_sweep(ROOT / PurePosixPath(options.file).relative_to("/opt/loretta")).cells
     assert str(options.out) == "/data/outputs"
     service = only("Service", "loretta")

@@ -20,10 +20,11 @@ from loretta_core.config import CellConfig
 from loretta_core.errors import CellFailed
 from loretta_core.store.record_files import write_record
 from loretta_core.store.records import Record, RunCost, Score
+from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 Stop = Callable[[int], Exception | None]
-"""As in `loretta_core.train.loop`, without the import of torch."""
+"""The stop check of `loretta_core.train.loop`, without the import of torch."""
 
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED, HUNGRY_SEED = 101, 102, 103, 104, 105, 106
@@ -61,8 +62,10 @@ if WILD_CLOCK in os.environ:
     set_wild()
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: Stop = lambda step: None) -> Record:
-    """No training. Notes the process and its working directory in attempts.txt."""
+def run_cell(
+    cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), pack_context: PackContext = SOLO, stop: Stop = lambda step: None
+) -> Record:
+    """Compute a cell without training. Notes the process and its working directory in attempts.txt."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "attempts.txt").open("a") as attempts:
         attempts.write(f"{os.getpid()} {Path.cwd()}\n")

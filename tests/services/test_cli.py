@@ -132,7 +132,7 @@ def test_the_same_cell_twice_runs_once_and_is_said(sweep_file, results, capsys):
     assert cli.main(["sweep", str(sweep_file), "--out", str(results)]) == 0
     ran = capsys.readouterr().out
     assert "1 of 1 cell finished, nothing to run" in ran
-    assert f"comes up again and runs once: {label}" in ran
+    assert f"duplicate cell, runs once: {label}" in ran
 
 
 @pytest.mark.parametrize(

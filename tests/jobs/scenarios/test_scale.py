@@ -33,12 +33,12 @@ LOOK = """
 import resource, sys, time
 started = time.process_time()
 from pathlib import Path
-from jobs.storage.ledger import standing
+from jobs.storage.ledger import read_status
 from loretta_core.config import load_sweep
 from services.commands.dry_run import dry_run
 config = load_sweep(sys.argv[1])
 out = Path(sys.argv[2])
-standing(out, config.cells)
+read_status(out, config.cells)
 dry_run(config, out=out, as_json=False)
 print(len(config.cells), time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

@@ -11,10 +11,10 @@ def test_a_record_is_read_again_only_when_its_file_changes(results, sweep_file):
     directory = results / "cells" / cell.cell_id
     cache = RecordCache(results)
     first = cache.get(cell.cell_id)
-    assert first.record.score == 0.9
+    assert first.record.score.value == 0.9
     assert cache.get(cell.cell_id) is first
     write_record(finished_record(cell).model_copy(update={"score": 0.5}), directory)
-    assert cache.get(cell.cell_id).record.score == 0.5
+    assert cache.get(cell.cell_id).record.score.value == 0.5
     (directory / RECORD_NAME).write_text("{")
     assert cache.get(cell.cell_id).record is None
     (directory / RECORD_NAME).unlink()
