@@ -17,7 +17,8 @@ from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.plan.architectures.blocks import Block
 from loretta_core.plan.devices import UTILISATION, Devices
-from loretta_core.plan.memory import Load, Memory, Shapes
+from loretta_core.plan.memory import Memory
+from loretta_core.plan.workload import Load, Shapes
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from loretta_core.plan.architectures.blocks import Block, block_of, sites_of
 from loretta_core.plan.architectures.layers import ModelLayers
 from loretta_core.plan.cell import label_count, resolved_model
 from loretta_core.plan.lengths import longest_row
-from loretta_core.plan.memory import Shapes
 from loretta_core.plan.params import trainable_parameters
+from loretta_core.plan.workload import Shapes
 
 _METHOD: TypeAdapter[MethodConfig] = TypeAdapter(MethodConfig)
 

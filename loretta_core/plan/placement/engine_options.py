@@ -10,8 +10,9 @@ from loretta_core.config.engine import Auto, EngineConfig, Plain, Zero
 from loretta_core.plan.cost import Cost, cost_of
 from loretta_core.plan.devices import Devices, split_memory
 from loretta_core.plan.lengths import sequences_per_row
-from loretta_core.plan.memory import Load, Memory, memory_of
+from loretta_core.plan.memory import Memory, memory_of
 from loretta_core.plan.sizing import Sized
+from loretta_core.plan.workload import Load
 
 ROWS = 1000
 """Training rows of a task that does not say; for budgets in epochs."""

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.plan.cost import forward_flops
 from loretta_core.plan.devices import UTILISATION
-from loretta_core.plan.memory import Load
 from loretta_core.plan.placement.engine_options import EngineOption
 from loretta_core.plan.sizing import Sized
+from loretta_core.plan.workload import Load
 
 LOSS = 1.04
 """Attention in a merged forward is made of plain operations instead of one fused kernel."""

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from loretta_core.plan.memory import EVALUATION_ROWS
+from loretta_core.plan.transients import EVALUATION_ROWS
 
 PAIRS = (("ft", "adam"), ("ft", "zo_sgd"), ("lora", "adam"), ("loretta_adp", "adam"), ("loretta_adp", "zo_sgd"))
 SHAPES = ("roberta-base", "roberta-large", "llama-1b")
