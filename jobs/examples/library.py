@@ -6,8 +6,9 @@ python -m jobs.examples.library
 from pathlib import Path
 
 import torch
-from peft import get_peft_model
-from transformers import AutoModelForMaskedLM, AutoTokenizer, DataCollatorForTokenClassification, Trainer, TrainingArguments, set_seed
+from datasets import Dataset
+from peft import PeftModel, get_peft_model
+from transformers import AutoModelForMaskedLM, DataCollatorForTokenClassification, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
 
 import loretta_core
 from loretta_core import ZOSGD, LorettaAdpConfig, ZOTrainer, load_adapter
@@ -15,7 +16,7 @@ from loretta_core.tasks.data.toy import generate_sentiment
 
 BASE = Path(loretta_core.__file__).parent / "assets" / "toy-bert"  # or the path of any checkpoint with a masked-LM head
 FOLDER = "outputs/examples/library"
-TOKENIZER = AutoTokenizer.from_pretrained(BASE)
+TOKENIZER = PreTrainedTokenizerFast.from_pretrained(BASE)
 COLLATOR = DataCollatorForTokenClassification(TOKENIZER)
 ANSWERS = torch.tensor(TOKENIZER.convert_tokens_to_ids(["terrible", "great"]))
 
@@ -35,12 +36,13 @@ def accuracy(model: torch.nn.Module, rows: list[dict[str, list[int]]]) -> float:
     return (ANSWERS[logits[:, ANSWERS].argmax(-1)] == batch["labels"][masked]).float().mean().item()
 
 
-def trained(rows: list[dict[str, list[int]]], *, trainer: type[Trainer], optimizer: tuple[type, dict[str, float]], steps: int) -> torch.nn.Module:
+def trained(rows: list[dict[str, list[int]]], *, trainer: type[Trainer], optimizer: tuple[type, dict[str, float]], steps: int) -> PeftModel:
     """Return an adapted model after training. First and zeroth order differ in the trainer class and the optimizer, in nothing else."""
     set_seed(0)
     model = get_peft_model(AutoModelForMaskedLM.from_pretrained(BASE), LorettaAdpConfig(tensor_rank=5))
     arguments = TrainingArguments(FOLDER, per_device_train_batch_size=16, max_steps=steps, report_to=[], disable_tqdm=True, use_cpu=True, save_strategy="no")
-    trainer(model=model, args=arguments, train_dataset=rows, data_collator=COLLATOR, optimizer_cls_and_kwargs=optimizer).train()
+    trainer(model=model, args=arguments, train_dataset=Dataset.from_list(rows), data_collator=COLLATOR, optimizer_cls_and_kwargs=optimizer).train()
+    assert isinstance(model, PeftModel)
     return model
 
 

@@ -8,7 +8,7 @@ from tests.paths import ROOT
 from tests.structure.source import modules
 
 ROOMS = ("adapters", "assets", "config", "pack", "plan", "report", "store", "tasks", "train", "tt", "zo")
-PACKAGES = ("jobs", "services", "loretta_core", *(f"loretta_core/{room}" for room in ROOMS))
+PACKAGES = ("jobs", "jobs/examples", "services", "loretta_core", *(f"loretta_core/{room}" for room in ROOMS))
 """Folders whose README lists their modules. A module belongs to the nearest of them."""
 
 _FIRST_CELL = re.compile(r"^\|([^|]*)\|", re.MULTILINE)
