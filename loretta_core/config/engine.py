@@ -36,7 +36,7 @@ class _Placement(Typed):
 
     @property
     def sharded(self) -> bool:
-        """Whether no worker holds all weights."""
+        """True if no worker holds all weights."""
         return False
 
 

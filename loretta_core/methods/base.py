@@ -90,7 +90,7 @@ class Method(Typed):
 
     @property
     def norms_train(self) -> bool:
-        """Whether the norms of the backbone train."""
+        """True if the norms of the backbone train."""
         return False
 
     @property

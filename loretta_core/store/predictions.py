@@ -47,7 +47,7 @@ class Predictions(BaseModel):
 
 
 def write_predictions(predictions: Predictions, directory: Path) -> None:
-    """Write `directory`/predictions.json atomically."""
+    """Write predictions.json to a cell's directory, atomically."""
     write_atomically(directory / PREDICTIONS_NAME, predictions.text)
 
 

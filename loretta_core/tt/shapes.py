@@ -58,7 +58,7 @@ class TTShape:
 
     @property
     def aligned(self) -> bool:
-        """Whether the cores split into input cores and output cores."""
+        """True if the cores split into input cores and output cores."""
         return self.cut is not None
 
     @property

@@ -41,7 +41,7 @@ class ApiClient:
             return json.load(answer), answer.status == 201
 
     def job(self, job_id: str) -> dict[str, Any]:
-        """Return one job."""
+        """Return a job by its id."""
         return self._json("GET", f"/jobs/{quote(job_id, safe='')}")
 
     def jobs(self, *, limit: int) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ class RunIndex:
 
     @property
     def out(self) -> Path:
-        """The output directory."""
+        """The output directory that is read."""
         return self._out
 
     def names(self) -> list[str]:

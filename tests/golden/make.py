@@ -6,7 +6,6 @@ python -m tests.golden.make [--out DIR] [--only NAME]
     ids.json           ids of cells: of every shipped sweep, and of cells that differ in one setting
     output/GROUP/*     what commands print, the files of a comparison, the API's document and answers; exact
     record_format_N/   a finished cell as it lies on disk; made once per format (`--only record`) and never again: later readers must take it
-
 To compare two checkouts on one machine bit for bit: run it in both with `--out`, then `diff -r`. The digests in curves.json are for this; the test leaves
 them out, since another CPU gives other last digits. Names of modules of ours stand in the first block and nowhere else.
 """

@@ -249,13 +249,13 @@ def test_the_exemptions_from_identity():
         if works(*base, name)
     ],
 )
-def test_law(make_case, tmp_path, law, model_type, task_type, name):
+def test_every_method_is_accepted_by_a_law(make_case, tmp_path, law, model_type, task_type, name):
     law(make_case(model_type, task_type, name), tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False")  # PEFT's warning on GPT-2 for a method of `peft`
 @on([*QUICK, *BROAD, *BROADER])
-def test_all_laws_in_one_walk(make_case, tmp_path, model_type, task_type, name):
+def test_a_case_is_accepted_by_all_laws_in_one_walk(make_case, tmp_path, model_type, task_type, name):
     case = make_case(model_type, task_type, name)
     for law, names in LAWS.items():
         if name in names:

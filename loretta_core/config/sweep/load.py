@@ -76,7 +76,7 @@ class Rounds:
 
     @property
     def complete(self) -> bool:
-        """Whether every point has all its samples."""
+        """True once every point has all its samples."""
         return all(len(tried) >= self.search.samples for tried in self.tried.values())
 
     @property

@@ -68,7 +68,7 @@ class Block:
 
     @property
     def gated(self) -> bool:
-        """Whether the feed-forward block has a gate."""
+        """True if the feed-forward block has a gate."""
         return "gate" in self.roles
 
 

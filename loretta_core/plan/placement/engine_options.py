@@ -35,7 +35,7 @@ class EngineOption:
 
     @property
     def fits(self) -> bool:
-        """Whether a worker's peak fits the device, and what is moved off it host memory."""
+        """True if a worker's peak fits the device, and what is offloaded fits host memory."""
         return self.memory.peak <= self.usable and (self.devices.device.is_cpu or self.memory.host <= self.devices.device.host_bytes)
 
 

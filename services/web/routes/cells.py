@@ -22,7 +22,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 @router.get("/cells/{cell_id}")
 def cell(cell_id: CellId, request: Request, services: ServicesDep, caller: Reader) -> Response:
-    """Show a cell."""
+    """Show the page of a cell."""
     config, record = services.runs.cell(cell_id)
     view = cell_view(config, record, out=services.runs.out, mlflow_url=services.settings.mlflow_url)
     paper = paper_score(config)

@@ -34,7 +34,7 @@ async def sign_in(request: Request, services: ServicesDep) -> Response:
 
 @router.post("/logout")
 def sign_out() -> Response:
-    """Delete the cookie."""
+    """Sign out by deleting the cookie."""
     response = RedirectResponse("/login", status_code=303)
     response.delete_cookie(TOKEN_COOKIE, httponly=True, samesite="strict")
     return response

@@ -26,7 +26,7 @@ EMPTY_FORM: Mapping[str, Any] = {"toml": "", "overrides": "", "devices": "cpu", 
 
 @router.get("/submit")
 def empty_form(request: Request, caller: Submitter) -> Response:
-    """Show the form."""
+    """Show the empty submission form."""
     return render(request, "submit.html", caller=caller, values=EMPTY_FORM)
 
 

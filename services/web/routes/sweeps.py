@@ -47,7 +47,7 @@ def sweep(
     descending: bool = False,
     offset: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """Show a sweep."""
+    """Show the page of a sweep."""
     view = services.runs.sweep(name)
     selection = filters.model_copy(update={"sort": sort, "descending": descending})
     rows = select(view.rows, selection)

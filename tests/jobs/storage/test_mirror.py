@@ -109,7 +109,7 @@ def fetched(uri, out, cells):
         return mirror.fetch(cells)
 
 
-def both_ways(uri, cell, out, elsewhere):
+def check_both_ways(uri, cell, out, elsewhere):
     cells, said = [cell("seed=0"), cell("seed=1")], []
     finish(out, cells)
     copied(uri, out, cells, said)
@@ -122,14 +122,14 @@ def both_ways(uri, cell, out, elsewhere):
 
 
 def test_cells_arrive_as_they_were(uri, cell, out, elsewhere):
-    both_ways(uri, cell, out, elsewhere)
+    check_both_ways(uri, cell, out, elsewhere)
 
 
 @pytest.mark.slow
 def test_cells_arrive_as_they_were_through_s3(s3, cell, out, elsewhere, monkeypatch):
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    both_ways("s3://mirror/both", cell, out, elsewhere)
+    check_both_ways("s3://mirror/both", cell, out, elsewhere)
     with pytest.raises(ConfigError, match=r'mirror = "s3://nowhere/x": cannot be read'), open_mirror("s3://nowhere/x", out=out, say=print):
         pass
 

@@ -88,7 +88,7 @@ def test_a_record_without_costs_is_left_out(tmp_path, changes):
 @pytest.mark.parametrize(
     "changes", [{"score": {"low": None}}, {"score": {"initial": None}}, {"curves": {"train_loss": [(1, 0.7), (2, math.nan), (3, math.inf)]}}]
 )
-def test_partial_numbers_do_not_break_a_figure(tmp_path, changes):
+def test_a_figure_of_partial_numbers_is_accepted_by_an_xml_parser(tmp_path, changes):
     cell, other = make_cell(), make_cell("ft")
     for drawing in draw(rows_with(tmp_path, (cell, make_record(cell, **changes)), (other, make_record(other)))):
         ElementTree.fromstring(drawing.svg)
