@@ -83,7 +83,7 @@ class Zero(_Placement):
 
     @property
     def sharded(self) -> bool:
-        """Whether no worker holds all weights."""
+        """True if no worker holds all weights."""
         return self.stage == 3
 
     @model_validator(mode="after")
