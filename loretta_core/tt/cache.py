@@ -69,7 +69,7 @@ class FactorCache:
 
 
 def _is_intercepted() -> bool:
-    """A function mode may give operations other values than the cores hold (zo/streaming.py does)."""
+    """A function mode may give operations other values than the cores hold (zo/parameters/streaming.py does)."""
     return torch._C._len_torch_function_stack() > 0
 
 
