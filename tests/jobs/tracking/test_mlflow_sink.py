@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.failures.outcome import Interrupted, Outcome
+from jobs.failures.retry import outcome_of_error
 from jobs.tracking import mlflow_sink
 from jobs.tracking.mlflow_setup import Tracking, connect, prepare
 from jobs.tracking.mlflow_sink import BATCH, MlflowSink, close_run, find_run
@@ -128,7 +129,7 @@ def test_a_cell_that_goes_on_continues_its_run_and_sends_no_point_twice(cell, tr
     killed = begin(cell())
     train(killed, range(4))
     killed.close("failed", {})
-    killed.sink.end_run(Outcome.from_error(cell().cell_id, Interrupted("the sweep was stopped at step 3"), seconds=1.0))
+    killed.sink.end_run(outcome_of_error(cell().cell_id, Interrupted("the sweep was stopped at step 3"), seconds=1.0))
     first = run_of(cell())
     assert first.info.status == "KILLED"
 
