@@ -46,7 +46,7 @@ def sweep_file(tmp_path):
 def compute(out, cells):
     """Records whose validation score falls with the distance of the learning rate from 1e-3."""
     for cell in cells:
-        record = finished_record(cell).model_copy(update={"validation_score": 1 / (1 + abs(math.log10(cell.trainer.lr) + 3))})
+        record = finished_record(cell, validation=1 / (1 + abs(math.log10(cell.trainer.lr) + 3)))
         write_record(record, cell_directory(out, cell.cell_id))
 
 
@@ -79,7 +79,7 @@ def test_a_search_that_starts_again_anywhere_draws_what_it_would_have_drawn(swee
 def test_what_was_drawn_stays_drawn_although_a_score_changes(sweep_file, out):
     before = rounds(sweep_file, out)
     cell = load_sweep(sweep_file).cells[0]
-    write_record(finished_record(cell).model_copy(update={"validation_score": 0.99}), cell_directory(out, cell.cell_id))
+    write_record(finished_record(cell, validation=0.99), cell_directory(out, cell.cell_id))
     assert [cell.cell_id for cell in restore_search(load_sweep(sweep_file), out).cells] == before
     (out / "sweeps" / "synthetic" / SEARCH_STATE_NAME).write_text("damaged")
     assert len(restore_search(load_sweep(sweep_file), out).cells) == 3
@@ -102,6 +102,6 @@ def test_the_score_of_a_sample_is_the_mean_of_its_seeds(sweep_file, out, monkeyp
     )
     search = SearchRounds(load_sweep(sweep_file), out=out)
     for cell in search.config.cells:
-        write_record(finished_record(cell).model_copy(update={"validation_score": 0.5 + cell.seed / 10}), cell_directory(out, cell.cell_id))
+        write_record(finished_record(cell, validation=0.5 + cell.seed / 10), cell_directory(out, cell.cell_id))
     assert len(search.next_round()) == 4
     assert [score for _, score in seen[0]] == [pytest.approx(0.55)] * 3

@@ -7,9 +7,11 @@ from tests.jobs.synthetic import finished_record
 
 
 def test_a_record_has_its_scores_by_share_of_steps(cell):
-    record = finished_record(cell()).model_copy(update={"steps": 4, "curves": {"validation_score": [(0, 0.5), (2, 0.75), (4, 1.0)]}})
+    record = finished_record(cell())
+    curves = {"validation_score": [(0, 0.5), (2, 0.75), (4, 1.0)]}
+    record = record.model_copy(update={"cost": record.cost.model_copy(update={"steps": 4}), "curves": curves})
     assert record_points(record) == [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)]
-    assert record_points(record.model_copy(update={"steps": 0})) == []
+    assert record_points(record.model_copy(update={"cost": record.cost.model_copy(update={"steps": 0})})) == []
 
 
 def test_a_journal_has_them_without_a_record(tmp_path):

@@ -13,7 +13,7 @@ def test_a_record_is_read_again_only_when_its_file_changes(results, sweep_file):
     first = cache.get(cell.cell_id)
     assert first.record.score.value == 0.9
     assert cache.get(cell.cell_id) is first
-    write_record(finished_record(cell).model_copy(update={"score": 0.5}), directory)
+    write_record(finished_record(cell, score=0.5), directory)
     assert cache.get(cell.cell_id).record.score.value == 0.5
     (directory / RECORD_NAME).write_text("{")
     assert cache.get(cell.cell_id).record is None

@@ -14,7 +14,7 @@ def test_a_view_follows_the_files(results, sweep_file, monkeypatch):
     first = here.sweep("small")
     assert here.sweep("small").rows is first.rows
     cell = load_sweep(sweep_file).cells[0]
-    write_record(finished_record(cell).model_copy(update={"score": 0.5}), results / "cells" / cell.cell_id)
+    write_record(finished_record(cell, score=0.5), results / "cells" / cell.cell_id)
     second = here.sweep("small")
     assert second.version != first.version
     assert sorted(row.score for row in second.rows) == [0.5, 0.9]

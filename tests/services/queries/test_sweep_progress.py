@@ -6,7 +6,7 @@ import time
 from loretta_core.config import load_sweep
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
 from loretta_core.store.record_files import RECORD_NAME, write_record
-from loretta_core.store.records import Failure
+from loretta_core.store.records import Failure, Score
 from services.queries import sweep_progress
 from services.queries.run_index import RunIndex
 from services.queries.sweep_progress import read_progress
@@ -45,7 +45,7 @@ def test_a_failed_cell_is_failed_until_it_is_tried_again(results, sweep_file, mo
     directory = results / "cells" / cell.cell_id
     (directory / "cell.json").write_text(cell.to_json())
     (directory / "metrics.jsonl").write_text('{"step": 1, "time": 1, "train_loss": 1.0}\n')
-    failed = finished_record(cell).model_copy(update={"status": "failed", "score": None, "error": Failure(kind="nan", message="the loss is nan")})
+    failed = finished_record(cell).model_copy(update={"status": "failed", "score": Score(), "error": Failure(kind="nan", message="the loss is nan")})
     write_record(failed, directory)
     rows = RunIndex(results).sweep("small").rows
     assert (read_progress(results, rows).failed, len(read_progress(results, rows).running)) == (1, 0)
