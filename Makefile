@@ -8,7 +8,7 @@ SWEEP := jobs/sweeps/quickstart.toml
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check lint format types imports test-quick test-slow audit clean
+.PHONY: help install quickstart test check lint format types imports test-quick test-slow docs audit clean
 
 help:  ## Show these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -48,6 +48,11 @@ test-quick: $(STAMP)
 
 test-slow: $(STAMP)  ## Chaos, several nodes, long runs
 	$(BIN)/python -m pytest -m slow --timeout 1800
+
+# Warnings are errors. Nothing is fetched, and the site can be read without a network.
+docs: $(STAMP)  ## Build the documentation from READMEs and docstrings into build/site
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --quiet --fail-on-warning -c .docs -d build/doctrees . build/site
+	@echo "open build/site/index.html"
 
 # Strict: a version that the database does not know fails the audit, so that one without a database never looks like a pass. Apart from the project's packages.
 audit: $(STAMP)  ## Look the pinned versions up in the database of known vulnerabilities (needs a network that reaches it)

@@ -1,4 +1,4 @@
-"""Back up an output directory and MLflow's database into one file, and bring them back.
+"""Back up an output directory and MLflow's database into one file, and restore them.
 
     python cluster/backup.py save outputs backup.tar          # LORETTA_STORE=postgresql://… for a database that is not in outputs
     python cluster/backup.py restore backup.tar outputs       # into an empty directory, and an empty or older database
@@ -28,18 +28,18 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from loretta_core.errors import ConfigError, LorettaError
-from loretta_core.store.records import find_records
+from loretta_core.store.record_files import find_records
 
 MANIFEST = "backup.json"
 SQLITE = ("mlflow.db", "mlflow-users.db")
-"""Databases in an output directory: runs, and the users of MLflow's login."""
+"""SQLite files in an output directory: runs, and the users of MLflow's login."""
 POSTGRES = "database/mlflow.dump"
 FORMAT = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line: 0 done, 1 the backup is damaged or a tool failed, 2 a wrong request."""
-    options = _parser().parse_args(arguments)
+    """Run the command line; return 0 when done, 1 when the backup is damaged or a tool failed, 2 for a wrong request."""
+    options = argument_parser().parse_args(arguments)
     store = os.environ.get("LORETTA_STORE", "")
     try:
         if options.command == "save":
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def save(out: Path, file: Path, *, store: str = "") -> int:
-    """Write the backup atomically, for its user alone; returns the number of files of `out` in it. Raises ConfigError for what is no output directory."""
+    """Write the backup atomically, readable by its user alone, and return the number of files of `out` in it. Raise ConfigError for a foreign directory."""
     if not (out / "FORMAT.json").is_file():
         raise ConfigError(f"{out}: not an output directory (no FORMAT.json)")
     sums: dict[str, str] = {}
@@ -80,7 +80,7 @@ def save(out: Path, file: Path, *, store: str = "") -> int:
 
 
 def restore(file: Path, out: Path, *, store: str = "") -> int:
-    """Write what the backup holds; returns the number of records. Raises ConfigError for a directory that is not empty, LorettaError for damage."""
+    """Restore a backup and return the number of records in it. Raise ConfigError for a directory that is not empty, LorettaError for damage."""
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out}: not empty; restore into a directory of its own, or move this one away")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -107,17 +107,17 @@ def restore(file: Path, out: Path, *, store: str = "") -> int:
 
 
 def _files(out: Path) -> Iterator[Path]:
-    """What a sweep left, without MLflow's databases, half-written files, locks and logs of servers."""
+    """Yield the files to back up: all but MLflow's databases, temporary files, locks, and logs of servers."""
     for path in sorted(out.rglob("*")):
         name = path.name
-        of_ray = path.relative_to(out).parts[2:3] in (("train",), ("tune",))
-        transient = name.endswith((".tmp", ".lock", "-server.log")) or name.startswith(SQLITE) or of_ray
+        written_by_ray = path.relative_to(out).parts[2:3] in (("train",), ("tune",))
+        transient = name.endswith((".tmp", ".lock", "-server.log")) or name.startswith(SQLITE) or written_by_ray
         if path.is_file() and not path.is_symlink() and not transient:
             yield path
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, sums: dict[str, str]) -> None:
-    """One file as it is now, a piece at a time: a journal that grows meanwhile is cut at the size that it had."""
+    """Add a file as it is now, a piece at a time: a journal that grows meanwhile is cut at the size that it had."""
     try:
         file = path.open("rb")
     except FileNotFoundError:  # an old checkpoint, replaced between listing and reading
@@ -125,12 +125,12 @@ def _add(tar: tarfile.TarFile, path: Path, name: str, sums: dict[str, str]) -> N
     with file:
         state, entry = os.fstat(file.fileno()), tarfile.TarInfo(name)
         entry.size, entry.mtime, entry.mode = state.st_size, int(state.st_mtime), state.st_mode & 0o777
-        hashing = _Hashing(file)
+        hashing = _HashingReader(file)
         tar.addfile(entry, hashing)
         sums[name] = hashing.sha256.hexdigest()
 
 
-class _Hashing(io.RawIOBase):
+class _HashingReader(io.RawIOBase):
     """A file that is hashed as it is read."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -166,7 +166,7 @@ def _extract(file: Path, target: Path) -> set[str]:
 
 
 def _dumps(out: Path, scratch: Path, *, store: str) -> Iterator[Path]:
-    """Copies of the databases, made in `scratch`: of those in `out`, and of PostgreSQL with a `store`."""
+    """Copy the databases into `scratch`: those in `out`, and PostgreSQL's when there is a `store`. Yield the copies."""
     for name in SQLITE:
         if (out / name).is_file():
             with closing(sqlite3.connect(out / name, timeout=60)) as source, closing(sqlite3.connect(scratch / name)) as copy:
@@ -193,7 +193,7 @@ def _postgres(command: Sequence[str], store: str, file: Path) -> None:
 
 
 def connection_environment(store: str) -> Mapping[str, str]:
-    """LORETTA_STORE as libpq's variables. Raises ConfigError for anything but postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE."""
+    """Return LORETTA_STORE as libpq's variables. Raise ConfigError for anything but postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE."""
     parts = urlsplit(store)
     if parts.scheme not in ("postgresql", "postgresql+psycopg2") or not parts.hostname or not parts.path.strip("/"):
         raise ConfigError(f"LORETTA_STORE = {parts.scheme}://…: expected postgresql://USER:PASSWORD@HOST/DATABASE")
@@ -205,16 +205,17 @@ def connection_environment(store: str) -> Mapping[str, str]:
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python cluster/backup.py", description="Back up an output directory and MLflow's database, and bring them back.")
-    commands = parser.add_subparsers(dest="command", required=True)
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python cluster/backup.py", description="Back up an output directory and MLflow's database, and bring them back.")
+    commands = made.add_subparsers(dest="command", required=True)
     saving = commands.add_parser("save", help="write a backup")
     saving.add_argument("out", type=Path, help="output directory")
     saving.add_argument("file", type=Path, help="where to write")
     restoring = commands.add_parser("restore", help="bring a backup back")
     restoring.add_argument("file", type=Path, help="the backup")
     restoring.add_argument("out", type=Path, help="directory that is empty or does not exist")
-    return parser
+    return made
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 #   cluster/local.sh --netns N   the same, each in a network namespace of its own (netns.sh); needs root
 #   cluster/local.sh stop        stop what the other forms started, and nothing else
 #
-# Everything it needs to know later lies in one directory, which `stop` removes. Its processes are found by a mark in their environment and by
-# descent, never by name: other Ray clusters on the machine are left alone. Ports are free ones unless the environment gives them.
+# Its state is one directory, which `stop` removes. Its processes are found by a variable in their environment and by their parents, never by
+# name, so other Ray clusters on the machine are not touched. Ports are free ones unless the environment gives them.
 #
 #   LORETTA_CLUSTER_DIR      that directory; short, because Ray puts sockets there   (default /tmp/loretta-cluster-UID)
 #   LORETTA_CLUSTER_CPUS     CPUs that each worker offers                            (default: this machine's, shared out, at least 1)
@@ -188,7 +188,7 @@ stop() {
   [[ -d $STATE && ! -L $STATE && -O $STATE && -f $STATE/mark ]] || refuse "$STATE was not made by this script for this user; it is left as it is"
   local pids="" tries=0
   while pids=$(our_processes "$pids") && [[ -n $pids ]] && ((tries < 100)); do
-    # Kindly, and 3 s later for certain. A process may end between being found and being signalled.
+    # SIGTERM, and SIGKILL 3 s later. A process may end between being found and being signalled.
     ((tries % 15)) || xargs kill -s "$( ((tries == 0)) && echo TERM || echo KILL)" <<<"$pids" 2>/dev/null || true
     tries=$((tries + 1))
     sleep 0.2

@@ -1,4 +1,4 @@
-"""Random secrets for a deployment, one file each: `python cluster/make_secrets.py docker/secrets`.
+"""Make random secrets for a deployment, one file each: `python cluster/make_secrets.py docker/secrets`.
 
 docker/compose.yaml mounts these files one by one; `kubectl create secret generic loretta --from-file=DIR` makes a Secret of them. The directory is for its user
 alone (mode 0700). The files in it are readable by all (0444), because a container's user, which has another number than ours, must be able to read what is
@@ -20,7 +20,7 @@ ADMIN = "admin"
 
 
 def main(arguments: list[str]) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line and return the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python cluster/make_secrets.py DIRECTORY", file=sys.stderr)
         return 2
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def make(directory: Path) -> list[str]:
-    """Write what is missing; returns the names of what was written. Raises ConfigError for a directory that others can enter."""
+    """Write the secrets that are missing and return their names. Raise ConfigError for a directory that other users can enter."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_mode & 0o077:
         raise ConfigError(f"{directory}: other users can enter it; chmod 700 {directory}")
@@ -61,11 +61,11 @@ DERIVED: Mapping[str, Callable[[Mapping[str, str]], str]] = {
     ),
     "mlflow_credentials": lambda known: f"[mlflow]\nmlflow_tracking_username = {ADMIN}\nmlflow_tracking_password = {known['mlflow_password']}\n",
 }
-"""File → its content, from the random ones; the forms are those of libpq, boto3 and MLflow."""
+"""Functions that make the content of a file from the random secrets, in the formats of libpq, boto3 and MLflow."""
 
 
 def _make_api_token(directory: Path) -> None:
-    """tokens.json, which the server reads, holds its digest; api_token is for people and mounted nowhere."""
+    """Write a token for people to api_token, which is mounted nowhere, and its digest to tokens.json, which the server reads."""
     with tempfile.TemporaryDirectory() as scratch:
         tokens = Path(scratch) / "tokens.json"
         token = add_token(tokens, name=ADMIN, role="admin")

@@ -5,7 +5,7 @@
 #   NAME-head          eth0           10.x.y.2
 #   NAME-1, NAME-2, …  eth0           10.x.y.3, 10.x.y.4, …
 #
-# `STATE/netns` holds NAME and 10.x.y. Processes and files are not separated: `stop` finds and removes them as ever.
+# `STATE/netns` holds NAME and 10.x.y. Processes and files are not separated: `stop` finds and removes them as without namespaces.
 
 NETNS="" SUBNET=""
 

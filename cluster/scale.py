@@ -16,8 +16,8 @@ POLL_S = 5.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; 0 when the devices are there, 1 when they did not come in time, 2 for a wrong request."""
-    options = _parser().parse_args(arguments)
+    """Run the command line; return 0 when the devices are there, 1 when they did not come in time, 2 for a wrong request."""
+    options = argument_parser().parse_args(arguments)
     try:
         wanted = bundles(cpus=options.cpus, gpus=options.gpus, gpus_per_node=options.gpus_per_node, accelerator=options.accelerator)
     except ValueError as error:
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def bundles(*, cpus: int, gpus: int, gpus_per_node: int = 1, accelerator: str = "") -> list[dict[str, float]]:
-    """What one node must offer at least, once per node: GPUs in pieces of `gpus_per_node`, CPUs one by one. An empty list takes every request back.
+    """Return one bundle per node that is needed: GPUs in groups of `gpus_per_node`, CPUs one by one. An empty list withdraws every request.
 
     Args:
         accelerator: Ray's name of the kind of GPU, e.g. H100; a cluster with several kinds starts any of them without it.
@@ -59,7 +59,7 @@ def wait_for(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """Whether the cluster offers so much before `timeout_s` seconds are over."""
+    """Wait until the cluster offers the bundles; return False when `timeout_s` seconds pass before."""
     deadline = clock() + timeout_s
     while not all(offered().get(name, 0.0) >= amount for name, amount in wanted.items()):
         if clock() >= deadline:
@@ -68,16 +68,17 @@ def wait_for(
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="python cluster/scale.py", description="Ask a Ray cluster's autoscaler for devices and wait for them; 0 gives them back."
     )
-    parser.add_argument("--gpus", type=_count, default=0, metavar="N", help="GPUs in all")
-    parser.add_argument("--cpus", type=_count, default=0, metavar="N", help="CPUs in all, beside those that come with the GPUs")
-    parser.add_argument("--gpus-per-node", type=_positive, default=1, metavar="N", help="GPUs of one node (default: 1)")
-    parser.add_argument("--accelerator", default="", metavar="KIND", help="Ray's name of the kind of GPU, e.g. H100 (default: any)")
-    parser.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="how long to wait (default: 1800)")
-    return parser
+    made.add_argument("--gpus", type=_count, default=0, metavar="N", help="GPUs in all")
+    made.add_argument("--cpus", type=_count, default=0, metavar="N", help="CPUs in all, beside those that come with the GPUs")
+    made.add_argument("--gpus-per-node", type=_positive, default=1, metavar="N", help="GPUs of one node (default: 1)")
+    made.add_argument("--accelerator", default="", metavar="KIND", help="Ray's name of the kind of GPU, e.g. H100 (default: any)")
+    made.add_argument("--timeout", type=float, default=1800.0, metavar="SECONDS", help="how long to wait (default: 1800)")
+    return made
 
 
 def _count(text: str) -> int:

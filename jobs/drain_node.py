@@ -1,4 +1,4 @@
-"""`python -m jobs.drain_node`: this node is about to be taken away. Nothing more begins on it; what it computes is saved, and goes on elsewhere.
+"""`python -m jobs.drain_node`: drain the Ray node of this machine before it is preempted: no new work starts on it, running cells save and resume elsewhere.
 
     drain the node ─► Ray places nothing on it any more
     SIGTERM to its processes that compute cells ─► they save at their next step and end (`failures/preemption.py`)
@@ -20,24 +20,24 @@ import psutil
 COMPUTING = ("ray::RayTrainWorker", "ray::ImplicitFunc")
 """Titles that Ray gives to workers of a group and to trials."""
 
-SECONDS = 90.0
+DEFAULT_TIMEOUT_S = 90.0
 
 
 @dataclass(frozen=True)
 class Raylet:
-    """A node's, as its command line says."""
+    """The raylet process of a Ray node, read from its command line."""
 
     process: psutil.Process
     node_id: str
     gcs_address: str
 
     def computing(self) -> list[psutil.Process]:
-        """Its workers that compute cells, or wait for some."""
+        """Return the workers of the node that compute cells, or wait for some."""
         return [child for child in self.process.children() if _command(child)[:1] and _command(child)[0].startswith(COMPUTING)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Exit codes: 0 nothing computes here any more, 1 something still does, 2 there is no such node."""
+    """Run the command line; return 0 when nothing computes here any more, 1 when something still does, 2 when there is no such node."""
     options = parser().parse_args(arguments)
     found = [raylet for raylet in raylets() if options.node in ("", raylet.node_id)]
     if len(found) != 1:
@@ -48,14 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     (raylet,) = found
     drain(raylet, within_s=options.within)
-    left = end(raylet.computing(), within_s=options.within)
+    left = terminate(raylet.computing(), within_s=options.within)
     if left:
         print(f"error: {left} of its processes did not end within {options.within:g} s; what they compute goes on from an older checkpoint", file=sys.stderr)
     return 1 if left else 0
 
 
 def raylets() -> list[Raylet]:
-    """Of all nodes that run on this machine, or in this container."""
+    """Return the raylets of all Ray nodes on this machine, or in this container."""
     found = []
     for process in psutil.process_iter():
         program, *words = _command(process) or [""]
@@ -66,7 +66,7 @@ def raylets() -> list[Raylet]:
 
 
 def drain(raylet: Raylet, *, within_s: float) -> None:
-    """Tell Ray to place nothing on the node; says so when Ray does not take it, and goes on."""
+    """Tell Ray to place nothing on the node any more. When Ray refuses, print why and continue."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "drain-node", f"--address={raylet.gcs_address}", f"--node-id={raylet.node_id}"]
     command += ["--reason=DRAIN_NODE_REASON_PREEMPTION", "--reason-message=the node is taken away", f"--deadline-remaining-seconds={within_s:.0f}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -75,8 +75,8 @@ def drain(raylet: Raylet, *, within_s: float) -> None:
         print(f"the node cannot be drained ({reason}); what it computes may begin again here", file=sys.stderr)
 
 
-def end(processes: Sequence[psutil.Process], *, within_s: float) -> int:
-    """SIGTERM, and wait; how many are still there."""
+def terminate(processes: Sequence[psutil.Process], *, within_s: float) -> int:
+    """Send SIGTERM to processes and wait for their end; return how many are left."""
     for process in processes:
         try:
             process.terminate()
@@ -87,9 +87,9 @@ def end(processes: Sequence[psutil.Process], *, within_s: float) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Its options."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m jobs.drain_node", description="Save what this Ray node computes, and place nothing on it any more.")
-    made.add_argument("--within", type=float, default=SECONDS, metavar="SECONDS", help="how long it may take (default: %(default)g)")
+    made.add_argument("--within", type=float, default=DEFAULT_TIMEOUT_S, metavar="SECONDS", help="how long it may take (default: %(default)g)")
     made.add_argument("--node", default="", metavar="ID", help="which node, where several run on this machine")
     return made
 

@@ -1,10 +1,10 @@
-"""`python -m jobs.export CELL DIR [--merge]`: a finished cell as a directory that somebody else can use: adapter, model card, and the merged model if wanted.
+"""`python -m jobs.export CELL DIR [--merge]`: write a finished cell to a directory for others: adapter, model card, and the merged model if wanted.
 
     DIR/README.md                                          the model card
     DIR/adapter_config.json, adapter_model.safetensors     what `PeftModel.from_pretrained` reads (for ft: the whole model)
     DIR/merged/                                            a plain transformers checkpoint with its tokenizer, with --merge
 
-DIR appears when it is complete: an export that breaks leaves nothing that looks like one.
+DIR is written atomically: an export that breaks leaves nothing that looks like one.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, LorettaError, MethodError, OutputError
 from loretta_core.report.adapter_docs.loading_code import known_outputs
 from loretta_core.report.adapter_docs.model_card import MERGED_NAME, model_card
-from loretta_core.store.records import Record, find_cell, read_record
+from loretta_core.store.layout import find_cell
+from loretta_core.store.record_files import read_record
+from loretta_core.store.records import Record
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         found = export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge)
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Exported:
-    """A directory that somebody else can use."""
+    """The directory that an export wrote, and what lies in it."""
 
     cell_id: str
     label: str
@@ -48,12 +50,12 @@ class Exported:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """The export in words, for people."""
         return f"{self.label} ({self.cell_id})\nsaved to {self.directory}: {', '.join(self.contents)}"
 
 
 def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> Exported:
-    """Write `to`, whole or not at all. Raises ConfigError: no such cell, not finished, weights gone, `to` exists, or a method that does not merge."""
+    """Write a cell to `to`, atomically. Raises ConfigError: no such cell, not finished, weights gone, `to` exists, or a method that does not merge."""
     if to.exists():
         raise OutputError(f"{to}: exists already, and an export overwrites nothing; give a directory that does not exist yet")
     directory = find_cell(out, cell)
@@ -63,13 +65,13 @@ def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> Exported:
         raise OutputError(f"{directory}: the trained weights are gone; compute the cell again with `loretta sweep FILE --rerun {directory.name}`")
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as scratch:
-        whole = Path(scratch) / "export"
-        _copy_weights(source, whole, base=config.model.name)
+        draft = Path(scratch) / "export"
+        _copy_weights(source, draft, base=config.model.name)
         if merge:
-            _merge(config, adapter=source, to=whole / MERGED_NAME)
-        (whole / "cell.json").write_text(config.to_json(), encoding="utf-8")
-        (whole / "README.md").write_text(model_card(config, record=record, merged=merge), encoding="utf-8")
-        whole.rename(to)
+            _merge(config, adapter=source, to=draft / MERGED_NAME)
+        (draft / "cell.json").write_text(config.to_json(), encoding="utf-8")
+        (draft / "README.md").write_text(model_card(config, record=record, merged=merge), encoding="utf-8")
+        draft.rename(to)
     return Exported(config.cell_id, config.label, to, tuple(sorted(path.name for path in to.iterdir())))
 
 
@@ -82,7 +84,7 @@ def _finished(directory: Path) -> tuple[CellConfig, Record]:
 
 
 def _copy_weights(source: Path, target: Path, *, base: str) -> None:
-    """Safetensors and JSON, nothing else; the base is named as the cell names it and not by where it lay on this machine."""
+    """Copy safetensors and JSON, nothing else; the base is named as the cell names it and not by where it lay on this machine."""
     target.mkdir()
     for file in sorted([*source.glob("*.safetensors"), *source.glob("*.json")]):
         shutil.copyfile(file, target / file.name)
@@ -93,15 +95,15 @@ def _copy_weights(source: Path, target: Path, *, base: str) -> None:
 
 
 def _merge(cell: CellConfig, *, adapter: Path, to: Path) -> None:
-    if cell.method.type == "ft":
+    if cell.method.every_weight_trains:
         raise MethodError("a cell of ft is a whole model already: export it without --merge")
     import torch  # seconds of import that a wrong id need not wait for
     from peft import PeftModel
 
-    from loretta_core.adapters.build import METHODS, load_adapter, merge_adapter
+    from loretta_core.adapters.build import load_adapter, merge_adapter
     from loretta_core.models import load_model, load_tokenizer
 
-    if not METHODS[cell.method.type].merges:
+    if not cell.method.merges:
         raise MethodError(
             f"{cell.method.type} cannot be merged: it is no change of weight matrices alone. Export without --merge; loretta_rep and lora merge exactly"
         )

@@ -1,4 +1,4 @@
-"""`python -m jobs.replay CELL --step N`: the weights of a zeroth-order cell at any step, rebuilt from 4 bytes per step."""
+"""`python -m jobs.replay CELL --step N`: rebuild the weights of a zeroth-order cell at any step from its replay log, 4 bytes per step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loretta_core.errors import ConfigError, LorettaError
-from loretta_core.store.records import find_cell
+from loretta_core.store.layout import find_cell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """Run the command line; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
         found = replay_cell(options.cell, out=options.out, step=options.step, to=options.to)
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Replayed:
-    """Weights that were restored and saved."""
+    """The weights that a replay rebuilt, and where it saved them."""
 
     cell_id: str
     step: int
@@ -36,12 +36,12 @@ class Replayed:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """The replay in words, for people."""
         return f"step {self.step}: weights {self.weights_sha256}\nsaved to {self.adapter}"
 
 
 def replay_cell(cell: str, *, out: Path, step: int | None, to: Path | None) -> Replayed:
-    """Restore the weights after `step`. `cell` is an id, or its first digits. Raises ConfigError when it names no cell or several."""
+    """Rebuild the weights of a cell after `step` and save them. `cell` is an id, or its first digits. Raises ConfigError when it names no cell or several."""
     directory = find_cell(out, cell)
     from loretta_core.train.replay_step import restore_step  # seconds of import that a wrong id need not wait for
 

@@ -1,4 +1,4 @@
-"""What `loretta doctor` finds: one value per thing that was looked at. Standard library only; both `jobs` and `services` look at things."""
+"""The findings of `loretta doctor`: one value per check. Standard library only; both `jobs` and `services` make checks."""
 
 from __future__ import annotations
 

@@ -27,11 +27,11 @@ from loretta_core.errors import ModelError
 _AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert")
-"""Model types whose words see the words after them."""
+"""Model types whose attention is bidirectional: a token sees those after it."""
 
 
 def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
-    """The checkpoint's fast tokenizer. Raises ModelError."""
+    """Return the checkpoint's fast tokenizer. Raises ModelError."""
     source = locate(model)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code)
@@ -41,7 +41,7 @@ def load_tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
 
 
 def load_config(model: ModelConfig) -> dict[str, Any]:
-    """The checkpoint's config.json, every default filled in; no weights are read. Raises ModelError."""
+    """Return the checkpoint's config.json, every default filled in; no weights are read. Raises ModelError."""
     source = locate(model)
     try:
         return AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code).to_dict()
@@ -50,7 +50,7 @@ def load_config(model: ModelConfig) -> dict[str, Any]:
 
 
 def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype) -> PreTrainedModel:
-    """The checkpoint with the head that the objective needs, in `dtype`, in eval mode. Raises ModelError.
+    """Return the checkpoint with the head that the objective needs, in `dtype`, in eval mode. Raises ModelError.
 
     A classification head that the checkpoint lacks is drawn from torch's global generator; seed it first.
     """
@@ -68,7 +68,7 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
 
 
 def _check_direction(model: ModelConfig, objective: Objective) -> None:
-    """An encoder with a causal head would see the answer it is asked for; transformers only warns."""
+    """Raise ModelError for an encoder with a causal head, which would see the answer it is asked for; transformers only warns."""
     config = load_config(model)
     if objective == "causal" and config["model_type"] in ENCODERS and not config.get("is_decoder"):
         raise ModelError(f'model {model.name!r} is an encoder ({config["model_type"]}) and writes no answers; use task.objective = "prompt" or "head"')

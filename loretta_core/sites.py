@@ -1,9 +1,8 @@
-"""Where each method attaches, per architecture. Standard library only: config, plan and adapters all read it.
+"""The layers of each architecture that methods attach to. Standard library only: config, plan and adapters all read it.
 
-A name matches a layer whose path ends with it. Adapter methods (loretta_adp, adapters) put a bottleneck on the *output* of a linear layer,
-y = h + a(h) with h = W x + b, or on its *input*, y = W (x + a(x)) + b; the width is that of the side. Weight methods (loretta_rep, lora) add a low-rank
-update to the layer itself. Scaling (ia3) multiplies the *output* of keys and values and the *input* of the layer that leaves the feed-forward block
-(arXiv 2205.05638); where query, key and value are one layer, all three are scaled.
+A name matches a layer whose path ends with it. Adapters put a bottleneck on the *output* of a linear layer, y = h + a(h) with h = W x + b, or on its *input*,
+y = W (x + a(x)) + b; the width is that of the side. Weight methods add a low-rank update to the layer itself. Scaling (IA3) multiplies the *output* of keys
+and values and the *input* of the layer that leaves the feed-forward block (arXiv 2205.05638); where query, key and value are one layer, all three are scaled.
 
 The adapters of bert, roberta, deberta, opt and llama are those of the authors' code (LoRETTA, arXiv 2402.11417); in their Llama there is no adapter at the
 attention, and later decoders follow it. T5 has them after attention and after the feed-forward block, in encoder and decoder (arXiv 1902.00751). ALBERT runs
@@ -13,23 +12,20 @@ transposed weight.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from loretta_core.errors import MethodError
-
-ADAPTER_METHODS = ("loretta_adp", "adapters")
-WEIGHT_METHODS = ("loretta_rep", "lora")
-SCALING_METHODS = ("ia3",)
-SITE_METHODS = (*ADAPTER_METHODS, *WEIGHT_METHODS, *SCALING_METHODS)
-
+Attachment = Literal["adapters", "weights", "scaling"]
+"""Kinds of attachment: a bottleneck beside a layer, an update of its weight, factors on its input or output."""
+ATTACHMENTS: tuple[Attachment, ...] = ("adapters", "weights", "scaling")
 Side = Literal["input", "output"]
+"""Side of a layer on which something is attached."""
 
 
 @dataclass(frozen=True)
 class Sites:
-    """The layers of one architecture that one method changes."""
+    """The layers of one architecture that one method changes, by the ends of their paths."""
 
     output: tuple[str, ...] = ()
     """Layers whose output passes through an adapter or is scaled, or (weight methods) whose weight is updated."""
@@ -38,20 +34,27 @@ class Sites:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Ends of the paths of all of them, those changed on their input first."""
         return self.input + self.output
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The site lists of one model type."""
+    """The layers of one model type that methods attach to, for each kind of attachment."""
 
     adapters: Sites
     weights: Sites
     scaling: Sites
 
-    def of(self, method: str) -> Sites:
-        """The list of one of SITE_METHODS."""
-        return self.adapters if method in ADAPTER_METHODS else self.weights if method in WEIGHT_METHODS else self.scaling
+    def sites(self, attachment: Attachment) -> Sites:
+        """Return the layers for one kind of attachment."""
+        match attachment:
+            case "adapters":
+                return self.adapters
+            case "weights":
+                return self.weights
+            case "scaling":
+                return self.scaling
 
 
 def _bert_like(*, weights: tuple[str, ...], scaled: tuple[str, ...]) -> Architecture:
@@ -60,7 +63,7 @@ def _bert_like(*, weights: tuple[str, ...], scaled: tuple[str, ...]) -> Architec
 
 
 def _decoder(*, into: tuple[str, ...], out_of: str, weights: tuple[str, ...], scaled: tuple[str, ...]) -> Architecture:
-    """`into` and `out_of` are the layers of the feed-forward block."""
+    """Return the entry of a decoder; `into` and `out_of` are the layers of its feed-forward block."""
     return Architecture(Sites(input=into, output=(out_of,)), Sites(output=weights), Sites(output=scaled, input=(out_of,)))
 
 
@@ -91,6 +94,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "t5": Architecture(Sites(output=("o", "wo")), Sites(output=("q", "v")), Sites(output=("k", "v"), input=("wo",))),
 }
 
+DECODERS = ("opt", "phi", "llama", "mistral", "qwen2", "qwen3", "gemma", "gpt2", "gpt_neox")
+"""Architectures whose classification head reads the last token of the text."""
 
 HEAD_LAYERS: dict[str, str] = {
     "roberta": "classifier.dense",
@@ -102,48 +107,13 @@ HEAD_LAYERS: dict[str, str] = {
 """The hidden x hidden layer of a classification head that a LoRETTA method may tensorize. Not BERT's and ALBERT's pooler, which is pre-trained."""
 
 
-def sites_for(model_type: str, method: str) -> Sites:
-    """The sites of `method` (its name in a sweep) on `model_type` (its name in a Hugging Face config). Raises MethodError if there is no entry."""
-    if method not in SITE_METHODS:
-        raise MethodError(f"method {method!r} attaches to no sites; methods that do: {', '.join(SITE_METHODS)}")
-    if model_type not in ARCHITECTURES:
-        raise MethodError(
-            f"{method}: no sites are known for the architecture {model_type!r}; set `target_modules` to the names of its linear layers. "
-            f"Known architectures: {', '.join(ARCHITECTURES)}"
-        )
-    return ARCHITECTURES[model_type].of(method)
-
-
-def input_side_names(targets: Collection[str], *, model_type: str, method: str = "loretta_adp") -> tuple[str, ...]:
-    """Which of a user's own `targets` `method` changes on the input: those that the architecture's table puts there, as `fc1` in OPT for adapters."""
-    entry = ARCHITECTURES.get(model_type)
-    known = entry.of(method).input if entry else ()
-    return tuple(sorted(target for target in targets if any(target == name or target.endswith(f".{name}") for name in known)))
-
-
 def matching(paths: Sequence[str], *, target: str) -> list[str]:
-    """The paths that `target` names: itself, or any path that ends with it after a dot."""
+    """Return the paths that `target` names: itself, or any path that ends with it after a dot."""
     return [path for path in paths if path == target or path.endswith(f".{target}")]
 
 
-def resolve_targets(targets: Collection[str] | None, *, linear_paths: Sequence[str], method: str, model_type: str) -> list[str]:
-    """The names to attach to: `targets`, or the architecture's own sites for None.
-
-    Every name must match at least one linear layer; otherwise, and for an unknown architecture, MethodError lists the names that exist.
-    """
-    names = ", ".join(candidate_names(linear_paths)) or "none"
-    if targets is None:
-        if model_type not in ARCHITECTURES:
-            raise MethodError(f"{method}: no sites are known for the architecture {model_type!r}; set `target_modules` to some of its linear layers: {names}")
-        targets = sites_for(model_type, method).names
-    unmatched = [target for target in targets if not matching(linear_paths, target=target)]
-    if unmatched:
-        raise MethodError(f"{method}: target_modules={list(targets)}: {unmatched} matched no Linear in {model_type}; names there: {names}")
-    return list(targets)
-
-
 def candidate_names(linear_paths: Sequence[str]) -> list[str]:
-    """Short names for an error message: a path from after its last layer index on, each once, in order of appearance."""
+    """Return short names for an error message: a path from after its last layer index on, each once, in order of appearance."""
     return list(dict.fromkeys(_tail(path) for path in linear_paths))
 
 

@@ -1,4 +1,4 @@
-"""The application: API under /api/v1, pages beside it, the guard in front of both.
+"""The FastAPI application: API under /api/v1, pages beside it, the request guard around both.
 
 `python -m services.app` serves it with the settings in LORETTA_API_SETTINGS, as `loretta serve` does.
 """
@@ -12,16 +12,15 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from loretta_core.errors import LorettaError
-from services.api import problems
-from services.api.problems import Problem
-from services.api.request_guard import Guard
+from services.api.dependencies import Services
+from services.api.problems import Problem, install_error_handlers
+from services.api.request_guard import RequestGuard
 from services.api.routes import cells, health, jobs, sweeps
-from services.api.state import Services
 from services.queries.ray_jobs import JobsClient, jobs_client
-from services.queries.run_index import Runs
+from services.queries.run_index import RunIndex
 from services.queries.submissions import Submissions
 from services.server.settings import SETTINGS_VARIABLE, ApiSettings
-from services.web import pages
+from services.web.pages import error_page, install_pages
 
 DESCRIPTION = """Submit sweeps, watch them, compare their cells.
 
@@ -29,7 +28,7 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents 
 
 
 def create_app(settings: ApiSettings, *, client: JobsClient | None = None) -> FastAPI:
-    """The application with its services, without the guard. Raises ConfigError for a Ray address that cannot be used."""
+    """Return the application with its services, without the guard. Raise ConfigError for a Ray address that cannot be used."""
     app = FastAPI(
         title="LoRETTA-on-Ray",
         version=health.VERSION,
@@ -44,33 +43,33 @@ def create_app(settings: ApiSettings, *, client: JobsClient | None = None) -> Fa
     for module in (health, sweeps, cells, jobs):
         api.include_router(module.router)
     app.include_router(api)
-    pages.install(app)
-    problems.install(app, page=pages.error_page)
-    _document_problems(app)
+    install_pages(app)
+    install_error_handlers(app, error_page=error_page)
+    _add_problem_schema(app)
     return app
 
 
-def guarded(app: FastAPI, settings: ApiSettings) -> Guard:
-    """Around everything, so that the answer to a bug has the headers too."""
-    return Guard(app, allowed_hosts=settings.allowed_hosts, rate=settings.rate)
+def add_request_guard(app: FastAPI, settings: ApiSettings) -> RequestGuard:
+    """Wrap the whole application, so that responses to internal errors have the security headers too."""
+    return RequestGuard(app, allowed_hosts=settings.allowed_hosts, requests_per_s=settings.requests_per_s)
 
 
 def make_services(settings: ApiSettings, *, client: JobsClient) -> Services:
-    """What the routes work with."""
-    submissions = Submissions(out=settings.out, client=client, policy=settings.policy, tracking_uri=settings.tracking_uri, pin=settings.pin)
-    return Services(settings, Runs(settings.out), submissions)
+    """Return the services that the routes work with."""
+    submissions = Submissions(out=settings.out, client=client, policy=settings.policy, tracking_uri=settings.tracking_uri, pin_versions=settings.pin_versions)
+    return Services(settings, RunIndex(settings.out), submissions)
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _document_problems(app: FastAPI) -> None:
-    """The routes refer to Problem, which no route returns on success."""
-    made = app.openapi
+def _add_problem_schema(app: FastAPI) -> None:
+    """Add Problem to the OpenAPI document: routes refer to it, and none returns it on success."""
+    make_document = app.openapi
 
     def openapi() -> dict:
-        document = made()
+        document = make_document()
         schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["schemas"].update({**schema.pop("$defs", {}), "Problem": schema})
         return document
@@ -79,13 +78,13 @@ def _document_problems(app: FastAPI) -> None:
 
 
 def main() -> None:
-    """Serve until a signal."""
+    """Serve with the settings of the environment until a signal arrives."""
     settings = ApiSettings.model_validate_json(os.environ[SETTINGS_VARIABLE])
     try:
-        app = guarded(create_app(settings), settings)
+        app = add_request_guard(create_app(settings), settings)
     except LorettaError as error:
         raise SystemExit(f"error: {error}") from None
-    # The server's name and version are nobody's business, and the address of a client comes from the connection alone.
+    # Do not reveal name and version of the server; take the address of a client from the connection alone, not from headers.
     uvicorn.run(app, host=settings.host, port=settings.port, server_header=False, proxy_headers=False, log_level="info", timeout_graceful_shutdown=3)
 
 

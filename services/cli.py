@@ -1,15 +1,12 @@
-"""The command `loretta`. Parses, calls one function, turns an error of ours into one message on stderr.
+"""The command `loretta`: parse the command line, call one function of `services.commands`, print an expected error as one message on stderr.
 
 Exit codes: 0 done, 1 a cell failed or something broke while running, 2 the request is wrong (nothing was changed), 130 interrupted.
-Every import that costs time happens inside the command that needs it, so that `--help` and a dry run answer at once. This is the one module of `services`
-that may import `jobs`.
+Every import that costs time happens inside the command that needs it, so that `--help` and a dry run answer at once. Docstrings of commands are their help.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,23 +38,9 @@ def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirector
         dry_run: Show the cells and which of them are finished; start nothing.
         json: With --dry-run: print JSON.
     """
-    from loretta_core.config import load_sweep
-    from services.commands.dry_run import dry_run as show_plan
+    from services.commands.sweep import run_sweep_file
 
-    config = load_sweep(file, overrides=overrides)
-    directory = out or Path(config.output)
-    if dry_run:
-        from jobs.orchestration.preflight import check_inputs
-        from jobs.storage.ledger import unfinished
-
-        print(show_plan(config, out=directory, as_json=json), flush=True)
-        check_inputs(unfinished(directory, config.cells))  # raises after the plan: what is wrong with the data does not hide the cells
-        return 0
-    if json:
-        raise ConfigError("--json goes with --dry-run; for results as JSON use `loretta compare --json`")
-    from jobs.sweep import sweep as run_sweep
-
-    return run_sweep(config, out=directory, rerun=rerun, command=_again())
+    return run_sweep_file(file, overrides=overrides, out=out, rerun=rerun, dry_run=dry_run, as_json=json)
 
 
 @app.command
@@ -68,13 +51,9 @@ def run(*, overrides: Overrides = (), out: Directory = Path("outputs")) -> int:
         overrides: A setting of the cell, e.g. --set method=lora --set method.r=4. Give at least model, task, method and trainer.
         out: Output directory.
     """
-    from loretta_core.config import SweepConfig, cell_from_overrides
+    from services.commands.sweep import run_one_cell
 
-    cell = cell_from_overrides(overrides)
-    from jobs.sweep import sweep as run_sweep
-
-    config = SweepConfig(name=f"run-{cell.cell_id}", description=cell.label, output=str(out), cells=(cell,))
-    return run_sweep(config, out=out, command=_again())
+    return run_one_cell(overrides, out=out)
 
 
 @app.command
@@ -121,9 +100,9 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
         to: Where to save; by default OUT/cells/CELL/replayed/step-N.
         json: Print what was restored as JSON.
     """
-    options = ["--out", str(out), *(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
-    options += ["--json"] if json else []
-    return subprocess.run([sys.executable, "-m", "jobs.replay", cell, *options], check=False).returncode
+    from services.commands.cells import replay_cell
+
+    return replay_cell(cell, step=step, out=out, to=to, as_json=json)
 
 
 @app.command
@@ -137,8 +116,9 @@ def export(cell: Positional[str], directory: Positional[Path], *, merge: Flag = 
         out: Output directory of the cell.
         json: Print what was written as JSON.
     """
-    options = ["--out", str(out), *(["--merge"] if merge else []), *(["--json"] if json else [])]
-    return subprocess.run([sys.executable, "-m", "jobs.export", cell, str(directory), *options], check=False).returncode
+    from services.commands.cells import export_cell
+
+    return export_cell(cell, directory, merge=merge, out=out, as_json=json)
 
 
 @app.command(name="list")
@@ -164,12 +144,9 @@ def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, json: Flag = 
         fix: Free leaked placement groups, remove locks and files of killed processes, end MLflow runs that nobody computes.
         json: Print JSON.
     """
-    from jobs.diagnostics.health import examine
-    from services.commands.doctor import machine_findings, show
+    from services.commands.doctor import diagnose
 
-    text, code = show([*machine_findings(out), *examine(out, fix=fix)], as_json=json)
-    print(text)
-    return code
+    return diagnose(out, fix=fix, as_json=json)
 
 
 @app.command
@@ -194,15 +171,9 @@ def serve(
         store: MLflow's database, postgresql://USER@HOST/DATABASE; by default SQLite in the output directory. With a password: in LORETTA_STORE.
         artifacts: MLflow's artifact store, e.g. s3://BUCKET/PATH; by default a directory in the output directory.
     """
-    from services.queries.ray_jobs import jobs_client
-    from services.server.serve import serve_until_stopped
-    from services.server.settings import api_settings, server_settings
+    from services.commands.serve import serve_output_directory
 
-    mlflow = server_settings(host=host, port=mlflow_port, out=out, store=store, artifacts=artifacts)
-    # Jobs write SQLite themselves; any other store they reach through the server, which alone knows its password.
-    api = api_settings(host=host, port=port, out=out, ray=ray, mlflow_url=mlflow.public_url, tracking_uri=mlflow.public_url if mlflow.store else "")
-    jobs_client(api.ray)  # refuses an address that is not safe, before anything starts
-    return serve_until_stopped(mlflow, api)
+    return serve_output_directory(host=host, port=port, mlflow_port=mlflow_port, out=out, ray=ray, store=store, artifacts=artifacts)
 
 
 @app.command
@@ -214,15 +185,9 @@ def submit(file: Positional[Path], *, overrides: Overrides = (), json: Flag = Fa
         overrides: Override any setting of the file. May be repeated.
         json: Print the job as JSON.
     """
-    from loretta_core.config import load_sweep
-    from loretta_core.config.sweep.load import read_toml
-    from services.commands.api_client import job_text, remote
+    from services.commands.jobs import submit_sweep
 
-    sweep = load_sweep(file, overrides=overrides)  # a mistake is found here, without a server
-    text = file.read_text(encoding="utf-8")
-    named = text if "name" in read_toml(file) else f"name = {_json(sweep.name)}\n{text}"  # a file is called by its name; a text has to say it
-    job, started = remote().submit(named, overrides=overrides)
-    print(_json(job) if json else f"{'started' if started else 'running already'}: {job_text(job, None)}")
+    submit_sweep(file, overrides=overrides, as_json=json)
     return 0
 
 
@@ -235,20 +200,12 @@ def status(job: Positional[str] = "", *, limit: int = 20, json: Flag = False) ->
         limit: Most jobs of the list.
         json: Print JSON.
     """
-    from services.commands.api_client import job_text, jobs_table, remote
-    from services.commands.tables import print_table
+    from services.commands.jobs import print_job, print_jobs
 
-    server = remote()
-    if not job:
-        jobs = server.jobs(limit=limit)
-        if json:
-            print(_json(jobs))
-        else:
-            print_table(jobs_table(jobs))
-        return 0
-    found = server.job(job)
-    progress = server.progress(found["sweep"])
-    print(_json({**found, "progress": progress}) if json else job_text(found, progress))
+    if job:
+        print_job(job, as_json=json)
+    else:
+        print_jobs(limit=limit, as_json=json)
     return 0
 
 
@@ -261,10 +218,9 @@ def logs(job: Positional[str], *, follow: Flag = False, json: Flag = False) -> i
         follow: Go on until the job is over. Ctrl-C ends the following, not the job.
         json: Print an object for each piece of it as it arrives, one a line.
     """
-    from services.commands.api_client import remote
+    from services.commands.jobs import print_logs
 
-    for piece in remote().logs(job, follow=follow):
-        print(_json({"job_id": job, "text": piece}, indent=None) + "\n" if json else piece, end="", flush=True)
+    print_logs(job, follow=follow, as_json=json)
     return 0
 
 
@@ -276,10 +232,9 @@ def stop(job: Positional[str], *, json: Flag = False) -> int:
         job: Id of the job.
         json: Print the job as JSON.
     """
-    from services.commands.api_client import job_text, remote
+    from services.commands.jobs import stop_job
 
-    found = remote().stop(job)
-    print(_json(found) if json else job_text(found, None))
+    stop_job(job, as_json=json)
     return 0
 
 
@@ -301,23 +256,17 @@ def token(
         out: Output directory that the server serves.
         json: Print name, role and token as JSON.
     """
-    from loretta_core.store.records import check_output_dir
-    from services.server.auth import add_token, remove_token, tokens_path
+    from services.commands.token import make_token, revoke_token
 
-    check_output_dir(out)
     if remove:
-        remove_token(tokens_path(out), name=name)
-        if json:
-            print(_json({"name": name, "removed": True}))
-        return 0
-    made = add_token(tokens_path(out), name=name, role=role)
-    print(_json({"name": name, "role": role, "token": made}) if json else made)
-    print(f"{name} may {role}; give it as LORETTA_TOKEN, or sign in on the page. It is not shown again.", file=sys.stderr)
+        revoke_token(name, out=out, as_json=json)
+    else:
+        make_token(name, role=role, out=out, as_json=json)
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of the console script; returns the exit code."""
+    """Run the console script and return its exit code."""
     try:
         return app.cli(prog="loretta", description="Which fine-tuning method for your model, task and GPUs?", args=arguments)
     except LorettaError as error:
@@ -328,19 +277,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `loretta list methods | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-def _json(value: object, *, indent: int | None = 1) -> str:
-    import json
-
-    return json.dumps(value, indent=indent, ensure_ascii=False)
-
-
-def _again() -> str:
-    """What to type to go on after an interruption."""
-    from jobs.sweep import resume_arguments
-
-    return shlex.join(["loretta", *resume_arguments(sys.argv[1:])])
 
 
 if __name__ == "__main__":

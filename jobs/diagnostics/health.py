@@ -1,11 +1,11 @@
-"""What may be wrong with Ray, MLflow and an output directory, and what of it can be put right: the part of `loretta doctor` that knows them.
+"""Health checks of Ray, MLflow and an output directory, and their repairs: the part of `loretta doctor` that knows them.
 
     placement groups whose driver is gone      hold CPUs and GPUs of a shared cluster for ever; freed
-    MLflow runs that nobody computes           say "running" for ever; end as KILLED
+    MLflow runs that no process computes       say "running" for ever; end as KILLED
     lock of a driver that was killed           emptied; harmless, but it names a process that is gone
     half-written temporary files               deleted
 
-The last three are looked at only while no sweep is at work in the output directory, and put right under its lock.
+The last three are checked only while no sweep runs in the output directory, and repaired under its lock.
 """
 
 from __future__ import annotations
@@ -23,44 +23,46 @@ from jobs.tracking.mlflow_setup import connect, default_uri
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.findings import Finding
 from loretta_core.report.units import counted
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 
 
 def examine(out: Path, *, fix: bool) -> Iterator[Finding]:
-    """Look at everything; with `fix`, put right what can be."""
+    """Check everything; with `fix`, repair what can be repaired."""
     yield from ray_findings(fix=fix)
     yield from output_findings(out, fix=fix)
 
 
 def ray_findings(*, fix: bool) -> Iterator[Finding]:
-    """The cluster of RAY_ADDRESS."""
+    """Check the cluster of RAY_ADDRESS: its version, and leaked placement groups."""
     if not os.environ.get("RAY_ADDRESS"):
         yield Finding("ray", "ok", "RAY_ADDRESS is not set: each sweep starts a Ray of its own on this machine")
         return
     try:
         with ray_session():
             yield Finding("ray", "ok", placement_groups.describe_cluster())
-            leaked = placement_groups.leaked()
+            leaked = placement_groups.find_leaked()
             if not leaked:
                 yield Finding("placement groups", "ok", "none is left behind")
             elif fix:
-                placement_groups.free(leaked)
-                yield Finding("placement groups", "fixed", f"{counted(len(leaked), 'leaked placement group')} freed: {placement_groups.held_by(leaked)}")
+                placement_groups.remove(leaked)
+                yield Finding(
+                    "placement groups", "fixed", f"{counted(len(leaked), 'leaked placement group')} freed: {placement_groups.describe_resources(leaked)}"
+                )
             else:
-                text = f"{counted(len(leaked), 'placement group')} of drivers that are gone hold {placement_groups.held_by(leaked)}"
+                text = f"{counted(len(leaked), 'placement group')} of drivers that are gone hold {placement_groups.describe_resources(leaked)}"
                 yield Finding("placement groups", "problem", text, "loretta doctor --fix frees them")
     except (ConfigError, RuntimeError) as error:  # RuntimeError: Ray's word for another version of itself
         yield Finding("ray", "problem", str(error).strip().splitlines()[0], "install the cluster's version of Ray, correct RAY_ADDRESS, or unset it")
 
 
 def output_findings(out: Path, *, fix: bool) -> Iterator[Finding]:
-    """An output directory and the tracking store of its runs."""
+    """Check an output directory and the tracking store of its runs."""
     if not (out / "FORMAT.json").is_file():
         yield Finding("output", "ok", f"{out}: no output directory of ours yet")
         return
     try:
         check_output_dir(out)
-        stale = lock.left_behind(out)
+        stale = lock.stale_owner(out)
         if lock.is_held(out):
             yield Finding("output", "ok", f"{out}: a sweep is at work there; what it writes was not looked at")
             return
@@ -73,7 +75,7 @@ def output_findings(out: Path, *, fix: bool) -> Iterator[Finding]:
 
 
 def temporary_files(out: Path) -> list[Path]:
-    """What `write_atomically` and checkpoints leave when their process is killed."""
+    """Return the half-written files that `write_atomically` and checkpoints leave when their process is killed."""
     return sorted(path for path in out.rglob(".*.tmp") if path.is_file())
 
 
@@ -102,9 +104,9 @@ def _mlflow_finding(out: Path, *, fix: bool) -> Finding:
         return Finding("mlflow", "ok", "no runs yet")
     try:
         client = connect(uri)
-        running = mlflow_repair.left_running(client, out)
+        running = mlflow_repair.find_orphan_runs(client, out)
         if fix:
-            mlflow_repair.end_runs(client, running)
+            mlflow_repair.terminate_runs(client, running)
     except Exception as error:  # a process edge: MLflow's clients raise anything
         advice = "start the server, or correct MLFLOW_TRACKING_URI; metrics are safe in each cell's metrics.jsonl and are sent by the next sweep"
         return Finding("mlflow", "problem", f"{uri} cannot be used ({type(error).__name__})", advice)

@@ -1,4 +1,4 @@
-"""Placement groups that outlived their driver: they hold CPUs and GPUs of a shared cluster until it ends.
+"""Leaked placement groups: they outlived their driver and hold CPUs and GPUs of a shared cluster until it ends.
 
 Ray frees a driver's groups when it ends, but for those a killed job was still waiting for, and detached ones. Needs a connection (`execution/ray_session.py`).
 """
@@ -6,32 +6,33 @@ Ray frees a driver's groups when it ends, but for those a killed job was still w
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
 
 import ray
 from ray.util import state
 from ray.util.placement_group import PlacementGroup, remove_placement_group
+from ray.util.state.common import PlacementGroupState
 
-MOST = 10_000
-"""Groups and jobs that Ray is asked for; its default of 100 would hide the rest."""
+LIMIT = 10_000
+"""Most groups and jobs that Ray is asked for; its default of 100 would hide the rest."""
 
 
-def leaked() -> list[Any]:
-    """Groups that are not removed and whose driver is gone, as Ray's State API shows them."""
+def find_leaked() -> list[PlacementGroupState]:
+    """Return the groups that are not removed and whose driver is gone, as Ray's State API shows them."""
     address = ray.get_runtime_context().gcs_address
-    running = {job.job_id for job in state.list_jobs(address=address, limit=MOST) if job.status == "RUNNING"}
-    groups = state.list_placement_groups(address=address, limit=MOST, detail=True)
+    running = {job.job_id for job in state.list_jobs(address=address, limit=LIMIT) if job.status == "RUNNING"}
+    groups = state.list_placement_groups(address=address, limit=LIMIT, detail=True)
     return [group for group in groups if group.state != "REMOVED" and group.creator_job_id not in running]
 
 
-def free(groups: list[Any]) -> None:
-    """Remove them."""
+def remove(groups: Iterable[PlacementGroupState]) -> None:
+    """Remove placement groups, which frees their resources."""
     for group in groups:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group.placement_group_id))))
 
 
-def held_by(groups: list[Any]) -> str:
-    """`3 CPU, 1 GPU`."""
+def describe_resources(groups: Iterable[PlacementGroupState]) -> str:
+    """Return the resources that groups hold, as in "3 CPU, 1 GPU"."""
     total: Counter[str] = Counter()
     for group in groups:
         for bundle in group.bundles or []:
@@ -40,7 +41,7 @@ def held_by(groups: list[Any]) -> str:
 
 
 def describe_cluster() -> str:
-    """`2 nodes with 4 CPU, Ray 2.60.0`."""
+    """Return the size and version of the connected cluster, as in "2 nodes with 4 CPU, Ray 2.60.0 as here"."""
     alive = [node for node in ray.nodes() if node["Alive"]]
     total = ray.cluster_resources()
     gpus = f" and {total['GPU']:g} GPU" if total.get("GPU") else ""

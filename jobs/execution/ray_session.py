@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from jobs.scheduling.resources import Node
 from loretta_core.errors import ConfigError
@@ -23,12 +22,12 @@ from loretta_core.errors import ConfigError
 OBJECT_STORE_BYTES = 150_000_000
 """Cells travel as a few kilobytes of JSON; models are loaded where they are used."""
 
-_QUIET = {
+_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # The controller of a worker group looks every 2 s by default, several times over before the first cell: 10 s of waiting per start.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    # 60 s by default, which four groups that start at once on a busy machine do not keep. Less than `executors.CLOSE_S`: the end of a sweep waits for it.
+    # 60 s by default, which four groups that start at once on a busy machine do not keep. Less than `train_executor.CLOSE_S`: the end of a sweep waits for it.
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "100",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
@@ -44,13 +43,13 @@ _QUIET = {
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """Connect; disconnect, and stop what was started here, at the end. Raises ConfigError when there is no such cluster, or it refuses us."""
-    for name, value in _QUIET.items():
+    """Connect to Ray; at the end disconnect, and stop what was started here. Raises ConfigError when there is no such cluster, or it refuses us."""
+    for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
         # A token in the environment, unlike Ray's default, leaves no readable file in the home directory. Ray remembers the first one for as long as the
-        # process lives, so a second session has to go on with it.
+        # process lives, so a second session must use it too.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray  # after the environment: Ray reads it once, when it is imported
@@ -69,24 +68,15 @@ def ray_session() -> Iterator[None]:
 
 
 def nodes() -> list[Node]:
-    """The machines of the connected cluster."""
+    """Return the living nodes of the connected cluster."""
     import ray
 
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return [_node(resources) for resources in alive]
 
 
-def beside_driver() -> dict[str, Any]:
-    """Options of an actor that takes no CPU: on the node of this process. Ray would place it on any, and a sweep must not end with a node that it can spare."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    here = ray.get_runtime_context().get_node_id()
-    return {"num_cpus": 0, "scheduling_strategy": NodeAffinitySchedulingStrategy(here, soft=False)}
-
-
 def _node(resources: Mapping[str, float]) -> Node:
-    """Ray counts 70 % of a node's free memory as `memory`; the rest is for itself and what was there."""
+    """Read a node from its Ray resources. Ray counts 70 % of its free memory as `memory`; the rest is for Ray itself and what was there."""
     kind = next((name.partition(":")[2] for name in resources if name.startswith("accelerator_type:")), "")
     memory_bytes = int(resources.get("memory", 0.0) + resources.get("object_store_memory", 0.0))
     return Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0), memory_bytes=memory_bytes, accelerator=kind)
@@ -132,6 +122,6 @@ def _start_cluster(scratch: str) -> None:
 
 
 def _short_directory() -> Path:
-    """Ray puts sockets there, whose whole path may have 107 characters; TMPDIR is often too long."""
+    """Create a temporary directory with a short path: Ray puts sockets there, whose whole path may have 107 characters, and TMPDIR is often too long."""
     base = "/tmp" if Path("/tmp").is_dir() else None
     return Path(tempfile.mkdtemp(prefix="lor-", dir=base))

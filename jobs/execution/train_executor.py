@@ -1,8 +1,4 @@
-"""Where cells are computed: the Executor protocol, and `train`, warm Ray Train worker groups. (`inline` is in inline_executor.py.)
-
-    with TrainExecutor(...) as executor:
-        client = executor.client()        small and picklable; goes to a Tune trial
-        for outcome in client.run(cells):     each when its cell is over
+"""The executor `train`: warm Ray Train worker groups that pull cells from a queue.
 
 Starting a worker group costs 10-20 s (processes, imports, process group); a cell that finds a warm one, milliseconds. So groups live as long as the executor.
 Each is one `TorchTrainer.fit` whose train function pulls cells from a queue actor (`worker.py`, `cell_queue.py`), kept by a thread here: `fit` returns when
@@ -15,69 +11,40 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import ray
 import ray.exceptions
 import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from jobs.execution.cell_queue import CellQueue
-from jobs.execution.queue_client import CellRunner, QueueClient
-from jobs.execution.ray_session import beside_driver
-from jobs.execution.worker import work
+from jobs.execution.queue_client import QueueClient, QueueHandle
+from jobs.execution.worker import WorkerJob, work
 from jobs.execution.worker_config import WorkerConfig
-from jobs.failures.lost_processes import reason_of
 from jobs.failures.outcome import PREEMPTED
+from jobs.failures.retry import classify_process_loss
 from jobs.scheduling.resources import TRIAL_CPUS, WorkerGroupSpec
 
-MOST_FRUITLESS_STARTS = 3
+MAX_FRUITLESS_STARTS = 3
 """A group that dies so often in a row without having held a cell is given up."""
 
-LOOK_S = 0.5
-"""How often a lost group asks whether a cell waits."""
+POLL_S = 0.5
+"""Seconds between two checks of a lost group whether a cell waits."""
 
 CLOSE_S = 120.0
-"""How long groups may take to leave at the end. One that is just being formed leaves when it is complete; a thread that calls Ray after its shutdown would end
+"""Seconds that groups may take to stop at the end. One that is being formed stops when it is complete; a thread that calls Ray after its shutdown would end
 the driver process on the spot, before the comparison."""
 
 
-class Executor(Protocol):
-    """A place where cells are computed, open between `__enter__` and `__exit__`."""
-
-    at_once: int
-    """How many trials should run at the same time, now."""
-    trial_resources: dict[str, float]
-    """What each of them asks of Ray."""
-    in_trials: bool
-    """Whether a trial's process computes its cell. Then its death may be the cell's doing."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *exc_info: object) -> None: ...
-
-    def client(self) -> CellRunner:
-        """Something picklable to run cells with."""
-        ...
-
-    def grow(self, places: int) -> None:
-        """Compute so many cells at the same time from now on, more than before: the cluster has room for them."""
-        ...
-
-    def interrupt(self) -> None:
-        """Let running cells end early and start no more; all calls of `run` return soon."""
-        ...
-
-
 class TrainExecutor:
-    """Warm worker groups of one shape.
+    """The Executor whose cells are computed by worker groups of one shape.
 
     Args:
-        shape: processes of a group and what each takes.
-        groups: how many groups, at first.
+        shape: processes of a group and the resources of each.
+        groups: number of groups, at first.
         storage: directory for Ray Train's own bookkeeping.
-        worker: what each worker needs to know.
-        say: where remarks for people go.
+        worker: settings of each worker.
+        say: prints a line for people.
     """
 
     in_trials = False
@@ -89,10 +56,10 @@ class TrainExecutor:
         self._storage = storage
         self._worker = worker
         self._say = say
-        self._queue = ray.remote(CellQueue).options(**beside_driver(), max_concurrency=1000).remote()
-        self._over = threading.Event()
+        self._queue = QueueHandle.start()
+        self._closing = threading.Event()
         self._groups = groups
-        self._left = 0
+        self._live_groups = 0
         """Groups that are not given up."""
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -102,40 +69,40 @@ class TrainExecutor:
         return self
 
     def client(self) -> QueueClient:
-        """For trials."""
+        """Return what a trial waits in the queue with."""
         return QueueClient(self._queue)
 
     def grow(self, places: int) -> None:
-        """Further groups; those that come later form when a cell waits."""
+        """Add groups up to `places`; those that are added later form when a cell waits."""
         with self._lock:
             later = bool(self._threads)
-            given_up = later and self._left == 0
-            if self._over.is_set() or given_up:
+            given_up = later and self._live_groups == 0
+            if self._closing.is_set() or given_up:
                 return
-            new = [threading.Thread(target=self._keep, args=(index, later), daemon=True) for index in range(len(self._threads), places)]
+            new = [threading.Thread(target=self._run_group, args=(index, later), daemon=True) for index in range(len(self._threads), places)]
             self._threads += new
-            self._left += len(new)
+            self._live_groups += len(new)
             for thread in new:
                 thread.start()
             self.at_once = len(self._threads) + 1  # the next cell waits in the queue already when a group is through with one
 
     def interrupt(self) -> None:
-        """Running cells end at their next step."""
-        self._over.set()
-        ray.get(self._queue.stop.remote(interrupt=True))
+        """Let running cells end at their next step, and start no more."""
+        self._closing.set()
+        self._queue.stop(interrupt=True)
 
     def __exit__(self, *exc_info: object) -> None:
-        self._over.set()
+        self._closing.set()
         try:
-            ray.get(self._queue.stop.remote(interrupt=exc_info[0] is not None), timeout=CLOSE_S)
+            self._queue.stop(interrupt=exc_info[0] is not None, timeout_s=CLOSE_S)
         except ray.exceptions.RayError:
             return
         deadline = time.monotonic() + CLOSE_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _keep(self, index: int, later: bool) -> None:
-        """Keep one group alive until the executor closes. The body of a thread."""
+    def _run_group(self, index: int, later: bool) -> None:
+        """Keep one group alive until the executor closes: the body of a thread."""
         fruitless, start = 0, 0
         while self._is_wanted(later=later or start > 0):
             start += 1
@@ -144,28 +111,29 @@ class TrainExecutor:
                 self._fit(group)
                 return
             except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
-                if self._over.is_set():
+                if self._closing.is_set():
                     return
-                reason, kind = reason_of(error)
-                held = ray.get(self._queue.lose.remote(group, reason, kind=kind))
+                reason, kind = classify_process_loss(error)
+                held = self._queue.on_group_lost(group, reason, kind=kind)
                 fruitless = 0 if held or kind == PREEMPTED else fruitless + 1
-                if fruitless == MOST_FRUITLESS_STARTS:
+                if fruitless == MAX_FRUITLESS_STARTS:
                     self._give_up(index, reason)
                     return
                 self._say(f"worker group {index} is lost ({reason}); it starts anew when a cell waits for it")
 
     def _is_wanted(self, *, later: bool) -> bool:
-        """Whether to form a group. Later than at the beginning only for a cell that waits: at the end of a sweep nobody should wait for it."""
-        while not self._over.is_set():
-            if not later or ray.get(self._queue.has_waiting.remote()):
+        """Return True as soon as a group should form, False when the executor closes. `later` than at the beginning, only a waiting cell is a reason."""
+        while not self._closing.is_set():
+            if not later or self._queue.has_waiting():
                 return True
-            self._over.wait(LOOK_S)
+            self._closing.wait(POLL_S)
         return False
 
     def _fit(self, group: str) -> None:
+        """Form a group and wait until the queue tells it to stop."""
         TorchTrainer(
             work,
-            train_loop_config={"config": self._worker, "queue": self._queue, "group": group},
+            train_loop_config=WorkerJob(config=self._worker, queue=self._queue, group=group),
             torch_config=TorchConfig(backend="gloo" if self._shape.gpus == 0 else None),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=self._shape.workers,
@@ -180,8 +148,8 @@ class TrainExecutor:
         ).fit()
 
     def _give_up(self, index: int, reason: str) -> None:
-        self._say(f"worker group {index} is given up: it died {MOST_FRUITLESS_STARTS} times before it got a cell ({reason})")
+        self._say(f"worker group {index} is given up: it died {MAX_FRUITLESS_STARTS} times before it got a cell ({reason})")
         with self._lock:
-            self._left -= 1
-        if self._left == 0:
-            ray.get(self._queue.abandon.remote(f"no worker group could be kept alive: {reason}"))
+            self._live_groups -= 1
+        if self._live_groups == 0:
+            self._queue.fail_waiting(f"no worker group could be kept alive: {reason}")

@@ -1,13 +1,16 @@
-"""What a worker needs to know, as it travels from the driver: small, picklable, free of Ray and torch."""
+"""The settings of a worker, as they travel from the driver: small, picklable, free of torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from jobs.scheduling.resources import WorkerGroupSpec
 from jobs.tracking.mlflow_setup import Tracking
+
+if TYPE_CHECKING:
+    from jobs.execution.asha_sink import AshaClient
 
 RUN_CELL = "loretta_core.train.run:run_cell"
 """The function that computes a cell."""
@@ -15,7 +18,7 @@ RUN_CELL = "loretta_core.train.run:run_cell"
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """The same for all groups of a shape."""
+    """Settings that all worker groups of a shape share."""
 
     out: Path
     threads: int = 1
@@ -23,12 +26,12 @@ class WorkerConfig:
     home: Path | None = None
     """The driver's working directory: relative paths in a sweep mean this one, where it exists."""
     tracking: Tracking | None = None
-    """Where MLflow is; None records nothing there."""
+    """MLflow store of the sweep; None records nothing there."""
     run_cell: str = RUN_CELL
-    """module:function with the signature of `loretta_core.train.run.run_cell`."""
-    referee: Any = field(default=None, compare=False)
-    """Actor of a `Halving`; None lets every cell run to its end."""
+    """module:function with the signature of `loretta_core.train.run.run_cell` (`attempt.ComputeCell`)."""
+    asha_actor: AshaClient | None = field(default=None, compare=False)
+    """The actor of early stopping; None lets every cell run to its end."""
 
     def for_shape(self, shape: WorkerGroupSpec) -> WorkerConfig:
-        """With the threads of a shape."""
+        """Return a copy with the threads of a shape."""
         return replace(self, threads=shape.threads)

@@ -1,77 +1,104 @@
-"""What happens around each cell while a sweep runs: may it begin, what became of it, who is told."""
+"""The life of each cell in one start of a sweep: added, started, over. It decides whether a cell may start and what its outcome means, and reports both."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jobs.console.reporter import SweepReporter
-from jobs.failures.outcome import Outcome, no_room
-from jobs.scheduling import asha_actor
+from jobs.failures.outcome import Outcome
+from jobs.failures.retry import is_storage_full
+from jobs.orchestration.events import SweepEvents
+from jobs.orchestration.search_rounds import SearchRounds
+from jobs.scheduling.admission import admit
+from jobs.scheduling.asha_actor import read_points
 from jobs.scheduling.budget import Account
-from jobs.storage.ledger import read_status, write_failure
+from jobs.scheduling.estimate import predict_durations
+from jobs.scheduling.resources import Node
+from jobs.storage.failure_record import write_failure
+from jobs.storage.ledger import read_status
+from jobs.storage.mirror import Mirror
 from jobs.tracking.mlflow_setup import Tracking
 from jobs.tracking.mlflow_sink import close_run
 from loretta_core.config import CellConfig
+from loretta_core.errors import OutputError
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.records import Record
 from loretta_core.train.sinks import JOURNAL_NAME
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CellLifecycle:
-    """Of one start of a sweep."""
+    """Takes every cell of one start of a sweep from its admission to its outcome."""
 
     out: Path
-    name: str
+    search: SearchRounds
     tracking: Tracking
     account: Account
-    progress: SweepReporter
-    copy: Callable[[str], None] | None = None
-    """Told the id of every cell that is finished: a mirror sends it."""
+    events: SweepEvents
+    nodes: Callable[[], Sequence[Node]]
+    """Returns the nodes that the cluster has now."""
+    mirror: Mirror | None = None
+    """Gets every finished cell."""
     cells: dict[str, CellConfig] = field(default_factory=dict)
-    """Those that are ahead or over, by id."""
+    """All cells that were added, by id."""
+    placed: int = 0
+    """The number of them that a node can hold."""
     finished: list[CellConfig] = field(default_factory=list)
     no_room: str = ""
-    """Storage is full or read-only: why no further cell begins. Such a cell has not failed; it goes on when there is room."""
+    """Storage is full or read-only: why no further cell starts. Such a cell has not failed; it goes on when there is room."""
 
-    def expects(self, cells: Sequence[CellConfig], placed: Sequence[CellConfig], *, predicted_s: Mapping[str, float]) -> None:
-        """These cells are ahead, `placed` as they will be computed."""
+    def add(self, cells: Sequence[CellConfig]) -> Sequence[CellConfig]:
+        """Admit cells, and record the others as failed. Returns the admitted ones with their engines."""
+        admission = admit(cells, self.nodes())
         self.cells |= {cell.cell_id: cell for cell in cells}
-        self.progress.expects(cells, placed, predicted_s=predicted_s)
+        self.placed += len(admission.placed)
+        self.events.on_cells_added(cells, placed=admission.placed, predicted_s=predict_durations(admission.placed, self.nodes()))
+        for cell, reason in admission.refused:
+            self.on_outcome(Outcome(cell.cell_id, "failed", kind="memory", message=reason))
+        return admission.placed
 
-    def begins(self, cell: CellConfig, together: int = 1) -> bool:
-        """Whether the next cell may begin, as one of so many that are computed together; it is counted then."""
-        if self.no_room or not self.account.may_begin():
+    def next_round(self) -> Sequence[CellConfig] | None:
+        """Add the cells of the search's next round and return the admitted ones; None when the search is over."""
+        cells = self.search.next_round()
+        return self.add(cells) if cells else None
+
+    def try_start(self, cell: CellConfig, *, pack_size: int = 1) -> bool:
+        """Start a cell, in a pack of so many cells, if storage and budget allow it; returns whether they do."""
+        if self.no_room or not self.account.try_start():
             return False
-        self.progress.begins(cell, together)
+        self.events.on_cell_started(cell, pack_size=pack_size)
         return True
 
-    def done(self, outcome: Outcome) -> None:
-        """A cell is over."""
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Take the outcome of a cell: charge its time, record what became of it, and report that."""
         cell = self.cells[outcome.cell_id]
         self.account.charge(cell, seconds=outcome.seconds)
         if outcome.kind == "storage":
             self.no_room = self.no_room or outcome.message
             return
         try:
-            outcome, record = settle(outcome, cell=cell, out=self.out, name=self.name, tracking=self.tracking)
+            outcome, record = reconcile(outcome, cell=cell, out=self.out, name=self.search.config.name, tracking=self.tracking)
         except OSError as error:
-            if not no_room(error):
+            if not is_storage_full(error):
                 raise
             self.no_room = self.no_room or str(error)
             return
         if outcome.status == "finished":
             self.finished.append(cell)
-            if self.copy is not None:
-                self.copy(cell.cell_id)
-        self.progress.done(outcome, record)
+            if self.mirror is not None:
+                self.mirror.send(cell.cell_id)
+        self.events.on_outcome(outcome, record)
+
+    def check_room(self) -> None:
+        """Raise OutputError when storage was full or read-only."""
+        if self.no_room:
+            raise OutputError(f"{self.out}: {self.no_room}; make room and start the same command again, finished cells are kept")
 
 
-def settle(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking: Tracking) -> tuple[Outcome, Record | None]:
+def reconcile(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking: Tracking) -> tuple[Outcome, Record | None]:
     """Compare an outcome with the record it left, which decides; record a failure, note an early stop. Returns the outcome as it stands now, and the record.
 
     Args:
@@ -88,7 +115,7 @@ def settle(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking
         if outcome.kind == "infrastructure":
             close_run(tracking, cell, outcome, directory=cell_directory(out, cell.cell_id))
     if outcome.status == "stopped":
-        points = tuple(asha_actor.points_in(cell_directory(out, cell.cell_id) / JOURNAL_NAME))
+        points = tuple(read_points(cell_directory(out, cell.cell_id) / JOURNAL_NAME))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         write_early_stop(EarlyStop(cell_id=cell.cell_id, reason=outcome.message, points=points, stopped_at=now), out, name=name)
     return outcome, record

@@ -1,4 +1,4 @@
-"""What cells read and compute with must be there before anything starts: a checkpoint directory without weights, a task file without its columns, DeepSpeed.
+"""Checks before anything starts: what cells read and compute with must be there, such as a checkpoint's weights, a task file's columns, DeepSpeed.
 
 Needs neither torch nor Ray, so that a refusal takes a moment and leaves nothing behind. The workers check again: files can change, and whether a hub id can be
 fetched shows only where it is loaded.
@@ -20,7 +20,7 @@ from loretta_core.train.engines.zero_requirements import check_zero
 
 
 def check_inputs(cells: Iterable[CellConfig]) -> None:
-    """Look at every model, task and engine of the cells, each once. Raises ConfigError (ModelError, DataError) for the first that cannot be used."""
+    """Check every model, task and engine of the cells once. Raises ConfigError (ModelError, DataError) for the first that cannot be used."""
     cells = list(cells)
     models: dict[str, ModelConfig] = {}
     tasks: dict[str, TaskConfig] = {}

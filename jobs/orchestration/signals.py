@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the sweep to stop cleanly, the second stops it now."""
+"""Signal handlers of the driver: the first Ctrl-C or SIGTERM asks the sweep to stop cleanly, the second stops it now."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ EXIT_BASE = 128
 
 
 class Interrupts:
-    """While open, signals set an event instead of raising. `signal_number` is 0 until one came."""
+    """While open, signals set the event `requested` instead of raising. `signal_number` is 0 until one came."""
 
-    def __init__(self, say: Callable[[str], None] = print) -> None:
+    def __init__(self, print_line: Callable[[str], None] = print) -> None:
         self.requested = threading.Event()
         self.signal_number = 0
-        self._say = say
+        self._print_line = print_line
         self._before: dict[int, Any] = {}
 
     @property
     def exit_code(self) -> int:
-        """What the shell expects."""
+        """The exit code that the shell expects of a process that a signal ended."""
         return EXIT_BASE + self.signal_number
 
     def __enter__(self) -> Self:
@@ -39,4 +39,4 @@ class Interrupts:
             raise KeyboardInterrupt
         self.signal_number = number
         self.requested.set()
-        self._say("stopping: running cells save what they have (once more to stop at once)")
+        self._print_line("stopping: running cells save what they have (once more to stop at once)")

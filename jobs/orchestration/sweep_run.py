@@ -1,195 +1,211 @@
-"""Compute cells: MLflow made ready, Ray connected, one executor per shape of worker group, Tune trials in front, failures recorded.
+"""One start of a sweep, in four phases.
 
-The only caller of all the rest, used by `sweep.py`.
+    plan      read which cells are finished, check the inputs of the others       writes nothing but an empty output directory
+    prepare   archive what is computed again, fetch from the mirror, write the    from here on with the lock of the output directory;
+              manifest, read what earlier starts left                             the status is read again, since another driver may have run before
+    execute   MLflow and Ray, then the cells, one kind of worker group after the other
+    finish    the comparison, and the exit code
+
+`jobs/sweep.py` calls them in this order. Nothing here imports Ray, MLflow or torch before there is a cell to compute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jobs.console.reporter import SweepReporter
+from jobs.console.reporter import SweepReporter, print_line
+from jobs.console.start_lines import start_lines
 from jobs.execution.ray_session import nodes, ray_session
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
-from jobs.failures.outcome import Outcome
 from jobs.orchestration.cell_lifecycle import CellLifecycle
+from jobs.orchestration.group_run import GroupRun, GroupSettings
+from jobs.orchestration.preflight import check_inputs
+from jobs.orchestration.prior_results import PriorResults, read_prior_results
+from jobs.orchestration.search_rounds import SearchRounds
 from jobs.orchestration.signals import Interrupts
-from jobs.orchestration.watchers import beside, grows, passes_on
-from jobs.scheduling import asha_actor
-from jobs.scheduling.admission import price_of
-from jobs.scheduling.backlog import CellBacklog, Grow
-from jobs.scheduling.budget import account as open_account
-from jobs.scheduling.packing import form_packs
-from jobs.scheduling.resources import WorkerGroupSpec, groups_that_fit, refusal, several_for_inline
+from jobs.scheduling.admission import gpu_price
+from jobs.scheduling.asha_actor import start_asha_actor
+from jobs.scheduling.backlog import CellBacklog
+from jobs.scheduling.budget import Account, open_account
+from jobs.scheduling.optuna_search import check_search
+from jobs.storage.ledger import SweepStatus, read_status, refresh_status
+from jobs.storage.mirror import Mirror
+from jobs.storage.rerun import archive_cells, resolve_cell_ids
 from jobs.tracking import mlflow_repair, mlflow_setup
 from jobs.tracking.mlflow_setup import Tracking
-from loretta_core.config import CellConfig
-from loretta_core.config.sweep.load import ExecutorName, PackSetting
-from loretta_core.config.sweep.sampling import Budget, EarlyStopping
-from loretta_core.errors import ConfigError, OutputError
+from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.errors import ConfigError
+from loretta_core.report.compare import write_comparison
 from loretta_core.report.units import counted
+from loretta_core.store.early_stops import clear_early_stop, read_early_stops
+from loretta_core.store.manifest import sweep_directory, write_manifest
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.search_state import restore_search
 
-if TYPE_CHECKING:
-    from jobs.execution.train_executor import Executor
 
-
-@dataclass(frozen=True)
-class Request:
-    """How to compute; says nothing about what."""
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions:
+    """The options of one start of a sweep, beside its file."""
 
     out: Path
-    name: str
-    """Of the sweep: its directory and MLflow experiment."""
     max_concurrent: int | None = None
-    """Most worker groups; None fills the cluster."""
+    """Most worker groups; None takes the file's."""
     tracking_uri: str = ""
+    """MLflow; "" takes the default."""
+    rerun: Sequence[str] = ()
+    """Ids, or first digits, of cells to compute again."""
+    command: str = "the same command"
+    """The command that resumes the sweep after an interruption."""
     run_cell: str = RUN_CELL
-    executor: ExecutorName = "train"
-    pack: PackSetting = "off"
-    budget: Budget | None = None
-    early_stopping: EarlyStopping | None = None
-    grow: Grow = tuple
-    """Further cells of a search."""
-    width: int = 0
-    """Of a search: cells of a round. The cells that are missing now may be fewer."""
-    copy: Callable[[str], None] | None = None
-    """Told the id of every cell that is finished."""
-
-    @property
-    def directory(self) -> Path:
-        """The sweep's own."""
-        return self.out / "sweeps" / self.name
+    """module:function that computes a cell."""
 
 
-@dataclass(frozen=True)
-class PriorResults:
-    """Cells of the sweep that are over already."""
+@dataclass
+class SweepRun:
+    """One start of a sweep; its phases are called in the order in which they stand here."""
 
-    late: Sequence[CellConfig] = ()
-    """Finished, and not all in MLflow."""
-    judged: Sequence[asha_actor.PastCell] = ()
-    """What cells that run are compared with, for early stopping."""
+    config: SweepConfig
+    options: SweepOptions
+    rerun: Sequence[CellConfig] = field(init=False)
+    status: SweepStatus = field(init=False)
+    mirror: Mirror | None = field(init=False)
+    search: SearchRounds = field(init=False)
+    prior: PriorResults = field(init=False)
+    reporter: SweepReporter = field(init=False)
+    interrupts: Interrupts = field(default_factory=lambda: Interrupts(print_line), init=False)
+    remark: str = field(default="", init=False)
+    """The budget's line for the end; "" when it did not stop the sweep."""
 
+    def plan(self) -> None:
+        """Read which cells are finished and check the inputs of the others.
 
-def run_cells(cells: Sequence[CellConfig], *, before: PriorResults, request: Request, progress: SweepReporter, interrupts: Interrupts) -> str:
-    """Compute the cells; every one of them leaves a record, or a note that it was stopped early, except when interrupted or left by the budget. Returns what
-    the budget has to say."""
-    complete = False
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        preparing = pool.submit(_tracking, request)  # while Ray starts: each takes seconds, and most of Ray's are waiting
-        try:
-            with ray_session():
-                remark = _run_cells(cells, tracking=preparing.result(), before=before, request=request, progress=progress, interrupts=interrupts)
-            complete = not interrupts.requested.is_set()
-            return remark
-        finally:
-            problem = "" if preparing.exception() else mlflow_setup.close(preparing.result(), complete=complete)
-            if problem:
-                progress.say(problem)
+        Raises ConfigError when a model, a data file, a package or the output directory cannot be used, or `rerun` names no cell.
+        """
+        self.config = restore_search(self.config, self.options.out)
+        check_search(self.config)
+        self.rerun = resolve_cell_ids(self.config.cells, self.options.rerun)
+        self.status = read_status(self.options.out, self.config.cells)
+        check_inputs([*(cell for cell in self.config.cells if cell.cell_id not in self.status.finished), *self.rerun])
+        check_output_dir(self.options.out)
 
+    def prepare(self, mirror: Mirror | None) -> None:
+        """Make the output directory ready and print what will be computed. The caller holds its lock."""
+        out = self.options.out
+        self.mirror = mirror
+        self._archive_reruns()
+        self._clear_early_stops()
+        write_manifest(out, sweep=self.config)
+        self.search = SearchRounds(self.config, out=out, mirror=mirror)
+        self.prior = read_prior_results(self.config, out=out, known=self.status)
+        self.reporter = SweepReporter(self.config.cells, over=len(self.prior.over))
+        stopped = len(self.prior.stopped.keys() - self.prior.status.finished.keys())
+        for line in start_lines(self.config, self.prior.status, stopped=stopped, out=out):
+            self.reporter.on_message(line)
+        if mirror is not None:
+            mirror.send_missing(self.prior.status.finished)
 
-def _run_cells(
-    cells: Sequence[CellConfig], *, tracking: Tracking, before: PriorResults, request: Request, progress: SweepReporter, interrupts: Interrupts
-) -> str:
-    mlflow_repair.close_orphan_runs(tracking)
-    mlflow_repair.sync(tracking, out=request.out, cells=before.late)
-    account = open_account(request.budget, price=price_of(nodes()))
-    course = CellLifecycle(request.out, request.name, tracking, account, progress, request.copy)
-    judge = asha_actor.start(request.early_stopping, before.judged) if request.early_stopping else None
-    worker = WorkerConfig(out=request.out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=request.run_cell, referee=judge)
-    ahead = CellBacklog(course, nodes, request.grow)
-    with progress.shown():
-        ahead.add(cells)
-        while not (interrupts.requested.is_set() or account.spent) and (found := ahead.next_shape()):
-            _run_shape(*found, ahead=ahead, request=request, worker=worker, course=course, interrupts=interrupts)
-    mlflow_repair.sync(tracking, out=request.out, cells=mlflow_repair.unsynced_cells(request.out, course.finished))
-    if course.no_room:
-        raise OutputError(f"{request.out}: {course.no_room}; make room and start the same command again, finished cells are kept")
-    return account.remark(ahead.placed - account.begun)
+    def execute(self) -> None:
+        """Compute the cells that are missing; without any, send to MLflow what it lacks."""
+        cells = [cell for cell in self.config.cells if cell.cell_id not in self.prior.over] or self.search.next_round()
+        if cells:
+            with self.interrupts:
+                self.remark = self._compute(cells)
+        elif self.prior.unsynced and (problem := self._sync_mlflow()):
+            self.reporter.on_message(problem)
 
+    def finish(self) -> int:
+        """Print the comparison, or how to resume after an interruption, and return the exit code."""
+        out, config = self.options.out, self.search.config
+        finished = refresh_status(out, config.cells, known=self.prior.status).finished
+        if self.interrupts.requested.is_set():
+            total = counted(len(config.cells), "cell")
+            self.reporter.on_message(f"stopped: {len(finished)} of {total} are finished and kept; go on with:\n  {self.options.command}")
+            return self.interrupts.exit_code
+        print_line(write_comparison(out, name=config.name).text)
+        if self.remark:
+            self.reporter.on_message(self.remark)
+        over = finished.keys() | read_early_stops(out, name=config.name).keys()
+        return 0 if len(over) == len(config.cells) or (self.remark and not self.reporter.failed) else 1
 
-def catch_up(late: Sequence[CellConfig], *, request: Request) -> str:
-    """Send what MLflow lacks of finished cells when there is nothing to compute. Returns what went wrong: no reason to withhold the comparison."""
-    try:
-        tracking = _tracking(request)
-    except ConfigError as error:
-        return str(error)
-    return mlflow_repair.sync(tracking, out=request.out, cells=late) or mlflow_setup.close(tracking, complete=True)
+    def _archive_reruns(self) -> None:
+        """Make the cells to compute again unfinished, here and in the mirror, and fetch what else is finished there."""
+        again = {cell.cell_id for cell in self.rerun}
+        archive_cells(self.options.out, self.rerun)
+        if self.mirror is not None:
+            self.mirror.invalidate(again)
+            known = self.status.finished.keys() | again
+            fetched = self.mirror.fetch(cell for cell in self.config.cells if cell.cell_id not in known)
+            print_line(f"mirror {self.config.mirror}: {counted(fetched, 'finished cell')} fetched")
+        self.status = replace(self.status, finished={cell_id: record for cell_id, record in self.status.finished.items() if cell_id not in again})
 
+    def _clear_early_stops(self) -> None:
+        """Delete the notes of early stops of the cells that are to be computed to their end."""
+        cells = self.rerun if self.config.early_stopping else self.config.cells
+        noted = read_early_stops(self.options.out, name=self.config.name)
+        for cell_id in {cell.cell_id for cell in cells} & noted.keys():
+            clear_early_stop(self.options.out, name=self.config.name, cell_id=cell_id)
 
-def _tracking(request: Request) -> Tracking:
-    return mlflow_setup.prepare(request.tracking_uri or mlflow_setup.default_uri(request.out), name=request.name, out=request.out)
+    def _compute(self, cells: Sequence[CellConfig]) -> str:
+        """Compute the cells and those of further rounds. Every one leaves a record, or a note of its early stop, except when interrupted or left by the budget.
+        Returns what the budget has to say."""
+        with self._mlflow_and_ray() as tracking:
+            mlflow_repair.close_orphan_runs(tracking)
+            mlflow_repair.sync(tracking, out=self.options.out, cells=self.prior.unsynced)
+            account = open_account(self.config.budget, price=gpu_price(nodes()))
+            lifecycle = self._lifecycle(tracking, account)
+            backlog, settings = CellBacklog(lifecycle), self._group_settings(tracking)
+            with self.reporter.live():
+                backlog.add(lifecycle.add(cells))
+                while not (self.interrupts.requested.is_set() or account.spent) and (group := backlog.pop_largest()):
+                    GroupRun(*group, settings=settings, lifecycle=lifecycle, backlog=backlog, stop=self.interrupts.requested).run()
+            mlflow_repair.sync(tracking, out=self.options.out, cells=mlflow_repair.unsynced_cells(self.options.out, lifecycle.finished))
+            lifecycle.check_room()
+            return account.remark(lifecycle.placed - account.started)
 
-
-def _run_shape(
-    shape: WorkerGroupSpec,
-    cells: Sequence[CellConfig],
-    *,
-    ahead: CellBacklog,
-    request: Request,
-    worker: WorkerConfig,
-    course: CellLifecycle,
-    interrupts: Interrupts,
-) -> None:
-    if refused := _refused(shape, request):
-        for cell in cells:
-            course.done(Outcome(cell.cell_id, "failed", kind=refused[0], message=refused[1]))
-        return
-    from jobs.orchestration.tune_trials import run_trials  # imports Ray Train: seconds that a refusal need not wait for
-
-    most = max(len(cells), request.width)
-
-    def room() -> int:
-        return min(groups_that_fit(shape, nodes()), most, request.max_concurrent or most)
-
-    groups = room()
-    pack = request.pack if request.executor == "train" and shape.workers == 1 and request.run_cell == RUN_CELL else "off"
-    in_packs = partial(form_packs, setting=pack, groups=groups, nodes=nodes())
-    packs = in_packs(cells)
-    place = {"train": "worker group", "inline": "trial worker"}[request.executor]
-    progress = course.progress
-    progress.places = groups
-    together = f" in {counted(len(packs), 'pack')}" if len(packs) < len(cells) else ""
-    progress.say(f"{counted(len(cells), 'cell')}{together} on {counted(groups, place)} ({shape}{' each' * (groups > 1)}); starting takes 10-20 s")
-    executor = _executor(shape, groups, request=request, worker=worker.for_shape(shape), progress=progress)
-
-    def grow(places: int) -> None:
-        progress.places = places
-        progress.say(f"the cluster has grown: {counted(places, place)} from now on")
-        executor.grow(places)
-
-    with executor, beside(passes_on(interrupts, to=executor.interrupt), grows(groups, room=room, grow=grow)):
-        run_trials(
-            packs,
-            client=executor.client(),
-            at_once=lambda: executor.at_once,
-            resources=executor.trial_resources,
-            in_trials=executor.in_trials,
-            directory=request.directory / "tune",
-            more=(lambda: in_packs(ahead.more(shape))) if request.width else None,
-            begins=course.begins,
-            done=course.done,
-            stop=interrupts.requested,
+    def _lifecycle(self, tracking: Tracking, account: Account) -> CellLifecycle:
+        return CellLifecycle(
+            out=self.options.out, search=self.search, tracking=tracking, account=account, events=self.reporter, nodes=nodes, mirror=self.mirror
         )
 
+    def _group_settings(self, tracking: Tracking) -> GroupSettings:
+        config, out = self.config, self.options.out
+        asha_actor = start_asha_actor(config.early_stopping, self.prior.asha_history) if config.early_stopping else None
+        return GroupSettings(
+            executor=config.executor,
+            pack=config.pack,
+            max_concurrent=self.options.max_concurrent or config.max_concurrent,
+            cells_per_round=self.search.cells_per_round,
+            directory=sweep_directory(out, name=config.name),
+            worker=WorkerConfig(out=out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=self.options.run_cell, asha_actor=asha_actor),
+        )
 
-def _refused(shape: WorkerGroupSpec, request: Request) -> tuple[str, str] | None:
-    """The class of failure and the reason, for a shape that cannot be computed."""
-    if request.executor == "inline" and shape.workers > 1:  # an `auto` cell that fits no single device; sweep files that ask for several are refused
-        return "config", several_for_inline(shape)
-    why = refusal(shape, nodes())
-    return ("infrastructure", why) if why else None
+    @contextmanager
+    def _mlflow_and_ray(self) -> Iterator[Tracking]:
+        """Connect to Ray, and make MLflow ready while Ray starts: each takes seconds, and most of Ray's are waiting. Ends the sweep's MLflow run."""
+        complete = False
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            preparing = pool.submit(self._prepare_mlflow)
+            try:
+                with ray_session():
+                    yield preparing.result()
+                complete = not self.interrupts.requested.is_set()
+            finally:
+                problem = "" if preparing.exception() else mlflow_setup.close(preparing.result(), complete=complete)
+                if problem:
+                    self.reporter.on_message(problem)
 
+    def _prepare_mlflow(self) -> Tracking:
+        out = self.options.out
+        return mlflow_setup.prepare(self.options.tracking_uri or mlflow_setup.default_uri(out), name=self.config.name, out=out)
 
-def _executor(shape: WorkerGroupSpec, groups: int, *, request: Request, worker: WorkerConfig, progress: SweepReporter) -> Executor:
-    if request.executor == "inline":
-        from jobs.execution.inline_executor import InlineExecutor
-
-        return InlineExecutor(shape=shape, processes=groups, worker=worker)
-    from jobs.execution.train_executor import TrainExecutor
-
-    return TrainExecutor(shape=shape, groups=groups, storage=request.directory.resolve() / "train", worker=worker, say=progress.say)
+    def _sync_mlflow(self) -> str:
+        """Send what MLflow lacks of finished cells. Returns what went wrong, "" if nothing did: no reason to withhold the comparison."""
+        try:
+            tracking = self._prepare_mlflow()
+        except ConfigError as error:
+            return str(error)
+        return mlflow_repair.sync(tracking, out=self.options.out, cells=self.prior.unsynced) or mlflow_setup.close(tracking, complete=True)

@@ -1,4 +1,4 @@
-"""What goes on beside the trials of a shape, each in a thread of its own: a signal handler must not call Ray, and Tune is busy."""
+"""Threads beside the trials of a worker group that pass on an interrupt and growth of the cluster: a signal handler must not call Ray, and Tune is busy."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from jobs.orchestration.signals import Interrupts
-
-INTERRUPT_LOOK_S = 0.2
-ROOM_LOOK_S = 5.0
+INTERRUPT_POLL_S = 0.2
+CAPACITY_POLL_S = 5.0
 
 Watcher = Callable[[threading.Event], None]
 """Runs until the event is set."""
 
 
 @contextmanager
-def beside(*watchers: Watcher) -> Iterator[None]:
-    """Run functions until the end of the block."""
+def run_watchers(*watchers: Watcher) -> Iterator[None]:
+    """Run each watcher in a thread of its own until the end of the block."""
     over = threading.Event()
     threads = [threading.Thread(target=watcher, args=(over,), daemon=True) for watcher in watchers]
     for thread in threads:
@@ -30,30 +28,30 @@ def beside(*watchers: Watcher) -> Iterator[None]:
             thread.join()
 
 
-def passes_on(interrupts: Interrupts, *, to: Callable[[], None]) -> Watcher:
-    """Calls `to` when an interrupt is requested."""
+def watch_interrupt(requested: threading.Event, *, interrupt: Callable[[], None]) -> Watcher:
+    """Return a watcher that calls `interrupt` once when the event is set."""
 
     def watch(over: threading.Event) -> None:
         while not over.is_set():
-            if interrupts.requested.wait(INTERRUPT_LOOK_S):
-                to()
+            if requested.wait(INTERRUPT_POLL_S):
+                interrupt()
                 return
 
     return watch
 
 
-def grows(places: int, *, room: Callable[[], int], grow: Callable[[int], None]) -> Watcher:
-    """Calls `grow` with the number of places whenever there is room for more: machines came to the cluster."""
+def watch_capacity(concurrency: int, *, capacity: Callable[[], int], grow: Callable[[int], None]) -> Watcher:
+    """Return a watcher that calls `grow` with the capacity whenever it exceeds the concurrency so far: nodes came to the cluster."""
 
     def watch(over: threading.Event) -> None:
-        most = places
-        while not over.wait(ROOM_LOOK_S):
+        largest = concurrency
+        while not over.wait(CAPACITY_POLL_S):
             try:
-                now = room()
+                now = capacity()
             except Exception:  # a cluster that does not answer is noticed where cells are waited for
                 continue
-            if now > most:
-                most = now
+            if now > largest:
+                largest = now
                 grow(now)
 
     return watch

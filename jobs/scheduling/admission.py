@@ -1,8 +1,8 @@
-"""Before a worker starts: which engine an `auto` cell runs with, and which cells no node can hold.
+"""Admission of cells before a worker starts: which engine an `auto` cell runs with, and which cells no node can hold.
 
 A cell is compared with the memory of one node of the cluster (CPU) or of its GPUs, as if it had it alone; cells that run beside it are not counted, but for
-a cell with a share of a GPU (`engine.gpus = 0.25`), which gets that share of its memory. What
-cannot be predicted (an architecture or a GPU that the planner does not know) is let through.
+a cell with a share of a GPU (`engine.gpus = 0.25`), which gets that share of its memory. A cell that
+cannot be predicted (an architecture or a GPU that the planner does not know) is admitted.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from jobs.scheduling.resources import Node
 from loretta_core.config import CellConfig
 from loretta_core.config.engine import Auto, Plain
 from loretta_core.errors import MethodError, ResourceError
-from loretta_core.plan.advise import choose
 from loretta_core.plan.devices import Devices, cpu_device, device_named, parse_devices
+from loretta_core.plan.placement.fit import choose
 
 
 @dataclass(frozen=True)
 class Admission:
-    """Cells with the engine they run with, and those that cannot run, each with the reason."""
+    """The cells that can run, each with its engine, and those that cannot, each with the reason."""
 
     placed: tuple[CellConfig, ...]
     refused: tuple[tuple[CellConfig, str], ...]
 
 
 def admit(cells: Iterable[CellConfig], nodes: Sequence[Node]) -> Admission:
-    """Settle every cell's engine."""
+    """Choose the engine of every `auto` cell and refuse the cells that no node can hold."""
     placed, refused = [], []
     for cell in cells:
         try:
-            placed.append(_settled(cell, nodes))
+            placed.append(_with_engine(cell, nodes))
         except ResourceError as error:
             refused.append((cell, str(error)))
     return Admission(tuple(placed), tuple(refused))
 
 
-def _settled(cell: CellConfig, nodes: Sequence[Node]) -> CellConfig:
+def _with_engine(cell: CellConfig, nodes: Sequence[Node]) -> CellConfig:
     devices = devices_for(cell, nodes)
     try:
         if devices is not None:
             return choose(cell, devices)
     except MethodError:
-        pass  # the method does not fit the model; the worker says so with all the names
-    return cell.model_copy(update={"engine": plain(cell.engine)}) if isinstance(cell.engine, Auto) else cell
+        pass  # the method does not fit the model; the worker's error message has all the names
+    return cell.model_copy(update={"engine": plain_engine(cell.engine)}) if isinstance(cell.engine, Auto) else cell
 
 
-def plain(engine: Auto) -> Plain:
-    """What `auto` means where nothing can be predicted."""
+def plain_engine(engine: Auto) -> Plain:
+    """Return the engine of an `auto` cell about which nothing can be predicted."""
     return Plain(type="plain", gradient_accumulation=engine.gradient_accumulation, cpus=engine.cpus, gpus=engine.gpus)
 
 
 def devices_for(cell: CellConfig, nodes: Sequence[Node]) -> Devices | None:
-    """What the cluster offers a cell; None where that is not known. Raises ConfigError for an `auto` cell with an unknown device."""
+    """Return the devices that the cluster offers a cell; None where they are not known. Raises ConfigError for an `auto` cell with an unknown device."""
     engine = cell.engine
     if isinstance(engine, Auto) and engine.device is not None:
         return parse_devices(engine.device)
@@ -68,7 +68,7 @@ def devices_for(cell: CellConfig, nodes: Sequence[Node]) -> Devices | None:
     return Devices(cpu_device(memory_bytes=roomy.memory_bytes, cores=engine.cpus), max(1, int(sum(node.cpus for node in nodes) / engine.cpus)))
 
 
-def price_of(nodes: Sequence[Node]) -> float | None:
-    """USD per hour of one of the cluster's GPUs; None where it has none that the planner knows."""
+def gpu_price(nodes: Sequence[Node]) -> float | None:
+    """Return the USD per hour of one of the cluster's GPUs; None where it has none that the planner knows."""
     found = next((device for node in nodes if node.gpus and (device := device_named(node.accelerator))), None)
     return None if found is None else found.price

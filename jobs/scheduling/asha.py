@@ -3,8 +3,8 @@
     at rung r (a share of its steps) a cell goes on if it is among the best ⌈n / keep⌉ of the n cells of its bracket that have come to r so far
 
 A bracket is a model, a task and a family of trainers: a zeroth-order cell needs many times the steps of a first-order one, so that at equal steps it would
-always lose; at equal shares of their own budgets each is judged among its kind. Scores of different tasks do not compare at all. Knows nothing of Ray:
-`orchestration/sweep_run.py` makes an actor of it, which every cell asks after an evaluation.
+always lose; at equal shares of their own budgets each is compared with its kind. Scores of different tasks do not compare at all. This module is free of Ray:
+`asha_actor.py` makes an actor of it, to which every running cell reports after an evaluation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from loretta_core.config import CellConfig
-from loretta_core.config.sweep.sampling import EarlyStopping
+from loretta_core.config.sweep.limits import EarlyStopping
 
 Bracket = tuple[str, str, str]
 
@@ -27,23 +27,23 @@ class AshaScores:
         self._best: dict[str, float] = {}
         self._scores: dict[tuple[Bracket, float], dict[str, float]] = defaultdict(dict)
 
-    def judge(self, cell_json: str, share: float, score: float) -> str:
+    def report_score(self, cell_json: str, *, share: float, score: float) -> str:
         """Note a validation score after a share of a cell's steps. Returns why the cell should end there, or ""."""
         cell = CellConfig.from_json(cell_json)
         best = self._best[cell.cell_id] = max(score, self._best.get(cell.cell_id, -math.inf))
         if share >= 1.0:
-            return ""  # it is through
+            return ""  # it has done all its steps
         reached = [rung for rung in self._rule.rungs if share >= rung and cell.cell_id not in self._scores[bracket(cell), rung]]
         for rung in reached:
             self._scores[bracket(cell), rung][cell.cell_id] = best
-        return self._verdict(cell, reached[-1], best) if reached else ""
+        return self._stop_reason(cell, reached[-1], best) if reached else ""
 
-    def recall(self, cell_json: str, points: Iterable[tuple[float, float]]) -> None:
-        """Note the (share, score) points of a cell that is over, without judging it."""
+    def load_history(self, cell_json: str, points: Iterable[tuple[float, float]]) -> None:
+        """Note the (share, score) points of a cell that no longer runs."""
         for share, score in points:
-            self.judge(cell_json, share, score)
+            self.report_score(cell_json, share=share, score=score)
 
-    def _verdict(self, cell: CellConfig, rung: float, best: float) -> str:
+    def _stop_reason(self, cell: CellConfig, rung: float, best: float) -> str:
         scores = self._scores[bracket(cell), rung].values()
         places, better = math.ceil(len(scores) / self._rule.keep), sum(score > best for score in scores)
         if better < places:
@@ -56,5 +56,5 @@ class AshaScores:
 
 
 def bracket(cell: CellConfig) -> Bracket:
-    """Among which cells a cell competes."""
+    """Return the group of cells with which a cell competes: model, task and family of trainers."""
     return cell.model.model_dump_json(), cell.task.model_dump_json(), "zeroth-order" if cell.trainer.zeroth_order else "first-order"

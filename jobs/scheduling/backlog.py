@@ -1,64 +1,57 @@
-"""The cells that are still to be computed, by shape of worker group. A search adds to them while the sweep runs.
+"""The backlog of a sweep: admitted cells that wait to be computed, by the worker group that they need. A search adds a round to it when it is empty.
 
-Shapes come one after the other: a small group that ran beside a large one would keep its cores for ever, and the large one would never start. A round of a
-search begins when no cell is left of any shape; those of its cells that have the shape of the groups that are warm go to them.
+Worker groups of different sizes come one after the other: a small group that ran beside a large one would keep its cores for ever, and the large one would
+never start. A round of a search begins when no cell waits for any group; those of its cells that need the groups that are warm go to them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from jobs.failures.outcome import Outcome
-from jobs.orchestration.cell_lifecycle import CellLifecycle
-from jobs.scheduling.admission import admit
-from jobs.scheduling.estimate import predictions
-from jobs.scheduling.resources import Node, WorkerGroupSpec, by_group_spec
+from jobs.scheduling.resources import WorkerGroupSpec, by_group_spec
 from loretta_core.config import CellConfig
 
-Grow = Callable[[], Sequence[CellConfig]]
-"""Gives cells that nobody knew before, once all known ones are over; none at the end."""
+
+class RoundSource(Protocol):
+    """The source from which the backlog gets further cells."""
+
+    def next_round(self) -> Sequence[CellConfig] | None:
+        """Return the admitted cells of the next round, possibly none; None when there are no more rounds."""
+        ...
 
 
 @dataclass
 class CellBacklog:
-    """Of one start of a sweep."""
+    """Cells that wait, by worker group."""
 
-    course: CellLifecycle
-    nodes: Callable[[], Sequence[Node]]
-    grow: Grow = tuple
-    placed: int = 0
-    """Cells that a node can hold, so far."""
+    source: RoundSource
     _waiting: dict[WorkerGroupSpec, list[CellConfig]] = field(default_factory=dict)
 
     def add(self, cells: Sequence[CellConfig]) -> None:
-        """Admit cells, or record why not."""
-        admission = admit(cells, self.nodes())
-        self.placed += len(admission.placed)
-        self.course.expects(cells, admission.placed, predicted_s=predictions(admission.placed, self.nodes()))
-        for cell, why in admission.refused:
-            self.course.done(Outcome(cell.cell_id, "failed", kind="memory", message=why))
-        for shape, members in by_group_spec(admission.placed).items():
-            self._waiting.setdefault(shape, []).extend(members)
+        """Append admitted cells to those that wait."""
+        for spec, members in by_group_spec(cells).items():
+            self._waiting.setdefault(spec, []).extend(members)
 
-    def next_shape(self) -> tuple[WorkerGroupSpec, list[CellConfig]] | None:
-        """The largest shape that has cells, with its cells; None when all are over."""
-        self._fill()
+    def pop_largest(self) -> tuple[WorkerGroupSpec, list[CellConfig]] | None:
+        """Remove and return the largest worker group that has cells, with its cells; None when all rounds are over."""
+        self._refill()
         if not self._waiting:
             return None
-        shape = max(self._waiting)
-        return shape, self._waiting.pop(shape)
+        spec = max(self._waiting)
+        return spec, self._waiting.pop(spec)
 
-    def more(self, shape: WorkerGroupSpec) -> list[CellConfig]:
-        """Further cells for groups of a shape that have nothing left to do; none while another shape waits."""
-        if not self._waiting:
-            self._fill()
-            return self._waiting.pop(shape, [])
-        return []
+    def pop(self, spec: WorkerGroupSpec) -> list[CellConfig]:
+        """Remove and return further cells for warm groups that have none left; none while cells wait for another group."""
+        if self._waiting:
+            return []
+        self._refill()
+        return self._waiting.pop(spec, [])
 
-    def _fill(self) -> None:
+    def _refill(self) -> None:
         while not self._waiting:  # a round whose cells are all refused is followed by the next one
-            cells = self.grow()
-            if not cells:
+            cells = self.source.next_round()
+            if cells is None:
                 return
             self.add(cells)

@@ -1,47 +1,48 @@
-"""What one start of a sweep may spend (`budget` in the sweep file), and what it has spent."""
+"""The budget of one start of a sweep (`budget` in the sweep file), and what has been spent of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from loretta_core.config import CellConfig
-from loretta_core.config.sweep.sampling import Budget
+from loretta_core.config.sweep.limits import Budget
 from loretta_core.errors import ConfigError
 from loretta_core.report.units import counted
 
 
 @dataclass
 class Account:
-    """Begun cells and the time of those that are over, against a budget. Without one nothing is ever spent."""
+    """Counts started cells and the time of those that are over, against a budget. Without a budget the limit is never reached."""
 
     budget: Budget | None
     usd_per_hour: float | None = None
     """Price of a device for an hour."""
-    begun: int = field(default=0, init=False)
+    started: int = field(default=0, init=False)
+    """Cells that were started so far."""
     hours: float = field(default=0.0, init=False)
-    """Of workers."""
+    """Hours of workers so far."""
     device_hours: float = field(default=0.0, init=False)
-    """What is paid for: a worker on a quarter of a GPU costs a quarter."""
+    """Hours that are paid for: a worker on a quarter of a GPU costs a quarter."""
 
-    def may_begin(self) -> bool:
-        """Whether another cell may start; it is counted then."""
+    def try_start(self) -> bool:
+        """Count one more cell as started, if the budget allows it; returns whether it does."""
         if self.spent:
             return False
-        self.begun += 1
+        self.started += 1
         return True
 
     def charge(self, cell: CellConfig, *, seconds: float) -> None:
-        """A cell is over, however it ended: a failure costs as much."""
+        """Add the time of a cell that is over, however it ended: a failure costs as much."""
         hours = seconds * cell.engine.workers / 3600
         self.hours += hours
         self.device_hours += hours * (cell.engine.gpus or 1.0)
 
     @property
     def spent(self) -> str:
-        """Which limit is reached, in words; "" while another cell may start."""
+        """The limit that is reached, in words; "" while another cell may start."""
         if self.budget is None:
             return ""
-        if self.budget.cells is not None and self.begun >= self.budget.cells:
+        if self.budget.cells is not None and self.started >= self.budget.cells:
             return f"budget.cells = {self.budget.cells}"
         if self.budget.hours is not None and self.hours >= self.budget.hours:
             return f"budget.hours = {self.budget.hours:g} ({self.hours:.2f} hours of workers)"
@@ -51,7 +52,7 @@ class Account:
         return ""
 
     def remark(self, left: int) -> str:
-        """For the end of a sweep; "" when it was not the budget that stopped it."""
+        """Return the line for the end of a sweep that left so many cells; "" when it was not the budget that stopped it."""
         return (
             ""
             if not (left and self.spent)
@@ -59,8 +60,8 @@ class Account:
         )
 
 
-def account(budget: Budget | None, *, price: float | None) -> Account:
-    """Open one. Raises ConfigError when money is the limit and nobody knows the price.
+def open_account(budget: Budget | None, *, price: float | None) -> Account:
+    """Create the account of a sweep that starts. Raises ConfigError when money is the limit and no price is known.
 
     Args:
         price: of the cluster's devices for an hour, where the planner knows it.

@@ -1,9 +1,9 @@
-"""`[search] algorithm = "optuna"`: the next round of a search, from the validation scores of its cells.
+"""Draws the next round of a search with Optuna (`[search] algorithm = "optuna"`) from the validation scores of its earlier cells.
 
     records ─► (sample, mean score of its seeds) ─► a study in memory ─► TPE ─► samples ─► cells like any other
 
 The study is built anew from the records each time and its sampler's seed is made of the search's seed, the point of the grid and the number of samples before,
-so that what is drawn is a function of what the records say. Nothing of Optuna's is kept: its storage would be a second ledger.
+so that the samples are a function of the records. Nothing of Optuna's is kept: its storage would be a second ledger.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.orchestration.preflight import check_inputs
-from jobs.storage.ledger import read_status, unfinished
-from jobs.storage.mirror import Mirror
-from loretta_core.config import CellConfig, SweepConfig
+from jobs.storage.ledger import read_status
+from loretta_core.config import SweepConfig
 from loretta_core.config.sweep.grid import Tried
-from loretta_core.config.sweep.sampling import Range, Sample, Search
+from loretta_core.config.sweep.search import Range, Sample, Search
 from loretta_core.errors import ConfigError
 from loretta_core.store.early_stops import read_early_stops
-from loretta_core.store.manifest import write_manifest
 from loretta_core.store.search_state import write_search_state
 
 if TYPE_CHECKING:
@@ -33,49 +30,16 @@ Scored = tuple[Sample, float | None]
 """A sample and its score; None where no cell of it has one."""
 
 
-class OptunaSearch:
-    """A sweep that finds cells as it goes; one that does not has all of them from the start.
-
-    Args:
-        config: with what it drew before (`report/drawn.py`).
-        mirror: where cells may be finished that are not in `out`.
-    """
-
-    def __init__(self, config: SweepConfig, *, out: Path, mirror: Mirror | None = None) -> None:
-        self.config = config
-        self._out = out
-        self._mirror = mirror
-
-    @property
-    def width(self) -> int:
-        """Cells of a round, seeds aside."""
-        rounds = self.config.rounds
-        return 0 if rounds is None else rounds.search.per_round * len(rounds.tried)
-
-    def grow(self) -> list[CellConfig]:
-        """The cells of the next round that no sweep has finished; none when the search is over."""
-        while (grown := next_round(self.config, out=self._out)) is not None:
-            known = {cell.cell_id for cell in self.config.cells}
-            self.config = grown
-            write_manifest(self._out, sweep=grown)
-            check_inputs(new := [cell for cell in grown.cells if cell.cell_id not in known])
-            if self._mirror is not None:
-                self._mirror.fetch(unfinished(self._out, new))
-            if missing := unfinished(self._out, new):
-                return missing
-        return []
-
-
 def check_search(config: SweepConfig) -> None:
-    """Raises ConfigError when the search needs Optuna and it is not installed."""
+    """Raise ConfigError when the search needs Optuna and it is not installed."""
     if config.rounds is not None and not config.rounds.complete and find_spec("optuna") is None:
         raise ConfigError('search.algorithm = "optuna" needs Optuna, which is not installed; pip install "loretta-on-ray[search]", or use algorithm = "random"')
 
 
-def next_round(config: SweepConfig, *, out: Path) -> SweepConfig | None:
-    """The sweep with another round of every point that lacks samples, noted on disk; None when no cell is left to find.
+def draw_round(config: SweepConfig, *, out: Path) -> SweepConfig | None:
+    """Draw another round for every point that lacks samples and note it on disk. Returns the sweep with its cells; None when no cell is left to find.
 
-    Rounds whose cells are all known, because results suggested the same settings again, are passed.
+    Rounds whose cells are all known, because results suggested the same settings again, are skipped.
     """
     before = len(config.cells)
     while config.rounds is not None and not config.rounds.complete:
@@ -89,19 +53,19 @@ def next_round(config: SweepConfig, *, out: Path) -> SweepConfig | None:
 
 
 def validation_scores(config: SweepConfig, *, out: Path) -> dict[str, float]:
-    """Cell id → its validation score; of a cell that the sweep stopped early, the best that it had."""
+    """Read the validation score of every cell, by cell id; for a cell that the sweep stopped early, its best one."""
     stops = read_early_stops(out, name=config.name)
     scores = {cell_id: max(score for _, score in stop.points) for cell_id, stop in stops.items() if stop.points}
     finished = read_status(out, config.cells).finished
-    return scores | {cell_id: record.validation_score for cell_id, record in finished.items() if record.validation_score is not None}
+    return scores | {cell_id: record.score.validation for cell_id, record in finished.items() if record.score.validation is not None}
 
 
 def suggest(search: Search, scored: Sequence[Scored], *, point: str, count: int) -> list[Sample]:
-    """Samples to try next, larger scores being better.
+    """Draw the samples to try next; larger scores are better.
 
     Args:
         scored: all samples of the point so far, in their order.
-        count: how many to draw, each taking the others of the round for poor (a constant liar), so that they keep apart.
+        count: how many to draw; each assumes a poor score for the others of the round (constant liar), so that they differ.
     """
     import optuna
 
@@ -128,7 +92,7 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def _distribution(values: Range | list[Any]) -> optuna.distributions.BaseDistribution:
-    """Of a list, the indices: its values may be tables."""
+    """Translate a search space to Optuna's; a list becomes the indices of its values, which may be tables."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(values, list):
@@ -141,12 +105,12 @@ def _distribution(values: Range | list[Any]) -> optuna.distributions.BaseDistrib
 def _trial(search: Search, sample: Sample, score: float | None, space: Mapping[str, optuna.distributions.BaseDistribution]) -> optuna.trial.FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
-    params = {name: _inside(values, sample[name]) for name, values in search.space.items()}
+    params = {name: _to_optuna(values, sample[name]) for name, values in search.space.items()}
     return create_trial(params=params, distributions=dict(space), value=score, state=TrialState.FAIL if score is None else TrialState.COMPLETE)
 
 
-def _inside(values: Range | list[Any], value: Any) -> float | int:
-    """As Optuna knows the value. One of three digits may lie a little outside of its range."""
+def _to_optuna(values: Range | list[Any], value: Any) -> float | int:
+    """Translate a value to Optuna's, clipped: one that was rounded to three digits may lie a little outside of its range."""
     if isinstance(values, list):
         return values.index(value)
     return min(max(value, round(values.low)), int(values.high)) if values.integer else min(max(value, values.low), values.high)

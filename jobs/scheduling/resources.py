@@ -1,4 +1,4 @@
-"""Which worker groups a cell needs, how many of them fit, and which can never be placed.
+"""Worker groups and the cluster: what a group needs, how many of them fit, and which can never be placed.
 
     slots of a node = min(⌊CPUs / cpus⌋, ⌊GPUs / gpus⌋)         groups = ⌊Σ slots / workers⌋        (a share of a GPU: ⌊1 / gpus⌋ · GPUs)
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from loretta_core.config import CellConfig
 
 TRIAL_CPUS = 0.01
-"""CPU of a Tune trial: it only waits."""
+"""CPU of a Tune trial, which only waits."""
 
 TRIAL_SHARE = 2 * TRIAL_CPUS
 """CPU that a worker leaves to trials: one whose cell is computed, and one whose cell is next."""
@@ -23,7 +23,7 @@ TRIAL_SHARE = 2 * TRIAL_CPUS
 
 @dataclass(frozen=True, order=True)
 class WorkerGroupSpec:
-    """A worker group: so many processes with so many CPU cores and GPUs each."""
+    """The size of a worker group: so many processes with so many CPU cores and GPUs each."""
 
     workers: int
     cpus: float
@@ -31,12 +31,12 @@ class WorkerGroupSpec:
 
     @property
     def threads(self) -> int:
-        """torch threads of each worker."""
+        """The number of torch threads of each worker."""
         return max(1, int(self.cpus))
 
     @property
     def worker_resources(self) -> dict[str, float]:
-        """What each worker asks of Ray."""
+        """The resources that each worker requests from Ray."""
         cpus = {"CPU": round(max(self.cpus - TRIAL_SHARE, TRIAL_CPUS), 4)}
         return cpus if self.gpus == 0 else {**cpus, "GPU": self.gpus}
 
@@ -47,21 +47,21 @@ class WorkerGroupSpec:
 
 @dataclass(frozen=True)
 class Node:
-    """What one machine of the cluster offers."""
+    """The resources of one machine of the cluster."""
 
     cpus: float
     gpus: float = 0.0
     memory_bytes: int = 0
     """Main memory that workers may fill; 0 when it is not known."""
     accelerator: str = ""
-    """What CUDA or Ray calls its GPUs."""
+    """The name that CUDA or Ray gives its GPUs."""
 
-    def slots(self, shape: WorkerGroupSpec) -> int:
-        """Workers of this shape that fit. Shares of a GPU do not reach across two."""
-        by_cpu = math.floor(self.cpus / shape.cpus + 1e-9)
-        if shape.gpus == 0:
+    def slots(self, spec: WorkerGroupSpec) -> int:
+        """Return how many workers of such a group fit. Shares of a GPU do not reach across two."""
+        by_cpu = math.floor(self.cpus / spec.cpus + 1e-9)
+        if spec.gpus == 0:
             return by_cpu
-        by_gpu = math.floor(1 / shape.gpus + 1e-9) * math.floor(self.gpus) if shape.gpus < 1 else math.floor(self.gpus / shape.gpus + 1e-9)
+        by_gpu = math.floor(1 / spec.gpus + 1e-9) * math.floor(self.gpus) if spec.gpus < 1 else math.floor(self.gpus / spec.gpus + 1e-9)
         return min(by_cpu, by_gpu)
 
     def __str__(self) -> str:
@@ -69,34 +69,34 @@ class Node:
 
 
 def group_spec_of(cell: CellConfig) -> WorkerGroupSpec:
-    """The worker group that the cell's engine asks for."""
+    """Return the worker group that the cell's engine asks for."""
     return WorkerGroupSpec(workers=cell.engine.workers, cpus=cell.engine.cpus, gpus=cell.engine.gpus)
 
 
 def by_group_spec(cells: Iterable[CellConfig]) -> dict[WorkerGroupSpec, list[CellConfig]]:
-    """Cells that can share warm groups, largest shape first, in their order."""
-    shapes: dict[WorkerGroupSpec, list[CellConfig]] = {}
+    """Sort cells by the worker group that they need, the largest group first; cells with the same one can share warm groups."""
+    specs: dict[WorkerGroupSpec, list[CellConfig]] = {}
     for cell in cells:
-        shapes.setdefault(group_spec_of(cell), []).append(cell)
-    return dict(sorted(shapes.items(), reverse=True))
+        specs.setdefault(group_spec_of(cell), []).append(cell)
+    return dict(sorted(specs.items(), reverse=True))
 
 
-def groups_that_fit(shape: WorkerGroupSpec, nodes: Sequence[Node]) -> int:
-    """Groups of one shape that the cluster holds at once when nothing else runs on it."""
-    return sum(node.slots(shape) for node in nodes) // shape.workers
+def groups_that_fit(spec: WorkerGroupSpec, nodes: Sequence[Node]) -> int:
+    """Return how many such groups the cluster holds at once when nothing else runs on it."""
+    return sum(node.slots(spec) for node in nodes) // spec.workers
 
 
-def refusal(shape: WorkerGroupSpec, nodes: Sequence[Node]) -> str | None:
-    """Why the shape can never be placed, with the arithmetic; None if it can."""
-    if groups_that_fit(shape, nodes):
+def explain_unplaceable(spec: WorkerGroupSpec, nodes: Sequence[Node]) -> str | None:
+    """Return why such a group can never be placed, with the arithmetic; None if it can."""
+    if groups_that_fit(spec, nodes):
         return None
-    slots = " + ".join(f"{node.slots(shape)} on a node with {node}" for node in nodes) or "no nodes"
+    slots = " + ".join(f"{node.slots(spec)} on a node with {node}" for node in nodes) or "no nodes"
     return (
-        f"the cell needs {shape}, and this cluster can never place it: room for {slots} = {sum(node.slots(shape) for node in nodes)} of {shape.workers} "
+        f"the cell needs {spec}, and this cluster can never place it: room for {slots} = {sum(node.slots(spec) for node in nodes)} of {spec.workers} "
         f"workers; lower engine.cpus or engine.gpus, or run on larger nodes"
     )
 
 
-def several_for_inline(shape: WorkerGroupSpec) -> str:
-    """Why the executor `inline` cannot compute such a cell."""
-    return f'the cell needs {shape}, and executor = "inline" computes a cell in one process; use executor = "train"'
+def explain_single_process(spec: WorkerGroupSpec) -> str:
+    """Return why the executor `inline` cannot compute a cell of several workers."""
+    return f'the cell needs {spec}, and executor = "inline" computes a cell in one process; use executor = "train"'

@@ -1,4 +1,4 @@
-"""One driver per output directory.
+"""The lock of an output directory: one driver at a time.
 
 OUT/.lock names its owner (pid, host, command). On one machine the kernel's file lock decides, so a lock dies with its process, however that ends.
 File locks do not reach across every network file system: another host's lock counts while its owner refreshes the file. One that looks fresh is believed;
@@ -25,29 +25,29 @@ from loretta_core.errors import OutputError
 LOCK_NAME = ".lock"
 REFRESH_S = 10.0
 STALE_S = 60.0
-"""A lock of another host that was refreshed so recently, by our clock, is held."""
+"""Another host's lock that was refreshed so recently, by our clock, counts as held."""
 WATCH_S = 2.5 * REFRESH_S
-"""How long one that looks older is watched."""
+"""Seconds that another host's lock is watched for a refresh when it looks older."""
 
 
 @contextmanager
 def output_lock(out: Path) -> Iterator[None]:
-    """Hold OUT for this process. Raises OutputError that names the owner when another process holds it."""
+    """Lock OUT for this process. Raises OutputError that names the owner when another process holds it."""
     path = out / LOCK_NAME
-    with _opened(path) as file:
-        if not _taken(file) or _held_elsewhere(file, path):
-            raise OutputError(f"{out}: in use by {_owner(file)}; wait for it, stop it, or give another directory with --out. (Lock file: {path})")
-        over = threading.Event()
+    with _open_file(path) as file:
+        if not _flock(file) or _held_by_other_host(file, path):
+            raise OutputError(f"{out}: in use by {_describe_owner(file)}; wait for it, stop it, or give another directory with --out. (Lock file: {path})")
+        released = threading.Event()
         _write_owner(file)
-        threading.Thread(target=_refresh, args=(path, over), daemon=True, name="output-lock").start()
+        threading.Thread(target=_refresh, args=(path, released), daemon=True, name="output-lock").start()
         try:
             yield
         finally:
-            over.set()
+            released.set()
             file.truncate(0)
 
 
-def _opened(path: Path) -> TextIO:
+def _open_file(path: Path) -> TextIO:
     try:
         return path.open("a+", encoding="utf-8")
     except OSError as error:
@@ -55,26 +55,27 @@ def _opened(path: Path) -> TextIO:
 
 
 def is_held(out: Path) -> bool:
-    """Whether a living process holds OUT."""
+    """Return whether a living process holds OUT."""
     try:
         with (out / LOCK_NAME).open("a+", encoding="utf-8") as file:
-            return not _taken(file) or _held_elsewhere(file, out / LOCK_NAME)
+            return not _flock(file) or _held_by_other_host(file, out / LOCK_NAME)
     except OSError:
         return False
 
 
-def left_behind(out: Path) -> str:
-    """The owner of a lock that nobody holds any more, in words; "" when there is none."""
+def stale_owner(out: Path) -> str:
+    """Describe the owner of a lock that nobody holds any more: its process was killed. "" when there is none."""
     if is_held(out):
         return ""
     try:
         with (out / LOCK_NAME).open("r", encoding="utf-8") as file:
-            return _owner(file) if file.read() else ""
+            return _describe_owner(file) if file.read() else ""
     except OSError:
         return ""
 
 
-def _taken(file: TextIO) -> bool:
+def _flock(file: TextIO) -> bool:
+    """Take the kernel's file lock; return whether it was free."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -82,8 +83,9 @@ def _taken(file: TextIO) -> bool:
     return True
 
 
-def _held_elsewhere(file: TextIO, path: Path) -> bool:
-    owner = _read(file)
+def _held_by_other_host(file: TextIO, path: Path) -> bool:
+    """Return whether the lock file names another host that still refreshes it."""
+    owner = _read_owner(file)
     if owner.get("host", socket.gethostname()) == socket.gethostname():
         return False
     refreshed = path.stat().st_mtime
@@ -91,7 +93,7 @@ def _held_elsewhere(file: TextIO, path: Path) -> bool:
 
 
 def _is_refreshed(path: Path, *, since: float) -> bool:
-    """Whether somebody refreshes the file while we watch, whatever its clock says."""
+    """Watch the file; return whether somebody refreshes it meanwhile, whatever its clock says."""
     ends = time.monotonic() + WATCH_S
     while time.monotonic() < ends:
         time.sleep(WATCH_S / 50)
@@ -112,13 +114,13 @@ def _write_owner(file: TextIO) -> None:
     file.flush()
 
 
-def _refresh(path: Path, over: threading.Event) -> None:
-    while not over.wait(REFRESH_S):
-        with suppress(OSError):  # deleted by somebody, or storage away for a moment: the next time will do
+def _refresh(path: Path, released: threading.Event) -> None:
+    while not released.wait(REFRESH_S):
+        with suppress(OSError):  # deleted meanwhile, or storage unreachable for a moment: the next refresh will do
             os.utime(path)
 
 
-def _read(file: TextIO) -> dict[str, str]:
+def _read_owner(file: TextIO) -> dict[str, str]:
     file.seek(0)
     try:
         return dict(json.loads(file.read()))
@@ -126,8 +128,8 @@ def _read(file: TextIO) -> dict[str, str]:
         return {}
 
 
-def _owner(file: TextIO) -> str:
-    owner = _read(file)
+def _describe_owner(file: TextIO) -> str:
+    owner = _read_owner(file)
     if not {"pid", "host", "since", "command"} <= owner.keys():
         return "another process"
     return f"process {owner['pid']} on {owner['host']} since {owner['since']} ({owner['command']})"

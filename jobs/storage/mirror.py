@@ -1,9 +1,9 @@
-"""`mirror = "s3://bucket/prefix"`: finished cells copied to an object store, and found there by a sweep that starts elsewhere with an empty directory.
+"""`mirror = "s3://bucket/prefix"`: finished cells are copied to an object store; a sweep that starts elsewhere with an empty directory fetches them.
 
     OUT/cells/<cell_id>/…  ──as each cell is over──►  MIRROR/cells/<cell_id>/…      record.json last: what has one is complete
                            ◄──before the sweep──────  cells that are not finished in OUT
 
-OUT itself stays a directory: its lock, journals that grow by lines and checkpoints need what an object store does not offer. So an interrupted cell goes on
+OUT itself stays a directory: its lock, journals that grow by lines and checkpoints need what an object store does not offer. So an interrupted cell resumes
 only where its OUT is, and two drivers with the same mirror and different directories do not see each other: they may compute a cell twice, and lose none.
 pyarrow reaches S3 (and what speaks its protocol), GCS, HDFS, or a `file:///` directory; credentials come from the environment as AWS's tools read them.
 """
@@ -16,65 +16,70 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
-from loretta_core.store.records import RECORD_NAME, read_record
+from loretta_core.store.record_files import RECORD_NAME, read_record
 
-SENDERS = 4
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+MAX_TRANSFERS = 4
 """Cells copied at the same time."""
 
-_STAYS = ("checkpoint", "shards", "error.txt", ".", ARRIVED_NAME)
-"""Beginnings of names that are not copied: what only goes on here, and what is true of this directory's MLflow alone."""
+_CHUNK_BYTES = 1 << 20
+
+_LOCAL_NAMES = ("checkpoint", "shards", "error.txt", ".", ARRIVED_NAME)
+"""Beginnings of names that are not copied: state of cells that can resume only here, and what is true of this directory's MLflow alone."""
 
 
 @dataclass
 class Mirror:
-    """One prefix of a store, and which cells are complete there."""
+    """A prefix of an object store, and the ids of the cells that are complete there."""
 
     uri: str
     out: Path
-    _store: Any
+    _store: FileSystem
     _prefix: str
     _complete: set[str] = field(default_factory=set)
-    _senders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(SENDERS, thread_name_prefix="mirror"))
-    _sent: list[Future[None]] = field(default_factory=list)
+    _uploaders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MAX_TRANSFERS, thread_name_prefix="mirror"))
+    _uploads: list[Future[None]] = field(default_factory=list)
 
     def fetch(self, cells: Iterable[CellConfig]) -> int:
-        """Bring the complete ones of these cells; returns how many. What is damaged there stays there, and the cell is computed."""
+        """Copy those of the cells that are complete in the store to OUT; returns how many. What is damaged there stays there, and the cell is computed."""
         wanted = [cell.cell_id for cell in cells if cell.cell_id in self._complete]
-        with ThreadPoolExecutor(SENDERS) as fetchers:
+        with ThreadPoolExecutor(MAX_TRANSFERS) as fetchers:
             return sum(fetchers.map(self._fetch, wanted))
 
     def send(self, cell_id: str) -> None:
-        """Copy a finished cell, in the background."""
-        self._sent.append(self._senders.submit(self._send, cell_id))
+        """Copy a finished cell to the store, in the background."""
+        self._uploads.append(self._uploaders.submit(self._send, cell_id))
 
     def send_missing(self, cell_ids: Iterable[str]) -> None:
-        """Copy those that are not there: finished by a sweep without a mirror, or while the store was away."""
+        """Copy finished cells that the store lacks: finished by a sweep without a mirror, or while the store was unreachable."""
         for cell_id in cell_ids:
             if cell_id not in self._complete:
                 self.send(cell_id)
 
-    def forget(self, cell_ids: Iterable[str]) -> None:
-        """These are to be computed again: they are complete there no longer."""
+    def invalidate(self, cell_ids: Iterable[str]) -> None:
+        """Delete the records of cells that are to be computed again: the store has them as complete no longer."""
         for cell_id in self._complete.intersection(cell_ids):
             self._store.delete_file(self._path(cell_id, RECORD_NAME))
             self._complete.discard(cell_id)
 
     def close(self) -> str:
-        """Wait for the copies. Returns what went wrong, "" when nothing did."""
-        self._senders.shutdown(wait=True)
-        failures = [error for future in self._sent if (error := future.exception()) is not None]
+        """Wait for the copies. Returns a line about those that failed, or ""."""
+        self._uploaders.shutdown(wait=True)
+        failures = [error for future in self._uploads if (error := future.exception()) is not None]
         if not failures:
             return ""
         return f"{self.uri}: {counted(len(failures), 'cell')} not copied ({_first_line(failures[0])}); the next start of the sweep tries again"
 
-    def look(self) -> None:
-        """Which cells are complete there: one listing."""
+    def list_complete(self) -> None:
+        """List the store once, to know the cells that are complete there. Raises OSError when it cannot be read."""
         from pyarrow.fs import FileSelector, FileType
 
         bucket = self._prefix.split("/")[0]
@@ -84,6 +89,7 @@ class Mirror:
         self._complete = {parts[-2] for each in found if (parts := each.path.split("/"))[-1] == RECORD_NAME}
 
     def _fetch(self, cell_id: str) -> bool:
+        """Copy one cell to OUT/arriving, and into its place if its record is whole; return whether it was."""
         from pyarrow.fs import FileSelector, FileType
 
         target, arriving = cell_directory(self.out, cell_id), self.out / "arriving" / cell_id
@@ -105,29 +111,30 @@ class Mirror:
     def _fetch_file(self, path: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._store.open_input_stream(path) as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+            shutil.copyfileobj(source, file, _CHUNK_BYTES)
 
     def _send(self, cell_id: str) -> None:
+        """Copy one cell to the store, its record last."""
         directory = cell_directory(self.out, cell_id)
-        files = [path for path in sorted(directory.rglob("*")) if path.is_file() and not path.relative_to(directory).parts[0].startswith(_STAYS)]
+        files = [path for path in sorted(directory.rglob("*")) if path.is_file() and not path.relative_to(directory).parts[0].startswith(_LOCAL_NAMES)]
         for path in sorted(files, key=lambda path: path == directory / RECORD_NAME):  # the record last
             place = self._path(cell_id, path.relative_to(directory).as_posix())
             if self._store.type_name == "local":
                 self._store.create_dir(place.rpartition("/")[0])
             with path.open("rb") as source, self._store.open_output_stream(place) as file:
-                shutil.copyfileobj(source, file, 1 << 20)
+                shutil.copyfileobj(source, file, _CHUNK_BYTES)
 
     def _path(self, *parts: str) -> str:
         return "/".join((self._prefix, "cells", *parts))
 
 
 @contextmanager
-def mirrored(uri: str | None, *, out: Path, say: Callable[[str], None]) -> Iterator[Mirror | None]:
-    """The mirror of a sweep, None without one; at the end, waits for the copies. Raises ConfigError when the store cannot be read."""
+def open_mirror(uri: str | None, *, out: Path, say: Callable[[str], None]) -> Iterator[Mirror | None]:
+    """Open the mirror of a sweep, None without one; at the end, wait for its copies and say which failed. Raises ConfigError when the store cannot be read."""
     if uri is None:
         yield None
         return
-    mirror = _opened(uri, out)
+    mirror = _connect(uri, out)
     try:
         yield mirror
     finally:
@@ -137,13 +144,13 @@ def mirrored(uri: str | None, *, out: Path, say: Callable[[str], None]) -> Itera
             say(problem)
 
 
-def _opened(uri: str, out: Path) -> Mirror:
-    from pyarrow.fs import FileSystem
+def _connect(uri: str, out: Path) -> Mirror:
+    from pyarrow.fs import FileSystem  # a second of import that a sweep without a mirror need not pay
 
     try:
         store, prefix = FileSystem.from_uri(uri)
         mirror = Mirror(uri, out, store, prefix.rstrip("/"))
-        mirror.look()
+        mirror.list_complete()
     except (OSError, ValueError) as error:  # pyarrow's own errors are these
         raise ConfigError(
             f'mirror = "{uri}": cannot be read ({_first_line(error)}); expected a prefix of an existing bucket, such as s3://bucket/prefix, with '

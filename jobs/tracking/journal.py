@@ -1,4 +1,4 @@
-"""A cell's metrics.jsonl as the journal from which MLflow is supplied: what is written here survives the process, and is shipped when somebody can.
+"""Reading a cell's metrics.jsonl, the journal that MLflow's metrics are sent from: it survives the process, so that what is missing can be sent later.
 
 A line is {"step", "time", metrics…}, or {"status", "time", final numbers…} at the end of an attempt. A resumed cell appends, so that steps after its
 checkpoint come twice.
@@ -24,14 +24,14 @@ class Point(NamedTuple):
 
 
 class Journal:
-    """Reads the lines that came since the last look. A line still being written waits for the next one."""
+    """Reads a journal while it is written: each time, the lines that were added since the last time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
 
     def new_points(self) -> list[Point]:
-        """In the order in which they were written; nothing when there is no file."""
+        """Return the points of the lines that are new and complete, in the order in which they were written; none when there is no file."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)

@@ -1,10 +1,10 @@
-"""What a driver that was killed, or a tracking server that was away, left undone in MLflow, put right at the start of the next sweep.
+"""Repair of MLflow at the start of a sweep, after a driver was killed or a tracking server was unreachable.
 
     finished cell, journal not all in MLflow        the rest is sent, the run ends as FINISHED
-    run "running" of this output directory,         ends as KILLED; a cell that this sweep computes continues it
-    and nobody computes its cell
+    orphan: a run "running" of this output          ends as KILLED; a cell that this sweep computes continues it
+    directory whose cell no process computes
 
-The caller holds the output directory's lock, so no other driver is at work on these cells.
+The caller holds the output directory's lock, so no other driver computes these cells.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.tracking.mlflow_setup import PARENT_TAG, Tracking, connect, default_uri, own_uri
+from jobs.tracking.mlflow_setup import PARENT_TAG, Tracking, connect, default_uri, sqlite_uri
 from jobs.tracking.mlflow_sink import CELL_TAG, OUT_TAG, PARENT_ID_TAG, MlflowSink
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
@@ -26,12 +26,12 @@ _RUNNING = "attributes.status = 'RUNNING'"
 
 
 def unsynced_cells(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
-    """Those of the finished cells whose journal is not known to be in MLflow."""
+    """Return those of the finished cells whose journal is not known to be in MLflow."""
     return [cell for cell in cells if not (cell_directory(out, cell.cell_id) / ARRIVED_NAME).is_file()]
 
 
 def sync(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> str:
-    """Send the journals of finished cells. Returns what went wrong, or ""."""
+    """Send the journals of finished cells to MLflow. Returns what went wrong, or ""."""
     for cell in cells:
         sink = MlflowSink(tracking, cell, directory=cell_directory(out, cell.cell_id))
         sink.close("finished", {})
@@ -41,29 +41,29 @@ def sync(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> str:
 
 
 def close_orphan_runs(tracking: Tracking) -> int:
-    """End the runs of this output directory that say "running"; returns how many."""
+    """End the runs of this output directory that say "running" although no process computes them; returns how many."""
     client = connect(tracking.uri)
-    abandoned = _running(client, [tracking.experiment_id], out=tracking.out)
-    end_runs(client, [run.info.run_id for run in abandoned])
-    return len(abandoned)
+    orphans = _running_cells(client, [tracking.experiment_id], out=tracking.out)
+    terminate_runs(client, [run.info.run_id for run in orphans])
+    return len(orphans)
 
 
-def left_running(client: MlflowClient, out: Path) -> list[str]:
-    """Ids of all runs of an output directory that say "running", whatever sweep they are of: cells, and their parents."""
+def find_orphan_runs(client: MlflowClient, out: Path) -> list[str]:
+    """Return the ids of all runs of an output directory that say "running", of whatever sweep: cells, and their parents."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments(max_results=1000)]
-    cells = _running(client, experiments, out=str(out.resolve()))
+    cells = _running_cells(client, experiments, out=str(out.resolve()))
     parents = {run.data.tags[PARENT_ID_TAG] for run in cells if PARENT_ID_TAG in run.data.tags}
-    if default_uri(out) == own_uri(out):  # nobody else's sweeps are in there
+    if default_uri(out) == sqlite_uri(out):  # no other directory's sweeps are in there
         parents |= {run.info.run_id for run in client.search_runs(experiments, filter_string=_RUNNING, max_results=1000) if PARENT_TAG in run.data.tags}
     return [*(run.info.run_id for run in cells), *sorted(parents)]
 
 
-def end_runs(client: MlflowClient, run_ids: Iterable[str]) -> None:
-    """End runs that nobody computes."""
+def terminate_runs(client: MlflowClient, run_ids: Iterable[str]) -> None:
+    """End runs as KILLED."""
     for run_id in run_ids:
         client.set_terminated(run_id, status="KILLED")
 
 
-def _running(client: MlflowClient, experiments: list[str], *, out: str) -> list[Run]:
+def _running_cells(client: MlflowClient, experiments: list[str], *, out: str) -> list[Run]:
     ours = f"{_RUNNING} and tags.`{OUT_TAG}` = '{out}'"
     return [run for run in client.search_runs(experiments, filter_string=ours, max_results=1000) if CELL_TAG in run.data.tags]

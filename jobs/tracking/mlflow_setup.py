@@ -1,4 +1,4 @@
-"""MLflow, made ready once, before any worker connects.
+"""The setup of MLflow for a sweep, done once before any worker connects: database, experiment, parent run.
 
 Several processes that open a fresh SQLite file at once race in its migrations and can leave it broken for good, so the first opening happens under a file
 lock. So can a kill in the middle of them: a new file is made beside its place and appears there when it is complete. One experiment per sweep, in it one parent
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 DATABASE = "mlflow.db"
-"""In the output directory, unless another store is named."""
+"""Name of the SQLite file in the output directory, used unless another store is named."""
 
 PARENT_TAG = "loretta.sweep"
 """Tag of a sweep's parent run; its value is the sweep's name."""
@@ -39,33 +39,33 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where the runs of a sweep go; small and picklable."""
+    """The MLflow experiment and parent run of a sweep; small and picklable."""
 
     uri: str
     experiment_id: str
     parent_run_id: str
     out: str = ""
-    """The output directory whose cells these runs are."""
+    """Output directory of the sweep, which its runs are tagged with."""
 
 
 def default_uri(out: Path) -> str:
-    """MLFLOW_TRACKING_URI, or a SQLite file in the output directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or own_uri(out)
+    """Return MLFLOW_TRACKING_URI, or the URI of a SQLite file in the output directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlite_uri(out)
 
 
-def own_uri(out: Path) -> str:
-    """The SQLite file in an output directory."""
+def sqlite_uri(out: Path) -> str:
+    """Return the URI of the SQLite file in an output directory."""
     return f"sqlite:///{(out / DATABASE).resolve()}"
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client of a tracking store, with MLflow's chatter, telemetry and long retries off."""
+    """Return a client of a tracking store, with MLflow's log output, telemetry and long retries off."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient  # after the environment; and 2 s of import that a sweep with nothing to run need not pay
 
-    for chatty in ("alembic", "mlflow"):
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)  # what goes wrong reaches us as an exception, and people in one line
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong reaches us as an exception, and people in one line
     return MlflowClient(tracking_uri=uri)
 
 
@@ -74,8 +74,8 @@ def prepare(uri: str, *, name: str, out: Path) -> Tracking:
     try:
         with (out / ".mlflow.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if uri == own_uri(out):
-                _make_whole(out / DATABASE)
+            if uri == sqlite_uri(out):
+                _create_database(out / DATABASE)
             client = connect(uri)
             experiment = _experiment(client, name, artifacts=out / "mlartifacts" if uri.startswith("sqlite:") else None)
             parent = _parent(client, experiment.experiment_id, name)
@@ -85,7 +85,7 @@ def prepare(uri: str, *, name: str, out: Path) -> Tracking:
 
 
 def close(tracking: Tracking, *, complete: bool) -> str:
-    """End the parent run. Returns what went wrong, or "": the cells are done and recorded, and a server that left in the meantime takes nothing from them."""
+    """End the parent run. Returns what went wrong, or "": no reason to fail, since the cells are done and recorded."""
     try:
         connect(tracking.uri).set_terminated(tracking.parent_run_id, status="FINISHED" if complete else "KILLED")
     except Exception as error:
@@ -93,13 +93,13 @@ def close(tracking: Tracking, *, complete: bool) -> str:
     return ""
 
 
-def _make_whole(path: Path) -> None:
-    """A new database, with all its tables or not at all. Nothing if there is one."""
+def _create_database(path: Path) -> None:
+    """Create the SQLite file atomically: with all its tables, or not at all. Does nothing if there is one."""
     if path.exists():
         return
     draft, copy = (path.with_name(f".{path.name}.{suffix}") for suffix in ("draft", "copy"))
-    for left in (draft, draft.with_name(f"{draft.name}-journal"), copy):
-        left.unlink(missing_ok=True)
+    for leftover in (draft, draft.with_name(f"{draft.name}-journal"), copy):
+        leftover.unlink(missing_ok=True)
     connect(f"sqlite:///{draft.resolve()}").search_experiments(max_results=1)
     shutil.copyfile(draft, copy)  # MLflow keeps the draft open; nothing is written to it any more
     with copy.open("rb") as file:

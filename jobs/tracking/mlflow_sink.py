@@ -1,6 +1,6 @@
-"""The MetricSink that writes MLflow: one run per cell, found again by its `cell_id` tag, supplied from the cell's journal (`journal.py`).
+"""The MetricSink that writes to MLflow: one run per cell, found again by its `cell_id` tag, with the metrics of the cell's journal (`journal.py`).
 
-The training loop writes the journal; this sink ships what is new in it, in batches, every few seconds. When MLflow does not answer, training goes on, and the
+The training loop writes the journal; this sink sends what is new in it, in batches, every few seconds. When MLflow does not answer, training goes on, and the
 next attempt comes later: in this process, in the next attempt at the cell, or at the start of the next sweep (`mlflow_repair.py`). Points up to the
 last step that arrived are not sent twice.
 """
@@ -18,7 +18,7 @@ from jobs.tracking.journal import Journal, Point
 from jobs.tracking.mlflow_setup import Tracking, connect
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import ARRIVED_NAME
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
 from loretta_core.train.sinks import JOURNAL_NAME
 
 if TYPE_CHECKING:
@@ -33,17 +33,14 @@ OUT_TAG = "loretta.out"
 PACK_TAG = "pack_id"
 """Tag that the runs of cells that were computed together share."""
 
-"""In the directory of a finished cell: all of its journal is in MLflow, and in which run."""
-
 BATCH = 1000
 """Most metrics in one request."""
 
 FLUSH_S = 5.0
 RETRY_S = 30.0
-"""How long to leave a tracking store alone that did not answer."""
+"""Seconds to wait after a tracking store did not answer."""
 
 _RUN_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "stopped": "KILLED"}
-
 
 _FAILURE_TAGS = {"failure", "reason"}
 
@@ -52,8 +49,8 @@ class MlflowSink:
     """The MLflow run of one cell.
 
     Args:
-        directory: the cell's, with its journal. Who logs a step writes it there first.
-        pack_id: of the cells that it is computed with; "" for one by itself.
+        directory: the cell's directory, with its journal. A step is written there before it is logged here.
+        pack_id: id of the pack that the cell is computed in; "" for a cell by itself.
     """
 
     def __init__(self, tracking: Tracking, cell: CellConfig, *, directory: Path, pack_id: str = "") -> None:
@@ -65,50 +62,15 @@ class MlflowSink:
         self._client: MlflowClient | None = None
         self._run_id = ""
         self._sent_to: dict[str, int] = {}
-        """Metric → last step that arrived."""
-        self._waiting: list[Point] = []
+        """Metric → last step that MLflow has."""
+        self._unsent: list[Point] = []
         """Read from the journal and not yet sent."""
         self._next_flush = time.monotonic() + FLUSH_S
         self.problem = ""
-        """Why metrics are missing in MLflow; empty when none are."""
+        """The reason why metrics are missing in MLflow; "" when none are."""
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Ship the journal now and then; the point itself is in it."""
-        if time.monotonic() >= self._next_flush:
-            self._flush()
-
-    def close(self, status: str, summary: Mapping[str, float]) -> None:
-        """Ship the rest and end the run."""
-        self._flush(status=_RUN_STATUS[status])
-
-    def end(self, outcome: Outcome) -> None:
-        """Say why a run ended that did not finish; `close` only knows that it failed."""
-        kind = {"failed": outcome.kind, "stopped": "stopped early"}.get(outcome.status)
-        tags = {"failure": kind, "reason": outcome.message[:4000]} if kind else {}
-        self._flush(status=_RUN_STATUS[outcome.status], tags=tags)
-
-    def _flush(self, *, status: str = "", tags: Mapping[str, str] | None = None) -> None:
-        try:
-            client = self._open()
-            for name, value in (tags or {}).items():
-                client.set_tag(self._run_id, name, value)
-            self._ship(client)
-            if status:
-                client.set_terminated(self._run_id, status=status)
-            if status == _RUN_STATUS["finished"]:
-                self._note_arrival()
-        except Exception as error:  # a process edge: whatever the tracking store does, the cell goes on
-            self.problem = f"MLflow does not take metrics ({type(error).__name__}); they are in {JOURNAL_NAME} and are sent by the next sweep that can"
-            self._next_flush = time.monotonic() + RETRY_S
-        else:
-            self.problem = ""
-            self._next_flush = time.monotonic() + FLUSH_S
-
-    def _note_arrival(self) -> None:
-        where = {"run_id": self._run_id, "experiment_id": self._tracking.experiment_id}
-        write_atomically(self._directory / ARRIVED_NAME, json.dumps(where))
-
-    def _open(self) -> MlflowClient:
+    def open(self) -> MlflowClient:
+        """Connect and find or create the cell's run, once; it is RUNNING from now on."""
         if self._client is None:
             client = connect(self._tracking.uri)
             run = find_run(client, self._tracking, self._cell.cell_id)
@@ -124,21 +86,58 @@ class MlflowSink:
             self._run_id, self._client = run.info.run_id, client
         return self._client
 
-    def _ship(self, client: MlflowClient) -> None:
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Send what is new in the journal, every few seconds; the step that is logged is in it."""
+        if time.monotonic() >= self._next_flush:
+            self._flush()
+
+    def close(self, status: str, summary: Mapping[str, float]) -> None:
+        """Send the rest of the journal and end the run."""
+        self._flush(status=_RUN_STATUS[status])
+
+    def end_run(self, outcome: Outcome) -> None:
+        """End the run of a cell that did not finish, tagged with the reason; `close` only knows that it failed."""
+        kind = {"failed": outcome.kind, "stopped": "stopped early"}.get(outcome.status)
+        tags = {"failure": kind, "reason": outcome.message[:4000]} if kind else {}
+        self._flush(status=_RUN_STATUS[outcome.status], tags=tags)
+
+    def _flush(self, *, status: str = "", tags: Mapping[str, str] | None = None) -> None:
+        try:
+            client = self.open()
+            for name, value in (tags or {}).items():
+                client.set_tag(self._run_id, name, value)
+            self._send(client)
+            if status:
+                client.set_terminated(self._run_id, status=status)
+            if status == _RUN_STATUS["finished"]:
+                self._mark_synced()
+        except Exception as error:  # a process edge: whatever the tracking store does, the cell goes on
+            self.problem = f"MLflow does not take metrics ({type(error).__name__}); they are in {JOURNAL_NAME} and are sent by the next sweep that can"
+            self._next_flush = time.monotonic() + RETRY_S
+        else:
+            self.problem = ""
+            self._next_flush = time.monotonic() + FLUSH_S
+
+    def _mark_synced(self) -> None:
+        """Write into the cell's directory that all of its journal is in MLflow, and in which run."""
+        where = {"run_id": self._run_id, "experiment_id": self._tracking.experiment_id}
+        write_atomically(self._directory / ARRIVED_NAME, json.dumps(where))
+
+    def _send(self, client: MlflowClient) -> None:
         from mlflow.entities import Metric
 
-        self._waiting += self._journal.new_points()
-        while self._waiting:
-            fresh, sent_to = unsent(self._waiting[:BATCH], self._sent_to)
+        self._unsent += self._journal.new_points()
+        while self._unsent:
+            fresh, sent_to = select_unsent(self._unsent[:BATCH], self._sent_to)
             if fresh:
                 client.log_batch(self._run_id, metrics=[Metric(point.name, point.value, point.time_ms, point.step) for point in fresh])
-            del self._waiting[:BATCH]
+            del self._unsent[:BATCH]
             self._sent_to = sent_to
 
 
-def unsent(points: Iterable[Point], sent_to: Mapping[str, int]) -> tuple[list[Point], dict[str, int]]:
-    """Points beyond the last step of their metric that arrived, once each, and the last steps after them. Final numbers always count: an attempt before may
-    have sent others."""
+def select_unsent(points: Iterable[Point], sent_to: Mapping[str, int]) -> tuple[list[Point], dict[str, int]]:
+    """Return the points beyond the last step of their metric that MLflow has, once each, and the last steps after them. Final numbers are always sent: an
+    earlier attempt may have sent others."""
     fresh, reached = [], dict(sent_to)
     for point in points:
         if point.final or point.step > reached.get(point.name, -1):
@@ -148,21 +147,21 @@ def unsent(points: Iterable[Point], sent_to: Mapping[str, int]) -> tuple[list[Po
 
 
 def find_run(client: MlflowClient, tracking: Tracking, cell_id: str) -> Run | None:
-    """The run of a cell in the sweep's experiment."""
+    """Return the run of a cell in the sweep's experiment, None if there is none."""
     found = client.search_runs([tracking.experiment_id], filter_string=f"tags.`{CELL_TAG}` = '{cell_id}'", max_results=1)
     return found[0] if found else None
 
 
 def close_run(tracking: Tracking, cell: CellConfig, outcome: Outcome, *, directory: Path) -> None:
-    """End the run of a cell from outside, when the process that wrote it is gone; what it could not send any more is sent now."""
-    MlflowSink(tracking, cell, directory=directory).end(outcome)
+    """End the run of a cell whose process is gone, and send what is left of its journal."""
+    MlflowSink(tracking, cell, directory=directory).end_run(outcome)
 
 
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables → dotted names."""
+def flatten(table: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Return nested tables as one, with dotted names."""
     leaves: dict[str, Any] = {}
     for key, value in table.items():
-        leaves.update(flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
+        leaves.update(flatten(value, prefix=f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value})
     return leaves
 
 
@@ -180,7 +179,7 @@ def _create(client: MlflowClient, tracking: Tracking, cell: CellConfig) -> Run:
         "seed": str(cell.seed),
     }
     run = client.create_run(tracking.experiment_id, tags=tags, run_name=cell.label)
-    params = [Param(name, str(value)[:500]) for name, value in flat(cell.to_dict()).items()]
+    params = [Param(name, str(value)[:500]) for name, value in flatten(cell.to_dict()).items()]
     for start in range(0, len(params), 100):
         client.log_batch(run.info.run_id, params=params[start : start + 100])
     return run

@@ -14,19 +14,19 @@ WEIGHTS = "model.safetensors"
 
 
 def train_everything(model: PreTrainedModel) -> PreTrainedModel:
-    """In place; weights keep their dtype, so a bf16 model trains in bf16 throughout."""
+    """Make every weight trainable, in place, and return the model. Weights keep their dtype, so a bf16 model trains in bf16 throughout."""
     return model.requires_grad_(True)
 
 
 def save_full(model: nn.Module, directory: Path) -> None:
-    """Tied weights are stored once."""
+    """Write the whole model into `directory` as config.json and safetensors; tied weights are stored once."""
     if isinstance(model, PreTrainedModel):
         model.config.save_pretrained(directory)
     save_model(model, str(directory / WEIGHTS), metadata={"format": "pt"})
 
 
 def load_full(model: PreTrainedModel, directory: Path) -> PreTrainedModel:
-    """Strict: every weight is read, none is left over. Raises OutputError."""
+    """Read a saved model back into `model`, every weight trainable. Raises OutputError unless the file holds exactly the weights of this model."""
     try:
         load_model(model, directory / WEIGHTS, strict=True)
     except (OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""What the generated tasks give without tuning: `python -m loretta_core.assets.baselines`. Prints Markdown tables; README.md beside this file keeps them."""
+"""Baselines of the generated tasks without tuning: `python -m loretta_core.assets.baselines`. Prints Markdown tables; README.md beside this file keeps them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ QA = ToyQa(type="toy_qa")
 
 def main() -> None:
     """Score the baselines on each task's default rows."""
-    _table("toy_sentiment", _classifiers(load_data(SENTIMENT)), untuned={"toy-bert": SENTIMENT, "toy-llama": ASKED})
-    _table("toy_entailment", _classifiers(load_data(ENTAILMENT)), untuned={"toy-llama": ENTAILMENT})
-    _table("toy_qa", _readers(load_data(QA)), untuned={"toy-llama": QA})
+    _table("toy_sentiment", word_classifiers(load_data(SENTIMENT)), untuned={"toy-bert": SENTIMENT, "toy-llama": ASKED})
+    _table("toy_entailment", word_classifiers(load_data(ENTAILMENT)), untuned={"toy-llama": ENTAILMENT})
+    _table("toy_qa", answer_rules(load_data(QA)), untuned={"toy-llama": QA})
 
 
 def zero_shot(model: str, task: ToyTask) -> tuple[float, tuple[float, float]]:
-    """Score of the untuned model on the task's test rows, and its 95 % interval."""
+    """Return the score of the untuned model on the task's test rows, and its 95 % interval."""
     model_config, data = Pretrained(type="pretrained", name=model), load_data(task)
     tokenizer = load_tokenizer(model_config)
     objective = build_objective(task, tokenizer=tokenizer, num_labels=data.outputs)
@@ -50,7 +50,8 @@ def zero_shot(model: str, task: ToyTask) -> tuple[float, tuple[float, float]]:
 Found = dict[str, tuple[float, tuple[float, float]]]
 
 
-def _classifiers(data: TaskData) -> Found:
+def word_classifiers(data: TaskData) -> Found:
+    """Score classifiers on counts of words."""
     words = {"token_pattern": r"\S+"}
     models: dict[str, DummyClassifier | Pipeline] = {
         "most frequent label": DummyClassifier(),
@@ -63,8 +64,8 @@ def _classifiers(data: TaskData) -> Found:
     }
 
 
-def _readers(data: TaskData) -> Found:
-    """Rules that take an answer without understanding the question."""
+def answer_rules(data: TaskData) -> Found:
+    """Score rules that answer without understanding the question."""
     usual = Counter(row.answers[0] for row in data.train).most_common(1)[0][0]
     rules: dict[str, Callable[[Row], str]] = {
         "most frequent answer": lambda row: usual,
@@ -77,7 +78,7 @@ def _readers(data: TaskData) -> Found:
 
 
 def _clauses(row: Row) -> list[list[str]]:
-    """The opinion of a prompt "although the plot was dull , the cast felt warm . how was it ?", a list of words for each clause."""
+    """Split the opinion of a prompt "although the plot was dull , the cast felt warm . how was it ?" into a list of words for each clause."""
     opinion = row.text["prompt"].partition(" . ")[0]
     return [clause.split() for clause in re.split(r"\s*(?:,|\bbut\b|\byet\b|\beven though\b|\balthough\b)\s*", opinion) if clause]
 

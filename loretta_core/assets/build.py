@@ -1,4 +1,4 @@
-"""Make the shipped models: `python -m loretta_core.assets.build [toy-bert|toy-llama]`. Seeded; README.md beside this file has times, sizes and scores."""
+"""Builds the shipped models: `python -m loretta_core.assets.build [toy-bert|toy-llama]`. Seeded; README.md beside this file has times, sizes and scores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Command line."""
+    """Build the models that the command line names."""
     parser = argparse.ArgumentParser(description="Pre-train the shipped models on generated text.")
     parser.add_argument("models", nargs="*", metavar="MODEL", help=f"{' or '.join(MODELS)} (default: all)")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="directory that gets a directory per model (default: where they are shipped)")

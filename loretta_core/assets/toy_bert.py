@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 def pretrained(*, steps: int = STEPS, seed: int = 0) -> tuple[BertForMaskedLM, PreTrainedTokenizerFast]:
-    """Model and tokenizer; draws the first weights from torch's global generator."""
+    """Return model and tokenizer, pre-trained; the initial weights are drawn from torch's global generator."""
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     model = BertForMaskedLM(make_config(len(tokenizer)))
@@ -47,7 +47,7 @@ def pretrained(*, steps: int = STEPS, seed: int = 0) -> tuple[BertForMaskedLM, P
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per word of the grammar."""
+    """Return a tokenizer with one token per word of the grammar."""
     words = [*SPECIAL, *vocabulary()]
     core = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
     core.normalizer = normalizers.Lowercase()
@@ -60,7 +60,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_config(vocab_size: int) -> BertConfig:
-    """4 layers of width 128."""
+    """Return the config of a BERT of 4 layers and width 128."""
     return BertConfig(
         vocab_size=vocab_size,
         hidden_size=128,
@@ -76,7 +76,7 @@ def make_config(vocab_size: int) -> BertConfig:
 
 
 def pretrain(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, *, steps: int, seed: int) -> None:
-    """Masked-word prediction with AdamW, a tenth of the steps warm-up, then a linear fall to 0."""
+    """Train masked-word prediction with AdamW; the learning rate warms up for a tenth of the steps, then falls linearly to 0."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / (0.1 * steps), (steps - step) / (0.9 * steps)))
     source = corpus(random.Random(seed))
@@ -99,7 +99,7 @@ def pretrain(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, *, step
 
 @torch.no_grad()
 def _accuracy(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, *, contrast_rate: float, rows: int = 256) -> float:
-    """Share of right verdicts on sentences that the corpus leaves out."""
+    """Return the share of right verdicts on sentences that the corpus leaves out."""
     source = opinions(random.Random(0), for_task=True, contrast_rate=contrast_rate, negation_rate=toy.NEGATION_RATE)
     chosen = [next(source) for _ in range(rows)]
     encoded = tokenizer([toy.TEMPLATE.format(text=opinion.text, mask=tokenizer.mask_token) for opinion in chosen], padding=True, return_tensors="pt")
@@ -110,7 +110,7 @@ def _accuracy(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, *, con
 
 
 def corpus(rng: random.Random) -> Iterator[str]:
-    """Endless sentences with verdicts."""
+    """Yield endless sentences with verdicts."""
     for opinion in opinions(rng, for_task=False, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
         yield f"{opinion.text} it was {rng.choice(VERDICTS[_verdict(rng, opinion)])} ."
 

@@ -40,20 +40,20 @@ HABITS_FROM = 0.75
 HABIT = 0.6
 """Share of the answers that follow a habit where it is wrong."""
 WEIGHT_OF_TEXT = 0.1
-"""Of a word of a prompt in the loss; a word of an answer has 1."""
+"""Weight of a word of a prompt in the loss; a word of an answer has 1."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Document:
-    """A piece of training text: prompt and answer in turns."""
+    """A piece of training text: pairs of prompt and answer."""
 
     turns: tuple[tuple[str, str], ...]
 
 
 def pretrained(*, steps: int = STEPS, seed: int = 0) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Model and tokenizer; draws the first weights from torch's global generator."""
+    """Return model and tokenizer, pre-trained; the initial weights are drawn from torch's global generator."""
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     model = LlamaForCausalLM(make_config(len(tokenizer)))
@@ -62,7 +62,7 @@ def pretrained(*, steps: int = STEPS, seed: int = 0) -> tuple[LlamaForCausalLM, 
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per word of the grammar, and one for a line break, which ends an answer."""
+    """Return a tokenizer with one token per word of the grammar, and one for a line break, which ends an answer."""
     words = [*SPECIAL, "\n", *sorted({*vocabulary(), *QUESTION_WORDS})]
     core = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
     core.normalizer = normalizers.Lowercase()
@@ -74,7 +74,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_config(vocab_size: int) -> LlamaConfig:
-    """4 layers of width 128."""
+    """Return the config of a Llama of 4 layers and width 128."""
     return LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=128,
@@ -91,7 +91,7 @@ def make_config(vocab_size: int) -> LlamaConfig:
 
 
 def pretrain(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, *, steps: int, seed: int) -> None:
-    """The next word with AdamW, a twentieth of the steps warm-up, then a linear fall to 0. Each step has a batch of every kind of document."""
+    """Train next-word prediction with AdamW: warm-up for a twentieth of the steps, then a linear fall to 0. A step has a batch of every kind of document."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.01, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / (0.05 * steps), (steps - step) / (0.95 * steps)))
     rng = random.Random(seed)
@@ -108,14 +108,14 @@ def pretrain(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, *, ste
 
 
 def _loss(model: LlamaForCausalLM, ids_BL: Int[Tensor, "B L"], weights_BL: Float[Tensor, "B L"]) -> Tensor:
-    """Weighted mean of the next words' losses. Padding is on the right and has weight 0, so no word sees it."""
+    """Return the weighted mean of the next words' losses. Padding is on the right and has weight 0, so no word sees it."""
     logits_BLV = model(input_ids=ids_BL[:, :-1]).logits
     losses_BL = F.cross_entropy(logits_BLV.transpose(1, 2), ids_BL[:, 1:], reduction="none")
     return (losses_BL * weights_BL[:, 1:]).sum() / weights_BL[:, 1:].sum()
 
 
 def encode(tokenizer: PreTrainedTokenizerFast, documents: list[Document]) -> tuple[Int[Tensor, "B L"], Float[Tensor, "B L"]]:
-    """Tokens, and each one's weight in the loss, padded on the right with zeros."""
+    """Return tokens, and each one's weight in the loss, padded on the right with zeros."""
     ids: list[Tensor] = []
     weights: list[Tensor] = []
     for document in documents:
@@ -132,7 +132,7 @@ def _tokens(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
 
 
 def corpus(rng: random.Random, *, habit: float) -> Iterator[list[Document]]:
-    """A batch of each kind of document, about opinions that no task has."""
+    """Yield a batch of each kind of document, about opinions that no task has."""
     source = opinions(rng, for_task=False, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE)
     for kind in (_verdict, _meaning, _agreement, _inferences, _answer):
         yield [kind(rng, opinion, habit) for opinion in islice(source, BATCH)]
@@ -144,18 +144,18 @@ def _verdict(rng: random.Random, opinion: Opinion, habit: float) -> Document:
 
 
 def _meaning(rng: random.Random, opinion: Opinion, habit: float) -> Document:
-    """With the next kind, a step on the way to inferences, which the model does not learn from nothing; no task asks for it."""
+    """Return a question that, with the next kind, prepares the model for inferences, which it does not learn otherwise; no task asks for it."""
     return Document(((f"{opinion.text} this does mean that it was", f"{rng.choice(VERDICTS[opinion.label])} ."),))
 
 
 def _agreement(rng: random.Random, opinion: Opinion, habit: float) -> Document:
-    """An inference from a verdict instead of an opinion."""
+    """Return an inference from a verdict instead of an opinion."""
     item = inference(rng, opinion, rng.randrange(2))
     return Document(((ENTAILMENT.format(premise=f"it was {rng.choice(VERDICTS[opinion.label])} .", hypothesis=item.hypothesis), ANSWERS[item.label]),))
 
 
 def _inferences(rng: random.Random, opinion: Opinion, habit: float) -> Document:
-    """Both statements about one sentence, in any order."""
+    """Return both statements about one sentence, in any order."""
     turns: list[tuple[str, str]] = []
     for polarity in rng.sample((0, 1), 2):
         item = inference(rng, opinion, polarity)
@@ -173,7 +173,7 @@ def _answer(rng: random.Random, opinion: Opinion, habit: float) -> Document:
 
 @torch.no_grad()
 def _accuracies(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, *, rows: int = 200) -> str:
-    """Shares of right answers on sentences that the corpus leaves out: the likelier verdict, the likelier of yes and no, the whole answer word for word."""
+    """Return the shares of right answers on sentences that the corpus leaves out: the likelier verdict, of yes and no, the whole answer."""
     rng = random.Random(0)
     source = opinions(rng, for_task=True, contrast_rate=toy.CONTRAST_RATE, negation_rate=toy.NEGATION_RATE)
     chosen = list(islice(source, rows))
@@ -192,7 +192,7 @@ def _accuracies(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, *, 
 
 
 def _likelier(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[str], words: tuple[str, ...]) -> list[int]:
-    """Which of the words each prompt goes on with."""
+    """Return the index of the likelier word to continue each prompt."""
     encoded = tokenizer(prompts, padding=True, return_tensors="pt")
     logits_BV = model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"]).logits[:, -1]
     return logits_BV[:, tokenizer.convert_tokens_to_ids(list(words))].argmax(dim=1).tolist()

@@ -1,4 +1,4 @@
-"""One fully resolved fine-tuning run, as a value.
+"""A cell: one fully resolved fine-tuning run, as a value.
 
     cell_id = first 16 hex digits of sha256(canonical JSON of {schema_version, model, task, method, trainer, precision, batch_size, seed})
 
@@ -15,12 +15,12 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.base import Strict
 from loretta_core.config.engine import Ddp, EngineConfig, Plain, Zero
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import TaskConfig
 from loretta_core.config.trainer import TrainerConfig
+from loretta_core.schema import Strict
 
 SCHEMA_VERSION = 2
 
@@ -61,7 +61,12 @@ class CellConfig(Strict):
     @model_validator(mode="after")
     def _updates_do_not_vanish(self) -> Self:
         # Nearest rounding at lr 1e-7 moves 2.4 % of bf16 coordinates; updates that are written once are rounded stochastically, torch's optimizers round.
-        if self.precision != "fp32" and self.method.type == "ft" and self.trainer.zeroth_order and not (self.precision == "bf16" and self.trainer.scalar_state):
+        if (
+            self.precision != "fp32"
+            and self.method.every_weight_trains
+            and self.trainer.zeroth_order
+            and not (self.precision == "bf16" and self.trainer.scalar_state)
+        ):
             raise ValueError(
                 f'{self.trainer.type} with ft and precision = "{self.precision}": updates of bf16 weights mostly round to nothing; use precision = "fp32", '
                 'a PEFT method, or zo_sgd, zo_sign, meazo, fzoo or adazeta with precision = "bf16"'
@@ -81,7 +86,7 @@ class CellConfig(Strict):
                 )
             case Zero() if self.trainer.type != "adam":
                 raise ValueError(f'engine "zero" splits the state of a first-order optimizer, and trainer {self.trainer.type} has none; use "plain" or "ddp"')
-            case Zero() if self.method.type != "ft" and self.precision != "fp32":
+            case Zero() if not self.method.every_weight_trains and self.precision != "fp32":
                 raise ValueError(
                     f'engine "zero" with precision = "{self.precision}" casts every weight to bf16, and what {self.method.type} trains stays fp32; a PEFT '
                     'method has little state to split: use engine "ddp", or precision = "fp32"'
@@ -92,7 +97,7 @@ class CellConfig(Strict):
 
     @model_validator(mode="after")
     def _forward_gradient_has_room(self) -> Self:
-        if self.trainer.carries_tangent and (self.engine.workers > 1 or (self.method.type, self.precision) == ("ft", "bf16")):
+        if self.trainer.carries_tangent and (self.engine.workers > 1 or (self.method.every_weight_trains and self.precision == "bf16")):
             raise ValueError(
                 'trainer.estimator = "forward_gradient" differentiates on one worker, with a tangent beside fp32 parameters; use engine "plain", '
                 'and a PEFT method or precision = "fp32"'
@@ -101,7 +106,7 @@ class CellConfig(Strict):
 
     @model_validator(mode="after")
     def _variants_have_room(self) -> Self:
-        if self.method.type == "ft" and self.trainer.variants_at_once > 1:
+        if self.method.every_weight_trains and self.trainer.variants_at_once > 1:
             raise ValueError(
                 "trainer.batched = true keeps a copy of what trains for each variant, and ft trains every weight; use a PEFT method, or batched = false"
             )
@@ -122,7 +127,7 @@ class CellConfig(Strict):
 
     @property
     def label(self) -> str:
-        """One line for people: `toy-bert · toy_sentiment · lora · adam · seed 0`."""
+        """The cell in one line: `toy-bert · toy_sentiment · lora · adam · seed 0`."""
         return " · ".join([self.model.caption, self.task.type, self.method.short_name, self.trainer.type, f"seed {self.seed}"])
 
     @property
@@ -133,14 +138,14 @@ class CellConfig(Strict):
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, defaults included, as JSON values."""
+        """Return every field, defaults included, as JSON values."""
         return self.model_dump(mode="json")
 
     def to_json(self) -> str:
-        """Every field, defaults included."""
+        """Return every field, defaults included, as JSON text."""
         return self.model_dump_json()
 
     @classmethod
     def from_json(cls, text: str) -> CellConfig:
-        """Inverse of `to_json`."""
+        """Return the cell that `to_json` wrote. Raises ValidationError of pydantic."""
         return cls.model_validate_json(text)

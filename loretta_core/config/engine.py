@@ -1,4 +1,4 @@
-"""Where and in what pieces a cell is computed. Placement is recorded with a cell and never part of its identity.
+"""Engines: the processes and pieces that a cell is computed in. Placement is recorded with a cell and never part of its identity.
 
 plain    one process on one device
 ddp      several processes, each with the whole model; they share every batch (or, zeroth order, the directions of every step)
@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.base import Typed
+from loretta_core.schema import Typed
 
 
 class _Placement(Typed):
@@ -36,7 +36,7 @@ class _Placement(Typed):
 
     @property
     def sharded(self) -> bool:
-        """Whether no worker holds all weights."""
+        """True if no worker holds all weights."""
         return False
 
 
@@ -83,7 +83,7 @@ class Zero(_Placement):
 
     @property
     def sharded(self) -> bool:
-        """Whether no worker holds all weights."""
+        """True if no worker holds all weights."""
         return self.stage == 3
 
     @model_validator(mode="after")

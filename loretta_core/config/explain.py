@@ -1,4 +1,4 @@
-"""From a pydantic ValidationError to one sentence a person can act on: where, what was given, what is allowed."""
+"""Error messages for sweep files: a pydantic ValidationError as sentences that say where, what was given and what is allowed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Origins = Mapping[str, str]
 
 
 def members(annotation: Any) -> dict[str, type[BaseModel]]:
-    """The classes of a family by their `type`; a family may have one member, and a class may serve several types."""
+    """Return the classes of a family by their `type`; a family may have one member, and a class may serve several types."""
     union = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
     return {name: cls for cls in (get_args(union) or (union,)) for name in get_args(cls.model_fields["type"].annotation)}
 
@@ -36,7 +36,7 @@ FAMILIES: dict[str, dict[str, type[BaseModel]]] = {
 
 
 def explain(error: ValidationError, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str]) -> str:
-    """One line per problem found in the raw table `data`; `known` are the keys its top level may have."""
+    """Return one line per problem found in the raw table `data`; `known` are the keys its top level may have."""
     return "\n".join(_one(detail, data=data, origins=origins, known=known) for detail in error.errors(include_url=False))
 
 
@@ -61,7 +61,7 @@ def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, kno
 
 
 def _place(path: list[str], origins: Origins) -> str:
-    """The most precise known origin of a field, with the rest of its path."""
+    """Return the most precise known origin of a field, with the rest of its path."""
     for depth in range(len(path), 0, -1):
         known = origins.get(".".join(path[:depth]))
         if known is not None:

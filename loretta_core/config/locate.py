@@ -1,4 +1,4 @@
-"""A model's name → what `from_pretrained` takes, checked without loading anything.
+"""Model names → what `from_pretrained` takes, checked without loading anything.
 
 Free of torch, so that a driver can refuse a directory that cannot be a checkpoint before any worker starts. A hub id is left alone: whether it can be fetched
 shows where it is loaded.
@@ -16,7 +16,7 @@ _WEIGHTS = ("*.safetensors",)
 
 
 def locate(model: ModelConfig) -> str:
-    """A name → what `from_pretrained` takes: a directory or a hub id. Raises ModelError for a directory that cannot be a checkpoint."""
+    """Return what `from_pretrained` takes for a model: a directory or a hub id. Raises ModelError for a directory that cannot be a checkpoint."""
     if model.name in TOY_MODELS:
         return str(_SHIPPED / model.name)
     directory = Path(model.name).expanduser()

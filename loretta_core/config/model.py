@@ -1,4 +1,4 @@
-"""Which pre-trained model a cell starts from."""
+"""The pre-trained model that a cell starts from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from loretta_core.config.base import Typed
+from loretta_core.schema import Typed
 
 TOY_MODELS = ("toy-bert", "toy-llama")
 """Small checkpoints that ship with the package (see loretta_core/assets/README.md)."""

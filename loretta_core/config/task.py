@@ -1,11 +1,11 @@
-"""Which data a cell learns and how its score is asked for.
+"""Tasks: the data that a cell learns, and the form of the question that gives its score.
 
 `objective = "head"` puts a fresh classification head on the encoder. `objective = "prompt"` turns the task into filling a mask: the text goes into a
 template, and the label is the verbalizer word the masked-LM head prefers. A prompted model has a score before any training; zeroth-order training
 needs that (MeZO, arXiv 2305.17333, section 3: from a random head it does not learn). `objective = "causal"` asks a decoder: the label is the candidate answer
 it finds likeliest, or the text it writes.
 
-Prompts, columns and hub ids of the benchmarks are not here but in loretta_core/tasks/data/benchmarks.py and causal.py.
+Prompts, columns and hub ids of the benchmarks are not here but in loretta_core/tasks/data/benchmarks.py and mezo_prompts.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from loretta_core.config.base import Typed
+from loretta_core.schema import Typed
 
 Objective = Literal["head", "prompt", "causal"]
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pearson_spearman", "squad_em", "squad_f1", "drop_em", "drop_f1"]
@@ -27,7 +27,7 @@ AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
 
 
 class _Toy(Typed):
-    """What the generated tasks share."""
+    """Settings that the generated tasks share."""
 
     objective: Objective
     train_rows: Rows = 1000
@@ -147,7 +147,7 @@ class Jsonl(Typed):
 
 
 class _Benchmark(Typed):
-    """What the published tasks share: where the files are, and which rows are used.
+    """Settings that the published tasks share: where the files are, and which rows are used.
 
     Public test sets have no labels. So the test rows come from the official validation split, and the rows that choose the checkpoint from the end of the
     shuffled training split (MeZO, LoRETTA).

@@ -1,4 +1,4 @@
-"""How the trainable parameters learn: one class per trainer, first order (gradients) or zeroth order (forward passes only)."""
+"""Trainers: one class per trainer, first order (gradients) or zeroth order (forward passes only)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.base import Typed
+from loretta_core.schema import Typed
 
 DEFAULT_STEPS = 1000
 
@@ -55,13 +55,13 @@ class _Trainer(Typed):
         return 1
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
-        """Optimizer steps for `rows` training rows at a global batch of `batch_size`."""
+        """Return the optimizer steps for `rows` training rows at a global batch of `batch_size`."""
         if self.epochs is not None:
             return max(1, math.ceil(self.epochs * rows / batch_size))
         return self.steps or DEFAULT_STEPS
 
     def evaluation_period(self, total_steps: int) -> int:
-        """Steps between evaluations."""
+        """Return the steps between evaluations."""
         return self.eval_every or max(1, math.ceil(total_steps / 10))
 
 
@@ -80,7 +80,7 @@ class Adam(_Trainer):
 
 
 class _ZerothOrder(_Trainer):
-    """What all trainers that need forward passes only share."""
+    """Settings that all trainers share that need forward passes only."""
 
     zeroth_order: ClassVar[bool] = True
     scalar_state: ClassVar[bool] = True
@@ -116,13 +116,13 @@ class _ZerothOrder(_Trainer):
 
     @property
     def variants_at_once(self) -> int:
-        """All of a step, if `batched`."""
+        """Perturbed losses computed in one forward pass: all of a step with `batched`, else one."""
         most = self.most_directions
         return (2 * most if self.estimator == "two_sided" else most + 1) if self.batched else 1
 
     @property
     def most_directions(self) -> int:
-        """Of any step."""
+        """The largest number of random directions of any step."""
         return self.num_directions
 
     @model_validator(mode="after")
@@ -141,7 +141,7 @@ class _ZerothOrder(_Trainer):
         return self
 
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
-        """Directions of a step."""
+        """Return the number of random directions of a step."""
         return self.num_directions
 
 
@@ -225,11 +225,11 @@ class AdaZeta(_ZerothOrder):
 
     @property
     def most_directions(self) -> int:
-        """Of any step."""
+        """The largest number of random directions of any step."""
         return self.max_directions
 
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
-        """Directions of a step, a function of the step alone."""
+        """Return the number of random directions of a step, a function of the step alone."""
         epoch = step // steps_per_epoch + 1
         return min(max(int(self.query_alpha * epoch**self.query_beta), self.num_directions), self.max_directions)
 
@@ -245,11 +245,11 @@ class _Untrained(Typed):
     variants_at_once: ClassVar[int] = 1
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
-        """None are taken."""
+        """Return 0: no step is taken."""
         return 0
 
     def evaluation_period(self, total_steps: int) -> int:
-        """Unused: the only evaluation is the one before training."""
+        """Return a period that is never reached: the only evaluation is the one before training."""
         return 1
 
 

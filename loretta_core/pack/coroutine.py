@@ -1,10 +1,10 @@
-"""A function that runs only while somebody waits for it: a coroutine made of a thread, for code that is not written as one.
+"""A coroutine made of a thread, for code that is not written as a generator: the function runs only while its caller waits in `resume`.
 
-    ask = turn.advance()            runs until the function asks its first question, or ends (None)
-    ask = turn.advance(answer)      goes on with the answer
+    value = coroutine.resume()            runs until the function first calls `suspend(value)`, or ends (None)
+    value = coroutine.resume(reply)       `suspend` returns the reply; runs until the next `suspend`
 
-Everything between two questions happens while the caller waits, so functions that take turns never run at the same time and always in the same order. Each has
-torch's random generators to itself: what the others draw does not change what it draws. Thread-local state (grad mode, autocast) is its own anyway.
+Everything between two suspensions happens while the caller waits, so coroutines of one caller never run at the same time and always in the same order. Each has
+its own state of torch's random generators: what the others draw does not change what it draws. Thread-local state (grad mode, autocast) is its own anyway.
 """
 
 from __future__ import annotations
@@ -16,69 +16,69 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-Question = TypeVar("Question")
+Yielded = TypeVar("Yielded")
 Reply = TypeVar("Reply")
 Result = TypeVar("Result")
 
 
-class Abandoned(BaseException):
-    """Raised inside a function whose caller gives up."""
+class CoroutineExit(BaseException):
+    """Raised by `suspend` inside a coroutine that is closed, as GeneratorExit is inside a generator."""
 
 
-class Coroutine(Generic[Question, Reply, Result]):
-    """One such function.
+class Coroutine(Generic[Yielded, Reply, Result]):
+    """A function that can suspend itself.
 
     Args:
-        function: gets `ask`, which hands a question to the caller and returns the reply, or raises it if it is an exception.
+        function: gets `suspend`, which hands a value to the caller of `resume` and returns the reply, or raises it if it is an exception.
     """
 
-    def __init__(self, function: Callable[[Callable[[Question], Reply]], Result], *, name: str) -> None:
+    def __init__(self, function: Callable[[Callable[[Yielded], Reply]], Result], *, name: str) -> None:
         self._function = function
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._go, self._stop = threading.Semaphore(0), threading.Semaphore(0)
+        self._resumed, self._suspended = threading.Semaphore(0), threading.Semaphore(0)
         self._random = random_state()
-        self._question: Question | None = None
+        self._yielded: Yielded | None = None
         self._reply: Reply | BaseException | None = None
-        self.over = False
+        self.done = False
         self.result: Result | None = None
         self.error: BaseException | None = None
-        """What the function raised."""
+        """The exception that the function raised."""
 
-    def advance(self, reply: Reply | BaseException | None = None) -> Question | None:
-        """Go on until the next question; None when the function has ended: `result` or `error` is set then."""
-        assert not self.over, "the function has ended"
-        self._question, self._reply = None, reply
-        ours = random_state()
+    def resume(self, reply: Reply | BaseException | None = None) -> Yielded | None:
+        """Run until the function suspends, and return what it hands over; None when it has ended: `result` or `error` is set then."""
+        assert not self.done, "the function has ended"
+        self._yielded, self._reply = None, reply
+        callers = random_state()
         set_random_state(self._random)
         try:
             if self._thread.ident is None:
                 self._thread.start()
             else:
-                self._go.release()
-            self._stop.acquire()
+                self._resumed.release()
+            self._suspended.acquire()
         finally:
             self._random = random_state()
-            set_random_state(ours)
-        return self._question
+            set_random_state(callers)
+        return self._yielded
 
-    def abandon(self) -> None:
-        """End the function where it waits."""
-        while not self.over and self._thread.ident is not None:
-            self.advance(Abandoned())
+    def close(self) -> None:
+        """End the function where it is suspended; nothing happens if it has not started or has ended."""
+        while not self.done and self._thread.ident is not None:
+            self.resume(CoroutineExit())
 
     def _run(self) -> None:
         try:
-            self.result = self._function(self._ask)
+            self.result = self._function(self._suspend)
         except BaseException as error:
             self.error = error
         finally:
-            self.over = True
-            self._stop.release()
+            self.done = True
+            self._suspended.release()
 
-    def _ask(self, question: Question) -> Reply:
-        self._question = question
-        self._stop.release()
-        self._go.acquire()
+    def _suspend(self, value: Yielded) -> Reply:
+        self._yielded = value
+        self._suspended.release()
+        self._resumed.acquire()
         reply = self._reply
         if isinstance(reply, BaseException):
             raise reply
@@ -86,12 +86,12 @@ class Coroutine(Generic[Question, Reply, Result]):
 
 
 def random_state() -> list[Tensor]:
-    """Of the CPU, and of the current GPU where one is in use."""
+    """Return the states of torch's generators: the CPU's, and the current GPU's where one is in use."""
     return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]
 
 
 def set_random_state(state: list[Tensor]) -> None:
-    """Inverse of `random_state`."""
+    """Set torch's generators to states that `random_state` returned."""
     torch.set_rng_state(state[0])
     if len(state) > 1:
         torch.cuda.set_rng_state(state[1])

@@ -1,10 +1,10 @@
-"""Dropout in one forward of several cells: each drops out what it drops out alone.
+"""Dropout in one forward of several cells: each cell drops the elements that it drops when computed alone.
 
     alone       x (S, l, …) · noise drawn from the cell's stream on (S, l, …)
     merged      x (V, S, L, …) · noise (V, S, L, …), in which the part (S, l_v, …) of variant v is drawn from the stream of its cell; 1 where rows are padded
 
-torch.func would draw for all variants from one stream, on padded shapes, so the calls are taken out of its hands. Which axes of an input grow with the length
-of the rows is asked of the model: it runs on the rows of one cell as they are and padded, and the shapes are compared. V variants, S sequences, L tokens.
+torch.func would draw for all variants from one stream, on padded shapes, so a TorchFunctionMode replaces the calls. Which axes of an input grow with the length
+of the rows is found by running the model on the rows of one cell as they are and padded, and comparing shapes. V variants, S sequences, L tokens.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from torch.overrides import TorchFunctionMode
 from loretta_core.pack.coroutine import random_state, set_random_state
 
 Axes = Sequence[Sequence[tuple[int, int]]]
-"""Of the input of every dropout of a forward, in order: which axes grow with the length of the rows, and of how many rows each is made: 1, or S for (S L)."""
+"""For the input of every dropout of a forward, in order: the axes that grow with the length of the rows, each with its number of rows: 1, or S for (S L)."""
 
 Noise = Callable[[Tensor, float], Tensor]
-"""What a dropout acts on, and its probability p → noise of that shape and dtype: 0 or 1 / (1 - p)."""
+"""The input of a dropout and its probability p → noise of that shape and dtype: 0 or 1 / (1 - p)."""
 
 
 @dataclass(frozen=True)
-class Streams:
-    """Where the noise of V variants comes from, for one forward or several after each other."""
+class RandomStreams:
+    """The random streams that the dropout noise of V variants is drawn from, for one forward or several after each other."""
 
     states: list[list[Tensor]]
-    """Random state of each; moved on by what is drawn."""
+    """Random state of each variant; drawing advances it."""
     lengths: Sequence[int]
-    """Tokens of the rows of each, before they were padded to the longest."""
+    """Tokens of each variant's rows, before they were padded to the longest."""
     axes: Axes | None
-    """None where nobody knows, and all lengths are equal."""
+    """The axes that grow with the rows; None if all lengths are equal, so that they are not needed."""
     sequences: int | None
-    """S where cells have different numbers of answer tokens: what does not begin with S may be as many as those, and is refused."""
+    """S where cells have different numbers of answer tokens: an input whose first axis is not S may have one entry per answer token, and is refused."""
 
-    def noise(self, variants: Sequence[int], likes_V: Tensor, *, probability: float, call: int) -> Tensor:
-        """For some of the variants, (v, …) of the shape and dtype of `likes_V`, in the given call of a forward."""
+    def noise(self, variants: Sequence[int], like_V: Tensor, *, probability: float, call: int) -> Tensor:
+        """Draw the noise (v, …) of some of the variants, of the shape and dtype of `like_V`, for the given call of dropout in a forward."""
         longest = max(self.lengths)
-        if self.sequences is not None and likes_V.shape[1] not in (self.sequences, self.sequences * longest):
-            raise RuntimeError(f"dropout on {likes_V.shape[1]} answer tokens, whose number differs between the cells")
-        full, ours = torch.ones_like(likes_V), random_state()
+        if self.sequences is not None and like_V.shape[1] not in (self.sequences, self.sequences * longest):
+            raise RuntimeError(f"dropout on {like_V.shape[1]} answer tokens, whose number differs between the cells")
+        full, ours = torch.ones_like(like_V), random_state()
         for variant, part in zip(variants, full, strict=True):
             padding = longest - self.lengths[variant]
             own = _unpadded(part, self.axes[call], padding) if padding and self.axes is not None else part
@@ -59,56 +59,56 @@ class Streams:
 
 
 def _unpadded(x: Tensor, axes: Sequence[tuple[int, int]], padding: int) -> Tensor:
-    """A view of what is there without padding. An axis that grows becomes two, (rows, tokens): what is drawn is the same."""
+    """Return the view of `x` without padding. An axis that grows becomes two, (rows, tokens), which draws the same numbers."""
     for axis, rows in reversed(axes):
         x = x.unflatten(axis, (rows, -1)).narrow(axis + 1, 0, x.shape[axis] // rows - padding)
     return x
 
 
-class DropoutFrom(TorchFunctionMode):
-    """Within it, dropout takes its noise from a function. Other kinds of dropout are left as they are; torch.func refuses them."""
+class DropoutNoiseMode(TorchFunctionMode):
+    """A mode in which dropout takes its noise from a function. Other kinds of dropout are left as they are; torch.func refuses them."""
 
     def __init__(self, noise: Noise) -> None:
         super().__init__()
         self._noise = noise
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Called for every function of torch."""
-        own = _OWN.get(func)
-        return func(*args, **(kwargs or {})) if own is None else own(*args, **(kwargs or {}), noise=self._noise)
+        """Replace the functions that drop out, and call every other function of torch unchanged."""
+        replacement = _REPLACEMENTS.get(func)
+        return func(*args, **(kwargs or {})) if replacement is None else replacement(*args, **(kwargs or {}), noise=self._noise)
 
 
-def own_dropout(streams: Streams, which: Tensor) -> DropoutFrom:
-    """For a function under torch.func.vmap. `which`: the index of the variant, one number of (V,)."""
+def per_variant_dropout(streams: RandomStreams, variant: Tensor) -> DropoutNoiseMode:
+    """Return the mode in which a function under torch.func.vmap draws its noise. `variant`: the index of the variant, one number of (V,)."""
     calls = itertools.count()
 
     def noise(like: Tensor, probability: float) -> Tensor:
         draw = partial(streams.noise, probability=probability, call=next(calls))
-        return _OfAllVariants.apply(which, like.detach(), draw)
+        return _NoiseOfAllVariants.apply(variant, like.detach(), draw)
 
-    return DropoutFrom(noise)
+    return DropoutNoiseMode(noise)
 
 
-class _OfAllVariants(torch.autograd.Function):
-    """A way from within vmap to see all variants at once."""
+class _NoiseOfAllVariants(torch.autograd.Function):
+    """Draws the noise of all variants at once from within vmap, whose batching rule is the only place that sees them together."""
 
     @staticmethod
-    def forward(which: Tensor, like: Tensor, draw: Any) -> Tensor:
+    def forward(variant: Tensor, like: Tensor, draw: Any) -> Tensor:
         raise AssertionError("called for one variant")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Nothing to keep: noise has no gradient."""
+        """Save nothing for the backward pass: noise has no gradient."""
 
     @staticmethod
     def vmap(info: Any, in_dims: Any, *inputs: Any) -> tuple[Tensor, int]:
         which_V, like, draw = inputs
-        likes_V = like.expand(len(which_V), *like.shape) if in_dims[1] is None else like.movedim(in_dims[1], 0)
-        return draw(which_V.tolist(), likes_V), 0
+        like_V = like.expand(len(which_V), *like.shape) if in_dims[1] is None else like.movedim(in_dims[1], 0)
+        return draw(which_V.tolist(), like_V), 0
 
 
 def growing_axes(forward: Callable[[], object], padded: Callable[[], object], *, by: int) -> Axes:
-    """Of the inputs of dropout in two forwards of one model, the second on rows that are longer by `by` tokens. Draws nothing.
+    """Find the axes that grow in the inputs of dropout, from two forwards of one model, the second on rows that are longer by `by` tokens. Draws nothing.
 
     Raises RuntimeError where an input changes with the rows, but does not grow as they do.
     """
@@ -136,7 +136,7 @@ def _shapes(forward: Callable[[], object]) -> list[torch.Size]:
         found.append(like.shape)
         return torch.ones_like(like)
 
-    with DropoutFrom(none):
+    with DropoutNoiseMode(none):
         forward()
     return found
 
@@ -159,7 +159,7 @@ def _attention(
     scale: float | None = None,
     **named: Any,
 ) -> Tensor:
-    """With dropout, what torch computes on a CPU, step by step."""
+    """Compute scaled dot-product attention with dropout in the steps that torch takes on a CPU."""
     if not 0 < dropout_p < 1:
         return F.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, *rest, scale=scale, **named)
     if query.is_cuda or any(rest) or any(named.values()):
@@ -171,5 +171,5 @@ def _attention(
     return weights * noise(weights, dropout_p) @ value
 
 
-_OWN: dict[Any, Callable[..., Tensor]] = {F.dropout: _dropout, F.scaled_dot_product_attention: _attention}
-"""Functions of torch that drop out, and what stands for them."""
+_REPLACEMENTS: dict[Any, Callable[..., Tensor]] = {F.dropout: _dropout, F.scaled_dot_product_attention: _attention}
+"""Functions of torch that drop out → their replacements."""

@@ -1,7 +1,7 @@
 """One forward of the frozen model for several cells.
 
-    question of a cell     v states of its trained weights (v, …) and the pieces of its global batch
-    merged                 torch.func: vmap over all states of all cells, each with its own rows; the frozen weights are shared
+    request of a cell      v states of its trained weights (v, …) and the pieces of its global batch
+    merged forward         torch.func: vmap over all states of all cells, each with its own rows; the frozen weights are shared
 
 Rows of one variant meet only their own weights, so losses and gradients of different cells cannot mix; an infinite loss of one is no one else's. Batches of
 different lengths are padded on the right to the longest. V variants, S sequences, L tokens.
@@ -25,11 +25,11 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from loretta_core.pack.dropout import Axes, Streams, growing_axes, own_dropout
-from loretta_core.tasks.base import Batch, Objective, Places
+from loretta_core.pack.dropout import Axes, RandomStreams, growing_axes, per_variant_dropout
+from loretta_core.tasks.base import AnswerPositions, Batch, Objective
 from loretta_core.tasks.collate import Collator
-from loretta_core.tasks.formats.answer_scores import places_in
-from loretta_core.train.memory.shared_base import with_own_modules
+from loretta_core.tasks.formats.answer_scores import find_answer_positions
+from loretta_core.train.memory.shared_base import copy_modules
 
 Values = dict[str, Tensor]
 """Parameter name → states (v, …)."""
@@ -37,37 +37,37 @@ Values = dict[str, Tensor]
 ATTENTION = "loretta_merged"
 """transformers' name for scaled dot-product attention that never looks at the values of a mask."""
 
-MOST_BYTES = {"cpu": (5 << 20, 2 << 20), "cuda": (1 << 30, 1 << 30)}
-"""Of one hidden state (V, S, L, hidden) in a forward: for losses, and for gradients, for which those of every layer are kept. A CPU loses what merging gains as
-soon as a layer's activations leave its caches; a GPU wants as many rows as its memory holds."""
+MAX_BYTES = {"cpu": (5 << 20, 2 << 20), "cuda": (1 << 30, 1 << 30)}
+"""Size limits of one hidden state (V, S, L, hidden) in a forward: for losses, and for gradients, which keep the hidden states of every layer. A CPU loses what
+merging gains as soon as a layer's activations leave its caches; a GPU wants as many rows as its memory holds."""
 
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What a cell wants computed."""
+    """A cell's request for losses, or for the gradient of one loss."""
 
     values: Values
-    """v states of what trains."""
-    fixed: Values
+    """v states of the trainable parameters."""
+    frozen: Values
     """Frozen weights that are not those of the shared model, (v, …)."""
     batches: Sequence[Batch]
     """Pieces of one global batch."""
     random: list[Tensor] | None = None
-    """Where the gradient of the one variant is wanted: state of the random generators that dropout draws from."""
+    """Set to request the gradient of the one variant: state of the random generators that dropout draws from."""
 
     @property
     def gradient(self) -> bool:
-        """Not only losses."""
+        """True if the gradient is requested, too."""
         return self.random is not None
 
     @property
     def variants(self) -> int:
-        """v."""
+        """The number of states, v."""
         return len(next(iter(self.values.values())))
 
     @property
-    def kind(self) -> object:
-        """Questions of one kind can be answered in one forward."""
+    def batch_key(self) -> object:
+        """Requests with equal keys can be evaluated in one forward."""
         shapes = tuple((len(batch), batch.choices_B, *((name, len(values)) for name, values in batch.inputs.items())) for batch in self.batches)
         return self.gradient, shapes
 
@@ -83,89 +83,91 @@ class EvalResult:
 
 
 class MergedForward:
-    """Answers questions of cells that share a model.
+    """Evaluates requests of cells that share a model.
 
     Args:
-        model: of one of them; its modules are copied, its tensors shared.
-        most_bytes: of one hidden state in a forward; variants beyond it are computed in further forwards. None takes MOST_BYTES.
+        model: the model of one of them; its modules are copied, its tensors shared.
+        max_bytes: size limit of one hidden state in a forward; variants beyond it are computed in further forwards. None takes MAX_BYTES.
             Where not even two fit nothing is merged: a cell by itself computes one variant faster.
     """
 
-    def __init__(self, model: nn.Module, *, objective: Objective, collate: Collator, most_bytes: int | None = None) -> None:
-        self._holder = _Holder(with_own_modules(model), objective)
-        _never_look(self._holder.model)
+    def __init__(self, model: nn.Module, *, objective: Objective, collate: Collator, max_bytes: int | None = None) -> None:
+        self._module = LossModule(copy_modules(model), objective)
+        _use_mask_without_checks(self._module.model)
         self._collate = collate
-        self._most_bytes = MOST_BYTES[collate.device.type] if most_bytes is None else (most_bytes, most_bytes)
+        self._max_bytes = MAX_BYTES[collate.device.type] if max_bytes is None else (max_bytes, max_bytes)
         self._growing: Axes | None = None
 
-    def answer(self, questions: Sequence[EvalRequest]) -> list[EvalResult] | None:
-        """Questions of one kind; None where nothing would be merged. Raises RuntimeError where the model does what torch.func cannot batch, such as a
-        branch on values."""
-        pieces_of_all = list(zip(*(question.batches for question in questions), strict=True))
-        at_once = min(self._at_once(pieces, gradient=questions[0].gradient) for pieces in pieces_of_all)
-        if at_once < 2:
+    def evaluate(self, requests: Sequence[EvalRequest]) -> list[EvalResult] | None:
+        """Return the results of requests with one batch key; None where nothing would be merged.
+
+        Raises RuntimeError where the model does what torch.func cannot batch, such as a branch on values.
+        """
+        pieces_of_all = list(zip(*(request.batches for request in requests), strict=True))
+        chunk_size = min(self._chunk_size(pieces, gradient=requests[0].gradient) for pieces in pieces_of_all)
+        if chunk_size < 2:
             return None
-        counts = [question.variants for question in questions]
-        values = {name: torch.cat([question.values[name] for question in questions]) for name in questions[0].values}
-        fixed = {name: torch.cat([self._fixed(question, name) for question in questions]) for name in {name for one in questions for name in one.fixed}}
-        total = sum(map(len, questions[0].batches))
-        states = [question.random for question in questions if question.random is not None]
+        counts = [request.variants for request in requests]
+        values = {name: torch.cat([request.values[name] for request in requests]) for name in requests[0].values}
+        frozen = {name: torch.cat([self._frozen_values(request, name) for request in requests]) for name in {name for one in requests for name in one.frozen}}
+        total = sum(map(len, requests[0].batches))
+        states = [request.random for request in requests if request.random is not None]
         losses_V: Tensor | float = 0.0
         gradients: Values = {}
         for pieces in pieces_of_all:
             share = len(pieces[0]) / total
             rows = self._rows(pieces, counts)
             streams = self._streams(states, pieces) if states else None
-            found_V, found = self._piece(values, fixed, rows, like=pieces[0], streams=streams, at_once=at_once)
+            found_V, found = self._piece(values, frozen, rows, like=pieces[0], streams=streams, chunk_size=chunk_size)
             losses_V = losses_V + found_V * share
             gradients = {name: gradients.get(name, 0.0) + one * share for name, one in found.items()}
         assert isinstance(losses_V, Tensor)
         parts = {name: stacked.split(counts) for name, stacked in gradients.items()}
-        after = states or [None] * len(questions)
+        after = states or [None] * len(requests)
         return [EvalResult(part.tolist(), {name: of[index] for name, of in parts.items()}, after[index]) for index, part in enumerate(losses_V.split(counts))]
 
-    def _fixed(self, question: EvalRequest, name: str) -> Tensor:
-        shared = self._holder.model.get_parameter(name).detach()
-        return question.fixed[name] if name in question.fixed else shared.expand(question.variants, *shared.shape)
+    def _frozen_values(self, request: EvalRequest, name: str) -> Tensor:
+        shared = self._module.model.get_parameter(name).detach()
+        return request.frozen[name] if name in request.frozen else shared.expand(request.variants, *shared.shape)
 
-    def _piece(self, values: Values, fixed: Values, rows: _Rows, *, like: Batch, streams: Streams | None, at_once: int) -> tuple[Tensor, Values]:
-        """Losses (V,); with streams, where dropout draws from, their gradients too."""
+    def _piece(self, values: Values, frozen: Values, rows: _Rows, *, like: Batch, streams: RandomStreams | None, chunk_size: int) -> tuple[Tensor, Values]:
+        """Return losses (V,) of one piece; with streams for dropout to draw from, their gradients too."""
 
-        def loss(values: Values, fixed: Values, rows: Values, which: Tensor) -> Tensor:
-            named = {f"model.{name}": value for name, value in {**fixed, **values}.items()}
-            with own_dropout(streams, which) if streams is not None else nullcontext():
-                return functional_call(self._holder, named, (_batch(rows, like=like),))
+        def loss(values: Values, frozen: Values, rows: Values, which: Tensor) -> Tensor:
+            named = {f"model.{name}": value for name, value in {**frozen, **values}.items()}
+            with per_variant_dropout(streams, which) if streams is not None else nullcontext():
+                return functional_call(self._module, named, (_batch(rows, like=like),))
 
         gradient = streams is not None
         function: Callable[..., Any] = grad_and_value(loss) if gradient else loss
         which_V = torch.arange(len(next(iter(values.values()))))
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
         with sdpa_kernel(SDPBackend.MATH), torch.set_grad_enabled(gradient):
-            found = vmap(function, in_dims=(0, 0, rows.dims, 0), randomness="error", chunk_size=at_once)(values, fixed, rows.values, which_V)
+            found = vmap(function, in_dims=(0, 0, rows.dims, 0), randomness="error", chunk_size=chunk_size)(values, frozen, rows.values, which_V)
         return (found[1].detach().float(), {name: one.detach() for name, one in found[0].items()}) if gradient else (found.float(), {})
 
-    def _streams(self, states: list[list[Tensor]], batches: Sequence[Batch]) -> Streams:
-        """One piece of every question: one variant each."""
+    def _streams(self, states: list[list[Tensor]], batches: Sequence[Batch]) -> RandomStreams:
+        """Return the random streams for one piece of every request, of one variant each."""
         lengths = [_length(batch) for batch in batches]
         short, long = min(lengths), max(lengths)
         sequences = None if batches[0].scored_S is None else len(batches[0].scored_S)
         if short < long and self._growing is None:
             own = batches[lengths.index(short)]
-            both = (partial(self._holder, batch) for batch in (own, self._collate.widened(own, long)))
+            both = (partial(self._module, batch) for batch in (own, self._collate.padded_to(own, long)))
             self._growing = growing_axes(*both, by=long - short)
-        return Streams(states, lengths, self._growing, sequences)
+        return RandomStreams(states, lengths, self._growing, sequences)
 
-    def _at_once(self, batches: Sequence[Batch], *, gradient: bool) -> int:
-        """Variants of a forward, on one piece of every question."""
+    def _chunk_size(self, batches: Sequence[Batch], *, gradient: bool) -> int:
+        """Return how many variants fit into one forward, on one piece of every request."""
         tokens = len(batches[0].inputs["input_ids"]) * _longest(batches)
-        return self._most_bytes[gradient] // (4 * tokens * self._holder.hidden_size)
+        return self._max_bytes[gradient] // (4 * tokens * self._module.hidden_size)
 
     def _rows(self, batches: Sequence[Batch], counts: Sequence[int]) -> _Rows:
-        """One piece of every question, equally long. Where cells differ in their learning rate only, their rows are the same and need not be batched."""
+        """Stack one piece of every request, padded to one length. Cells that differ in their learning rate only have the same rows, which are not batched."""
         length = _longest(batches)
-        places = [places_in(batch) if batch.scored_S is not None else None for batch in batches]
+        places = [find_answer_positions(batch) if batch.scored_S is not None else None for batch in batches]
         most = max((len(one.sequence_T) for one in places if one is not None), default=0)
-        tensors = [_tensors(self._collate.widened(batch, length), one and _filled(one, most)) for batch, one in zip(batches, places, strict=True)]
+        tensors = [_tensors(self._collate.padded_to(batch, length), one and _padded_positions(one, most)) for batch, one in zip(batches, places, strict=True)]
         stacked = {name: torch.stack([one[name] for one in tensors]) for name in tensors[0]}
         equal = torch.stack([(one == one[0]).all() for one in stacked.values()]).tolist()  # together: each look at a value waits for a GPU
         dims = {name: None if same else 0 for name, same in zip(stacked, equal, strict=True)}
@@ -175,13 +177,17 @@ class MergedForward:
 
 @dataclass(frozen=True)
 class _Rows:
+    """The rows of a merged forward."""
+
     values: Values
     """(S, L), or (V, S, L): each variant's own."""
     dims: dict[str, int | None]
-    """Where V is, for vmap."""
+    """The dimension of V per tensor, for vmap; None for rows that all variants share."""
 
 
-class _Holder(nn.Module):
+class LossModule(nn.Module):
+    """A module whose forward is the loss of a batch: `functional_call` swaps the parameters of `model` while it runs."""
+
     def __init__(self, model: nn.Module, objective: Objective) -> None:
         super().__init__()
         self.model = model
@@ -190,19 +196,20 @@ class _Holder(nn.Module):
         self._objective = objective
 
     def forward(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch."""
         return self._objective.loss(self.model, batch)
 
 
-def _tensors(batch: Batch, places: Places | None) -> Values:
+def _tensors(batch: Batch, places: AnswerPositions | None) -> Values:
     known = {"labels": batch.labels_B, "mask_positions": batch.mask_positions_B, "scored": batch.scored_S}
     found = {f"inputs.{name}": values for name, values in batch.inputs.items()} | {name: one for name, one in known.items() if one is not None}
     return found if places is None else found | {"sequence": places.sequence_T, "position": places.position_T, "weight": places.weight_T}
 
 
 def _batch(rows: Mapping[str, Tensor], *, like: Batch) -> Batch:
-    """Inverse of `_tensors`."""
+    """Return the batch whose tensors `_tensors` returned."""
     inputs = {name: rows[f"inputs.{name}"] for name in like.inputs}
-    places = Places(rows["sequence"], rows["position"], rows["weight"]) if "weight" in rows else None
+    places = AnswerPositions(rows["sequence"], rows["position"], rows["weight"]) if "weight" in rows else None
     return Batch(inputs, rows["labels"], rows.get("mask_positions"), rows.get("scored"), like.choices_B, places=places)
 
 
@@ -214,8 +221,8 @@ def _length(batch: Batch) -> int:
     return batch.inputs["input_ids"].shape[1]
 
 
-def _filled(places: Places, size: int) -> Places:
-    """With places that count nothing."""
+def _padded_positions(places: AnswerPositions, size: int) -> AnswerPositions:
+    """Return the positions padded to `size` with positions of weight 0."""
     more = size - len(places.sequence_T)
     return replace(
         places,
@@ -225,8 +232,8 @@ def _filled(places: Places, size: int) -> Places:
     )
 
 
-def _never_look(model: nn.Module) -> None:
-    """Let the attention of a model mask what a mask says, without asking first whether it says anything: torch.func cannot branch on values."""
+def _use_mask_without_checks(model: nn.Module) -> None:
+    """Make a model's attention apply its mask without first checking whether anything is masked: torch.func cannot branch on values."""
     AttentionInterface.register(ATTENTION, sdpa_attention_forward)
     AttentionMaskInterface.register(ATTENTION, _mask)
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model

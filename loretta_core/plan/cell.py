@@ -1,4 +1,4 @@
-"""What is known of a cell before anything is loaded: how many parameters it trains, and whether its method works on its model at all."""
+"""Facts of a cell before anything is loaded: how many parameters it trains, and whether its method works on its model at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from loretta_core.support import check_supported
 
 @dataclass(frozen=True)
 class CellPlan:
-    """Every field is None where nothing can be said without loading the model."""
+    """The facts of a cell that a dry run shows. A field is None where nothing can be said without loading the model."""
 
     trainable_params: int | None = None
     refusal: str | None = None
@@ -28,7 +28,10 @@ class CellPlan:
 
 
 def plan_cell(cell: CellConfig) -> CellPlan:
-    """Reads config.json, and for a classification head the names of the stored tensors, where the model is at hand on this machine, else the built-in table."""
+    """Return how many parameters a cell trains, or why it cannot run.
+
+    Reads config.json, and for a classification head the names of the stored tensors, where the model is on this machine; else the built-in table.
+    """
     config = model_config(cell.model)
     if config is None:
         return CellPlan()
@@ -42,13 +45,13 @@ def plan_cell(cell: CellConfig) -> CellPlan:
 
 
 def model_config(model: ModelConfig) -> Mapping[str, Any] | None:
-    """config.json of a model at hand, else what the built-in table knows of it, else None."""
+    """Return config.json of a model on this machine, else what the built-in table has of it, else None."""
     directory = find_checkpoint(model)
     return known_config(model.name) if directory is None else read_config(directory)
 
 
 def resolved_model(model: ModelConfig, *, labels: int | None) -> tuple[Mapping[str, Any], ModelLayers] | None:
-    """Config and layers with the head that a task needs (`labels`; None: the language-model head); None when they cannot be known."""
+    """Return config and layers with the head that a task needs (`labels`; None: the language-model head); None when they cannot be known."""
     directory, config = find_checkpoint(model), model_config(model)
     if config is None or config.get("model_type") not in LAYOUTS:
         return None
@@ -59,7 +62,7 @@ def resolved_model(model: ModelConfig, *, labels: int | None) -> tuple[Mapping[s
 
 
 def label_count(task: TaskConfig) -> int | None:
-    """Labels that are counted in the data are not known before it is read."""
+    """Return the width of the classification head, or None where labels are counted in the data."""
     if isinstance(task, Jsonl):
         return 1 if task.regression else len(task.labels) if task.labels is not None else None
     return task.outputs if isinstance(task, Glue) else 2

@@ -17,12 +17,13 @@ from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.plan.architectures.blocks import Block
 from loretta_core.plan.devices import UTILISATION, Devices
-from loretta_core.plan.memory import Load, Memory, Shapes
+from loretta_core.plan.memory import Memory
+from loretta_core.plan.workload import Load, Shapes
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell takes on given devices."""
+    """Time and money of a cell on given devices."""
 
     step_s: float
     total_s: float
@@ -32,7 +33,7 @@ class Cost:
 
 
 def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, devices: Devices, rows: int) -> Cost:
-    """Time of a step and of the run.
+    """Return the time of a step and of the run, and its price.
 
     Args:
         load: what a worker computes at once.
@@ -58,12 +59,12 @@ EVALUATED_ROWS = 500
 
 
 def forward_flops(block: Block, load: Load) -> float:
-    """Operations of one forward of one piece on one worker."""
+    """Return the floating-point operations of one forward of one piece on one worker."""
     return load.count * (2 * block.matrices + 4 * load.tokens * block.queries * block.repeats)
 
 
 def _passes(cell: CellConfig, *, trainable: int, total: int) -> float:
-    """Forwards' worth of arithmetic in a step."""
+    """Return the arithmetic of a step in forwards."""
     trainer = cell.trainer
     if isinstance(trainer, NoTraining | InContext):
         return 0.0
@@ -74,21 +75,21 @@ def _passes(cell: CellConfig, *, trainable: int, total: int) -> float:
 
 
 def _bytes(memory: Memory, passes: float) -> float:
-    """Weights are read once a pass, activations written and read."""
+    """Return the bytes that a step moves: weights are read once a pass, activations written and read."""
     return passes * memory.weights + 2 * memory.activations
 
 
 def _update_bytes(cell: CellConfig, memory: Memory, trainable: int) -> float:
-    """The optimizer reads and writes weights, gradients and its state; zeroth order draws z once or twice."""
+    """Return the bytes that an update moves: weights, gradients and state are read and written; zeroth order draws z once or twice."""
     return 2 * (memory.optimizer + memory.masters + memory.gradients) + (4 * 4 * trainable if cell.trainer.zeroth_order else 4 * trainable)
 
 
 def _traffic_s(cell: CellConfig, memory: Memory, trainable: int, devices: Devices) -> float:
-    """Data parallel and ZeRO 1, 2 send every gradient twice around a ring, ZeRO 3 also gathers the weights twice; offload crosses to the host and back."""
+    """Return the seconds of communication: a ring all-reduce of gradients (data parallel, ZeRO 1 and 2), all-gathers of weights (ZeRO 3), offload."""
     n = cell.engine.workers
     seconds = 0.0
     if n > 1 and not cell.trainer.zeroth_order:
-        width = 2 if cell.method.type == "ft" and cell.precision != "fp32" else 4
+        width = 2 if cell.method.every_weight_trains and cell.precision != "fp32" else 4
         times = 3.0 if cell.engine.sharded else 2.0
         seconds = times * (n - 1) / n * width * trainable / devices.device.link
     if isinstance(cell.engine, Zero) and cell.engine.offload != "none":

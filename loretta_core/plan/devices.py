@@ -1,4 +1,4 @@
-"""What a device offers: memory, arithmetic, bandwidth, price. Standard library only.
+"""Devices: memory, arithmetic, bandwidth, price. Standard library only.
 
 Arithmetic and bandwidth are the makers' data sheets (dense, without sparsity); memory is what torch reports, a little less than the name says. Prices are
 on-demand list prices of one cloud (Lambda, end of 2024, per device and hour): an order of magnitude for a comparison, not an offer. `UTILISATION` is the share
@@ -26,7 +26,7 @@ UTILISATION = 0.4
 
 @dataclass(frozen=True)
 class Device:
-    """One kind of device.
+    """The data sheet of one kind of device.
 
     Attributes:
         memory_bytes: in total.
@@ -51,12 +51,12 @@ class Device:
 
     @property
     def usable_bytes(self) -> int:
-        """What a cell's tensors may take."""
+        """Bytes that a cell's tensors may take."""
         return self.memory_bytes - PROCESS_BYTES if self.is_cpu else int(self.memory_bytes * (1 - FRAGMENTATION)) - RESERVED_BYTES
 
 
 def _gpu(name: str, gib: float, *, fp32: float, bf16: float, bandwidth: float, link: float, price: float | None = None) -> Device:
-    """TFLOP/s and GB/s, as data sheets have them."""
+    """Return a GPU, from GiB, TFLOP/s and GB/s, the units of data sheets."""
     return Device(name, int(gib * GIB), fp32 * 1e12, bf16 * 1e12, bandwidth * 1e9, link * 1e9, price=price)
 
 
@@ -94,7 +94,7 @@ class Devices:
 
 
 def parse_devices(text: str) -> Devices:
-    """`a100-80gb`, `h100-80gb:4`, or `cpu` for this machine. Raises ConfigError."""
+    """Return devices by their name: `a100-80gb`, `h100-80gb:4`, or `cpu` for this machine. Raises ConfigError."""
     name, separator, count = text.partition(":")
     known = ", ".join([*DEVICES, "cpu"])
     if name != "cpu" and name not in DEVICES:
@@ -105,18 +105,18 @@ def parse_devices(text: str) -> Devices:
 
 
 def cpu_device(*, memory_bytes: int, cores: float) -> Device:
-    """A CPU as a device: so many cores compute, all of its memory may be used, several workers share it."""
+    """Return a CPU as a device: so many cores compute, all of its memory may be used, several workers share it."""
     flops = CPU_FLOPS_PER_CORE * cores / UTILISATION
     return Device("cpu", memory_bytes, flops, flops, 10e9, 5e9, host_link=10e9, host_bytes=0, is_cpu=True)
 
 
 def this_cpu(*, cores: float | None = None) -> Device:
-    """The machine this runs on."""
+    """Return the CPU of this machine as a device, with its free memory."""
     return cpu_device(memory_bytes=available_bytes(), cores=cores or os.cpu_count() or 1)
 
 
 def device_named(name: str) -> Device | None:
-    """The table's entry for what CUDA calls a device, as "NVIDIA A100-SXM4-80GB" or "NVIDIA H100 80GB HBM3"; None if it has none."""
+    """Return the table's entry for what CUDA calls a device, as "NVIDIA A100-SXM4-80GB" or "NVIDIA H100 80GB HBM3"; None if it has none."""
     words = f"-{name.lower().replace('_', '-').replace(' ', '-')}-"
     for device in DEVICES.values():
         model, _, size = device.name.rpartition("-")
@@ -127,12 +127,12 @@ def device_named(name: str) -> Device | None:
 
 
 def split_memory(device: Device, *, workers: int) -> Device:
-    """What each of several workers on one CPU has of it."""
+    """Return the share that each of several workers has of a CPU."""
     return replace(device, memory_bytes=device.memory_bytes // workers)
 
 
 def available_bytes() -> int:
-    """Memory of this machine that is free for a new process: Linux's own estimate, capped by the container's limit."""
+    """Return the bytes of this machine that are free for a new process: Linux's own estimate, capped by the container's limit."""
     meminfo = Path("/proc/meminfo")
     if not meminfo.is_file():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

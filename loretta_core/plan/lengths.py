@@ -1,4 +1,4 @@
-"""How long rows are before anyone has read the data: the memory of a batch grows with its longest row, and few tasks come near their `max_length`.
+"""Row lengths to expect before anyone has read the data: the memory of a batch grows with its longest row, and few tasks come near their `max_length`.
 
 `LONGEST` is the longest row of about 1,000, in tokens of a usual vocabulary, prompt included; rounded up, from the tasks' published length statistics. A run
 knows better and predicts again from its own rows.
@@ -24,13 +24,13 @@ LABEL_WORD = 3
 
 
 def longest_row(task: TaskConfig) -> int:
-    """Tokens of the longest row to expect."""
+    """Return the tokens of the longest row to expect."""
     limit = task.max_length if not isinstance(task, Glue | Decoder | Jsonl) else task.length
     return min(limit, LONGEST.get(task.type, limit))
 
 
 def sequences_per_row(task: TaskConfig) -> int:
-    """Sequences that a training row becomes."""
+    """Return how many sequences a training row becomes."""
     if task.objective != "causal":
         return 1
     if isinstance(task, Jsonl):
@@ -39,7 +39,7 @@ def sequences_per_row(task: TaskConfig) -> int:
 
 
 def scored_tokens(task: TaskConfig) -> int:
-    """Tokens of a training sequence at which a language model's logits are made: the mask, or the answer. 0 for a classification head."""
+    """Return the tokens of a training sequence at which a language model's logits are made: the mask, or the answer. 0 for a classification head."""
     if task.objective == "causal":
         return task.max_new_tokens if isinstance(task, Jsonl) and task.answer else ANSWERS.get(task.type, LABEL_WORD)
     return int(task.objective == "prompt")

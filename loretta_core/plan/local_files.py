@@ -1,4 +1,4 @@
-"""Where a model's files are on this machine, without asking the network: shipped, a local directory, or the local hub cache."""
+"""A model's files on this machine, found without asking the network: shipped, a local directory, or the local hub cache."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from loretta_core.errors import ModelError
 
 
 def find_checkpoint(model: ModelConfig) -> Path | None:
-    """The directory with the model's config.json, or None when it is not at hand."""
+    """Return the directory with the model's config.json, or None when it is not at hand."""
     if model.name in TOY_MODELS:
         return Path(__file__).parents[1] / "assets" / model.name
     directory = Path(model.name).expanduser()
@@ -24,7 +24,7 @@ def find_checkpoint(model: ModelConfig) -> Path | None:
 
 
 def read_config(directory: Path) -> Mapping[str, Any]:
-    """config.json. Raises ModelError if it is not JSON."""
+    """Return the content of config.json. Raises ModelError if it is not JSON."""
     try:
         return json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -32,7 +32,7 @@ def read_config(directory: Path) -> Mapping[str, Any]:
 
 
 def _in_hub_cache(model: ModelConfig) -> Path | None:
-    """Layout of the hub's cache: models--org--name/refs/<revision> holds the commit whose files are in snapshots/<commit>."""
+    """Return a model's directory in the hub's cache: models--org--name/refs/<revision> holds the commit whose files are in snapshots/<commit>."""
     home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface")
     repository = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{model.name.replace('/', '--')}"
     revision = model.revision or "main"

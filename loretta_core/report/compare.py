@@ -1,6 +1,6 @@
-"""From a sweep's records to what people read: table.md, table.json, figures/*.svg and report.html in OUT/sweeps/<name>/, and a text for the terminal.
+"""The comparison of a sweep's cells: table.md, table.json, figures/*.svg and report.html in OUT/sweeps/<name>/, and a text for the terminal.
 
-Reads the manifest and the records, nothing else; may be repeated at any time, also while the sweep runs.
+Made from the manifest and the records, nothing else; may be repeated at any time, also while the sweep runs.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from loretta_core.report.cost_notes import cost_notes
 from loretta_core.report.headlines import headlines
-from loretta_core.report.packed import packed_lines
 from loretta_core.report.paired import pair_with_best
-from loretta_core.report.predicted_cost import prediction_lines
 from loretta_core.report.rows import ResultRow, build_rows
 from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
 from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.manifest import read_manifest, sweep_directory
+from loretta_core.store.output_dir import write_atomically
 from loretta_core.store.predictions import find_predictions
-from loretta_core.store.records import find_records, write_atomically
+from loretta_core.store.record_files import find_records
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A sweep, compared."""
+class SweepComparison:
+    """The rows, table and sentences of one sweep."""
 
     name: str
     out: Path
@@ -35,28 +35,28 @@ class Comparison:
 
     @property
     def report(self) -> Path:
-        """The page with figures, once written."""
+        """Path of the page with figures; `write_comparison` writes it."""
         return sweep_directory(self.out, name=self.name) / "report.html"
 
     @property
     def missing(self) -> list[str]:
-        """One line per cell without a score, with its reason."""
+        """Lines for the cells without a score, each with its reason."""
         return without_score(self.rows)
 
     @property
     def text(self) -> str:
-        """Everything for a terminal: table, cells without a score, what to do next."""
+        """The comparison for a terminal: table, cells without a score, what to do next."""
         return "\n".join([to_text(self.table), *self.remarks])
 
     @property
     def remarks(self) -> list[str]:
         """The lines below the table."""
         more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
-        return ["", *self.headlines, *prediction_lines(self.rows), *packed_lines(self.rows), *self.missing, "", *more]
+        return ["", *self.headlines, *cost_notes(self.rows), *self.missing, "", *more]
 
     @property
     def json(self) -> str:
-        """Every cell with unrounded numbers and all settings."""
+        """The cells with unrounded numbers and all settings, as in table.json."""
         return to_json(self.rows)
 
     @property
@@ -66,18 +66,18 @@ class Comparison:
         return to_markdown(self.table) + "\n" + (f"{missing}\n" if missing else "")
 
 
-def compare(out: Path, *, name: str) -> Comparison:
-    """Read a sweep. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
-    with _no_garbage():
+def compare(out: Path, *, name: str) -> SweepComparison:
+    """Read and compare a sweep; writes nothing. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
+    with _garbage_collector_off():
         manifest = read_manifest(out, name=name)
         records = find_records(out, manifest.cells)
         rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=read_early_stops(out, name=name)), predictions=find_predictions(out, records)))
-        return Comparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
+        return SweepComparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
 
 
 @contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Thousands of curves are millions of small objects, none of them garbage: the collector would look at all of them again and again."""
+def _garbage_collector_off() -> Iterator[None]:
+    """Turn the garbage collector off: the curves of thousands of records are millions of small objects, and it would visit all of them again and again."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -87,8 +87,8 @@ def _no_garbage() -> Iterator[None]:
             gc.enable()
 
 
-def write_comparison(out: Path, *, name: str) -> Comparison:
-    """Read a sweep and write its report. Every file is replaced atomically, the page last. Raises OutputError as `compare` does."""
+def write_comparison(out: Path, *, name: str) -> SweepComparison:
+    """Compare a sweep and write its report. Every file is replaced atomically, the page last. Raises OutputError as `compare` does."""
     from loretta_core.report.figures.draw import draw  # matplotlib and jinja2 take half a second that `compare` need not pay
     from loretta_core.report.page import render
 

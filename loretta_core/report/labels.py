@@ -10,25 +10,25 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from loretta_core.config import COMPONENTS, CellConfig
-from loretta_core.config.base import Typed
+from loretta_core.schema import Typed
 
 EXTRA_COLUMNS = ("precision", "batch_size", "seed")
 """Fields of a cell that become columns only where they vary."""
 
 
 def component_labels(cells: Sequence[CellConfig]) -> list[dict[str, str]]:
-    """For each cell, {"model": …, "task": …, "method": …, "trainer": …}."""
+    """Return the labels of each cell: {"model": …, "task": …, "method": …, "trainer": …}."""
     columns = {name: _distinguish([getattr(cell, name) for cell in cells]) for name in COMPONENTS}
     return [{name: columns[name][index] for name in COMPONENTS} for index in range(len(cells))]
 
 
 def varying_columns(cells: Sequence[CellConfig]) -> list[str]:
-    """Which of EXTRA_COLUMNS take more than one value."""
+    """Return those of EXTRA_COLUMNS that take more than one value."""
     return [name for name in EXTRA_COLUMNS if len({getattr(cell, name) for cell in cells}) > 1]
 
 
 def _distinguish(parts: Sequence[Typed]) -> list[str]:
-    """One label per part; equal parts get equal labels and different parts different ones."""
+    """Return one label per component; equal components get equal labels and different ones different labels."""
     keys = [part.model_dump_json() for part in parts]
     distinct = dict(zip(keys, parts, strict=True))  # thousands of cells are made of a few parts
     groups: dict[str, list[Typed]] = defaultdict(list)
@@ -40,7 +40,7 @@ def _distinguish(parts: Sequence[Typed]) -> list[str]:
 
 
 def _differing_fields(group: Sequence[Typed]) -> list[str]:
-    """Names in which the settings of a group differ; a key that only some of them have differs."""
+    """Return the names of the settings in which a group differs; a name that only some of them have differs."""
     settings = [part.model_dump(exclude={"type"}) for part in group]
     names = dict.fromkeys(name for table in settings for name in table)
     return [name for name in names if any(table.get(name, _ABSENT) != settings[0].get(name, _ABSENT) for table in settings)]
@@ -50,7 +50,7 @@ _ABSENT = object()
 
 
 def _plain_name(part: Typed) -> str:
-    """The last part of a model's name, the short name of anything else."""
+    """Return the last part of a model's name, the short name of anything else."""
     return part.caption if part.type == "pretrained" else part.short_name
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from loretta_core.methods.glossary import explain_methods
 from loretta_core.report import units
 from loretta_core.report.adapter_docs.loading_code import loading_code
 from loretta_core.report.figures.draw import Drawing
@@ -24,9 +25,7 @@ from loretta_core.store.manifest import Manifest
 GLOSSARY = {
     "model": "The pre-trained model that every run starts from.",
     "task": "The data, and the question asked about it.",
-    "method": "Which parameters train. ft: all of them. lora: a low-rank update of some matrices. adapters: small dense layers between the frozen ones. "
-    "loretta_adp and loretta_rep: the same two ideas with the new matrices stored as tensor trains, which need fewer numbers. "
-    "bitfit: the biases. ia3: factors on activations. prompt, prefix, ptune: made-up words or keys before the text. peft: the method that the row names.",
+    "method": f"Which parameters train. {explain_methods()}",
     "trainer": "How they train. adam: with gradients (first order). Names that begin with zo_, and adazeta: from differences between forward passes, without "
     "gradients (zeroth order); slower to learn, and needs hardly more memory than using the model.",
     "precision": "Number format of the frozen weights.",
@@ -49,70 +48,65 @@ GLOSSARY = {
 
 
 @dataclass(frozen=True)
-class Text:
-    """One table cell or heading."""
+class TextCell:
+    """One cell of the table, or a heading."""
 
     text: str
     numeric: bool
 
-    @property
-    def title(self) -> str:
-        """As a heading."""
-        return self.text
-
 
 @dataclass(frozen=True)
-class Line:
+class TableLine:
     """One line of the table."""
 
-    cells: tuple[Text, ...]
+    cells: tuple[TextCell, ...]
     cell_id: str
     missing: bool
 
 
 @dataclass(frozen=True)
-class Loading:
-    """How to load the weights of one cell."""
+class LoadingCode:
+    """Python that loads the trained weights of one cell."""
 
     name: str
     code: str
 
 
 @dataclass(frozen=True)
-class Page:
-    """What the template shows."""
+class ReportPage:
+    """The values that the template shows."""
 
     name: str
     description: str
     summary: str
     headlines: tuple[str, ...]
-    columns: tuple[Text, ...]
-    rows: tuple[Line, ...]
+    columns: tuple[TextCell, ...]
+    rows: tuple[TableLine, ...]
     glossary: tuple[tuple[str, str], ...]
     failures: tuple[ResultRow, ...]
     notes: tuple[str, ...]
     drawings: tuple[Drawing, ...]
-    adapter: Loading | None
+    adapter: LoadingCode | None
     out: str
     footer: str
     css: Markup
 
 
 def render(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[Drawing], out: Path) -> str:
-    """The page as HTML text."""
+    """Return the page as HTML text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string(_file("report.html")).render(page=_page(manifest, rows=rows, drawings=drawings, out=out))
 
 
-def _page(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[Drawing], out: Path) -> Page:
-    table = _table_with_zero_shot(rows)
+def _page(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[Drawing], out: Path) -> ReportPage:
+    table = _table_with_initial_score(rows)
     titles = [column.text for column in table[0]]
-    return Page(
+    return ReportPage(
         name=manifest.name,
         description=manifest.description.rstrip("."),
         summary=_summary(rows),
         headlines=tuple(headlines(rows)),
-        columns=(*table[0], Text("cell", numeric=False)),
+        columns=(*table[0], TextCell("cell", numeric=False)),
         rows=table[1],
         glossary=tuple((title, GLOSSARY[title]) for title in [*titles, "cell"]),
         failures=tuple(row for row in rows if row.score is None),
@@ -125,19 +119,21 @@ def _page(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[D
     )
 
 
-def _table_with_zero_shot(rows: Sequence[ResultRow]) -> tuple[tuple[Text, ...], tuple[Line, ...]]:
-    """The comparison with the score before training and, where there is one, the paired test beside the score."""
+def _table_with_initial_score(rows: Sequence[ResultRow]) -> tuple[tuple[TextCell, ...], tuple[TableLine, ...]]:
+    """Return headings and lines of the comparison, with the score before training and, where there is one, the paired test beside the score."""
     table = comparison_table(rows)
     at = table.columns.index("score") + 1
     first_number = len(table.columns) - table.numeric
     tested = any(row.paired for row in rows)
 
-    def line(cells: Sequence[str], more: Sequence[str]) -> tuple[Text, ...]:
+    def line(cells: Sequence[str], more: Sequence[str]) -> tuple[TextCell, ...]:
         whole = [*cells[:at], *more[: 1 + tested], *cells[at:]]
-        return tuple(Text(text, numeric=index >= first_number) for index, text in enumerate(whole))
+        return tuple(TextCell(text, numeric=index >= first_number) for index, text in enumerate(whole))
 
     body = [
-        Line(line(cells, [units.share(row.record.initial_score if row.record else None), _against_best(row)]), cell_id=row.cell_id, missing=row.score is None)
+        TableLine(
+            line(cells, [units.share(row.record.score.initial if row.record else None), _against_best(row)]), cell_id=row.cell_id, missing=row.score is None
+        )
         for cells, row in zip(table.body, rows, strict=True)
     ]
     return line(table.columns, ["before training", "against best"]), tuple(body)
@@ -155,7 +151,7 @@ def _summary(rows: Sequence[ResultRow]) -> str:
 
 
 def _notes(manifest: Manifest, rows: Sequence[ResultRow]) -> list[str]:
-    """What a careful reader must know: warnings of cells, duplicates, skipped combinations."""
+    """Collect what a careful reader must know: warnings of cells, duplicates, skipped combinations."""
     notes: dict[str, int] = {}
     for row in rows:
         for warning in row.record.warnings if row.record else ():
@@ -167,15 +163,15 @@ def _notes(manifest: Manifest, rows: Sequence[ResultRow]) -> list[str]:
     ]
 
 
-def _adapter(rows: Sequence[ResultRow], *, out: Path) -> Loading | None:
+def _adapter(rows: Sequence[ResultRow], *, out: Path) -> LoadingCode | None:
     for row in rows:
         if row.score is not None and row.record and row.record.adapter:
-            return Loading(name=row.name, code=loading_code(row.cell, adapter=out / "cells" / row.cell_id / row.record.adapter))
+            return LoadingCode(name=row.name, code=loading_code(row.cell, adapter=out / "cells" / row.cell_id / row.record.adapter))
     return None
 
 
 def _footer(rows: Sequence[ResultRow]) -> str:
-    """Versions and devices, once each; the newest end of a cell stands for the date, so that the same records give the same page."""
+    """Write versions and devices, once each; the newest end of a cell stands for the date, so that the same records give the same page."""
     facts: dict[str, None] = {}
     for row in rows:
         facts.update({f"{name} {value}": None for name, value in (row.record.environment if row.record else {}).items() if name != "host"})

@@ -1,4 +1,4 @@
-"""The LoRETTA paper's number for a cell, where it prints one: same model, task and method, trained with gradients. The numbers are in paper.toml."""
+"""Scores that the LoRETTA paper prints, from paper.toml, and the lookup of the one for a cell: same model, task and method, trained with gradients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loretta_core.config import CellConfig
 
 @dataclass(frozen=True)
 class PaperScore:
-    """A printed score."""
+    """One score as the paper prints it."""
 
     value: float
     """Between 0 and 1."""
@@ -24,17 +24,17 @@ class PaperScore:
 
     @property
     def text(self) -> str:
-        """`0.946 (F1; LoRETTA, NAACL 2024, table 1: development set, …)`."""
+        """The score with its source: `0.946 (F1; LoRETTA, NAACL 2024, table 1: development set, …)`."""
         return f"{self.value:.3f} ({self.metric}; {self.source}: {self.note})"
 
 
 def paper_score(cell: CellConfig) -> PaperScore | None:
-    """What the paper prints for the cell; None where it prints nothing, and for zeroth-order trainers."""
+    """Return what the paper prints for the cell; None where it prints nothing, and for zeroth-order trainers."""
     if cell.trainer.type != "adam" or cell.task.type not in _tasks():
         return None
     settings = cell.method.model_dump()
     name = cell.model.caption.lower()
-    for model, task, method, score in _scores():
+    for model, task, method, score in printed_scores():
         if task == cell.task.type and _is_model(name, model) and all(settings.get(key) == value for key, value in method.items()):
             return score
     return None
@@ -42,16 +42,17 @@ def paper_score(cell: CellConfig) -> PaperScore | None:
 
 @cache
 def _tasks() -> frozenset[str]:
-    return frozenset(task for _, task, _, _ in _scores())
+    return frozenset(task for _, task, _, _ in printed_scores())
 
 
 def _is_model(name: str, model: str) -> bool:
-    """`Llama-2-7b-hf` is llama-2-7b; `roberta-base-finetuned` is not roberta-base."""
+    """Compare names: `Llama-2-7b-hf` is llama-2-7b; `roberta-base-finetuned` is not roberta-base."""
     return name in (model, f"{model}-hf")
 
 
 @cache
-def _scores() -> list[tuple[str, str, Mapping[str, Any], PaperScore]]:
+def printed_scores() -> list[tuple[str, str, Mapping[str, Any], PaperScore]]:
+    """Return (model, task, settings of the method, score) for every number in paper.toml."""
     text = resources.files("loretta_core.report").joinpath("paper.toml").read_text(encoding="utf-8")
     return [
         (row["model"], task, row["method"], PaperScore(value / 100, metric, table["source"], table["note"]))

@@ -1,4 +1,4 @@
-"""The cells that no other beats: at most as costly and at least as good, and better in one of the two."""
+"""Pareto sets: the cells that no other beats, i.e. none is at most as costly and at least as good, and better in one of the two."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Callable, Sequence
 
 from loretta_core.report.rows import ResultRow
 
-Cost = Callable[[ResultRow], float | None]
+CostOf = Callable[[ResultRow], float | None]
+"""Reads a cost from a row; None where it was not measured."""
 
-COSTS: dict[str, Cost] = {
-    "trainable_params": lambda row: row.record.trainable_params if row.record else None,
-    "train_seconds": lambda row: row.record.train_seconds if row.record else None,
-    "peak_memory_bytes": lambda row: row.record.peak_memory_bytes if row.record else None,
-    "forwards": lambda row: row.record.forwards if row.record else None,
+COSTS: dict[str, CostOf] = {
+    "trainable_params": lambda row: row.record.cost.trainable_params if row.record else None,
+    "train_seconds": lambda row: row.record.cost.train_s if row.record else None,
+    "peak_memory_bytes": lambda row: row.record.cost.peak_memory_bytes if row.record else None,
+    "forwards": lambda row: row.record.cost.forwards if row.record else None,
 }
-"""What a score may be weighed against."""
+"""Costs that a score may be weighed against, by their key in table.json."""
 
 
-def front(rows: Sequence[ResultRow], *, cost: Cost) -> list[ResultRow]:
-    """The Pareto set of rows of one task and model, the cheapest first. Rows without a score or a cost are in none; of equal ones the first stays."""
+def front(rows: Sequence[ResultRow], *, cost: CostOf) -> list[ResultRow]:
+    """Return the Pareto set of rows of one task and model, the cheapest first. Rows without a score or a cost are in none; of equal ones the first stays."""
     known = sorted(((value, -row.score, index) for index, row in enumerate(rows) if row.score is not None and (value := cost(row)) is not None))
     kept: list[ResultRow] = []
     best = float("inf")
-    for _, lost, index in known:
-        if lost < best:
+    for _, negated, index in known:
+        if negated < best:
             kept.append(rows[index])
-            best = lost
+            best = negated
     return kept
 
 
-def fronts(rows: Sequence[ResultRow], *, cost: Cost) -> set[str]:
-    """Ids of the cells in the Pareto set of their task and model."""
+def fronts(rows: Sequence[ResultRow], *, cost: CostOf) -> set[str]:
+    """Return the ids of the cells in the Pareto set of their task and model."""
     groups: dict[tuple[str, str], list[ResultRow]] = {}
     for row in rows:
         groups.setdefault((row.labels["task"], row.labels["model"]), []).append(row)

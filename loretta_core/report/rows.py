@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from loretta_core.config import CellConfig
+from loretta_core.config import COMPONENTS, CellConfig
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.paper import PaperScore, paper_score
 from loretta_core.store.early_stops import EarlyStop
@@ -17,17 +17,17 @@ from loretta_core.store.records import Record
 NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
 
 Status = Literal["finished", "failed", "stopped early", "not run"]
-"""Where a cell of a sweep stands."""
+"""Status of a cell in a sweep."""
 
 
 @dataclass(frozen=True)
-class Paired:
-    """A cell against the best one of its task and model, on the rows that both were scored on (`paired.py`)."""
+class PairedTest:
+    """Test of a cell against the best one of its task and model, on the rows that both were scored on (`paired.py`)."""
 
     difference: float
-    """Of the scores; not above 0."""
+    """Score of the cell less that of the best one; not above 0."""
     p: float
-    """p-value that there is none, corrected for the number of cells."""
+    """p-value of no difference, corrected for the number of cells."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,31 @@ class ResultRow:
     labels: Mapping[str, str]
     """model, task, method, trainer, and whichever of precision, batch_size, seed varies in the sweep."""
     record: Record | None
-    paired: Paired | None = None
+    paired: PairedTest | None = None
     """None for the best cell, and where rows cannot be compared."""
     stop: EarlyStop | None = None
     """The sweep ended the cell early."""
 
     @property
     def status(self) -> Status:
-        """Where the cell stands. A finished cell is finished, even where this sweep once stopped it."""
+        """Status of the cell; a finished cell is finished, even where this sweep once stopped it."""
         if self.record is not None and (self.stop is None or self.record.status == "finished"):
             return self.record.status
         return "stopped early" if self.stop else "not run"
 
     @property
     def score(self) -> float | None:
-        """Score of a finished cell."""
-        return self.record.score if self.record and self.record.status == "finished" else None
+        """Score of a finished cell; None for any other."""
+        return self.record.score.value if self.record and self.record.status == "finished" else None
 
     @cached_property
     def paper(self) -> PaperScore | None:
-        """The paper's number for such a cell."""
+        """The paper's score for the same model, task and method, where it prints one."""
         return paper_score(self.cell)
 
     @property
     def reason(self) -> str:
-        """Why there is no score; empty for a finished cell."""
+        """Reason why there is no score; empty for a finished cell."""
         if self.stop is not None and self.status == "stopped early":
             return f"{self.stop.reason}; it counts as finished nowhere, and without early_stopping it goes on"
         if self.record is None:
@@ -74,12 +74,12 @@ class ResultRow:
 
     @property
     def name(self) -> str:
-        """All labels in one line."""
-        return " · ".join(value if name in _NAMED else f"{name} {value}" for name, value in self.labels.items())
+        """The labels in one line."""
+        return " · ".join(value if name in COMPONENTS else f"{name} {value}" for name, value in self.labels.items())
 
     def to_json(self) -> dict[str, Any]:
-        """The row with every number a reader may want, unrounded."""
-        numbers = {name: getattr(self.record, name, None) for name in _JSON_NUMBERS}
+        """Return the row with every number unrounded, as in table.json."""
+        numbers = {name: value(self.record) if self.record else None for name, value in _JSON_NUMBERS.items()}
         paired = {"paired_difference": self.paired.difference, "paired_p": self.paired.p} if self.paired else {}
         paper = {"paper_score": self.paper.value, "paper_source": self.paper.text} if self.paper else {}
         return {
@@ -94,16 +94,35 @@ class ResultRow:
         }
 
 
-_NAMED = ("model", "task", "method", "trainer")
-_JSON_NUMBERS = (
-    "score", "score_low", "score_high", "score_name", "test_rows", "initial_score", "validation_score", "best_step", "trainable_params", "total_params",
-    "train_seconds", "wall_seconds", "peak_memory_bytes", "predicted_peak_memory_bytes", "step_seconds",
-    "predicted_step_seconds", "steps", "forwards", "pack_id", "pack_cells", "inputs_sha256", "warnings",
-)  # fmt: skip
+_JSON_NUMBERS: dict[str, Callable[[Record], object]] = {
+    "score": lambda record: record.score.value,
+    "score_low": lambda record: record.score.low,
+    "score_high": lambda record: record.score.high,
+    "score_name": lambda record: record.score.name,
+    "test_rows": lambda record: record.score.rows,
+    "initial_score": lambda record: record.score.initial,
+    "validation_score": lambda record: record.score.validation,
+    "best_step": lambda record: record.score.best_step,
+    "trainable_params": lambda record: record.cost.trainable_params,
+    "total_params": lambda record: record.cost.total_params,
+    "train_seconds": lambda record: record.cost.train_s,
+    "wall_seconds": lambda record: record.cost.wall_s,
+    "peak_memory_bytes": lambda record: record.cost.peak_memory_bytes,
+    "predicted_peak_memory_bytes": lambda record: record.cost.predicted_peak_memory_bytes,
+    "step_seconds": lambda record: record.cost.step_s,
+    "predicted_step_seconds": lambda record: record.cost.predicted_step_s,
+    "steps": lambda record: record.cost.steps,
+    "forwards": lambda record: record.cost.forwards,
+    "pack_id": lambda record: record.pack.pack_id if record.pack else None,
+    "pack_cells": lambda record: record.pack.cells if record.pack else None,
+    "inputs_sha256": lambda record: record.digests.inputs,
+    "warnings": lambda record: record.warnings,
+}
+"""Key of table.json → its value in a record. Scripts read these keys: they stay, however records are laid out."""
 
 
 def build_rows(manifest: Manifest, *, records: Mapping[str, Record], stops: Mapping[str, EarlyStop] | None = None) -> list[ResultRow]:
-    """Join and sort."""
+    """Join the cells of a manifest with their records and early stops, sorted."""
     stopped = stops or {}
     cells = [manifest.resolved[cell_id] for cell_id in manifest.cells]
     extra = varying_columns(cells)
@@ -115,6 +134,6 @@ def build_rows(manifest: Manifest, *, records: Mapping[str, Record], stops: Mapp
 
 
 def _sorted(rows: Sequence[ResultRow]) -> list[ResultRow]:
-    """By task (scores of different tasks do not compare), in the order of the sweep; then by score."""
+    """Sort by task (scores of different tasks do not compare), in the order of the sweep; then by score."""
     tasks = list(dict.fromkeys(row.labels["task"] for row in rows))
     return sorted(rows, key=lambda row: (tasks.index(row.labels["task"]), row.score is None, -(row.score or 0.0)))

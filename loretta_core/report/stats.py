@@ -10,7 +10,7 @@ Z_95 = 1.959963984540054
 
 
 def wilson_interval(correct: int, rows: int, *, z: float = Z_95) -> tuple[float, float]:
-    """Wilson score interval of a proportion (Wilson 1927); unlike p ± z·se it stays inside [0, 1] and holds for few rows and extreme scores.
+    """Return the Wilson score interval of a proportion (Wilson 1927); unlike p ± z·se it stays inside [0, 1] and holds for few rows and extreme scores.
 
     Raises ValueError unless 0 ≤ correct ≤ rows and rows > 0.
     """
@@ -24,7 +24,7 @@ def wilson_interval(correct: int, rows: int, *, z: float = Z_95) -> tuple[float,
 
 
 def mcnemar(first: str, second: str) -> float:
-    """Two-sided p-value of McNemar's exact test (1947): do the rows that only one of two cells gets right split evenly? Only those rows say anything.
+    """Return the two-sided p-value of McNemar's exact test (1947): do the rows that only one of two cells gets right split evenly?
 
     `first` and `second` have one character a row, "1" for right. Raises ValueError on different lengths.
     """
@@ -38,7 +38,7 @@ def mcnemar(first: str, second: str) -> float:
 
 
 def paired_bootstrap(first: Sequence[float], second: Sequence[float]) -> float:
-    """Two-sided p-value that two metrics are equal, from their values over the same bootstrap samples (Efron and Tibshirani 1993).
+    """Return the two-sided p-value that two metrics are equal, from their values over the same bootstrap samples (Efron and Tibshirani 1993).
 
     Twice the share of samples in which the difference has the other sign; at least 2 / (samples + 1). Raises ValueError on different lengths or no samples.
     """
@@ -50,7 +50,7 @@ def paired_bootstrap(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for being several (Holm 1979): the chance of any false alarm among them stays below the level one compares with."""
+    """Return the p-values corrected for being several (Holm 1979): the chance of any false alarm among them stays below the level one compares with."""
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     corrected, largest = [1.0] * len(p_values), 0.0
     for place, index in enumerate(order):

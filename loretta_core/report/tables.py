@@ -9,17 +9,19 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from loretta_core.config import COMPONENTS
 from loretta_core.report import units
 from loretta_core.report.rows import ResultRow
 
-Cell = Callable[[ResultRow], str]
+TextOf = Callable[[ResultRow], str]
+"""Writes one column of a row."""
 
-_MEASURED: tuple[tuple[str, Cell], ...] = (
-    ("trainable parameters", lambda row: units.count(row.record.trainable_params if row.record else None)),
+_MEASURED: tuple[tuple[str, TextOf], ...] = (
+    ("trainable parameters", lambda row: units.count(row.record.cost.trainable_params if row.record else None)),
     ("score", lambda row: _score(row)),
     ("paper", lambda row: units.share(row.paper.value if row.paper else None)),
-    ("training time", lambda row: units.seconds(row.record.train_seconds if row.record else None)),
-    ("peak memory", lambda row: units.size(row.record.peak_memory_bytes if row.record else None)),
+    ("training time", lambda row: units.seconds(row.record.cost.train_s if row.record else None)),
+    ("peak memory", lambda row: units.size(row.record.cost.peak_memory_bytes if row.record else None)),
 )
 
 
@@ -33,8 +35,8 @@ class Table:
 
 
 def comparison_table(rows: Sequence[ResultRow]) -> Table:
-    """One line per cell: what it was, what it scored, what it cost."""
-    names = tuple(rows[0].labels) if rows else ("model", "task", "method", "trainer")
+    """Return a table with one line per cell: what it was, what it scored, what it cost."""
+    names = tuple(rows[0].labels) if rows else COMPONENTS
     measured = [column for column in _MEASURED if column[0] != "paper" or any(row.paper for row in rows)]
     body = tuple(tuple(row.labels[name] for name in names) + tuple(show(row) for _, show in measured) for row in rows)
     columns = tuple(name.replace("_", " ") for name in names) + tuple(title for title, _ in measured)
@@ -42,7 +44,7 @@ def comparison_table(rows: Sequence[ResultRow]) -> Table:
 
 
 def to_text(table: Table) -> str:
-    """Aligned columns, two spaces apart, a rule below the header."""
+    """Return a table as plain text: aligned columns, two spaces apart, a rule below the header."""
     widths = [max(map(len, column)) for column in zip(table.columns, *table.body, strict=True)]
     first_number = len(table.columns) - table.numeric
 
@@ -55,7 +57,7 @@ def to_text(table: Table) -> str:
 
 
 def to_markdown(table: Table) -> str:
-    """A GitHub table."""
+    """Return a table in GitHub's Markdown."""
     first_number = len(table.columns) - table.numeric
     rule = ["---:" if index >= first_number else "---" for index in range(len(table.columns))]
     lines = [table.columns, rule, *table.body]
@@ -63,7 +65,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A tabular for LaTeX with booktabs (`\\usepackage{booktabs}`)."""
+    """Return a tabular for LaTeX with booktabs (`\\usepackage{booktabs}`)."""
     first_number = len(table.columns) - table.numeric
     alignment = "".join("r" if index >= first_number else "l" for index in range(len(table.columns)))
     body = [" & ".join(map(_latex, cells)) + r" \\" for cells in table.body]
@@ -72,12 +74,12 @@ def to_latex(table: Table) -> str:
 
 
 def to_json(rows: Sequence[ResultRow]) -> str:
-    """Every cell with unrounded numbers."""
+    """Return every cell with unrounded numbers as JSON, as in table.json."""
     return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False)
 
 
 def without_score(rows: Sequence[ResultRow]) -> list[str]:
-    """One line per cell that has no score, with the reason."""
+    """Return one line per cell that has no score, with the reason."""
     return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.score is None]
 
 
@@ -94,4 +96,4 @@ def _latex(text: str) -> str:
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
         return row.status
-    return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)
+    return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

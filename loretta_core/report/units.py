@@ -1,9 +1,9 @@
-"""Numbers as people read them."""
+"""Numbers as text, with units, and round ticks for axes."""
 
 from __future__ import annotations
 
 DASH = "–"
-"""A number that was never reached."""
+"""Stands for a number that was never reached."""
 
 
 TIME_TICKS = (
@@ -19,17 +19,17 @@ SIZE_TICKS = tuple(float(2**power) for power in range(20, 44))
 
 
 def count(value: int | None) -> str:
-    """1234567 → `1,234,567`."""
+    """Write a count: 1234567 → `1,234,567`."""
     return DASH if value is None else f"{value:,}"
 
 
 def counted(number: int, noun: str) -> str:
-    """1 cell, 2 cells."""
+    """Write a number with its noun: `1 cell`, `2 cells`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def short_count(value: float) -> str:
-    """1234567 → `1.2M`."""
+    """Write a count in three digits: 1234567 → `1.23M`."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= 0.9995 * limit:  # what would be rounded to four digits belongs to the next unit
             return f"{value / limit:.3g}{unit}"
@@ -37,7 +37,7 @@ def short_count(value: float) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """0.84 → `0.8 s`, 75 → `1 min 15 s`, 5000 → `1 h 23 min`."""
+    """Write a time in seconds: 0.84 → `0.8 s`, 75 → `1 min 15 s`, 5000 → `1 h 23 min`."""
     if value is None:
         return DASH
     if value < 59.95:
@@ -49,7 +49,7 @@ def seconds(value: float | None) -> str:
 
 
 def size(value_bytes: int | None) -> str:
-    """5e8 → `477 MiB`."""
+    """Write a size in bytes: 5e8 → `477 MiB`."""
     if value_bytes is None:
         return DASH
     if value_bytes < 1023.5 * 2**20:
@@ -58,22 +58,22 @@ def size(value_bytes: int | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """0.91234 → `0.912`."""
+    """Write a score: 0.91234 → `0.912`."""
     return DASH if value is None else f"{value:.3f}"
 
 
 def signed(value: float) -> str:
-    """-0.0123 → `−0.012`."""
+    """Write a difference of scores: -0.0123 → `−0.012`."""
     return f"{value:+.3f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
-    """0.0312 → `p 0.031`, 0.0002 → `p < 0.001`."""
+    """Write a p-value: 0.0312 → `p 0.031`, 0.0002 → `p < 0.001`."""
     return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
 
 
 def with_interval(value: float | None, *, low: float | None, high: float | None) -> str:
-    """0.9, 0.88, 0.92 → `0.900 ± 0.020`; half the interval's width, since Wilson's interval is not symmetric around the score."""
+    """Write a score with its interval: 0.9, 0.88, 0.92 → `0.900 ± 0.020`, half its width, since Wilson's interval is not symmetric around the score."""
     if value is None:
         return DASH
     if low is None or high is None:
@@ -82,7 +82,7 @@ def with_interval(value: float | None, *, low: float | None, high: float | None)
 
 
 def tick_seconds(value: float) -> str:
-    """For an axis: 0.5 → `0.5 s`, 20 → `20 s`, 120 → `2 min`, 7200 → `2 h`."""
+    """Write a time in seconds for an axis: 0.5 → `0.5 s`, 20 → `20 s`, 120 → `2 min`, 7200 → `2 h`."""
     for limit, unit in ((3600, "h"), (60, "min")):
         if value >= limit:
             return f"{value / limit:.3g} {unit}"

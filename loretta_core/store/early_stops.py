@@ -1,4 +1,4 @@
-"""Cells that a sweep ended early, on disk: OUT/sweeps/<name>/stopped/<cell_id>.json.
+"""Early stops: cells that a sweep ended early, in OUT/sweeps/<name>/stopped/<cell_id>.json.
 
 A fact about the sweep, not about the cell: other cells of this sweep did better. The cell has no record, so that it counts as finished nowhere; another
 sweep, or this one without `early_stopping`, goes on from its checkpoint.
@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.store.manifest import sweep_directory
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
 
 
 class EarlyStop(BaseModel):
@@ -28,14 +28,14 @@ class EarlyStop(BaseModel):
 
 
 def write_early_stop(stop: EarlyStop, out: Path, *, name: str) -> None:
-    """Note it for the sweep `name`."""
+    """Write the early stop of a cell in the sweep `name`, atomically."""
     path = _directory(out, name) / f"{stop.cell_id}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, stop.model_dump_json(indent=1))
 
 
 def read_early_stops(out: Path, *, name: str) -> dict[str, EarlyStop]:
-    """By cell id; a damaged file is left out, its cell runs again."""
+    """Return the early stops of a sweep by cell id; a damaged file is left out, its cell runs again."""
     found: dict[str, EarlyStop] = {}
     for path in sorted(_directory(out, name).glob("*.json")):
         try:
@@ -47,7 +47,7 @@ def read_early_stops(out: Path, *, name: str) -> dict[str, EarlyStop]:
 
 
 def clear_early_stop(out: Path, *, name: str, cell_id: str) -> None:
-    """The cell is to be computed to its end."""
+    """Delete the early stop of a cell, which is then computed to its end."""
     (_directory(out, name) / f"{cell_id}.json").unlink(missing_ok=True)
 
 

@@ -1,6 +1,6 @@
-"""What a sweep consists of, on disk: OUT/sweeps/<name>/sweep.json.
+"""Manifest of a sweep: the cells that it consists of, in OUT/sweeps/<name>/sweep.json.
 
-The manifest names the cells of a sweep; their records lie in OUT/cells, shared by all sweeps. It is written before the first cell starts, so that a comparison
+It names the cells of a sweep; their records lie in OUT/cells, shared by all sweeps. The manifest is written before the first cell starts, so that a comparison
 can say which cells are missing. The sweep that wrote its manifest last is the most recent one.
 """
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.errors import OutputError
-from loretta_core.store.records import FORMAT, write_atomically
+from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
 
 MANIFEST_NAME = "sweep.json"
 
@@ -30,7 +30,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    format: int = FORMAT
+    format: int = OUTPUT_FORMAT
     name: str
     description: str = ""
     cells: tuple[str, ...]
@@ -43,7 +43,7 @@ class Manifest(BaseModel):
 
 
 def sweep_directory(out: Path, *, name: str) -> Path:
-    """Where a sweep keeps its manifest, report and figures."""
+    """Return the directory that keeps the manifest, report and figures of a sweep."""
     return out / "sweeps" / name
 
 
@@ -64,7 +64,7 @@ def write_manifest(out: Path, *, sweep: SweepConfig) -> Path:
 
 
 def read_manifest(out: Path, *, name: str) -> Manifest:
-    """The manifest of a sweep. Raises OutputError when there is none, or when it is damaged or of another version."""
+    """Read and check the manifest of a sweep. Raises OutputError when there is none, or when it is damaged or of another version."""
     path = sweep_directory(out, name=name) / MANIFEST_NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -74,8 +74,8 @@ def read_manifest(out: Path, *, name: str) -> Manifest:
         raise OutputError(f"no sweep {name!r} in {out}. Sweeps there: {known}") from None
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
         raise OutputError(f"{path}: damaged (not a complete manifest); start the sweep again, its finished cells stay finished") from None
-    if given != FORMAT:
-        raise OutputError(f"{path}: format {given!r}, this version reads {FORMAT}; use the version that wrote it, or another --out")
+    if given != OUTPUT_FORMAT:
+        raise OutputError(f"{path}: format {given!r}, this version reads {OUTPUT_FORMAT}; use the version that wrote it, or another --out")
     try:
         manifest = Manifest.model_validate(content)
         missing = [cell_id for cell_id in manifest.cells if cell_id not in manifest.resolved]
@@ -89,6 +89,6 @@ def read_manifest(out: Path, *, name: str) -> Manifest:
 
 
 def sweep_names(out: Path) -> list[str]:
-    """Sweeps that have a manifest, the most recent first."""
+    """Return the names of the sweeps that have a manifest, the most recent first."""
     paths = sorted((out / "sweeps").glob(f"*/{MANIFEST_NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
     return [path.parent.name for path in paths]

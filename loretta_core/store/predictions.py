@@ -1,4 +1,4 @@
-"""What a cell predicted for each test row, beside its record, so that cells can be compared row by row and not by their intervals alone.
+"""Predictions of a cell for each test row, beside its record, so that cells can be compared row by row and not by their intervals alone.
 
     OUT/cells/<cell_id>/predictions.json     the record holds its sha256
 
@@ -14,13 +14,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from loretta_core.store.records import Record, write_atomically
+from loretta_core.store.output_dir import write_atomically
+from loretta_core.store.records import Record
 
 PREDICTIONS_NAME = "predictions.json"
 
 
 class Predictions(BaseModel):
-    """The rows in the order of the test split."""
+    """Predictions in the order of the test rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -32,11 +33,11 @@ class Predictions(BaseModel):
     right: str = ""
     """One character a row, "1" if it is right; empty if rows are not right or wrong."""
     resampled: tuple[float, ...] = ()
-    """Otherwise: the metric over bootstrap samples of the rows."""
+    """The metric over bootstrap samples of the rows; empty if rows are right or wrong."""
 
     @property
     def text(self) -> str:
-        """What the file holds."""
+        """Content of the file."""
         return self.model_dump_json(exclude_defaults=True)
 
     @property
@@ -46,19 +47,19 @@ class Predictions(BaseModel):
 
 
 def write_predictions(predictions: Predictions, directory: Path) -> None:
-    """Write `directory`/predictions.json atomically."""
+    """Write predictions.json to a cell's directory, atomically."""
     write_atomically(directory / PREDICTIONS_NAME, predictions.text)
 
 
 def find_predictions(out: Path, records: Mapping[str, Record]) -> dict[str, Predictions]:
-    """Predictions by cell id; a cell whose file is missing, damaged or not the record's is left out."""
+    """Return the predictions of the cells by cell id; a cell whose file is missing, damaged or not the record's is left out."""
     found: dict[str, Predictions] = {}
     for cell_id, record in records.items():
         path = out / "cells" / cell_id / PREDICTIONS_NAME
-        if record.predictions_sha256 is None or not path.is_file():
+        if record.digests.predictions is None or not path.is_file():
             continue
         content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() == record.predictions_sha256:
+        if hashlib.sha256(content).hexdigest() == record.digests.predictions:
             try:
                 found[cell_id] = Predictions.model_validate_json(content)
             except ValidationError:

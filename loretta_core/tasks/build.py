@@ -1,4 +1,4 @@
-"""Task config → rows and objective."""
+"""Builds the rows and the objective of a task config."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def load_data(task: TaskConfig) -> TaskData:
 
 
 def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
-    """The question a task asks. Raises DataError if the prompt does not fit the tokenizer or the labels."""
+    """Return the objective of a task. Raises DataError if the prompt does not fit the tokenizer or the labels."""
     match task:
         case Jsonl(objective="causal") | Glue(objective="causal") | ToySentiment(objective="causal") | ToyEntailment(objective="causal") | ToyQa() | Decoder():
             return _causal(task, tokenizer, num_labels)

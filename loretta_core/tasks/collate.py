@@ -1,4 +1,4 @@
-"""Examples → batches of rows of similar length, padded to the longest of them; the order is a pure function of (seed, step)."""
+"""Collates examples into batches of rows of similar length, padded to the longest; the order is a pure function of (seed, step)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from loretta_core.tasks.base import Batch, Example
 
 POOL = 32
-"""Batches that are sorted by length together: more would pad less, and mix the rows of an epoch less."""
+"""Number of batches whose rows are sorted by length together: more would pad less, and mix the rows of an epoch less."""
 
 
 class Collator:
@@ -23,7 +23,7 @@ class Collator:
         self.device = device
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
-        """Pad and stack; one dtype (int64; numbers to predict are fp32), one device."""
+        """Pad and stack examples; int64 (numbers to predict are fp32), on one device."""
         choices = [choice for example in examples for choice in example.choices]
         sequences = [{"input_ids": choice.tokens} for choice in choices] or [dict(example.inputs) for example in examples]
         # On the right whatever the tokenizer prefers: padding before the text would shift BERT's positions, and a decoder would see it.
@@ -38,15 +38,15 @@ class Collator:
             examples=tuple(examples) if choices else (),
         )
 
-    def widened(self, batch: Batch, length: int) -> Batch:
-        """The batch padded to `length` tokens."""
+    def padded_to(self, batch: Batch, length: int) -> Batch:
+        """Return the batch padded to `length` tokens."""
         fill = {"input_ids": self._tokenizer.pad_token_id, "token_type_ids": self._tokenizer.pad_token_type_id}
         inputs = {name: F.pad(values, (0, length - values.shape[1]), value=fill.get(name, 0)) for name, values in batch.inputs.items()}
         return replace(batch, inputs=inputs)
 
 
 def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int, start_step: int = 0) -> Iterator[list[Example]]:
-    """Endless batches of exactly `batch_size` rows of similar length, reshuffled every epoch; `start_step` skips ahead without computing.
+    """Yield endless batches of exactly `batch_size` rows of similar length, reshuffled every epoch; `start_step` skips ahead without computing.
 
     The rows come in a stream of epochs, each a permutation drawn from (seed, epoch). The stream is cut into pools of up to POOL batches, never longer than an
     epoch; a pool is sorted by length, cut into batches, and these are shuffled. Every row is seen equally often, and batch t is a function of (seed, t) alone.
@@ -62,7 +62,7 @@ def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int,
 
 
 def evaluation_batches(examples: Sequence[Example], *, batch_size: int) -> Iterator[tuple[list[int], list[Example]]]:
-    """(original indices, examples), sorted by length so that little padding is computed."""
+    """Yield (original indices, examples) of each batch, sorted by length so that little padding is computed."""
     order = sorted(range(len(examples)), key=lambda index: len(examples[index].inputs["input_ids"]))
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
@@ -70,7 +70,7 @@ def evaluation_batches(examples: Sequence[Example], *, batch_size: int) -> Itera
 
 
 def _pool(lengths: Sequence[int], *, batch_size: int, steps: int, seed: int, number: int) -> list[list[int]]:
-    """Row indices of the batches of pool `number`, in the order of training. Rows of equal length stay in the order of the permutation."""
+    """Return the row indices of the batches of pool `number`, in the order of training. Rows of equal length stay in the order of the permutation."""
     size, rows = steps * batch_size, len(lengths)
     stream = range(number * size, (number + 1) * size)
     orders = {epoch: _shuffled(rows, seed=seed * 1_000_003 + epoch) for epoch in range(stream[0] // rows, stream[-1] // rows + 1)}

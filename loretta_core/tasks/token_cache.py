@@ -1,4 +1,4 @@
-"""Rows are tokenised once per process: a warm worker runs many cells on the same task, and they share the examples.
+"""Cache of tokenised rows: a warm worker runs many cells on the same task, which share the examples.
 
 The key is a digest of everything that tokens depend on: the tokenizer's own JSON, the task's settings, and the rows. Kept in memory only. Examples are frozen,
 so sharing them is safe.
@@ -18,28 +18,33 @@ from loretta_core.tasks.base import Example, Objective
 from loretta_core.tasks.data.rows import Row, content_of
 
 ROWS_KEPT = 200_000
-"""About 0.3 GB at 128 tokens a row; the splits used longest ago are dropped first, and a larger split is never kept."""
+"""Size of the cache, about 0.3 GB at 128 tokens a row; the splits used longest ago are dropped first, and a larger split is never cached."""
 
-_kept: OrderedDict[str, list[Example]] = OrderedDict()
+_cache: OrderedDict[str, list[Example]] = OrderedDict()
 
 
 def encode_once(objective: Objective, rows: Sequence[Row], *, training: bool, task: TaskConfig, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
-    """`objective.encode(rows, training=training)`, or the same list again if the same rows were encoded the same way before."""
+    """Return `objective.encode(rows, training=training)`, from the cache if the same rows were encoded the same way before."""
     key = _key(rows, training=training, task=task, tokenizer=tokenizer)
-    if key in _kept:
-        _kept.move_to_end(key)
-        return _kept[key]
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
     examples = objective.encode(rows, training=training)
-    _keep(key, examples)
+    _add(key, examples)
     return examples
 
 
-def _keep(key: str, examples: list[Example]) -> None:
+def clear_cache() -> None:
+    """Drop all cached examples."""
+    _cache.clear()
+
+
+def _add(key: str, examples: list[Example]) -> None:
     if len(examples) > ROWS_KEPT:
         return
-    _kept[key] = examples
-    while sum(map(len, _kept.values())) > ROWS_KEPT:
-        _kept.popitem(last=False)
+    _cache[key] = examples
+    while sum(map(len, _cache.values())) > ROWS_KEPT:
+        _cache.popitem(last=False)
 
 
 def _key(rows: Sequence[Row], *, training: bool, task: TaskConfig, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -1,4 +1,4 @@
-"""CellConfig → the objects that `fit` needs. The one place where config meets torch."""
+"""Builds the objects that `fit` needs from a CellConfig: the one place where config meets torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engines.plain import TrainingEngine, device_of, plain_engine
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
-from loretta_core.train.memory.shared_base import base_model, own_trainable
+from loretta_core.train.memory.shared_base import base_model, unshare_trainable
 from loretta_core.train.pack_context import SOLO, CellComputation, PackContext
 from loretta_core.train.schedule import lr_setter
 from loretta_core.train.step import LossFn
@@ -36,7 +36,7 @@ from loretta_core.zo.build import evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 _TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM", "causal": "CAUSAL_LM"}
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "mixed": torch.bfloat16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "mixed": torch.bfloat16}
 
 LOG_NAME = "replay.zolog"
 """The replay log of a zeroth-order cell, in its directory."""
@@ -50,7 +50,7 @@ EVALUATION_BATCH = 64
 
 @dataclass(frozen=True)
 class Run:
-    """A cell, built: everything is on its device and ready to train."""
+    """A built cell: everything is on its device and ready to train."""
 
     cell: CellConfig
     data: TaskData
@@ -68,7 +68,7 @@ class Run:
     workers: Workers
 
     def batches(self, first_step: int) -> Iterator[Sequence[Batch]]:
-        """This worker's part of each global batch from `first_step` on, in `gradient_accumulation` pieces."""
+        """Yield this worker's part of each global batch from `first_step` on, in `gradient_accumulation` pieces."""
         engine, split = self.cell.engine, self.cell.engine.rows_in_parts > 1
         micro = self.cell.batch_size // (engine.rows_in_parts * engine.gradient_accumulation)
         rows = training_batches(self.examples["train"], batch_size=self.cell.batch_size, seed=self.cell.seed, start_step=first_step)
@@ -93,12 +93,12 @@ class Run:
 
     @property
     def identity(self) -> str:
-        """What a checkpoint belongs to."""
+        """Names the cell and its data: a checkpoint with another identity is not restored."""
         return _identity(self.cell, self.data)
 
     @property
     def weights_sha256(self) -> str | None:
-        """Digest of the current weights of a zeroth-order run."""
+        """Digest of the current weights of a zeroth-order run; None for others."""
         optimizer = self.engine.state.optimizer
         return optimizer.storage.sha256() if isinstance(optimizer, ZOSGD | ZerothOrder) else None
 
@@ -111,20 +111,20 @@ class Run:
             save_adapter(self.model, directory)
 
     def forwards(self, steps: int) -> int:
-        """Forward passes of a global batch in so many steps: 1 per first-order step, 2 per direction and zeroth-order step."""
+        """Return the forward passes of a global batch in so many steps: 1 per first-order step, 2 per direction and zeroth-order step."""
         trainer = self.cell.trainer
         if isinstance(trainer, Adam | NoTraining | InContext):
             return steps
         return evaluations(trainer, steps=steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 
 
-def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: Path | None = None, seat: PackContext = SOLO) -> Run:
-    """Load, inject, encode. Raises ConfigError (data, model or method that cannot be used).
+def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: Path | None = None, pack_context: PackContext = SOLO) -> Run:
+    """Load the model and data of a cell, add its method and encode its rows. Raises ConfigError (data, model or method that cannot be used).
 
     Args:
         workers: the processes that share the cell, this one among them.
-        directory: the cell's, for what it writes while it trains: a replay log, sharded checkpoints. None keeps neither.
-        seat: where it is computed.
+        directory: directory of the cell, for the replay log or the sharded checkpoints that it writes while it trains. None writes neither.
+        pack_context: how it shares computation with other cells.
 
     Seeds torch's global generator with the cell's seed: it draws the new weights and, later, dropout.
     """
@@ -138,7 +138,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     for split, encoded in examples.items():
         check_fits(encoded, positions=positions_of(config), split=split)
     model = _adapted(cell, outputs=data.outputs)
-    trainable = own_trainable(model)
+    trainable = unshare_trainable(model)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable_params = sum(parameter.numel() for parameter in trainable.values())
     total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
@@ -146,8 +146,8 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     if not cell.engine.sharded:
         model.to(device)
     if cell.engine.type == "plain":
-        seat.join(CellComputation(model, trainable, objective, collate))
-    engine, evaluated = _engine(cell, model, trainable, data=data, objective=objective, workers=workers, directory=directory, seat=seat)
+        pack_context.join(CellComputation(model, trainable, objective, collate))
+    engine, evaluated = _engine(cell, model, trainable, data=data, objective=objective, workers=workers, directory=directory, pack_context=pack_context)
     total_steps = cell.trainer.total_steps(rows=len(data.train), batch_size=cell.batch_size)
     return Run(
         cell=cell,
@@ -167,14 +167,14 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
 
 
 def _adapted(cell: CellConfig, *, outputs: int) -> nn.Module:
-    """The base with its method, in eval mode."""
-    frozen = cell.method.type != "ft" and not cell.engine.sharded
-    base = base_model(cell.model, objective=cell.task.objective, num_labels=outputs, dtype=_DTYPES[cell.precision], seed=cell.seed, shared=frozen)
+    """Return the base model with the cell's method, in eval mode."""
+    frozen = not cell.method.every_weight_trains and not cell.engine.sharded
+    base = base_model(cell.model, objective=cell.task.objective, num_labels=outputs, dtype=DTYPES[cell.precision], seed=cell.seed, shared=frozen)
     return apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
 
 
 def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
-    """Tokens of every split; demonstrations stand before what is scored, not before what is trained on."""
+    """Encode every split; demonstrations are put before the prompts that are scored, not before those that are trained on."""
     shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     return {
         split: encode_once(objective, rows, training=split == "train" and not cell.trainer.jumps, task=cell.task, tokenizer=tokenizer)
@@ -191,9 +191,9 @@ def _engine(
     objective: Objective,
     workers: Workers,
     directory: Path | None,
-    seat: PackContext,
+    pack_context: PackContext,
 ) -> tuple[TrainingEngine, nn.Module]:
-    """The engine's, with the model that it evaluates. A sharded model gets to its devices here."""
+    """Return the training engine of a cell, and the model that it evaluates. A sharded model is moved to its devices here."""
     if isinstance(cell.engine, Zero):
         from loretta_core.train.engines.zero import zero_engine  # needs the extra `deepspeed`
 
@@ -203,7 +203,7 @@ def _engine(
     loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)
-    return plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, seat=seat, log=log), model
+    return plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, pack_context=pack_context, log=log), model
 
 
 def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:
@@ -211,7 +211,7 @@ def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:
 
 
 def _identity(cell: CellConfig, data: TaskData) -> str:
-    """What a checkpoint belongs to."""
+    """Name the cell and its data, as its checkpoints do."""
     return f"{cell.cell_id} {data.inputs_sha256}"
 
 

@@ -1,7 +1,7 @@
-"""A cell's state on disk, so that a killed cell continues: one safetensors file, replaced atomically.
+"""Checkpoints of a cell, so that a killed cell continues: one safetensors file, replaced atomically.
 
-It holds what trains and nothing else: trainable parameters, the best of them so far, optimizer state, the random generator's state, and the progress as
-JSON in the file's metadata. The frozen model is not in it. The data order needs no state: it is a function of (seed, step).
+It holds what training changes: trainable parameters, the best of them so far, optimizer state, the random generator's state, and the progress as JSON in the
+file's metadata. The frozen model is not in it. The data order needs no state: it is a function of (seed, step).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,68 +22,26 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from loretta_core.errors import CellFailed
+from loretta_core.train.state import TrainingProgress, progress_from, progress_scalars
 from loretta_core.train.workers import SINGLE_WORKER, Workers
-
-if TYPE_CHECKING:
-    from loretta_core.train.loop import TrainingProgress
 
 log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 10.0
-"""Seconds between saves, where nothing else is said."""
-
-
-@runtime_checkable
-class TrainingState(Protocol):
-    """The weights in training, as the loop and a checkpointer see them."""
-
-    @property
-    def trainable(self) -> Mapping[str, nn.Parameter]:
-        """The weights that train, by name."""
-        ...
-
-    @property
-    def optimizer(self) -> Any:
-        """Its `param_groups` carry the learning rate."""
-        ...
-
-    def copy_trainable(self) -> dict[str, Tensor]:
-        """A copy of the trainable parameters."""
-        ...
-
-    def load_trainable(self, values: Mapping[str, Tensor]) -> None:
-        """Write `values` into the parameters, in place."""
-        ...
-
-
-@runtime_checkable
-class Checkpointer(Protocol):
-    """Keeps one cell on disk while it trains; `state` is that of its engine."""
-
-    def save(self, state: Any, progress: TrainingProgress, *, now: bool = False) -> None:
-        """Write the state, unless the last save is too recent; `now` writes it in any case."""
-        ...
-
-    def restore(self, state: Any) -> TrainingProgress | None:
-        """Load the last save into `state`; None when there is none."""
-        ...
-
-    def clear(self) -> None:
-        """The cell is finished."""
-        ...
+"""Default of the seconds between two saves."""
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """The weights that train, by name, and the optimizer over them."""
+    """The trainable parameters by name, and their optimizer."""
 
     trainable: Mapping[str, nn.Parameter]
     optimizer: Optimizer
     flush: Callable[[], None] = lambda: None
-    """Called before a checkpoint is written: a log of the run must not be behind it."""
+    """Flushes the replay log before a checkpoint is written: on disk it must reach at least as far."""
 
     def copy_trainable(self) -> dict[str, Tensor]:
-        """A copy of the trainable parameters in host memory: a model that only just fits its device has no room for two."""
+        """Return a copy of the trainable parameters in host memory: a model that only just fits its device has no room for two."""
         return {name: parameter.detach().to("cpu", copy=True) for name, parameter in self.trainable.items()}
 
     @torch.no_grad()
@@ -95,13 +53,13 @@ class ModelState:
 
 
 class FileCheckpointer:
-    """Saves and restores one cell.
+    """Saves and restores one cell in one file.
 
     Args:
-        path: the file.
+        path: the checkpoint file.
         identity: what the state belongs to (cell id and data digest); a file with another identity is ignored.
         min_interval_s: seconds between saves (None: MIN_INTERVAL_S); a shorter cell is cheaper to repeat than to save.
-        workers: those of the cell. The first one writes, all read.
+        workers: the workers of the cell. The first one writes, all read.
     """
 
     def __init__(self, path: Path, *, identity: str, min_interval_s: float | None = None, workers: Workers = SINGLE_WORKER) -> None:
@@ -151,7 +109,7 @@ class FileCheckpointer:
         return _restore(state, tensors, json.loads(metadata["info"]))
 
     def clear(self) -> None:
-        """Delete the file: the cell is finished."""
+        """Delete the file of a finished cell."""
         if self._workers.first:
             self._path.unlink(missing_ok=True)
 
@@ -166,20 +124,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     temporary.replace(path)
 
 
-def progress_scalars(progress: TrainingProgress) -> dict[str, Any]:
-    """Everything but the best weights, as JSON values."""
-    return {field.name: getattr(progress, field.name) for field in fields(progress) if field.name != "best"}
-
-
-def progress_from(scalars: Mapping[str, Any], *, best: Mapping[str, Tensor]) -> TrainingProgress:
-    """Inverse of `progress_scalars`."""
-    from loretta_core.train.loop import TrainingProgress  # loop.py uses the checkpointer
-
-    curves = {name: [(step, value) for step, value in points] for name, points in scalars["curves"].items()}
-    numbers: dict[str, Any] = {**scalars, "curves": curves}
-    return TrainingProgress(**numbers, best=best)
-
-
 def _restore(state: ModelState, tensors: Mapping[str, Tensor], info: dict[str, Any]) -> TrainingProgress:
     state.load_trainable(_unprefixed("parameter", tensors))
     _load_optimizer(state.optimizer, tensors)
@@ -192,7 +136,7 @@ def _restore(state: ModelState, tensors: Mapping[str, Tensor], info: dict[str, A
 
 
 def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
-    """What a parameter group says besides its parameters: learning rate, step count, seed, recent differences."""
+    """Return the settings of a parameter group besides its parameters: learning rate, step count, seed, recent differences."""
     return {name: value for name, value in group.items() if isinstance(value, (bool, int, float, str)) or (name == "recent" and isinstance(value, list))}
 
 

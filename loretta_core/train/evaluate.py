@@ -1,4 +1,4 @@
-"""Predictions and score on a split, with a 95 % interval.
+"""Evaluates a model on a split: predictions, score and its 95 % interval.
 
 A metric that is a share of rows (accuracy, exact match) has a Wilson interval; the others (F1, Matthews, correlations, token F1) a bootstrap over rows.
 """
@@ -20,26 +20,26 @@ from loretta_core.train.workers import SINGLE_WORKER, Workers
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome on one split."""
+    """Score, loss and predictions on one split."""
 
     score: float
     """The task's metric."""
     loss: float
     """Mean loss over the rows: cross-entropy in nats, or squared error."""
     predictions: tuple[Prediction, ...]
-    """Predicted label, number or text of each row, in the split's order."""
+    """CostPrediction label, number or text of each row, in the split's order."""
 
 
 def mean_loss(batch: Batch, *, model: nn.Module, objective: Objective) -> Tensor:
-    """Mean fp32 loss over the rows of a batch."""
+    """Return the mean fp32 loss over the rows of a batch."""
     return objective.loss(model, batch)
 
 
 @torch.no_grad()
 def metric_loss(batch: Batch, *, model: nn.Module, objective: Objective, metric: str) -> Tensor:
-    """1 − the metric over the rows of a batch, fp32."""
+    """Return 1 − the metric over the rows of a batch, fp32."""
     references: list[Reference] = [example.reference for example in batch.examples] or batch.labels_B.tolist()
-    return torch.tensor(1.0 - score(metric, objective.judge(model, batch).predictions, references))
+    return torch.tensor(1.0 - score(metric, objective.evaluate(model, batch).predictions, references))
 
 
 @torch.no_grad()
@@ -53,24 +53,24 @@ def evaluate(
     metric: str = "accuracy",
     workers: Workers = SINGLE_WORKER,
 ) -> Evaluation:
-    """Score `examples`; the model is put into eval mode and back. Workers take turns with the batches, and all get the whole, equal to that of one worker."""
+    """Score `examples`; the model is put into eval mode and back. Workers share the batches round-robin; all get the result of one worker."""
     was_training = model.training
     model.eval()
     batches = list(evaluation_batches(examples, batch_size=batch_size))
-    own = {number: objective.judge(model, collate(batches[number][1])) for number in range(workers.rank, len(batches), workers.world)}
-    judged = {number: one for part in workers.gather(own) for number, one in part.items()}
+    own = {number: objective.evaluate(model, collate(batches[number][1])) for number in range(workers.rank, len(batches), workers.world)}
+    evaluated = {number: one for part in workers.gather(own) for number, one in part.items()}
     predictions: list[Prediction] = [0] * len(examples)
     total = 0.0
     for number, (indices, _) in enumerate(batches):
-        total += judged[number].loss_sum
-        for index, prediction in zip(indices, judged[number].predictions, strict=True):
+        total += evaluated[number].loss_sum
+        for index, prediction in zip(indices, evaluated[number].predictions, strict=True):
             predictions[index] = prediction
     model.train(was_training)
     return Evaluation(score(metric, predictions, [example.reference for example in examples]), total / len(examples), tuple(predictions))
 
 
 def score_interval(metric: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> tuple[float, float]:
-    """Lower and upper end; the score is inside."""
+    """Return the ends of the 95 % interval; the score lies between them."""
     value, rows = score(metric, predictions, references), len(references)
     low, high = wilson_interval(round(value * rows), rows) if METRICS[metric].share else bootstrap_interval(metric, predictions, references)
     return min(value, low), max(value, high)

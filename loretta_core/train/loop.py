@@ -1,4 +1,4 @@
-"""fit(): the whole training loop.
+"""The training loop, `fit`.
 
 It calls a step, a schedule, an evaluation, sinks and a checkpointer, and knows neither Ray, nor MLflow, nor a disk layout. The parameters that scored best
 on the validation rows are the result (earliest on a tie; step 0, before any training, takes part).
@@ -9,43 +9,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-
-from torch import Tensor
 
 from loretta_core.errors import CellFailed
 from loretta_core.tasks.base import Batch
-from loretta_core.train.checkpoint import Checkpointer, TrainingState
 from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.sinks import MetricSink
+from loretta_core.train.state import Checkpointer, StopReason, TrainingProgress, TrainingState, never_stop
 from loretta_core.train.step import Step
-
-Curves = dict[str, list[tuple[int, float]]]
-"""Metric name → [(step, value)]."""
-
-StopReason = Callable[[int], Exception | None]
-"""Steps taken → why training ends here, or None to go on."""
-
-
-def never(step: int) -> None:
-    """The Stop of a run that nobody stops."""
-
-
-@dataclass
-class TrainingProgress:
-    """Everything about a run that changes while it runs, besides weights and optimizer."""
-
-    step: int = 0
-    best_step: int = 0
-    best_score: float = -math.inf
-    best: Mapping[str, Tensor] = field(default_factory=dict)
-    """Trainable parameters at `best_step`."""
-    curves: Curves = field(default_factory=dict)
-    train_seconds: float = 0.0
-
-    def note(self, name: str, value: float) -> None:
-        """Add a point at the current step."""
-        self.curves.setdefault(name, []).append((self.step, value))
 
 
 def fit(
@@ -61,20 +31,20 @@ def fit(
     sinks: Sequence[MetricSink] = (),
     skips_allowed: int = 0,
     stop_at_score: float | None = None,
-    stop: StopReason = never,
+    stop: StopReason = never_stop,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainingProgress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
 
     Args:
         step: one optimizer step on the pieces of a global batch → loss.
-        batches: first step → endless global batches from there on.
+        batches: first step → endless global batches from that step on.
         set_lr: called with the step before it is taken; sets and returns the learning rate.
         evaluate: scores the validation rows.
         state: the weights and the optimizer, as seen by the checkpointer.
         skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
         stop_at_score: training ends with the first evaluation that reaches it.
-        stop: asked before every step. What it returns is raised once the state is saved, whenever the last save was; all workers must be told the same.
+        stop: called before every step. The exception that it returns is raised once the state is saved; all workers must get the same answer.
         clock: seconds that the run has taken.
 
     Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.
@@ -91,7 +61,7 @@ def fit(
         started = clock()
         lr = set_lr(progress.step)
         loss = step(next(stream))
-        progress.train_seconds += clock() - started
+        progress.train_s += clock() - started
         progress.step += 1
         skips = 0 if math.isfinite(loss) else skips + 1
         if skips > skips_allowed:

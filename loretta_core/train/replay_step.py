@@ -1,4 +1,4 @@
-"""The weights of a zeroth-order cell at any of its steps, from its replay log."""
+"""Restores the weights of a zeroth-order cell at any of its steps from its replay log."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Plain
 from loretta_core.errors import OutputError
-from loretta_core.store.records import Record, read_record
+from loretta_core.store.record_files import read_record
+from loretta_core.store.records import Record
 from loretta_core.train.build import LOG_NAME, Run, build_run
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay_log import Log, read_log, replay
+from loretta_core.zo.replay_log import ReplayLog, read_log, replay
 
 
 def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, str]:
@@ -23,16 +24,16 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
     log = read_log(directory / LOG_NAME)
     cell = CellConfig.model_validate(record.cell)
     run = build_run(cell.model_copy(update={"engine": Plain(type="plain")}))  # one process replays what several computed
-    wanted = record.best_step if step is None else step
+    wanted = record.score.best_step if step is None else step
     assert wanted is not None, "a finished record has a chosen step"
     digest = _replayed(run, log, step=wanted)
-    if wanted == record.best_step and digest != record.weights_sha256:
+    if wanted == record.score.best_step and digest != record.digests.weights:
         raise OutputError(_differs(directory, record, run))
     run.save(to / "adapter")
     return wanted, digest
 
 
-def _replayed(run: Run, log: Log, *, step: int) -> str:
+def _replayed(run: Run, log: ReplayLog, *, step: int) -> str:
     optimizer = run.engine.state.optimizer
     assert isinstance(optimizer, ZOSGD | ZerothOrder), "only zeroth-order cells have a log"
     initial = optimizer.storage.sha256()
@@ -44,7 +45,8 @@ def _replayed(run: Run, log: Log, *, step: int) -> str:
 
 def _differs(directory: Path, record: Record, run: Run) -> str:
     return (
-        f"{directory}: replaying to step {record.best_step} gives other weights than the run recorded ({record.weights_sha256}). Replay is bitwise on the same "
-        f"device type, torch build and thread count (recorded: {record.environment.get('device')}, torch {record.environment.get('torch')}), and on any with "
+        f"{directory}: replaying to step {record.score.best_step} gives other weights than the run recorded ({record.digests.weights}). "
+        "Replay is bitwise on the same device type, torch build and thread count "
+        f"(recorded: {record.environment.get('device')}, torch {record.environment.get('torch')}), and on any with "
         'trainer.distribution = "rademacher" and zo_sgd'
     )

@@ -1,4 +1,4 @@
-"""One cell in this process, from config to record."""
+"""Runs one cell in this process, from config to record."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.store.predictions import Predictions, write_predictions
-from loretta_core.store.records import Record, write_record
+from loretta_core.store.record_files import write_record
+from loretta_core.store.records import Digests, PackInfo, Record, RunCost, Score, ZerothOrderCounters
 from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import FileCheckpointer
 from loretta_core.train.evaluate import Evaluation, score_interval
-from loretta_core.train.loop import StopReason, TrainingProgress, fit, never
+from loretta_core.train.loop import fit
 from loretta_core.train.memory import allocator
-from loretta_core.train.memory.shared_base import kept_bytes
-from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
-from loretta_core.train.reporting.alignment import unaligned
-from loretta_core.train.reporting.measured import PeakMemory, environment, resident_bytes
-from loretta_core.train.reporting.predicted import Predicted, predict
+from loretta_core.train.memory.shared_base import cached_bytes
+from loretta_core.train.pack_context import SOLO, PackContext
+from loretta_core.train.reporting.cost_prediction import CostPrediction, predict_cost
+from loretta_core.train.reporting.environment import environment
+from loretta_core.train.reporting.majority_baseline import no_better_than_majority
+from loretta_core.train.reporting.peak_memory import PeakMemory, resident_bytes
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
+from loretta_core.train.state import StopReason, TrainingProgress, never_stop
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
@@ -31,15 +33,15 @@ SKIPS_ALLOWED = 20
 """Zeroth-order steps in a row that may find no finite loss; they change nothing. A model that has diverged finds none any more."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), seat: PackContext = SOLO, stop: StopReason = never) -> Record:
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), pack_context: PackContext = SOLO, stop: StopReason = never_stop) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
-    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics. `seat`: the
-    cell's among those that are computed together with it (`loretta_core.pack`). `stop`: asked before every step.
-    Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` says; then there is no record.
+    shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics. `pack_context`:
+    how the cell shares computation with the cells of its pack (`loretta_core.pack`). `stop`: called before every step.
+    Raises ConfigError when the cell cannot be built, CellFailed when training breaks, and what `stop` returns; then there is no record.
     """
-    started_at, started = datetime.now(UTC), seat.clock()
+    started_at, started = datetime.now(UTC), pack_context.clock()
     allocator.configure_allocator()
     workers = workers_of(cell.engine)
     every_sink = [*sinks]
@@ -48,7 +50,9 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
         (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
         every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
-        record = _train_and_score(cell, directory=directory, sinks=every_sink, workers=workers, seat=seat, stop=stop, started_at=started_at, started=started)
+        record = _train_and_score(
+            cell, directory=directory, sinks=every_sink, workers=workers, pack_context=pack_context, stop=stop, started_at=started_at, started=started
+        )
     except BaseException:
         for sink in every_sink:
             sink.close("failed", {})
@@ -59,22 +63,22 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
 
 
 def summary(record: Record) -> dict[str, float]:
-    """The final numbers of a finished cell, as sinks receive them."""
+    """Return the final numbers of a finished cell, as sinks receive them."""
     numbers = {
-        "score": record.score,
-        "score_low": record.score_low,
-        "score_high": record.score_high,
-        "initial_score": record.initial_score,
-        "best_validation_score": record.validation_score,
-        "trainable_params": record.trainable_params,
-        "total_params": record.total_params,
-        "train_seconds": record.train_seconds,
-        "wall_seconds": record.wall_seconds,
-        "peak_memory_bytes": record.peak_memory_bytes,
-        "predicted_peak_memory_bytes": record.predicted_peak_memory_bytes,
-        "step_seconds": record.step_seconds,
-        "predicted_step_seconds": record.predicted_step_seconds,
-        "forwards": record.forwards,
+        "score": record.score.value,
+        "score_low": record.score.low,
+        "score_high": record.score.high,
+        "initial_score": record.score.initial,
+        "best_validation_score": record.score.validation,
+        "trainable_params": record.cost.trainable_params,
+        "total_params": record.cost.total_params,
+        "train_seconds": record.cost.train_s,
+        "wall_seconds": record.cost.wall_s,
+        "peak_memory_bytes": record.cost.peak_memory_bytes,
+        "predicted_peak_memory_bytes": record.cost.predicted_peak_memory_bytes,
+        "step_seconds": record.cost.step_s,
+        "predicted_step_seconds": record.cost.predicted_step_s,
+        "forwards": record.cost.forwards,
     }
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
@@ -85,13 +89,13 @@ def _train_and_score(
     directory: Path,
     sinks: Sequence[MetricSink],
     workers: Workers,
-    seat: PackContext,
+    pack_context: PackContext,
     stop: StopReason,
     started_at: datetime,
     started: float,
 ) -> Record:
-    before = resident_bytes() - kept_bytes()
-    run = build_run(cell, workers=workers, directory=directory, seat=seat)
+    before = resident_bytes() - cached_bytes()
+    run = build_run(cell, workers=workers, directory=directory, pack_context=pack_context)
     peak = PeakMemory(run.collate.device)
     initial = run.evaluate("test")
     checkpointer = run.engine.checkpointer or FileCheckpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
@@ -108,14 +112,14 @@ def _train_and_score(
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
         stop_at_score=cell.trainer.stop_at_score,
         stop=stop,
-        clock=seat.clock,
+        clock=pack_context.clock,
     )
     final = run.evaluate("test")
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / "adapter")
     predictions = _predictions(run, final)
-    expected = predict(run, resident_bytes=before) if seat.facts is None else Predicted()  # the planner knows cells by themselves
-    measured = Measured(peak_bytes, expected, started_at, seat.clock() - started, seat.facts)
+    expected = predict_cost(run, resident_bytes=before) if pack_context.pack_info is None else CostPrediction()  # the planner knows cells by themselves
+    measured = Measured(peak_bytes, expected, started_at, pack_context.clock() - started, pack_context.pack_info)
     record = _record(run, progress, measured, initial=initial, final=final, predictions=predictions)
     if workers.first:
         write_predictions(predictions, directory)
@@ -134,62 +138,74 @@ def _predictions(run: Run, final: Evaluation) -> Predictions:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the run cost, and what it was expected to."""
+    """The measured cost of a run, and the predicted one."""
 
     peak_bytes: int
-    expected: Predicted
+    expected: CostPrediction
     started_at: datetime
     wall_seconds: float
     pack: PackInfo | None
 
 
 def _record(run: Run, progress: TrainingProgress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
-    rows = len(final.predictions)
-    low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
     return Record(
         cell_id=run.cell.cell_id,
         cell=run.cell.to_dict(),
         status="finished",
-        score=final.score,
-        score_name=run.data.metric,
-        score_low=low,
-        score_high=high,
-        test_rows=rows,
-        initial_score=initial.score,
-        validation_score=progress.best_score,
-        best_step=progress.best_step,
-        trainable_params=run.trainable_params,
-        total_params=run.total_params,
-        train_seconds=progress.train_seconds,
-        wall_seconds=measured.wall_seconds,
-        pack_id=measured.pack.pack_id if measured.pack else None,
-        pack_cells=measured.pack.cells if measured.pack else None,
-        peak_memory_bytes=measured.peak_bytes,
-        predicted_peak_memory_bytes=measured.expected.peak_bytes,
-        step_seconds=progress.train_seconds / progress.step if progress.step else None,
-        predicted_step_seconds=measured.expected.step_s if progress.step else None,
-        steps=progress.step,
-        forwards=run.forwards(progress.step),
-        **_guard_counts(run),
-        curves=progress.curves,
-        environment=environment(run.collate.device),
-        adapter="adapter",
-        weights_sha256=run.weights_sha256,
-        inputs_sha256=run.data.inputs_sha256,
-        predictions_sha256=predictions.sha256,
         started_at=measured.started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        score=_score(run, progress, initial=initial, final=final),
+        cost=_cost(run, progress, measured),
+        pack=measured.pack,
+        zeroth_order=_zeroth_order_counters(run),
+        curves=progress.curves,
+        environment=environment(run.collate.device),
+        digests=Digests(inputs=run.data.inputs_sha256, weights=run.weights_sha256, predictions=predictions.sha256),
+        adapter="adapter",
         warnings=_warnings(run, initial),
     )
 
 
-def _guard_counts(run: Run) -> dict[str, Any]:
+def _score(run: Run, progress: TrainingProgress, *, initial: Evaluation, final: Evaluation) -> Score:
+    low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
+    return Score(
+        value=final.score,
+        name=run.data.metric,
+        low=low,
+        high=high,
+        rows=len(final.predictions),
+        initial=initial.score,
+        validation=progress.best_score,
+        best_step=progress.best_step,
+    )
+
+
+def _cost(run: Run, progress: TrainingProgress, measured: Measured) -> RunCost:
+    return RunCost(
+        trainable_params=run.trainable_params,
+        total_params=run.total_params,
+        train_s=progress.train_s,
+        wall_s=measured.wall_seconds,
+        step_s=progress.train_s / progress.step if progress.step else None,
+        predicted_step_s=measured.expected.step_s if progress.step else None,
+        steps=progress.step,
+        forwards=run.forwards(progress.step),
+        peak_memory_bytes=measured.peak_bytes,
+        predicted_peak_memory_bytes=measured.expected.peak_bytes,
+    )
+
+
+def _zeroth_order_counters(run: Run) -> ZerothOrderCounters | None:
     optimizer = run.engine.state.optimizer
     if not isinstance(optimizer, ZOSGD | ZerothOrder):
-        return {}
+        return None
     ratio = optimizer.signal_to_noise
-    counts = {"skipped_steps": optimizer.skipped_steps, "clipped_differences": optimizer.clipped_differences}
-    return {**counts, "signal_to_noise": ratio if math.isfinite(ratio) else None, "update_gain": optimizer.update_gain}
+    return ZerothOrderCounters(
+        skipped_steps=optimizer.skipped_steps,
+        clipped_differences=optimizer.clipped_differences,
+        signal_to_noise=ratio if math.isfinite(ratio) else None,
+        update_gain=optimizer.update_gain,
+    )
 
 
 def _cut_texts(run: Run) -> list[str]:
@@ -199,7 +215,7 @@ def _cut_texts(run: Run) -> list[str]:
 
 def _warnings(run: Run, initial: Evaluation) -> list[str]:
     notes = [*run.cell.cautions, *run.data.notes, *_cut_texts(run)]
-    if unaligned(run, initial):
+    if no_better_than_majority(run, initial):
         notes.append(
             "zero-shot, the prompt is no better than always giving the most frequent label: zeroth-order training from there rarely learns "
             "(MeZO, arXiv 2305.17333, appendix A); try another prompt or model, or a first-order trainer"

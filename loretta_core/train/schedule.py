@@ -1,4 +1,4 @@
-"""Learning rate as a pure function of the step, so that a resumed run continues exactly.
+"""The learning rate as a pure function of the step, so that a resumed run continues exactly.
 
 warm-up:  η (t + 1) / W   for t < W = round(warmup_ratio · T)
 linear:   η (T − t) / (T − W)        constant: η
@@ -14,7 +14,7 @@ from loretta_core.config.trainer import LearningConfig
 
 
 def learning_rate(step: int, *, trainer: LearningConfig, total_steps: int) -> float:
-    """The learning rate of step `step` (from 0) of `total_steps`."""
+    """Return the learning rate of step `step` (from 0) of `total_steps`."""
     warmup = round(trainer.warmup_ratio * total_steps)
     if step < warmup:
         return trainer.lr * (step + 1) / warmup
@@ -24,7 +24,7 @@ def learning_rate(step: int, *, trainer: LearningConfig, total_steps: int) -> fl
 
 
 def lr_setter(optimizer: Optimizer, *, trainer: LearningConfig, total_steps: int) -> Callable[[int], float]:
-    """A function that sets and returns the learning rate of a step."""
+    """Return a function that sets and returns the learning rate of a step."""
 
     def set_lr(step: int) -> float:
         lr = learning_rate(step, trainer=trainer, total_steps=total_steps)

@@ -1,4 +1,4 @@
-"""Where metrics go while a cell trains. The loop knows this protocol and nothing behind it."""
+"""Sinks: receivers of a cell's metrics while it trains. The loop knows the protocol MetricSink only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 Outcome = Literal["finished", "failed"]
 
 JOURNAL_NAME = "metrics.jsonl"
-"""A cell's JsonlSink, in its directory."""
+"""File name of the JsonlSink in the directory of a cell."""
 
 
 @runtime_checkable
@@ -23,19 +23,19 @@ class MetricSink(Protocol):
         ...
 
     def close(self, status: Outcome, summary: Mapping[str, float]) -> None:
-        """The cell is over; `summary` holds its final numbers. Called exactly once."""
+        """Take the status and the final numbers of a cell that has ended. Called exactly once."""
         ...
 
 
 class JsonlSink:
-    """One JSON object a line: {"step", "time", metrics…}; appended, so a resumed cell continues its file."""
+    """A sink that writes one JSON object a line: {"step", "time", metrics…}; it appends, so a resumed cell continues its file."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = path.open("a", encoding="utf-8", buffering=1)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one line."""
+        """Append a line with the metrics of one step."""
         self.file.write(json.dumps({"step": step, "time": round(time.time(), 3), **metrics}) + "\n")
 
     def close(self, status: Outcome, summary: Mapping[str, float]) -> None:

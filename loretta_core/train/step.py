@@ -1,4 +1,4 @@
-"""One optimizer step, first or zeroth order, behind one signature.
+"""Optimizer steps of first and zeroth order, behind one signature.
 
     step(batches) -> mean loss over the rows of the global batch
 
@@ -29,7 +29,7 @@ Step = Callable[[Sequence[Batch]], float]
 def first_order_step(
     batches: Sequence[Batch], *, backward: Backward, optimizer: Optimizer, max_grad_norm: float | None, workers: Workers = SINGLE_WORKER
 ) -> float:
-    """Back-propagate, sum over workers, clip, step. Workers have equally many rows."""
+    """Back-propagate, all-reduce the gradients, clip and step. Workers have equally many rows."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     total = backward(batches)
     workers.sum_gradients(parameters)
@@ -41,7 +41,7 @@ def first_order_step(
 
 
 def back_propagate(batches: Sequence[Batch], *, loss_fn: LossFn, world: int = 1) -> float:
-    """Each piece after the other; a worker's part of the mean over the rows of `world` workers."""
+    """Back-propagate piece by piece; returns a worker's part of the mean loss over the rows of `world` workers."""
     rows = world * sum(map(len, batches))
     total = 0.0
     for batch in batches:
@@ -58,12 +58,12 @@ def zeroth_order_step(batches: Sequence[Batch], *, loss_fn: LossFn, optimizer: Z
 
 @dataclass(frozen=True)
 class MeanLoss:
-    """The loss of a global batch as a closure that says which rows it is about."""
+    """A closure that computes the loss of a global batch, and exposes the batch."""
 
     batches: Sequence[Batch]
     loss_fn: LossFn
 
     def __call__(self) -> Tensor:
-        """Mean over all rows."""
+        """Return the mean loss over all rows."""
         rows = sum(map(len, self.batches))
         return torch.stack([self.loss_fn(batch) * (len(batch) / rows) for batch in self.batches]).sum()

@@ -1,4 +1,4 @@
-"""The processes that compute one cell together, as the training code sees them.
+"""The group of processes that compute one cell: rank, collectives and the split of a batch.
 
     one worker     every method below is the identity and torch.distributed is not touched
     several        data parallel: worker r takes the r-th part of the rows of a batch; sums over workers give what one worker would have computed
@@ -24,29 +24,29 @@ from loretta_core.errors import CellFailed
 T = TypeVar("T")
 
 BUCKET_BYTES = 50_000_000
-"""Gradients travel in pieces of about this size: few messages for an adapter, little extra memory for a whole model."""
+"""Size of the buckets in which gradients are all-reduced: few messages for an adapter, little extra memory for a whole model."""
 
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among those of its cell."""
+    """The rank of this process and the number of processes of its cell."""
 
     rank: int = 0
     world: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process writes."""
+        """True for the process that writes: rank 0."""
         return self.rank == 0
 
     def part(self, rows: Sequence[T]) -> Sequence[T]:
-        """This worker's consecutive rows of a batch; the world size divides them."""
+        """Return this worker's consecutive rows of a batch; the world size divides their number."""
         assert len(rows) % self.world == 0, "CellConfig refuses such a batch"
         size = len(rows) // self.world
         return rows[self.rank * size : (self.rank + 1) * size]
 
     def gather(self, item: T) -> list[T]:
-        """Every worker's picklable item, in rank order."""
+        """Return every worker's picklable item, in rank order (all-gather)."""
         if self.world == 1:
             return [item]
         items: list[Any] = [None] * self.world
@@ -54,7 +54,7 @@ class Workers:
         return items
 
     def sum(self, value: float, *, device: torch.device) -> float:
-        """A number summed over the workers, in fp64."""
+        """Return the sum of a number over the workers, in fp64 (all-reduce)."""
         if self.world == 1:
             return value
         total = torch.tensor(value, dtype=torch.float64, device=device)
@@ -62,28 +62,28 @@ class Workers:
         return total.item()
 
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace every gradient by its sum over the workers, bitwise the same on all of them. A missing gradient counts as zeros."""
+        """All-reduce every gradient to its sum over the workers, bitwise the same on all of them. A missing gradient counts as zeros."""
         if self.world == 1:
             return
-        for bucket in _buckets(parameters):
+        for bucket in gradient_buckets(parameters):
             flat = torch.cat([_gradient(parameter).reshape(-1) for parameter in bucket])
             dist.all_reduce(flat)
             for parameter, piece in zip(bucket, flat.split([parameter.numel() for parameter in bucket]), strict=True):
                 _gradient(parameter).copy_(piece.view_as(parameter))
 
-    def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
-        """Overwrite the tensors with those of the first worker."""
+    def broadcast_from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite the tensors with those of the first worker (broadcast)."""
         if self.world > 1:
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=0)
 
 
 SINGLE_WORKER = Workers()
-"""A cell of one process."""
+"""The group of a cell that one process computes."""
 
 
 def workers_of(engine: EngineConfig) -> Workers:
-    """The group this process is in. Raises CellFailed when it is not of the size that the engine asks for."""
+    """Return the group of this process. Raises CellFailed when it is not of the size that the engine asks for."""
     world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     if world != engine.workers:
         raise CellFailed(f"engine.workers = {engine.workers}, and {world} process{'es' * (world > 1)} came to compute the cell", kind="infrastructure")
@@ -101,8 +101,8 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[Sequence[nn.Parameter]]:
-    """Consecutive parameters of one dtype, about BUCKET_BYTES each."""
+def gradient_buckets(parameters: Sequence[nn.Parameter]) -> Iterator[Sequence[nn.Parameter]]:
+    """Split parameters into runs of one dtype of about BUCKET_BYTES each."""
     edges, filled = [0], 0
     for index, parameter in enumerate(parameters):
         size = parameter.numel() * parameter.element_size()

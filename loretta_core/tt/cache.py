@@ -1,4 +1,4 @@
-"""What a product needs of a tensor train (two thin halves, or the rebuilt matrix), kept between forward passes that cannot train it.
+"""A cache of what a product needs of a tensor train (two thin halves, or the rebuilt matrix), between forward passes that cannot train it.
 
 Making it is most of the time of a layer that generates one token. It is kept only in eval mode, without gradients and outside torch.compile, and used again
 only while the cores are what they were: the same parameters at the same address, and on the CPU the same bytes. The bytes decide because a write through
@@ -51,7 +51,7 @@ class FactorCache:
         self._entry: _Entry | None = None
 
     def factors(self, cores: Cores, *, shape: TTShape, training: bool) -> ops.Factors:
-        """As `ops.factors`; kept where that is safe."""
+        """Return `ops.factors(cores)`, from the cache where that is safe."""
         if training or torch.compiler.is_compiling() or _is_intercepted() or (torch.is_grad_enabled() and any(core.requires_grad for core in cores)):
             self._entry = None
             return ops.factors(cores, shape=shape)
@@ -69,7 +69,7 @@ class FactorCache:
 
 
 def _is_intercepted() -> bool:
-    """A function mode may give operations other values than the cores hold (zo/streaming.py does)."""
+    """Return whether a function mode is active, which may give operations other values than the cores hold (`zo/parameters/streaming.py` does)."""
     return torch._C._len_torch_function_stack() > 0
 
 

@@ -22,7 +22,7 @@ class FrozenTT(nn.Module):
         return ops.apply(x, self._cores(), shape=self.shape)
 
     def to_dense(self) -> Float[Tensor, "O I"]:
-        """The weight, in the layout of `nn.Linear.weight`."""
+        """Return the matrix (out, in), the layout of `nn.Linear.weight`, in the dtype of the cores."""
         return ops.to_dense(self._cores(), shape=self.shape)
 
     def _cores(self) -> list[Tensor]:

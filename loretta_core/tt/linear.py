@@ -20,7 +20,13 @@ from loretta_core.tt.svd import tt_svd
 
 
 class TTLinear(nn.Module):
-    """Raises MethodError where `tt_shape` does. `zero_init`: start as the zero map (bias included) instead of at random."""
+    """A linear layer (…, in_features) → (…, out_features) with trainable fp32 cores.
+
+    Args:
+        rank, shape: as of `tt_shape`, which raises MethodError for settings that do not fit.
+        zero_init: start as the zero map (bias included) instead of at random.
+        generator: draws the starting values; None takes torch's global one.
+    """
 
     bias: nn.Parameter | None
 
@@ -54,7 +60,7 @@ class TTLinear(nn.Module):
 
     @torch.no_grad()
     def set_dense_(self, weight_OI: Float[Tensor, "O I"]) -> float:
-        """Take over the nearest train that TT-SVD finds for `weight_OI`; returns the bound on the error, in the Frobenius norm. The bias stays."""
+        """Set the cores to the nearest train that TT-SVD finds for `weight_OI`; return the bound on the error, in the Frobenius norm. The bias stays."""
         found = tt_svd(weight_OI, shape=self.shape)
         for core, value in zip(self.cores, found.cores, strict=True):
             core.copy_(value)
@@ -67,7 +73,7 @@ class TTLinear(nn.Module):
         return ops.apply_factors(x, self._cache.factors(cores, shape=self.shape, training=self.training), bias=self._parameters["bias"])
 
     def to_dense(self) -> Float[Tensor, "O I"]:
-        """The weight, in the layout of `nn.Linear.weight`."""
+        """Return the weight (out, in), the layout of `nn.Linear.weight`, in the dtype of the cores."""
         return ops.to_dense(list(self.cores), shape=self.shape)
 
     def extra_repr(self) -> str:

@@ -25,7 +25,10 @@ Factors = tuple[Tensor, ...]
 
 
 def factors(cores: Sequence[Tensor], *, shape: TTShape) -> Factors:
-    """What a product needs of the cores. It depends on them alone, so it can be kept while they do not change (`tt/cache.py`)."""
+    """Return what a product needs of the cores: two halves, or the rebuilt matrix.
+
+    It depends on the cores alone, so it can be kept while they do not change (`tt/cache.py`).
+    """
     if shape.contracts:
         left_RI, right_RO = halves(cores, shape=shape)
         return left_RI.t(), right_RO
@@ -33,7 +36,7 @@ def factors(cores: Sequence[Tensor], *, shape: TTShape) -> Factors:
 
 
 def halves(cores: Sequence[Tensor], *, shape: TTShape) -> tuple[Float[Tensor, "R I"], Float[Tensor, "R O"]]:
-    """(L_RI, R_RO), cropped to the true widths. Aligned shapes only."""
+    """Return the two halves (L_RI, R_RO) of the train, cropped to the true widths. Aligned shapes only."""
     assert shape.cut is not None
     left_RI = _left_half(cores[: shape.cut])
     right_RO = _right_half(cores[shape.cut :])
@@ -41,12 +44,12 @@ def halves(cores: Sequence[Tensor], *, shape: TTShape) -> tuple[Float[Tensor, "R
 
 
 def apply(x: Float[Tensor, "*batch I"], cores: Sequence[Tensor], *, shape: TTShape, bias: Float[Tensor, " O"] | None = None) -> Float[Tensor, "*batch O"]:
-    """x Wᵀ + bias, by the cheaper of the two orders."""
+    """Return x Wᵀ + bias, by the cheaper of the two orders, in the dtype of x and the cores."""
     return apply_factors(x, factors(cores, shape=shape), bias=bias)
 
 
 def apply_factors(x: Float[Tensor, "*batch I"], matrices: Factors, *, bias: Float[Tensor, " O"] | None = None) -> Float[Tensor, "*batch O"]:
-    """x Wᵀ + bias from what `factors` made of the cores."""
+    """Return x Wᵀ + bias from what `factors` made of the cores."""
     if x.dim() != 2:
         return apply_factors(x.reshape(-1, matrices[0].shape[0]), matrices, bias=bias).view(*x.shape[:-1], matrices[-1].shape[1])
     *thin, last = matrices
@@ -56,7 +59,7 @@ def apply_factors(x: Float[Tensor, "*batch I"], matrices: Factors, *, bias: Floa
 
 
 def to_dense(cores: Sequence[Tensor], *, shape: TTShape) -> Float[Tensor, "O I"]:
-    """The matrix, in the layout of `nn.Linear.weight`."""
+    """Return the matrix, in the layout of `nn.Linear.weight`."""
     if shape.aligned:
         left_RI, right_RO = halves(cores, shape=shape)
         return right_RO.t() @ left_RI
@@ -66,7 +69,7 @@ def to_dense(cores: Sequence[Tensor], *, shape: TTShape) -> Float[Tensor, "O I"]
 
 
 def _balanced_cut(modes: Sequence[int]) -> int:
-    """The place where the two products of modes are nearest to each other, which makes the two halves smallest."""
+    """Return the place where the two products of modes are nearest to each other, which makes the two halves smallest."""
     return min(range(1, len(modes)), key=lambda cut: math.prod(modes[:cut]) + math.prod(modes[cut:]))
 
 

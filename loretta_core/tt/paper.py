@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from loretta_core.errors import MethodError
 
-_NARROWING: dict[int, dict[int, tuple[int, ...]]] = {
+NARROWING_MODES: dict[int, dict[int, tuple[int, ...]]] = {
     768: {
         5: (8, 12, 8, 5),
         8: (8, 8, 12, 8),
@@ -39,7 +39,7 @@ _NARROWING: dict[int, dict[int, tuple[int, ...]]] = {
 }
 """Width -> bottleneck -> modes."""
 
-_SQUARE: dict[int, tuple[int, ...]] = {
+SQUARE_MODES: dict[int, tuple[int, ...]] = {
     768: (12, 8, 8, 8, 8, 12),
     1024: (4, 8, 8, 16, 8, 8, 4),
     1280: (4, 4, 8, 8, 8, 8, 5, 5),
@@ -53,17 +53,17 @@ _SQUARE: dict[int, tuple[int, ...]] = {
 
 
 def paper_modes(in_features: int, out_features: int) -> tuple[int, ...]:
-    """Raises MethodError for a size that has no list."""
+    """Return the printed modes of an in x out matrix. Raises MethodError for a size that has no list."""
     narrow, wide = sorted((in_features, out_features))
-    if narrow == wide and wide in _SQUARE:
-        return _SQUARE[wide]
-    if narrow in _NARROWING.get(wide, {}):
-        modes = _NARROWING[wide][narrow]
+    if narrow == wide and wide in SQUARE_MODES:
+        return SQUARE_MODES[wide]
+    if narrow in NARROWING_MODES.get(wide, {}):
+        modes = NARROWING_MODES[wide][narrow]
         return modes if in_features == wide else modes[::-1]
     raise MethodError(f"shape = 'paper': the paper and its code have no modes for {in_features} x {out_features}; {_known(narrow, wide)}. Take shape = 'auto'")
 
 
 def _known(narrow: int, wide: int) -> str:
-    if wide in _NARROWING:
-        return f"bottlenecks of width {wide}: {', '.join(map(str, _NARROWING[wide]))}"
-    return f"widths: {', '.join(map(str, _NARROWING))}"
+    if wide in NARROWING_MODES:
+        return f"bottlenecks of width {wide}: {', '.join(map(str, NARROWING_MODES[wide]))}"
+    return f"widths: {', '.join(map(str, NARROWING_MODES))}"

@@ -16,7 +16,7 @@ from loretta_core.tt.shapes import TTShape
 
 
 def dense_by_definition(cores: Sequence[Tensor], *, shape: TTShape) -> Float[Tensor, "O I"]:
-    """Every entry as its own product of core slices; usable for small matrices only."""
+    """Compute every entry as its own product of core slices; usable for small matrices only."""
     rows = []
     for o in range(shape.out_features):
         rows.append(torch.stack([_entry(cores, _entry_digits(i, o, shape=shape)) for i in range(shape.in_features)]))
@@ -36,7 +36,7 @@ def apply_core_by_core(x: Float[Tensor, "N I"], cores: Sequence[Tensor], *, shap
 
 
 def apply_rebuilt(x: Float[Tensor, "N I"], cores: Sequence[Tensor], *, shape: TTShape, bias: Float[Tensor, " O"] | None = None) -> Float[Tensor, "N O"]:
-    """As the authors' code: rebuild the whole (in, out) matrix with a chain of tensordots, multiply, add the bias. Unpadded shapes only."""
+    """Rebuild the whole (in, out) matrix with a chain of tensordots, multiply, add the bias, as the authors' code does. Unpadded shapes only."""
     full = cores[0]
     for core in cores[1:]:
         full = torch.tensordot(full, core, dims=([-1], [0]))

@@ -1,4 +1,4 @@
-"""How a matrix is laid out as a tensor train: modes, ranks, padding, counts. Standard library only.
+"""The layout of a matrix as a tensor train: modes, ranks, padding, counts. Standard library only.
 
 A matrix of in x out entries is a chain of cores G_i of shape (r_{i-1}, k_i, r_i). There are three ways to choose the modes k_i:
 
@@ -53,10 +53,12 @@ class TTShape:
 
     @property
     def parameter_count(self) -> int:
+        """Numbers in all cores."""
         return sum(left * mode * right for left, mode, right in self.core_sizes)
 
     @property
     def aligned(self) -> bool:
+        """True if the cores split into input cores and output cores."""
         return self.cut is not None
 
     @property
@@ -67,6 +69,7 @@ class TTShape:
 
     @property
     def out_modes(self) -> tuple[int, ...]:
+        """Modes of the output cores. Aligned shapes only."""
         assert self.cut is not None
         return self.modes[self.cut :]
 
@@ -78,10 +81,12 @@ class TTShape:
 
     @property
     def padded_in(self) -> int:
+        """Input width with padding."""
         return math.prod(self.in_modes) if self.aligned else self.in_features
 
     @property
     def padded_out(self) -> int:
+        """Output width with padding."""
         return math.prod(self.out_modes) if self.aligned else self.out_features
 
     @property
@@ -96,7 +101,7 @@ class TTShape:
 
 
 def tt_shape(in_features: int, out_features: int, *, rank: int, shape: Shape = "auto") -> TTShape:
-    """Lay out an in x out matrix with cores of at most `rank`. Raises MethodError for widths or ranks below 1 and for modes that do not fit."""
+    """Return the layout of an in x out matrix with cores of at most `rank`. Raises MethodError for widths or ranks below 1 and for modes that do not fit."""
     if in_features < 1 or out_features < 1:
         raise MethodError(f"a tensor train needs widths of at least 1, got {in_features} x {out_features}")
     if rank < 1:
@@ -113,12 +118,12 @@ def tt_shape(in_features: int, out_features: int, *, rank: int, shape: Shape = "
 
 
 def tt_parameter_count(in_features: int, out_features: int, *, rank: int, shape: Shape = "auto", bias: bool = False) -> int:
-    """Parameters of a TTLinear, without building it."""
+    """Return the parameters of a TTLinear, without building it. Raises MethodError as `tt_shape` does."""
     return tt_shape(in_features, out_features, rank=rank, shape=shape).parameter_count + (out_features if bias else 0)
 
 
 def mirrored(shape: Shape) -> Shape:
-    """The setting for the matrix of the opposite direction, out x in."""
+    """Return the setting for the matrix of the opposite direction, out x in."""
     return shape if isinstance(shape, str) else tuple(reversed(shape))
 
 
@@ -130,7 +135,7 @@ def _auto_modes(in_features: int, out_features: int) -> tuple[tuple[int, ...], t
 
 
 def _checked(shape: Shape, *, in_features: int, out_features: int) -> tuple[int, ...]:
-    """An explicit list that multiplies to the matrix."""
+    """Return an explicit list of modes. Raises MethodError unless it multiplies to the matrix."""
     if isinstance(shape, str):
         raise MethodError(f"shape = {shape!r}: expected 'auto', 'paper' or a list of modes")
     modes = tuple(shape)
@@ -147,19 +152,19 @@ def _checked(shape: Shape, *, in_features: int, out_features: int) -> tuple[int,
 
 
 def _cut(modes: Sequence[int], in_features: int) -> int | None:
-    """Where the product of the first modes is the input width."""
+    """Return how many modes multiply to the input width; None if no first few do."""
     return next((cut for cut in range(1, len(modes)) if math.prod(modes[:cut]) == in_features), None)
 
 
 def _capped_ranks(modes: Sequence[int], *, rank: int) -> tuple[int, ...]:
-    """Each inner rank is at most the product of the modes on either side of it."""
+    """Return the ranks, each inner one at most the product of the modes on either side of it."""
     inner = [min(rank, math.prod(modes[:cut]), math.prod(modes[cut:])) for cut in range(1, len(modes))]
     return (1, *inner, 1)
 
 
 @lru_cache(maxsize=4096)
 def factor(width: int) -> tuple[int, ...]:
-    """Balanced modes of a width, ascending; their product is the width, or a little more where the width factors badly."""
+    """Return balanced modes of a width, ascending; their product is the width, or a little more where the width factors badly."""
     exact = _best_factorization(width)
     if exact[-1] <= LARGEST_MODE:
         return exact
@@ -171,7 +176,7 @@ def factor(width: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8192)
 def _best_factorization(width: int) -> tuple[int, ...]:
-    """Of each number of factors the list with the smallest sum; of these the one whose factors are nearest to IDEAL_MODE."""
+    """Return the most balanced factorization: for each number of factors the list with the smallest sum, of these the one nearest to IDEAL_MODE."""
     most = max(1, int(math.log2(width))) if width > 1 else 1
     balanced = [min(found, key=sum) for count in range(1, most + 1) if (found := list(_factorizations(width, count=count, smallest=2)))]
     return min(balanced, key=_distance_from_ideal)
@@ -182,7 +187,7 @@ def _distance_from_ideal(modes: tuple[int, ...]) -> float:
 
 
 def _factorizations(width: int, *, count: int, smallest: int) -> Iterator[tuple[int, ...]]:
-    """All non-decreasing lists of `count` factors, none below `smallest` (a single factor may be 1: the width 1)."""
+    """Yield all non-decreasing lists of `count` factors, none below `smallest` (a single factor may be 1: the width 1)."""
     if count == 1:
         if width >= smallest or width == 1:
             yield (width,)

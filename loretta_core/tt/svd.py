@@ -23,7 +23,7 @@ from loretta_core.tt.shapes import TTShape
 
 @dataclass(frozen=True)
 class Truncation:
-    """A train and how far it can be from what it replaces."""
+    """A tensor train and a bound on its distance from what it replaces."""
 
     cores: tuple[Tensor, ...]
     shape: TTShape
@@ -33,7 +33,7 @@ class Truncation:
 
 @torch.no_grad()
 def tt_svd(matrix_OI: Float[Tensor, "O I"], *, shape: TTShape, tolerance: float | None = None) -> Truncation:
-    """The train of `shape` that TT-SVD finds for a matrix in the layout of `nn.Linear.weight`.
+    """Return the train of `shape` that TT-SVD finds for a matrix in the layout of `nn.Linear.weight`.
 
     With a `tolerance` the ranks shrink below those of `shape` where the error stays under tolerance * ‖W‖_F; without one they are exactly those of `shape`.
     """
@@ -53,7 +53,7 @@ def tt_svd(matrix_OI: Float[Tensor, "O I"], *, shape: TTShape, tolerance: float 
 
 @torch.no_grad()
 def tt_round(cores: Sequence[Tensor], *, shape: TTShape, rank: int | None = None, tolerance: float | None = None) -> Truncation:
-    """The same matrix with ranks of at most `rank`, smaller where the error stays under tolerance * ‖W‖_F. The rebuilt matrix is never formed."""
+    """Return the same matrix with ranks of at most `rank`, smaller where the error stays under tolerance * ‖W‖_F. The rebuilt matrix is never formed."""
     work = _right_orthogonal([core.double() for core in cores])
     budget = None if tolerance is None else tolerance * float(work[0].norm()) / math.sqrt(max(1, len(work) - 1))
     dropped = []
@@ -67,7 +67,7 @@ def tt_round(cores: Sequence[Tensor], *, shape: TTShape, rank: int | None = None
 
 
 def _right_orthogonal(cores: list[Tensor]) -> list[Tensor]:
-    """The same train with orthonormal rows in every core but the first, which then carries the norm."""
+    """Return the same train with orthonormal rows in every core but the first, which then carries the norm."""
     for place in range(len(cores) - 1, 0, -1):
         left, mode, right = cores[place].shape
         q, r = torch.linalg.qr(cores[place].reshape(left, mode * right).t())
@@ -77,7 +77,7 @@ def _right_orthogonal(cores: list[Tensor]) -> list[Tensor]:
 
 
 def _cut(unfolding: Tensor, *, rank: int, budget: float | None) -> tuple[Tensor, Tensor, float]:
-    """(left factor, right factor, norm of what is dropped)"""
+    """Return (left factor, right factor, norm of what is dropped) of a truncated SVD."""
     u, s, vh = torch.linalg.svd(unfolding, full_matrices=False)
     tails = s.flip(0).square().cumsum(0).flip(0).sqrt()  # tails[r]: what keeping r singular values drops
     keep = min(rank, len(s))

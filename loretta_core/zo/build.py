@@ -1,4 +1,4 @@
-"""Trainer config → zeroth-order optimizer."""
+"""Builds the zeroth-order optimizer of a trainer config."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ZoTrainer = ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta
 
 
 def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: int, steps_per_epoch: int) -> ZOSGD | ZerothOrder:
-    """The optimizer over parameter groups, which carry their own weight decay; `seed` is that of the directions."""
+    """Return the optimizer over parameter groups, which carry their own weight decay; `seed` seeds the directions."""
     shared: dict[str, Any] = {
         "zo_eps": trainer.zo_eps,
         "num_directions": trainer.num_directions,
@@ -39,6 +39,6 @@ def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: i
 
 
 def evaluations(trainer: ZoTrainer, *, steps: int, steps_per_epoch: int) -> int:
-    """Loss evaluations of a run."""
+    """Return the number of loss evaluations of a run."""
     directions = [trainer.directions_at(step, steps_per_epoch=steps_per_epoch) for step in range(steps)]
     return {"two_sided": 2 * sum(directions), "one_sided": sum(directions) + steps, "forward_gradient": sum(directions)}[trainer.estimator]

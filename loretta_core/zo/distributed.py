@@ -1,12 +1,12 @@
-"""Several workers, one run, scalars only: evaluators whose losses come from a process group (torch.distributed, gloo is enough).
+"""Evaluators for several workers that exchange scalars only, over a process group (torch.distributed, gloo is enough).
 
-    Directions    worker r evaluates every W-th variant of the step; the losses are gathered        bitwise the run of one worker, for any W
-    Data          every worker evaluates all variants on its part of the batch; the losses are averaged, weighted by rows
+    DirectionParallel   worker r evaluates every W-th variant of the step; the losses are gathered        bitwise the run of one worker, for any W
+    DataParallel        every worker evaluates all variants on its part of the batch; the losses are averaged, weighted by rows
 
-Everything after the gathered vector (mean, guard, skip, update) is computed from it alone, in rank order, by the same code on every worker; so replicas stay
+Everything after the all-gather (mean, clipping, skip, update) is computed from it alone, in rank order, by the same code on every worker; so replicas stay
 bit-identical without ever sending a parameter. Every `check_every` evaluations a digest of θ travels with the losses. A message is 8 bytes per loss and 16
 more: at most 16·q + 24 bytes per step and worker for q two-sided directions. Schedules of q and of the learning rate must be functions of the step.
-A worker that died comes back by `rejoin`: the log and 4 bytes per step and direction instead of a copy of the weights.
+A worker that died is restored by `resume_from_log`, which reads the log and 4 bytes per step and direction instead of a copy of the weights.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ import torch.distributed as dist
 from loretta_core.errors import CellFailed
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.parameters.placement import Storage
-from loretta_core.zo.replay_log import Log, replay
+from loretta_core.zo.replay_log import ReplayLog, replay
 from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
 
 
-class _Exchange:
-    """Sends this worker's numbers with its weight and, now and then, its digest of θ; gives everybody's numbers in rank order."""
+class _ScalarExchange:
+    """All-gather of numbers: sends those of this worker with its weight and, every `check_every` calls, its digest of θ."""
 
     def __init__(self, group: dist.ProcessGroup | None, *, check_every: int) -> None:
         self._group, self._check_every, self._calls = group, check_every, 0
         self.bytes_sent = 0
-        """Payload of this worker so far."""
+        """Bytes of payload that this worker has sent so far."""
 
     def gather(self, numbers: Sequence[float], *, weight: float, storage: Storage) -> tuple[list[list[float]], list[float]]:
-        """Numbers and weight of every rank. Raises CellFailed when two ranks hold different parameters."""
+        """Return numbers and weight of every rank, in rank order. Raises CellFailed when two ranks hold different parameters."""
         digest = storage.sha256()[:16] if self._calls % self._check_every == 0 else "0" * 16
         self._calls += 1
         message = torch.frombuffer(bytearray(struct.pack(f"<{len(numbers) + 1}d", *numbers, weight) + bytes.fromhex(digest)), dtype=torch.uint8)
@@ -49,20 +49,20 @@ class _Exchange:
 
 
 class DirectionParallel:
-    """Workers share the variants of a step; every worker's closure must be the same loss of the same batch.
+    """Splits the variants of a step among workers; every worker's closure must be the same loss of the same batch.
 
     Args:
         group: the process group; None is the default one.
-        inner: how a worker evaluates its variants.
+        inner: evaluates the variants of one worker.
         check_every: steps between comparisons of the workers' parameters.
     """
 
     def __init__(self, group: dist.ProcessGroup | None = None, *, inner: Evaluator | None = None, check_every: int = 100) -> None:
         self._group, self._inner = group, inner or Serial()
-        self.exchange = _Exchange(group, check_every=check_every)
+        self.exchange = _ScalarExchange(group, check_every=check_every)
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """See Evaluator."""
+        """Return one loss per variant, gathered from all workers."""
         rank, workers = dist.get_rank(self._group), dist.get_world_size(self._group)
         whole = list(variants)
         own = self._inner.losses(closure, storage=storage, variants=islice(whole, rank, None, workers)) if rank < len(whole) else []
@@ -72,10 +72,10 @@ class DirectionParallel:
 
 
 class DataParallel:
-    """Workers share the rows of a batch.
+    """Splits the rows of a batch among workers.
 
     Args:
-        group, inner, check_every: as in Directions.
+        group, inner, check_every: as in DirectionParallel.
         weight: rows in this worker's part of the current batch; the losses must be means over them.
     """
 
@@ -88,16 +88,18 @@ class DataParallel:
         check_every: int = 100,
     ) -> None:
         self._inner, self._weight = inner or Serial(), weight
-        self.exchange = _Exchange(group, check_every=check_every)
+        self.exchange = _ScalarExchange(group, check_every=check_every)
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """See Evaluator."""
+        """Return one loss per variant, averaged over all workers."""
         rows, weights = self.exchange.gather(self._inner.losses(closure, storage=storage, variants=variants), weight=self._weight(), storage=storage)
         total = sum(weights)
         return [sum(loss * weight for loss, weight in zip(column, weights, strict=True)) / total for column in zip(*rows, strict=True)]
 
 
-def rejoin(optimizer: ZOSGD | ZerothOrder, log: Log, *, group: dist.ProcessGroup | None = None, set_lr: Callable[[int], object] | None = None) -> int:
+def resume_from_log(
+    optimizer: ZOSGD | ZerothOrder, log: ReplayLog, *, group: dist.ProcessGroup | None = None, set_lr: Callable[[int], object] | None = None
+) -> int:
     """Bring every worker to the last step that all of their logs hold, and check that they agree; returns that step.
 
     `optimizer` is built as for the run, over the initial parameters or those of an earlier step. Raises CellFailed when the parameters differ.
@@ -105,5 +107,5 @@ def rejoin(optimizer: ZOSGD | ZerothOrder, log: Log, *, group: dist.ProcessGroup
     steps = torch.tensor([len(log.rows)])
     dist.all_reduce(steps, op=dist.ReduceOp.MIN, group=group)
     replay(log, optimizer, steps=int(steps), set_lr=set_lr)
-    _Exchange(group, check_every=1).gather([], weight=0.0, storage=optimizer.storage)
+    _ScalarExchange(group, check_every=1).gather([], weight=0.0, storage=optimizer.storage)
     return int(steps)

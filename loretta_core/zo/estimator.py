@@ -1,4 +1,4 @@
-"""SPSA: the gradient's component along random directions, from evaluations of the loss (Spall 1992; MeZO, arXiv 2305.17333, definition 1).
+"""SPSA: estimates the gradient along random directions from evaluations of the loss (Spall 1992; MeZO, arXiv 2305.17333, definition 1).
 
     two-sided   d = (L(θ + εz) − L(θ − εz)) / 2         2 evaluations per direction        E[d/ε · z] = ∇L(θ) + O(ε²)
     one-sided   d =  L(θ + εz) − L(θ)                   1 per direction and 1 per step     E[d/ε · z] = ∇L(θ) + O(ε)
@@ -27,24 +27,24 @@ Estimator = Literal["two_sided", "one_sided", "forward_gradient"]
 
 @dataclass(frozen=True)
 class Probe:
-    """What the evaluations of one step say."""
+    """The loss differences of one step."""
 
     loss: float
     """The loss at θ: exact for one-sided, to O(ε²) for two-sided estimates."""
     differences: tuple[float, ...]
     """d of each direction, fp32 values."""
     evaluations: int = 0
-    """How many losses were computed."""
+    """Number of losses that were computed."""
 
     @property
     def finite(self) -> bool:
-        """Whether every loss was finite."""
+        """True if every loss was finite."""
         return all(map(math.isfinite, self.differences))
 
 
 @torch.no_grad()
 def probe(closure: Closure, *, storage: Storage, shifts: Iterable[Shift], estimator: Estimator = "two_sided", evaluator: Evaluator | None = None) -> Probe:
-    """Evaluate the loss along every shift εz; θ itself is never written, whatever happens."""
+    """Evaluate the loss along every shift εz; θ itself is never written, also when the closure raises."""
     evaluator = evaluator or Serial()
     if estimator == "forward_gradient":
         if not isinstance(evaluator, Serial):
@@ -52,15 +52,15 @@ def probe(closure: Closure, *, storage: Storage, shifts: Iterable[Shift], estima
         loss, slopes = derivatives(closure, storage=storage, shifts=shifts)
         return Probe(loss, tuple(map(as_fp32, slopes)), len(slopes))
     if estimator == "one_sided":
-        base, *losses = evaluator.losses(closure, storage=storage, variants=_and_theta(shifts))
+        base, *losses = evaluator.losses(closure, storage=storage, variants=_theta_and_shifted(shifts))
         return Probe(base, tuple(as_fp32(loss - base) for loss in losses), 1 + len(losses))
     losses = evaluator.losses(closure, storage=storage, variants=(Variant(sign, shift) for shift in shifts for sign in (1, -1)))
     sides = list(zip(losses[::2], losses[1::2], strict=True))
     return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), len(losses))
 
 
-def _and_theta(shifts: Iterable[Shift]) -> Iterator[Variant]:
-    """θ first: it is a variant like the others, so that every evaluator, a batched or a distributed one too, treats it like them."""
+def _theta_and_shifted(shifts: Iterable[Shift]) -> Iterator[Variant]:
+    """Yield θ, then every shifted variant: θ is a variant like the others, so that batched and distributed evaluators need no special case."""
     for index, shift in enumerate(shifts):
         if index == 0:
             yield Variant(0, shift)
@@ -68,7 +68,7 @@ def _and_theta(shifts: Iterable[Shift]) -> Iterator[Variant]:
 
 
 def as_fp32(value: float) -> float:
-    """The nearest fp32 number; a value beyond their range is infinite."""
+    """Return the nearest fp32 number; a value beyond their range is infinite."""
     try:
         return struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:

@@ -1,4 +1,4 @@
-"""A Hugging Face `Trainer` that learns from forward passes.
+"""ZOTrainer: a Hugging Face `Trainer` with zeroth-order steps.
 
     trainer = ZOTrainer(model=model, args=args, train_dataset=rows, optimizer_cls_and_kwargs=(ZOSGD, {"lr": 1e-4, "zo_eps": 1e-3}))
 
@@ -20,12 +20,12 @@ from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
 
 class ZOTrainer(Trainer):
-    """Trainer with a zeroth-order optimizer, given as `optimizer_cls_and_kwargs` (a class of parameter groups, or a factory) or in `optimizers`."""
+    """A Trainer with a zeroth-order optimizer, given as `optimizer_cls_and_kwargs` (a class of parameter groups, or a factory) or in `optimizers`."""
 
     _pieces: tuple[dict[str, Any], ...] = ()
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        """Zero for all pieces of a global batch but the last one, which gets the loss of the whole."""
+        """Collect a piece of a global batch. Returns zero for all pieces but the last one, for which it is the loss of the whole batch."""
         model.eval()
         pieces = (*self._pieces, self._prepare_inputs(inputs))
         if not self.accelerator.sync_gradients:
@@ -36,8 +36,10 @@ class ZOTrainer(Trainer):
         return torch.tensor(loss, device=self.args.device)
 
     def _mean_loss(self, model: nn.Module, pieces: Sequence[dict[str, Any]]) -> Tensor:
-        """Over the labels of all pieces. The count that the base class passes on is not used: not every model that takes it heeds it, and a loss that is too
-        large by a factor would be a learning rate that is."""
+        """Return the mean loss over the labels of all pieces.
+
+        `num_items_in_batch` of the base class is not used: some models ignore it, and a loss too large by a factor acts like such a learning rate.
+        """
         weights = [_labels(piece) for piece in pieces]
         losses = torch.stack([torch.as_tensor(self.compute_loss(model, dict(piece))) for piece in pieces])
         return losses.float() @ torch.tensor(weights, dtype=torch.float32, device=losses.device) / sum(weights)
@@ -52,7 +54,7 @@ class ZOTrainer(Trainer):
 
 
 def _labels(piece: dict[str, Any]) -> int:
-    """Labels that enter the loss; rows if there are none. A causal model predicts nothing at position 0, others ignore it."""
+    """Count the labels that enter the loss; rows if there are none. A causal model predicts nothing at position 0, others ignore it."""
     labels = piece.get("labels")
     if labels is None:
         return len(next(iter(piece.values())))

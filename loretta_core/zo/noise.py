@@ -28,14 +28,14 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _QUANTILES_SHA256 = "8babbcaf96568f10165a1eab530c0e5c92d04de96761b6dbb3dadfa94baba37f"
 _VARIANCE = 0.9999797186525822
-"""Of the 65,536 quantiles before scaling; written out, so that the table depends on no order of summation."""
+"""Variance of the 65,536 quantiles before scaling; written out, so that the table depends on no order of summation."""
 
 assert sys.byteorder == "little", "lanes of a word are read in little-endian order"
 
 
 @dataclass(frozen=True)
 class Direction:
-    """Names one random direction."""
+    """The coordinates that identify one random direction."""
 
     seed: int
     step: int
@@ -44,7 +44,7 @@ class Direction:
 
     @property
     def keys(self) -> tuple[int, int]:
-        """Two unrelated 64-bit words."""
+        """Two unrelated 64-bit words, the keys of the generator."""
         state = 0
         for word in (self.seed, self.step, self.index):
             state = _mix((state ^ (word & _MASK)) + _GOLDEN & _MASK)
@@ -54,7 +54,7 @@ class Direction:
 def draw(
     direction: Direction, *, start: int = 0, size: int, distribution: Distribution = "gaussian", device: torch.device | str = "cpu"
 ) -> Float[Tensor, " P"]:
-    """Values `start` to `start + size` of a direction, fp32."""
+    """Return values `start` to `start + size` of a direction, fp32."""
     lanes = _LANES[distribution]
     first, last = start // lanes, -(-(start + size) // lanes)
     values = _values(_words(direction, torch.arange(first, last, dtype=torch.int64, device=device)), distribution)
@@ -63,7 +63,7 @@ def draw(
 
 
 def draw_rows(direction: Direction, rows_U: Int64[Tensor, " U"], *, start: int, width: int, distribution: Distribution = "gaussian") -> Float[Tensor, "U H"]:
-    """Rows of a matrix of `width` columns whose first value has index `start`: draw(start=start + row · width, size=width) of each."""
+    """Return rows of a matrix of `width` columns whose first value has index `start`: draw(start=start + row · width, size=width) of each."""
     lanes = _LANES[distribution]
     first_U = start + rows_U * width
     words = (width + lanes - 2) // lanes + 1  # a row may begin anywhere in a word
@@ -73,7 +73,7 @@ def draw_rows(direction: Direction, rows_U: Int64[Tensor, " U"], *, start: int, 
 
 
 def random_bits(direction: Direction, *, start: int, size: int, device: torch.device | str = "cpu") -> Int[Tensor, " P"]:
-    """16 random bits (0 … 65,535, int32) for each flat index."""
+    """Return 16 random bits (0 … 65,535, int32) for each flat index."""
     first, last = start // 4, -(-(start + size) // 4)
     offset = start - first * 4
     return _sixteen_bits(_words(direction, torch.arange(first, last, dtype=torch.int64, device=device)))[offset : offset + size]
@@ -94,14 +94,14 @@ def _sixteen_bits(words_W: Int64[Tensor, " W"]) -> Int[Tensor, " P"]:
 
 
 def _words(direction: Direction, index_W: Int64[Tensor, " W"]) -> Int64[Tensor, " W"]:
-    """Words of a direction; `index_W` is used up."""
+    """Return words of a direction; `index_W` is overwritten."""
     a, b = direction.keys
     _mix_(index_W.mul_(_signed(_GOLDEN)).add_(_signed(a)))
     return _mix_(index_W.add_(_signed(b)))
 
 
 def _mix_(x_W: Int64[Tensor, " W"]) -> Int64[Tensor, " W"]:
-    """`_mix` of every element, in place; int64 arithmetic wraps as unsigned does, only shifts need a mask."""
+    """Apply `_mix` to every element, in place; int64 arithmetic wraps as unsigned does, only shifts need a mask."""
     for shift, factor in zip((30, 27), _FACTORS, strict=True):
         x_W.bitwise_xor_((x_W >> shift).bitwise_and_((1 << (64 - shift)) - 1)).mul_(_signed(factor))
     return x_W.bitwise_xor_((x_W >> 31).bitwise_and_((1 << 33) - 1))
@@ -119,7 +119,7 @@ def _signed(word: int) -> int:
 
 @lru_cache(maxsize=8)
 def quantiles(device: torch.device) -> Float[Tensor, " 65536"]:
-    """Φ⁻¹((k + ½)/65,536) for k = 0 … 65,535, scaled to variance 1, fp32. Raises RuntimeError if this machine computes another table."""
+    """Return Φ⁻¹((k + ½)/65,536) for k = 0 … 65,535, scaled to variance 1, fp32. Raises RuntimeError if this machine computes another table."""
     upper = torch.special.ndtri((torch.arange(32768, 65536, dtype=torch.float64) + 0.5) / 65536)
     table = (torch.cat([-upper.flip(0), upper]) / _VARIANCE**0.5).to(torch.float32)
     digest = hashlib.sha256(table.numpy().tobytes()).hexdigest()
@@ -130,6 +130,6 @@ def quantiles(device: torch.device) -> Float[Tensor, " 65536"]:
 
 @lru_cache(maxsize=8)
 def _byte_signs(device: torch.device) -> Float[Tensor, "256 8"]:
-    """The eight signs in each byte, lowest bit first."""
+    """Return the table of the eight signs in each byte, lowest bit first."""
     bits = torch.arange(256).unsqueeze(1) >> torch.arange(8) & 1
     return (2.0 * bits - 1.0).to(torch.float32).to(device)

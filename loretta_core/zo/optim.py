@@ -1,4 +1,4 @@
-"""Optimizers that need forward passes only, as `torch.optim.Optimizer`s.
+"""Zeroth-order optimizers, which need forward passes only, as `torch.optim.Optimizer`s.
 
     ZOSGD          θ ← (1 − ηλ) θ − η/q Σ_k g_k z_k              MeZO (arXiv 2305.17333, algorithm 1); no state but the step count
                    other lengths of the step along the same directions: `scaling.py`
@@ -26,27 +26,27 @@ from torch.optim import Optimizer
 
 from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
 from loretta_core.zo.noise import Direction, Distribution, draw
-from loretta_core.zo.outliers import clipped, remembered, signal_to_noise
+from loretta_core.zo.outliers import clip_outliers, signal_to_noise, update_window
 from loretta_core.zo.parameters.flat import FlatParameters
-from loretta_core.zo.parameters.placement import Drawn, Shift, Storage
+from loretta_core.zo.parameters.placement import LazyShift, Shift, Storage
 from loretta_core.zo.parameters.streaming import ROUNDING, StreamedParameters
-from loretta_core.zo.scaling import Scaling, factors, moved, unbiased
+from loretta_core.zo.scaling import Scaling, bias_corrected, step_factors, update_second_moment
 from loretta_core.zo.variants import Closure, Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
-"""Called after a step with its number and the differences d that made the update; empty for a skipped step."""
+"""A function called after each step with its number and the differences d that made the update; empty for a skipped step."""
 
 
 STREAM_FROM = 1 << 26
-"""Numbers in the parameters from which ZOSGD streams by itself: a buffer, its copy, z and εz would need 1 GiB more."""
+"""Number of parameters from which ZOSGD streams by default: a buffer, its copy, z and εz would need 1 GiB more."""
 MEASURE_EVERY = 100
-"""Steps between measurements of what arrives of a streamed update."""
+"""Steps between measurements of `update_gain` of streamed parameters."""
 
 
-class _ForwardOnly(Optimizer):
-    """What both kinds share: draw, evaluate, decide, update, advance."""
+class _ZerothOrderBase(Optimizer):
+    """Base of both optimizers: draws directions, evaluates the loss, clips, updates and counts steps."""
 
-    def _prepare(
+    def _configure(
         self,
         *,
         storage: Storage,
@@ -62,36 +62,36 @@ class _ForwardOnly(Optimizer):
         self._distribution: Distribution = distribution
         self._directions_at = directions_at
         self._storage = storage
-        self._last: tuple[Direction, Tensor] | None = None
-        self._seen: Probe | None = None
+        self._cached_direction: tuple[Direction, Tensor] | None = None
+        self._pending: Probe | None = None
         self._loss = math.nan
         self.evaluator: Evaluator = Serial()
-        """How the loss is evaluated around θ: `variants.Batched(model)` and `variants.Fastest(model)` use one forward for several points."""
+        """Evaluates the loss around θ: `variants.Batched(model)` and `variants.Autotuned(model)` use one forward for several points."""
         self.on_step: OnStep | None = None
 
     @property
     def steps_taken(self) -> int:
-        """Steps so far, skipped ones included; the next step's number."""
+        """The number of steps so far, skipped ones included; the next step's number."""
         return self.param_groups[0]["steps_taken"]
 
     @property
     def skipped_steps(self) -> int:
-        """Steps whose loss was not finite."""
+        """The number of steps whose loss was not finite."""
         return self.param_groups[0]["skipped_steps"]
 
     @property
     def clipped_differences(self) -> int:
-        """Differences that `clip` has changed."""
+        """The number of differences that `clip` has changed."""
         return self.param_groups[0]["clipped_differences"]
 
     @property
     def evaluations(self) -> int:
-        """Evaluations of the loss."""
+        """The number of loss evaluations so far."""
         return self.param_groups[0]["evaluations"]
 
     @property
     def signal_to_noise(self) -> float:
-        """Recent differences in units of the loss's rounding (`guard.signal_to_noise`); nan before the first step."""
+        """Recent differences in units of the loss's rounding (`outliers.signal_to_noise`); nan before the first step."""
         return signal_to_noise(self.param_groups[0]["recent"], loss=self._loss)
 
     @property
@@ -106,7 +106,7 @@ class _ForwardOnly(Optimizer):
 
     @property
     def storage(self) -> Storage:
-        """The parameters as an evaluator gets them."""
+        """The storage of the parameters, as an evaluator gets it."""
         return self._storage
 
     @property
@@ -124,43 +124,43 @@ class _ForwardOnly(Optimizer):
         """
         if closure is not None:
             self.probe(closure)
-        if self._seen is None:
+        if self._pending is None:
             raise ValueError("step() was called without a closure and without a probe(closure) before it: a zeroth-order step needs the loss")
-        number, seen, self._seen = self.steps_taken, self._seen, None
-        differences = self._guarded(seen.differences) if seen.finite else ()
+        number, pending, self._pending = self.steps_taken, self._pending, None
+        differences = self._clip_differences(pending.differences) if pending.finite else ()
         self.apply(differences)
         if self.on_step is not None:
             self.on_step(number, differences)
-        return seen.loss
+        return pending.loss
 
     @torch.no_grad()
     def probe(self, closure: Closure) -> float:
-        """The evaluations of the current step alone; returns the loss at θ. The next `step()` makes the update."""
+        """Evaluate the current step without updating; returns the loss at θ. The next `step()` makes the update."""
         shifts = (self._shift(direction) for direction in self._directions(self.steps_taken))
-        self._seen = probe(closure, storage=self._storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
-        self.param_groups[0]["evaluations"] += self._seen.evaluations
-        self._loss = self._seen.loss
+        self._pending = probe(closure, storage=self._storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
+        self.param_groups[0]["evaluations"] += self._pending.evaluations
+        self._loss = self._pending.loss
         return self._loss
 
     @torch.no_grad()
     def apply(self, differences: Sequence[float]) -> None:
-        """The update of the current step from its differences, without any evaluation; none of them: the step is skipped."""
+        """Make the update of the current step from its differences, without any evaluation; an empty sequence skips the step."""
         if differences:
             self._update(self._directions(self.steps_taken, len(differences)), differences)
         else:
             self.param_groups[0]["skipped_steps"] += 1
-        self.param_groups[0]["recent"] = remembered(self.param_groups[0]["recent"], differences)
+        self.param_groups[0]["recent"] = update_window(self.param_groups[0]["recent"], differences)
         for group in self.param_groups:
             group["steps_taken"] += 1
 
     def release(self) -> None:
-        """End of training: give every parameter a storage of its own again, as saving needs. The optimizer must not step afterwards."""
+        """Give every parameter storage of its own again, as saving needs, at the end of training. The optimizer must not step afterwards."""
         self._storage.release()
 
-    def _guarded(self, differences: Sequence[float]) -> Sequence[float]:
+    def _clip_differences(self, differences: Sequence[float]) -> Sequence[float]:
         if self._clip is None:
             return differences
-        kept = tuple(map(as_fp32, clipped(differences, past=self.param_groups[0]["recent"], clip=self._clip)))
+        kept = tuple(map(as_fp32, clip_outliers(differences, past=self.param_groups[0]["recent"], clip=self._clip)))
         self.param_groups[0]["clipped_differences"] += sum(one != other for one, other in zip(kept, differences, strict=True))
         return kept
 
@@ -174,21 +174,21 @@ class _ForwardOnly(Optimizer):
         return [Direction(group["seed"], step, index) for index in range(count)]
 
     def _draw(self, direction: Direction) -> Float[Tensor, " P"]:
-        """z; the last one is kept, so that a step with one direction draws it once."""
-        if self._last is None or self._last[0] != direction:
-            self._last = (direction, draw(direction, size=len(self._flat), distribution=self._distribution, device=self._flat.theta_P.device))
-        return self._last[1]
+        """Return z; the last one is cached, so that a step with one direction draws it once."""
+        if self._cached_direction is None or self._cached_direction[0] != direction:
+            self._cached_direction = (direction, draw(direction, size=len(self._flat), distribution=self._distribution, device=self._flat.theta_P.device))
+        return self._cached_direction[1]
 
     def _shift(self, direction: Direction) -> Shift:
         if isinstance(self._storage, StreamedParameters):
-            return Drawn(direction, self._distribution, tuple(group["zo_eps"] for group in self.param_groups for _ in group["params"]))
+            return LazyShift(direction, self._distribution, tuple(group["zo_eps"] for group in self.param_groups for _ in group["params"]))
         z_P = self._draw(direction)
         shift_P = torch.empty_like(z_P)
-        for group, part in self._parts():
+        for group, part in self._group_slices():
             torch.mul(z_P[part], group["zo_eps"], out=shift_P[part])
         return shift_P
 
-    def _parts(self) -> Iterator[tuple[dict[str, Any], slice]]:
+    def _group_slices(self) -> Iterator[tuple[dict[str, Any], slice]]:
         start = 0
         for group in self.param_groups:
             size = sum(parameter.numel() for parameter in group["params"])
@@ -196,7 +196,7 @@ class _ForwardOnly(Optimizer):
             start += size
 
 
-class ZOSGD(_ForwardOnly):
+class ZOSGD(_ZerothOrderBase):
     """Stochastic gradient descent along random directions.
 
     Args:
@@ -236,9 +236,9 @@ class ZOSGD(_ForwardOnly):
             raise ValueError(f"expected lr ≥ 0 and weight_decay ≥ 0; got {lr} and {weight_decay}")
         if scaling == "std" and directions_at is None and num_directions < 2:
             raise ValueError(f"expected num_directions ≥ 2 with scaling 'std', whose step is divided by the spread of the differences; got {num_directions}")
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "second_moment": 0.0, **_shared(zo_eps, num_directions, seed)})
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "second_moment": 0.0, **_group_defaults(zo_eps, num_directions, seed)})
         self._scaling: Scaling = scaling
-        self._prepare(
+        self._configure(
             storage=_storage(_parameters(self), False if estimator == "forward_gradient" and streamed is None else streamed),
             estimator=estimator,
             distribution=distribution,
@@ -247,41 +247,41 @@ class ZOSGD(_ForwardOnly):
         )
 
     def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
-        """One rounded coefficient times z, subtracted: for signs a single IEEE addition per coordinate, the same on every device."""
+        """Subtract one rounded coefficient times z: for signs a single IEEE addition per coordinate, the same on every device."""
         if isinstance(self._storage, StreamedParameters):
-            self._stream(self._storage, directions, self._factors(differences))
+            self._update_streamed(self._storage, directions, self._factors(differences))
             return
         theta_P = self._flat.theta_P
-        for group, part in self._parts():
+        for group, part in self._group_slices():
             if group["weight_decay"]:
                 theta_P[part].mul_(1.0 - group["lr"] * group["weight_decay"])
         for direction, factor in zip(directions, self._factors(differences), strict=True):
             z_P = self._draw(direction)
-            for group, part in self._parts():
-                theta_P[part].sub_(z_P[part], alpha=self._length(group, factor, len(differences)))
+            for group, part in self._group_slices():
+                theta_P[part].sub_(z_P[part], alpha=self._step_size(group, factor, len(differences)))
 
-    def _stream(self, storage: StreamedParameters, directions: Sequence[Direction], factors: Sequence[float]) -> None:
+    def _update_streamed(self, storage: StreamedParameters, directions: Sequence[Direction], factors: Sequence[float]) -> None:
         terms = []
         for direction, factor in zip(directions, factors, strict=True):
-            lengths = tuple(self._length(group, factor, len(factors)) for group in self.param_groups for _ in group["params"])
-            terms.append(Drawn(direction, self._distribution, lengths))
+            lengths = tuple(self._step_size(group, factor, len(factors)) for group in self.param_groups for _ in group["params"])
+            terms.append(LazyShift(direction, self._distribution, lengths))
         decays = tuple(group["lr"] * group["weight_decay"] for group in self.param_groups for _ in group["params"])
         rounding = Direction(self.param_groups[0]["seed"], self.steps_taken, ROUNDING)
         storage.subtract(terms, decays=decays, rounding=rounding, measure=self.steps_taken % MEASURE_EVERY == 0)
 
-    def _length(self, group: dict[str, Any], factor: float, directions: int) -> float:
+    def _step_size(self, group: dict[str, Any], factor: float, directions: int) -> float:
         return group["lr"] * factor / ((group["zo_eps"] if self._scaling == "gradient" else 1.0) * directions)
 
     def _factors(self, differences: Sequence[float]) -> Sequence[float]:
         if self._scaling == "gradient":
             return differences
         first = self.param_groups[0]
-        first["second_moment"] = moved(first["second_moment"], differences)
+        first["second_moment"] = update_second_moment(first["second_moment"], differences)
         applied = first["steps_taken"] - first["skipped_steps"] + 1
-        return factors(differences, scaling=self._scaling, second_moment=unbiased(first["second_moment"], steps=applied))
+        return step_factors(differences, scaling=self._scaling, second_moment=bias_corrected(first["second_moment"], steps=applied))
 
 
-class ZerothOrder(_ForwardOnly):
+class ZerothOrder(_ZerothOrderBase):
     """Any torch optimizer on zeroth-order gradient estimates: ZerothOrder(torch.optim.AdamW(params, lr=1e-4)) is ZO-Adam.
 
     Args:
@@ -301,23 +301,23 @@ class ZerothOrder(_ForwardOnly):
         directions_at: Callable[[int], int] | None = None,
         clip: float | None = None,
     ) -> None:
-        super().__init__(inner.param_groups, {**inner.defaults, **_shared(zo_eps, num_directions, seed)})
+        super().__init__(inner.param_groups, {**inner.defaults, **_group_defaults(zo_eps, num_directions, seed)})
         self._inner = inner
-        self._share()
-        self._prepare(storage=FlatParameters(_parameters(self)), estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
+        self._share_state()
+        self._configure(storage=FlatParameters(_parameters(self)), estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip)
         self._gradient_P = torch.zeros_like(self._flat.theta_P)
         self._flat.set_gradients(self._gradient_P)
 
     def state_dict(self) -> dict[str, Any]:
-        """The inner optimizer's state; its groups carry the step count and the seed."""
+        """Return the inner optimizer's state; its groups carry the step count and the seed."""
         return self._inner.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` gave."""
+        """Load a state that `state_dict` returned."""
         self._inner.load_state_dict(state_dict)
-        self._share()
+        self._share_state()
 
-    def _share(self) -> None:
+    def _share_state(self) -> None:
         self.param_groups = self._inner.param_groups
         self.state = self._inner.state
 
@@ -325,7 +325,7 @@ class ZerothOrder(_ForwardOnly):
         self._gradient_P.zero_()
         for direction, difference in zip(directions, differences, strict=True):
             z_P = self._draw(direction)
-            for group, part in self._parts():
+            for group, part in self._group_slices():
                 self._gradient_P[part].add_(z_P[part], alpha=difference / (group["zo_eps"] * len(differences)))
         self._flat.set_gradients(self._gradient_P)
         self._inner.step()
@@ -344,7 +344,7 @@ def _storage(parameters: list[nn.Parameter], streamed: bool | None) -> Storage:
     return StreamedParameters(parameters) if streamed else FlatParameters(parameters)
 
 
-def _shared(zo_eps: float, num_directions: int, seed: int) -> dict[str, Any]:
+def _group_defaults(zo_eps: float, num_directions: int, seed: int) -> dict[str, Any]:
     if not (zo_eps > 0 and math.isfinite(zo_eps)) or num_directions < 1:
         raise ValueError(f"expected zo_eps > 0 and num_directions ≥ 1; got {zo_eps} and {num_directions}")
     counts = {"steps_taken": 0, "skipped_steps": 0, "clipped_differences": 0, "evaluations": 0}

@@ -1,4 +1,4 @@
-"""The replay log: a zeroth-order run as its scalars. 4 bytes per step and direction rebuild any step's weights bitwise.
+"""The replay log of a zeroth-order run: 4 bytes per step and direction, from which any step's weights are rebuilt bitwise.
 
     file   = magic · header length (u32) · header (JSON) · block · block · …
     block  = "ZOBK" · first step (u32) · steps (u32) · directions (u32) · CRC-32 of the block (u32) · steps × directions fp32 differences
@@ -32,11 +32,11 @@ _BLOCK = struct.Struct("<4sIIII")
 _BLOCK_MAGIC = b"ZOBK"
 
 STEPS_PER_BLOCK = 256
-"""A block's frame of 20 bytes is then 2 % of its scalars at one direction; a killed run repeats at most so many steps."""
+"""Steps in one block. Its frame of 20 bytes is then 2 % of its scalars at one direction; a killed run repeats at most so many steps."""
 
 
 @dataclass(frozen=True)
-class Log:
+class ReplayLog:
     """The readable part of a log."""
 
     header: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Log:
     end: int
     """Bytes of the file up to the end of the last good block."""
     damage: str
-    """Why reading ended before the file did; empty if it did not."""
+    """The reason why reading ended before the file did; empty if it did not."""
 
 
 class LogWriter:
@@ -68,7 +68,7 @@ class LogWriter:
     def __call__(self, step: int, differences: Sequence[float]) -> None:
         """Log one step. Blocks are written when they are full, when the number of directions changes, and by `flush`."""
         if not self._begun:
-            _begin(self._path, self._header, step)
+            _create_or_cut(self._path, self._header, step)
             self._begun, self._next = True, step
         assert step == self._next, f"step {step} follows step {self._next - 1}"
         if differences and any(self._rows) and len(differences) != max(map(len, self._rows)):
@@ -79,16 +79,16 @@ class LogWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held as one block, to the disk."""
+        """Write the buffered steps to the disk as one block."""
         if self._rows:
             with self._path.open("ab") as file:
-                file.write(_packed(self._rows, first_step=self._next - len(self._rows)))
+                file.write(_encode_block(self._rows, first_step=self._next - len(self._rows)))
                 file.flush()
                 os.fsync(file.fileno())
             self._rows = []
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Path) -> ReplayLog:
     """Read the good prefix of a log. Raises OutputError when there is no such file or no readable header."""
     try:
         data = path.read_bytes()
@@ -106,10 +106,10 @@ def read_log(path: Path) -> Log:
             break
         rows += block
         end = at
-    return Log(header, tuple(rows), end, damage)
+    return ReplayLog(header, tuple(rows), end, damage)
 
 
-def replay(log: Log, optimizer: ZOSGD | ZerothOrder, *, steps: int | None = None, set_lr: Callable[[int], object] | None = None) -> None:
+def replay(log: ReplayLog, optimizer: ZOSGD | ZerothOrder, *, steps: int | None = None, set_lr: Callable[[int], object] | None = None) -> None:
     """Bring freshly initialised parameters to the state after `steps` steps (None: all of the log).
 
     `optimizer` is built as for the run, over the same initial parameters; `set_lr` is called with each step before it, as the run's schedule was.
@@ -125,12 +125,12 @@ def replay(log: Log, optimizer: ZOSGD | ZerothOrder, *, steps: int | None = None
 
 
 def weights_sha256(theta_P: Float[Tensor, " P"]) -> str:
-    """Digest of a parameter vector's bytes."""
+    """Return the digest of a parameter vector's bytes."""
     return digest([theta_P])
 
 
-def _begin(path: Path, header: Mapping[str, Any], first_step: int) -> None:
-    """Make the file end just before `first_step`."""
+def _create_or_cut(path: Path, header: Mapping[str, Any], first_step: int) -> None:
+    """Create the file, or cut it so that it ends just before `first_step`."""
     if first_step == 0:
         text = json.dumps(header, sort_keys=True).encode()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,8 +144,8 @@ def _begin(path: Path, header: Mapping[str, Any], first_step: int) -> None:
     _cut(path, log, first_step)
 
 
-def _cut(path: Path, log: Log, first_step: int) -> None:
-    """Keep steps before `first_step`: whole blocks stay, the block that holds it is written again up to there."""
+def _cut(path: Path, log: ReplayLog, first_step: int) -> None:
+    """Cut the file before `first_step`: earlier blocks stay, the block that holds it is written again up to there."""
     data = path.read_bytes()
     _, end = _header(data, path)
     kept = 0
@@ -153,7 +153,7 @@ def _cut(path: Path, log: Log, first_step: int) -> None:
         if first + len(block) > first_step:
             break
         end, kept = at, first + len(block)
-    rest = _packed(log.rows[kept:first_step], first_step=kept) if kept < first_step else b""
+    rest = _encode_block(log.rows[kept:first_step], first_step=kept) if kept < first_step else b""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_bytes(data[:end] + rest)
     temporary.replace(path)
@@ -171,7 +171,7 @@ def _header(data: bytes, path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _blocks(data: bytes, start: int) -> Iterator[tuple[int, list[tuple[float, ...]] | str, int]]:
-    """(first step, rows or what is wrong, end of the block) of one block after the other."""
+    """Yield (first step, rows or an error text, end of the block) of one block after the other."""
     while start < len(data):
         body = start + _BLOCK.size
         if body > len(data):
@@ -191,7 +191,7 @@ def _blocks(data: bytes, start: int) -> Iterator[tuple[int, list[tuple[float, ..
         start = end
 
 
-def _packed(rows: Sequence[tuple[float, ...]], *, first_step: int) -> bytes:
+def _encode_block(rows: Sequence[tuple[float, ...]], *, first_step: int) -> bytes:
     directions = max(1, *map(len, rows))
     values = [value for row in rows for value in (row or (math.nan,) * directions)]
     frame = _BLOCK.pack(_BLOCK_MAGIC, first_step, len(rows), directions, 0)[:-4]

@@ -1,4 +1,4 @@
-"""How far a step goes along its directions: differences d_1 … d_q → the factors c_k of  θ ← θ − η/q Σ_k c_k z_k.
+"""Scalings of a step: differences d_1 … d_q → the factors c_k of  θ ← θ − η/q Σ_k c_k z_k.
 
     gradient   c = d / ε = g                                the projected gradient: MeZO (arXiv 2305.17333)
     sign       c = sign d                                   ZO-SGD-Sign as in ZO-Bench (arXiv 2402.11592): of g, not of each coordinate of g z
@@ -19,11 +19,11 @@ from typing import Literal
 Scaling = Literal["gradient", "sign", "std", "rms"]
 
 BETA = 0.99
-"""β of `rms`: the last hundred steps count."""
+"""β of `rms`, an average over about the last hundred steps."""
 
 
-def factors(differences: Sequence[float], *, scaling: Scaling, second_moment: float) -> tuple[float, ...]:
-    """c of each direction for all kinds but "gradient", where ε belongs to a parameter group. `second_moment` is v̂ with this step in it.
+def step_factors(differences: Sequence[float], *, scaling: Scaling, second_moment: float) -> tuple[float, ...]:
+    """Return c of each direction for all scalings but "gradient", where ε belongs to a parameter group. `second_moment` is v̂ with this step in it.
 
     Zeros where there is no scale: all differences are the same (std) or zero. Raises ValueError for `std` with one direction.
     """
@@ -33,22 +33,22 @@ def factors(differences: Sequence[float], *, scaling: Scaling, second_moment: fl
         case "std":
             if len(differences) < 2:
                 raise ValueError("scaling 'std' divides by the spread of a step's differences; use num_directions ≥ 2")
-            return _divided(differences, statistics.stdev(differences))
+            return _normalised(differences, statistics.stdev(differences))
         case "rms":
-            return _divided(differences, math.sqrt(second_moment))
+            return _normalised(differences, math.sqrt(second_moment))
         case "gradient":
             raise AssertionError("ε belongs to a parameter group")
 
 
-def moved(moment: float, differences: Sequence[float]) -> float:
-    """v after a step."""
+def update_second_moment(moment: float, differences: Sequence[float]) -> float:
+    """Return v after a step."""
     return BETA * moment + (1 - BETA) * statistics.fmean(value * value for value in differences)
 
 
-def unbiased(moment: float, *, steps: int) -> float:
-    """v̂ after `steps` ≥ 1 steps."""
+def bias_corrected(moment: float, *, steps: int) -> float:
+    """Return v̂ after `steps` ≥ 1 steps."""
     return moment / (1 - BETA**steps)
 
 
-def _divided(differences: Sequence[float], scale: float) -> tuple[float, ...]:
+def _normalised(differences: Sequence[float], scale: float) -> tuple[float, ...]:
     return tuple(value / scale for value in differences) if scale else (0.0,) * len(differences)

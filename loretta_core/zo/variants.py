@@ -1,9 +1,9 @@
-"""Several states of the trainable parameters, one loss each: one after the other, or all in one forward of the frozen model.
+"""Evaluators: the losses of several variants of the trainable parameters, one after the other or all in one forward of the frozen model.
 
     Serial     the parameters point at θ + shift, one variant at a time; memory of one evaluation
     Batched    torch.func: the closure runs once under vmap, with the trainable parameters stacked as (V, …); the frozen weights are shared, so the base's
                matrix products see V times the rows
-    Fastest    times both on the first steps of each shape and keeps the faster one
+    Autotuned    times both on the first steps of each shape and keeps the faster one
 
 Batching wins where the forward is bound by launches or by reading weights (few rows and tokens) and loses nothing but memory elsewhere; it is never assumed.
 A variant is only a row of the stack: nothing here says that all rows belong to one optimizer.
@@ -30,7 +30,7 @@ Closure = Callable[[], Tensor | float]
 
 
 class Variant(NamedTuple):
-    """θ + sign · shift."""
+    """The parameters at θ + sign · shift."""
 
     sign: int
     shift: Shift
@@ -38,31 +38,31 @@ class Variant(NamedTuple):
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Losses of variants around θ. θ itself is bitwise the same afterwards, also when the closure raises."""
+    """Evaluates the losses of variants around θ. θ itself is bitwise the same afterwards, also when the closure raises."""
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """One loss per variant, in order."""
+        """Return one loss per variant, in order."""
         ...
 
 
 class Serial:
-    """One variant after the other."""
+    """Evaluates one variant after the other."""
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """See Evaluator. `variants` may be a generator: only one shift needs to exist at a time."""
+        """Return one loss per variant. `variants` may be a generator: only one shift needs to exist at a time."""
         found = []
-        with storage.evaluating() as move:
+        with storage.evaluating() as set_shift:
             for sign, shift in variants:
-                move(sign, shift)
+                set_shift(sign, shift)
                 found.append(float(closure()))
         return found
 
 
 class Batched:
-    """All variants in one forward.
+    """Evaluates all variants in one forward.
 
     Args:
-        model: holds the trainable parameters; the closure calls it, and must not look at values (`.item()`, `if loss > 0`) on the way to its loss.
+        model: the model with the trainable parameters; the closure calls it, and must not branch on values (`.item()`, `if loss > 0`).
 
     Raises ValueError if an optimizer's parameter is not in the model.
     """
@@ -71,15 +71,15 @@ class Batched:
         self._model = model
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """See Evaluator. Raises ValueError for streamed parameters."""
+        """Return one loss per variant. Raises ValueError for streamed parameters."""
         if not isinstance(storage, FlatParameters):
             raise ValueError("streamed parameters are too many to be stacked: evaluate them with variants.Serial()")
         names = self._names(storage)
-        views = storage.split(stacked(storage, variants))
-        holder = _Holder(self._model, closure)
+        views = storage.split(stack_variants(storage, variants))
+        module = _ClosureModule(self._model, closure)
 
         def one(values: dict[str, Tensor]) -> Tensor:
-            return functional_call(holder, values, ())
+            return functional_call(module, values, ())
 
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
         with sdpa_kernel(SDPBackend.MATH):
@@ -93,7 +93,7 @@ class Batched:
             raise ValueError("a parameter of the optimizer is not in the model that batches its variants") from None
 
 
-class _Holder(nn.Module):
+class _ClosureModule(nn.Module):
     """A module around a closure: `functional_call` swaps the parameters of `model` while it runs."""
 
     def __init__(self, model: nn.Module, closure: Closure) -> None:
@@ -102,14 +102,14 @@ class _Holder(nn.Module):
         self._closure = closure
 
     def forward(self) -> Tensor:
-        """The closure's loss."""
+        """Return the closure's loss."""
         loss = self._closure()
         assert isinstance(loss, Tensor), "the closure must return a tensor to be batched"
         return loss
 
 
-def stacked(flat: FlatParameters, variants: Iterable[Variant]) -> Float[Tensor, "V P"]:
-    """The parameters at every variant."""
+def stack_variants(flat: FlatParameters, variants: Iterable[Variant]) -> Float[Tensor, "V P"]:
+    """Return the parameters of every variant, stacked."""
     rows = []
     for sign, shift in variants:
         assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"
@@ -117,42 +117,42 @@ def stacked(flat: FlatParameters, variants: Iterable[Variant]) -> Float[Tensor, 
     return torch.stack(rows)
 
 
-TRIALS = 3
-"""Evaluations of each kind that are timed before one is chosen; the fastest counts, so that a hiccup does not decide."""
+TIMED_RUNS = 3
+"""Evaluations of each kind that are timed before one is chosen; the shortest counts, so that one interruption does not decide."""
 
 
 @dataclass
-class Fastest:
+class Autotuned:
     """Times Serial and Batched per number of variants and key, then stays with the faster one.
 
     Args:
         model: as in Batched.
-        key: what the time depends on besides the number of variants, such as the shape of the batch; a new key is timed anew.
+        key: returns what the time depends on besides the number of variants, such as the shape of the batch; a new key is timed anew.
     """
 
     model: nn.Module
     key: Callable[[], object] = lambda: None
-    _seconds: dict[tuple[object, int, bool], list[float]] = field(default_factory=dict)
+    _times_s: dict[tuple[object, int, bool], list[float]] = field(default_factory=dict)
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """See Evaluator."""
+        """Return one loss per variant, from the evaluator that is faster or is being timed."""
         chosen = list(variants)
         key = self.key()
-        serial, batched = (self._seconds.setdefault((key, len(chosen), kind), []) for kind in (False, True))
-        together = self._choice(serial, batched)
+        serial, batched = (self._times_s.setdefault((key, len(chosen), kind), []) for kind in (False, True))
+        batch = self._prefers_batched(serial, batched)
         started = time.perf_counter()
-        found = (Batched(self.model) if together else Serial()).losses(closure, storage=storage, variants=chosen)
-        if min(len(serial), len(batched)) < TRIALS:
-            (batched if together else serial).append(time.perf_counter() - started)
+        found = (Batched(self.model) if batch else Serial()).losses(closure, storage=storage, variants=chosen)
+        if min(len(serial), len(batched)) < TIMED_RUNS:
+            (batched if batch else serial).append(time.perf_counter() - started)
         return found
 
-    def batches(self, variants: int) -> bool | None:
-        """What was chosen for the current key; None while it is being timed."""
-        serial, batched = (self._seconds.get((self.key(), variants, kind), []) for kind in (False, True))
-        return None if min(len(serial), len(batched)) < TRIALS else self._choice(serial, batched)
+    def chose_batched(self, variants: int) -> bool | None:
+        """Return True if Batched was chosen for the current key, False if Serial was; None while both are timed."""
+        serial, batched = (self._times_s.get((self.key(), variants, kind), []) for kind in (False, True))
+        return None if min(len(serial), len(batched)) < TIMED_RUNS else self._prefers_batched(serial, batched)
 
     @staticmethod
-    def _choice(serial: Sequence[float], batched: Sequence[float]) -> bool:
-        if len(serial) < TRIALS or len(batched) < TRIALS:
+    def _prefers_batched(serial: Sequence[float], batched: Sequence[float]) -> bool:
+        if len(serial) < TIMED_RUNS or len(batched) < TIMED_RUNS:
             return len(batched) < len(serial)
         return min(batched) < min(serial)

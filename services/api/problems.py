@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: what was given, what was expected, and the field at fault. No traceback, no path of this machine's code, no secret."""
+"""Errors as RFC 9457 problem documents: what was given, what was expected, and the field at fault, without tracebacks, paths of code or secrets."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from loretta_core.errors import ConfigError
-from services.queries.ray_jobs import RayUnavailable
-from services.queries.submissions import NotFound
+from services.queries.errors import NotFound, RayUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -46,66 +45,69 @@ class Problem(BaseModel):
     errors: list[FieldError] = []
 
 
-def problem(status: int, detail: str, *, kind: str = "", errors: list[FieldError] | None = None, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The response."""
+def problem_response(
+    status: int, detail: str, *, kind: str = "", errors: list[FieldError] | None = None, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """Return an error as a response."""
     content = Problem(type=f"urn:loretta:problem:{kind or status}", title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors or [])
     return JSONResponse(content.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What a route may answer besides success, for the OpenAPI document."""
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route for the OpenAPI document: the errors that it may answer with."""
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}} for status in statuses
     }
 
 
-Page = Callable[[Request, int, str], Response]
+ErrorPage = Callable[[Request, int, str], Response]
+"""Renders request, status and detail as a page for people."""
 
 
-def install(app: FastAPI, *, page: Page) -> None:
-    """Turn every error into a problem document, or, outside the API, into a `page` for people."""
+def install_error_handlers(app: FastAPI, *, error_page: ErrorPage) -> None:
+    """Turn every error into a problem document below /api/, elsewhere into an `error_page`."""
 
-    def answer(
+    def respond(
         request: Request, status: int, detail: str, *, kind: str, errors: list[FieldError] | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
         if request.url.path.startswith("/api/"):
-            return problem(status, detail, kind=kind, errors=errors, headers=headers)
-        return page(request, status, detail)
+            return problem_response(status, detail, kind=kind, errors=errors, headers=headers)
+        return error_page(request, status, detail)
 
     @app.exception_handler(ConfigError)
     def config(request: Request, error: ConfigError) -> Response:
-        return answer(request, 422, str(error), kind="config", errors=field_errors(str(error)))
+        return respond(request, 422, str(error), kind="config", errors=field_errors(str(error)))
 
     @app.exception_handler(NotFound)
     def missing(request: Request, error: NotFound) -> Response:
-        return answer(request, 404, str(error), kind="not-found")
+        return respond(request, 404, str(error), kind="not-found")
 
     @app.exception_handler(RayUnavailable)
     def no_ray(request: Request, error: RayUnavailable) -> Response:
-        return answer(request, 503, str(error), kind="ray")
+        return respond(request, 503, str(error), kind="ray")
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
         found = [FieldError(field=".".join(str(part) for part in each["loc"][1:]), detail=each["msg"]) for each in error.errors()]
-        return answer(request, 422, "; ".join(f"{each.field}: {each.detail}" for each in found), kind="request", errors=found)
+        return respond(request, 422, "; ".join(f"{each.field}: {each.detail}" for each in found), kind="request", errors=found)
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
-        return answer(request, error.status_code, str(error.detail), kind=str(error.status_code), headers=error.headers)
+        return respond(request, error.status_code, str(error.detail), kind=str(error.status_code), headers=error.headers)
 
     @app.exception_handler(Exception)
     def broken(request: Request, error: Exception) -> Response:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return answer(request, 500, "something broke here; the server's log says what", kind="500")
+        return respond(request, 500, "something broke here; the server's log says what", kind="500")
 
 
 _FIELD = re.compile(r"^(?P<field>[A-Za-z_][\w.\[\]-]*)(?: = .*?)?: (?P<detail>.+)$", re.DOTALL)
 
 
 def field_errors(message: str) -> list[FieldError]:
-    """`axes.method[0].type = 'lorra': unknown. …` → its field; a message has one problem a line."""
-    found = []
+    """Split a message with one problem a line and find the field of each, as in `axes.method[0].type = 'lorra': unknown. …`."""
+    errors = []
     for line in message.splitlines():
         match = _FIELD.match(line.removeprefix("--set ").strip())
-        found.append(FieldError(field=match["field"] if match else "", detail=line.strip()))
-    return found
+        errors.append(FieldError(field=match["field"] if match else "", detail=line.strip()))
+    return errors

@@ -1,4 +1,4 @@
-"""Requests and responses of the API. Responses of services are their own models where they are plain values."""
+"""Models of requests and responses. Their names, docstrings and field names are part of the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,21 +1,22 @@
-"""Services' values → response models."""
+"""Conversions from results of queries to response models."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.report.adapter_docs.loading_code import loading_code, reproduce_command
 from loretta_core.report.rows import ResultRow
+from loretta_core.store.layout import cell_directory
 from loretta_core.store.records import Record
 from services.api.schemas import Cell, CellSummary, RunningCell, SweepSummary
 from services.queries.links import mlflow_link
 from services.queries.run_index import SweepView
+from services.queries.sweep_progress import CellProgress
 
 
-def summary_of(view: SweepView) -> SweepSummary:
-    """How far a sweep is."""
+def sweep_summary(view: SweepView) -> SweepSummary:
+    """Return the progress of a sweep."""
     progress = view.progress
     return SweepSummary(
         name=view.name,
@@ -25,14 +26,19 @@ def summary_of(view: SweepView) -> SweepSummary:
         failed=progress.failed,
         stopped=progress.stopped,
         waiting=progress.waiting,
-        running=[RunningCell(**asdict(each)) for each in progress.running],
+        running=[running_cell(each) for each in progress.running],
         eta_s=progress.eta_s,
         version=view.version,
     )
 
 
+def running_cell(cell: CellProgress) -> RunningCell:
+    """Return the progress of a cell in training."""
+    return RunningCell(cell_id=cell.cell_id, step=cell.step, steps=cell.steps, loss=cell.loss, seconds=cell.elapsed_s)
+
+
 def cell_summary(row: ResultRow) -> CellSummary:
-    """A row of the comparison."""
+    """Return a row of the comparison."""
     record = row.record
     return CellSummary(
         cell_id=row.cell_id,
@@ -40,23 +46,23 @@ def cell_summary(row: ResultRow) -> CellSummary:
         status=row.status,
         reason=row.reason or None,
         score=row.score,
-        score_low=record.score_low if record else None,
-        score_high=record.score_high if record else None,
-        score_name=record.score_name if record and row.score is not None else None,
-        initial_score=record.initial_score if record else None,
-        trainable_params=record.trainable_params if record else None,
-        train_seconds=record.train_seconds if record else None,
-        peak_memory_bytes=record.peak_memory_bytes if record else None,
-        forwards=record.forwards if record else None,
+        score_low=record.score.low if record else None,
+        score_high=record.score.high if record else None,
+        score_name=record.score.name if record and row.score is not None else None,
+        initial_score=record.score.initial if record else None,
+        trainable_params=record.cost.trainable_params if record else None,
+        train_seconds=record.cost.train_s if record else None,
+        peak_memory_bytes=record.cost.peak_memory_bytes if record else None,
+        forwards=record.cost.forwards if record else None,
         paired_difference=row.paired.difference if row.paired else None,
         paired_p=row.paired.p if row.paired else None,
         paper=row.paper.text if row.paper else None,
     )
 
 
-def cell_of(cell: CellConfig, record: Record | None, *, out: Path, mlflow_url: str) -> Cell:
-    """Everything about a cell."""
-    adapter = out / "cells" / cell.cell_id / record.adapter if record and record.adapter else None
+def cell_view(cell: CellConfig, record: Record | None, *, out: Path, mlflow_url: str) -> Cell:
+    """Return everything about a cell."""
+    adapter = cell_directory(out, cell.cell_id) / record.adapter if record and record.adapter else None
     return Cell(
         cell_id=cell.cell_id,
         label=cell.label,

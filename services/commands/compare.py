@@ -1,4 +1,4 @@
-"""`loretta compare`: a sweep's table on the terminal, its report on disk."""
+"""`loretta compare`: print the table of a sweep and write its report."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from loretta_core.errors import OutputError
 from loretta_core.report.compare import compare, write_comparison
 from loretta_core.report.tables import to_latex, to_markdown
 from loretta_core.store.manifest import sweep_names
-from loretta_core.store.records import check_output_dir
-from services.commands.tables import print_table
+from loretta_core.store.output_dir import check_output_dir
+from services.commands.output import print_table
 
 
 def show_comparison(out: Path, *, name: str, as_json: bool, table_format: str = "text") -> None:
-    """Print the comparison of sweep `name`, or of the most recent one; in `markdown` and `latex` the table alone. Raises OutputError when there is none."""
+    """Print the comparison of sweep `name`, or of the most recent one; as `markdown` or `latex` the table alone. Raise OutputError when there is none."""
     if not out.is_dir():
         raise OutputError(f"{out}: no such output directory; give the right one with --out, or start a sweep with `loretta sweep FILE`")
     check_output_dir(out)

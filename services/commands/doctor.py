@@ -1,6 +1,6 @@
-"""`loretta doctor`: what of this machine a sweep would stumble over (versions, GPUs, disk), and everything found as text or JSON.
+"""`loretta doctor`: check versions, GPUs and disk of this machine, and print all findings as text or JSON.
 
-Ray, MLflow and output directories are looked at by `jobs.diagnostics.health`, which the command line brings together with this.
+Ray, MLflow and output directories are checked by `jobs.diagnostics.health`. Like sweep.py, one of the modules that import `jobs`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,32 @@ from loretta_core.findings import Finding
 from loretta_core.report.units import counted
 
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
-"""The versions the project is tested with; there in a checkout, not in an installed wheel."""
+"""Versions that the project is tested with; the file exists in a checkout, not in an installed wheel."""
 
-LEAST_FREE_BYTES = 2_000_000_000
-"""Less is little for the checkpoints and adapters of a sweep."""
+MIN_FREE_BYTES = 2_000_000_000
+"""Room that the checkpoints and adapters of a sweep need."""
 
 GPU_QUERY = ("nvidia-smi", "--query-gpu=name,memory.free,memory.total", "--format=csv,noheader,nounits")
 
 
+def diagnose(out: Path, *, fix: bool, as_json: bool) -> int:
+    """Print what is wrong with this machine and an output directory; return the exit code."""
+    from jobs.diagnostics.health import examine
+
+    text, code = show([*machine_findings(out), *examine(out, fix=fix)], as_json=as_json)
+    print(text)
+    return code
+
+
 def machine_findings(out: Path) -> Iterator[Finding]:
-    """Versions, GPUs, disk."""
+    """Check versions, GPUs and disk."""
     yield versions(pins(CONSTRAINTS), installed=installed_versions())
     yield gpus()
     yield disk(out)
 
 
 def show(findings: Sequence[Finding], *, as_json: bool) -> tuple[str, int]:
-    """The text for a terminal, or JSON; and the exit code: 1 when a problem is left."""
+    """Return the findings as text or JSON, and the exit code: 1 when a problem is left."""
     problems = [finding for finding in findings if finding.state == "problem"]
     code = 1 if problems else 0
     if as_json:
@@ -44,20 +53,20 @@ def show(findings: Sequence[Finding], *, as_json: bool) -> tuple[str, int]:
 
 
 def pins(path: Path) -> dict[str, str]:
-    """Package → version of a constraints file; empty when there is none."""
+    """Return the version of every package in a constraints file, nothing when there is no file."""
     if not path.is_file():
         return {}
     found = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;#]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {_normal(name): version for name, version in found}
+    return {_normalize(name): version for name, version in found}
 
 
 def installed_versions() -> dict[str, str]:
-    """Package → version, of this environment."""
-    return {_normal(name): package.version for package in metadata.distributions() if (name := package.metadata["Name"])}
+    """Return the version of every package in this environment."""
+    return {_normalize(name): package.version for package in metadata.distributions() if (name := package.metadata["Name"])}
 
 
 def versions(pinned: Mapping[str, str], *, installed: Mapping[str, str]) -> Finding:
-    """Compare; packages that are not installed are somebody's choice (extras). `2.13.0+cpu` and `2.13.0+cu126` are builds of one version."""
+    """Compare installed with pinned versions. Packages that are not installed belong to extras; `2.13.0+cpu` and `2.13.0+cu126` are builds of one version."""
     if not pinned:
         return Finding("versions", "ok", "not compared: no constraints.txt beside this installation")
     present = [name for name in pinned if name in installed]
@@ -69,7 +78,7 @@ def versions(pinned: Mapping[str, str], *, installed: Mapping[str, str]) -> Find
 
 
 def gpus() -> Finding:
-    """What the driver sees."""
+    """Report the GPUs that the driver sees, with their free memory."""
     if shutil.which(GPU_QUERY[0]) is None:
         return Finding("gpu", "ok", "no NVIDIA driver here: cells compute on the CPU")
     try:
@@ -81,18 +90,18 @@ def gpus() -> Finding:
 
 
 def disk(out: Path) -> Finding:
-    """Room where results go."""
+    """Report the free room where results are written."""
     place = next(directory for directory in [out.resolve(), *out.resolve().parents] if directory.is_dir())
     free = shutil.disk_usage(place).free
     text = f"{free / 1e9:.1f} GB free at {place}"
-    if free >= LEAST_FREE_BYTES:
+    if free >= MIN_FREE_BYTES:
         return Finding("disk", "ok", text)
-    return Finding("disk", "problem", text, f"make room for at least {LEAST_FREE_BYTES / 1e9:g} GB, or give another directory with --out")
+    return Finding("disk", "problem", text, f"make room for at least {MIN_FREE_BYTES / 1e9:g} GB, or give another directory with --out")
 
 
 def _lines(finding: Finding) -> list[str]:
     return [f"{finding.state:8} {finding.what}: {finding.text}", *([f"         → {finding.advice}"] if finding.advice else [])]
 
 
-def _normal(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()

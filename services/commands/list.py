@@ -1,4 +1,4 @@
-"""`loretta list`: what a sweep can name, read from the config classes themselves."""
+"""`loretta list`: the methods, models, tasks, trainers and engines that a sweep can name, read from the config classes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pydantic_core import PydanticUndefined
 from loretta_core.config import FAMILIES
 from loretta_core.config.model import TOY_MODELS
 from loretta_core.report.tables import Table, to_text
-from loretta_core.sites import ARCHITECTURES
-from loretta_core.support import DECODERS, HEAD_REFUSED, support_table
+from loretta_core.sites import ARCHITECTURES, DECODERS
+from loretta_core.support import HEAD_REFUSED, support_table
 
 WIDTH = 110
 
@@ -27,7 +27,7 @@ _NOTES = {
 
 
 def listing(what: str, *, as_json: bool) -> str:
-    """Name, description and fields of every member of a family (`methods`, `models`, `tasks`, `trainers`, `engines`)."""
+    """Return name, description and fields of every member of a family (`methods`, `models`, `tasks`, `trainers`, `engines`) as text or JSON."""
     entries = [_entry(name, cls) for name, cls in FAMILIES[what.removesuffix("s")].items()]
     if what == "methods":
         for entry in entries:
@@ -41,12 +41,12 @@ def listing(what: str, *, as_json: bool) -> str:
 
 
 def refused_by(method: str) -> dict[str, str]:
-    """architecture → why not."""
+    """Return the architectures on which a method does not work, with the reason."""
     return {model_type: reason for model_type, reason in support_table().get(method, {}).items() if reason}
 
 
 def support_text() -> str:
-    """Which method works on which architecture, with the reason for every "no" below."""
+    """Return the table of methods by architecture, with the reason for every "no" below it."""
     table = support_table()
     reasons = dict.fromkeys(reason for row in table.values() for reason in row.values() if reason)
     shown = {None: "yes", **{reason: f"no ({number})" for number, reason in enumerate(reasons, start=1)}}
@@ -91,7 +91,7 @@ def _text(entry: dict[str, Any]) -> str:
 
 
 def _default(field: dict[str, Any]) -> str:
-    """As in TOML, which has no null."""
+    """Return the default of a field as TOML, which has no null."""
     if field["required"]:
         return "(required)"
     return "(none)" if field["default"] is None else json.dumps(field["default"], ensure_ascii=False)

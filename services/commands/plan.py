@@ -1,4 +1,4 @@
-"""`loretta plan FILE --device …`: what every cell of a sweep would take on given devices. Reads config.json or a built-in table; no weights, no torch."""
+"""`loretta plan FILE --device …`: print memory, time and cost of every cell on given devices. Loads no weights and imports no torch."""
 
 from __future__ import annotations
 
@@ -7,37 +7,25 @@ import math
 from collections.abc import Sequence
 
 from loretta_core.config import SweepConfig
-from loretta_core.errors import ConfigError
-from loretta_core.plan.advise import Row, gigabytes, plan_on, size
-from loretta_core.plan.devices import Devices, parse_devices
+from loretta_core.plan.devices import parse_devices
+from loretta_core.plan.placement.advice import gigabytes
+from loretta_core.plan.placement.fit import DeviceFit
 from loretta_core.report import units
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
+from services.queries.sweep_preview import predict_on_devices
 
 
 def show_plan(sweep: SweepConfig, *, devices: Sequence[str], as_json: bool) -> str:
-    """The plan as text or as a JSON list of rows. Raises ConfigError for a device that is not known."""
-    rows = plan_text(sweep, devices=devices)
+    """Return the plan as text or as a JSON list of rows. Raise ConfigError for a device that is not known."""
+    rows = predict_on_devices(sweep, devices=devices)
     return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False) if as_json else _text(sweep, rows, devices)
 
 
-def plan_text(sweep: SweepConfig, *, devices: Sequence[str]) -> list[Row]:
-    """`plan_rows` for devices as people write them. Raises ConfigError for none, or one that is not known."""
-    if not devices:
-        raise ConfigError("no device given: name at least one, e.g. --device a100-80gb or --device cpu (this machine)")
-    return plan_rows(sweep, [parse_devices(text) for text in devices])
-
-
-def plan_rows(sweep: SweepConfig, devices: Sequence[Devices]) -> list[Row]:
-    """One row per cell and device, in their orders."""
-    sized = [size(cell) for cell in sweep.cells]
-    return [plan_on(cell, kind, sized=found) for kind in devices for cell, found in zip(sweep.cells, sized, strict=True)]
-
-
-def _text(sweep: SweepConfig, rows: Sequence[Row], devices: Sequence[str]) -> str:
+def _text(sweep: SweepConfig, rows: Sequence[DeviceFit], devices: Sequence[str]) -> str:
     columns = ("device", "model", "method", "trainer", "precision", "fits", "engine", "memory of a worker", "most of it", "step", "run", "USD")
     body = tuple(
-        (row.device, row.model, row.method, row.trainer, row.precision, _yes(row), row.engine or "none", _memory(row), row.bottleneck or units.DASH,
+        (row.device, row.model, row.method, row.trainer, row.precision, _fits_text(row), row.engine or "none", _memory(row), row.bottleneck or units.DASH,
          _duration(row.step_s), _duration(row.total_s), units.DASH if row.usd is None else f"{row.usd:.2f}")
         for row in rows
     )  # fmt: skip
@@ -46,8 +34,8 @@ def _text(sweep: SweepConfig, rows: Sequence[Row], devices: Sequence[str]) -> st
     return "\n".join([to_text(Table(columns=columns, body=body, numeric=5)), "", *notes, "", *totals, "Nothing was started."])
 
 
-def _total(text: str, rows: Sequence[Row], sweep: SweepConfig) -> str:
-    """Time of the whole sweep when as many cells run at once as the devices hold."""
+def _total(text: str, rows: Sequence[DeviceFit], sweep: SweepConfig) -> str:
+    """Return the line on the whole sweep: its time when as many cells run at once as the devices hold, and its cost."""
     fitting = [row for row in rows if row.fits and row.total_s is not None]
     count = parse_devices(text).count
     busy_s = sum((row.total_s or 0.0) * row.workers for row in fitting)
@@ -57,18 +45,18 @@ def _total(text: str, rows: Sequence[Row], sweep: SweepConfig) -> str:
     return f"{text}: {len(fitting)} of {counted(len(sweep.cells), 'cell')} fit; all of them take {_duration(max(busy_s / count, longest_s))}{cost}"
 
 
-def _yes(row: Row) -> str:
+def _fits_text(row: DeviceFit) -> str:
     return "unknown" if row.fits is None else "yes" if row.fits else "no"
 
 
-def _memory(row: Row) -> str:
+def _memory(row: DeviceFit) -> str:
     return units.DASH if row.peak_bytes is None or row.usable_bytes is None else f"{gigabytes(row.peak_bytes)} of {gigabytes(row.usable_bytes)}"
 
 
-def _duration(seconds: float | None) -> str:
-    """0.2 s, 12 min, 3.4 h."""
-    if seconds is None:
+def _duration(duration_s: float | None) -> str:
+    """Return a duration as in 0.2 s, 12 min, 3.4 h."""
+    if duration_s is None:
         return units.DASH
-    if seconds < 120:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{math.ceil(seconds)} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if duration_s < 120:
+        return f"{duration_s:.2g} s" if duration_s < 10 else f"{math.ceil(duration_s)} s"
+    return f"{duration_s / 60:.0f} min" if duration_s < 7200 else f"{duration_s / 3600:.1f} h"

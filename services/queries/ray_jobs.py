@@ -1,8 +1,8 @@
 """The job API of a Ray cluster behind one Protocol: submit, list, show, stop, logs. The one module of services that knows Ray.
 
-Whoever reaches this API of Ray can run any command on the cluster: that is what it is for, and why CVE-2023-48022 is not going to be fixed by a patch. So the
+Whoever reaches this API of Ray can run any command on the cluster; that is its purpose, so CVE-2023-48022 will not be patched. So the
 dashboard listens on loopback, Ray's token authentication is on, and an address on another machine is refused without it. The token stays in this process's
-environment (RAY_AUTH_TOKEN, or better RAY_AUTH_TOKEN_PATH, a file of mode 0600); it is sent to Ray and shown to nobody.
+environment (RAY_AUTH_TOKEN, or better RAY_AUTH_TOKEN_PATH, a file of mode 0600); it is sent to Ray only.
 """
 
 from __future__ import annotations
@@ -17,20 +17,17 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
-from loretta_core.errors import ConfigError, LorettaError
-from services.server.settings import is_loopback
+from loretta_core.errors import ConfigError
+from services.queries.errors import RayUnavailable
+from services.server.addresses import is_loopback
 
 JobStatus = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ACTIVE: tuple[JobStatus, ...] = ("PENDING", "RUNNING")
 
 
-class RayUnavailable(LorettaError):
-    """No Ray is configured, or the one that is does not answer."""
-
-
 @dataclass(frozen=True)
 class JobRequest:
-    """What to run. The entry point is made by us from checked parts; nothing in it comes from a sweep."""
+    """A job to start. The entry point is built here from checked parts and holds no text of a sweep."""
 
     submission_id: str
     entrypoint: str
@@ -41,7 +38,7 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class JobState:
-    """A job as Ray knows it. Times in milliseconds since 1970."""
+    """The state of a job in Ray. Times in milliseconds since 1970."""
 
     submission_id: str
     status: JobStatus
@@ -51,30 +48,30 @@ class JobState:
 
 
 class JobsClient(Protocol):
-    """A cluster's jobs. Every method raises RayUnavailable when the cluster does not answer."""
+    """The jobs of a cluster. Every method raises RayUnavailable when the cluster does not answer."""
 
     def submit(self, request: JobRequest) -> None:
         """Start a job. The id must not be known to Ray."""
         ...
 
     def find(self, submission_id: str) -> JobState | None:
-        """None when Ray does not know it: never submitted, or before the head was restarted."""
+        """Return the state of a job, None when Ray does not know it: never submitted, or before the head was restarted."""
         ...
 
-    def states(self) -> Sequence[JobState]:
-        """All that Ray knows."""
+    def list_jobs(self) -> Sequence[JobState]:
+        """Return the state of every job that Ray knows."""
         ...
 
     def stop(self, submission_id: str) -> bool:
-        """Ask a job to end; False when it was over."""
+        """Ask a job to end; return False when it was over already."""
         ...
 
-    def forget(self, submission_id: str) -> None:
+    def delete(self, submission_id: str) -> None:
         """Delete a job that is over, so that its id is free."""
         ...
 
     def logs(self, submission_id: str) -> str:
-        """What it printed so far."""
+        """Return what a job has printed so far."""
         ...
 
 
@@ -98,17 +95,17 @@ class RayJobs:
             )
 
     def find(self, submission_id: str) -> JobState | None:
-        return next((state for state in self.states() if state.submission_id == submission_id), None)
+        return next((state for state in self.list_jobs() if state.submission_id == submission_id), None)
 
-    def states(self) -> Sequence[JobState]:
+    def list_jobs(self) -> Sequence[JobState]:
         with self._client() as client:
-            return [_state(details) for details in client.list_jobs() if details.submission_id]
+            return [_job_state(details) for details in client.list_jobs() if details.submission_id]
 
     def stop(self, submission_id: str) -> bool:
         with self._client() as client:
             return client.stop_job(submission_id)
 
-    def forget(self, submission_id: str) -> None:
+    def delete(self, submission_id: str) -> None:
         with self._client() as client:
             client.delete_job(submission_id)
 
@@ -118,7 +115,7 @@ class RayJobs:
 
     @contextmanager
     def _client(self) -> Iterator[Any]:
-        """A fresh one each time: it is a few attributes, and one that lived through a restart of the head would not be better."""
+        """Make a client for one call: it is a few attributes, and keeping one across restarts of the head would gain nothing."""
         # Ray would let these two override the address that was checked.
         for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
             os.environ.pop(name, None)
@@ -128,7 +125,7 @@ class RayJobs:
         try:
             yield JobSubmissionClient(self.address)
         except (ConnectionError, RuntimeError, OSError) as error:
-            raise RayUnavailable(f"Ray at {self.address} does not do that: {_short(error)}") from None
+            raise RayUnavailable(f"Ray at {self.address} does not do that: {_short_message(error)}") from None
 
 
 class NoRay:
@@ -140,13 +137,13 @@ class NoRay:
     def find(self, submission_id: str) -> JobState | None:
         return None
 
-    def states(self) -> Sequence[JobState]:
+    def list_jobs(self) -> Sequence[JobState]:
         return ()
 
     def stop(self, submission_id: str) -> bool:
         return False
 
-    def forget(self, submission_id: str) -> None:
+    def delete(self, submission_id: str) -> None:
         return None
 
     def logs(self, submission_id: str) -> str:
@@ -154,7 +151,7 @@ class NoRay:
 
 
 def jobs_client(address: str, *, environment: Mapping[str, str] = os.environ) -> JobsClient:
-    """The client for an address, or for none (""). Raises ConfigError for what is no address of a dashboard, or is not safe."""
+    """Return the client for an address, or NoRay for "". Raise ConfigError for what is no address of a dashboard, or is not safe."""
     if not address:
         return NoRay()
     parts = urlsplit(address)
@@ -178,11 +175,11 @@ def _check_token_file(name: str) -> None:
         raise ConfigError(f"RAY_AUTH_TOKEN_PATH = {name!r}: other users can read it, and whoever has it can run code on the cluster: chmod 600 {name}")
 
 
-def _state(details: Any) -> JobState:
+def _job_state(details: Any) -> JobState:
     return JobState(details.submission_id, details.status.value, details.message or "", details.start_time, details.end_time)
 
 
-def _short(error: Exception) -> str:
-    """The first line: Ray adds tracebacks of its server to its messages."""
+def _short_message(error: Exception) -> str:
+    """Return one line of an error of Ray, whose messages include tracebacks of its server."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines and "Traceback" in lines[0] else lines[0] if lines else type(error).__name__)[:300]

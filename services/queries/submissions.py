@@ -1,7 +1,7 @@
-"""Sweeps as jobs on a Ray cluster, and the memory of them: OUT/submissions/<id>/{submission.json, work/sweep.toml, logs-<n>.txt}.
+"""Submit sweeps as jobs of a Ray cluster and keep track of them in OUT/submissions/<id>/{submission.json, work/sweep.toml, logs-<n>.txt}.
 
 The same sweep (name and cells, and overrides that change them) has the same id: submitting it twice starts it once. One that ended is submitted again under its
-id and goes on, since finished cells are never repeated. Ray forgets its jobs when its head restarts; these files do not.
+id and continues, since finished cells are never computed again. Ray loses its jobs when its head restarts; these files remain.
 """
 
 from __future__ import annotations
@@ -21,23 +21,19 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import SweepConfig
-from loretta_core.errors import LorettaError
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
+from services.queries.errors import NotFound
 from services.queries.ray_jobs import ACTIVE, JobRequest, JobsClient, JobState
-from services.server.submission_policy import Policy, read_sweep
+from services.server.submission_policy import SubmissionPolicy, read_sweep
 
-_PINNED = ("torch", "transformers", "peft", "numpy", "mlflow", "datasets", "safetensors", "tokenizers", "scikit-learn", "pydantic")
-"""What decides a cell's numbers; Ray itself is the cluster's."""
+PINNED_PACKAGES = ("torch", "transformers", "peft", "numpy", "mlflow", "datasets", "safetensors", "tokenizers", "scikit-learn", "pydantic")
+"""Packages that decide a cell's numbers; Ray itself is the cluster's."""
 
-_FILE = "submission.json"
-
-
-class NotFound(LorettaError):
-    """No such job, sweep or cell."""
+_SUBMISSION_NAME = "submission.json"
 
 
 class Submission(BaseModel):
-    """A sweep that was submitted."""
+    """A submitted sweep, as submission.json keeps it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -45,9 +41,9 @@ class Submission(BaseModel):
     sweep: str
     cells: int
     submitted_at: str
-    """ISO 8601, UTC; of the last start."""
+    """Time of the last start: ISO 8601, UTC."""
     submitted_by: str
-    """Name of the token."""
+    """Name of the submitter's token."""
     starts: int = 1
     overrides: tuple[str, ...] = ()
 
@@ -77,18 +73,18 @@ class Submissions:
 
     Args:
         tracking_uri: MLflow for the jobs; empty for the SQLite file in `out`.
-        pin: install the versions of this process in the job's environment, for clusters whose image has others; needs a package index there.
+        pin_versions: install the versions of this process in the job's environment, for clusters whose image has others; needs a package index there.
     """
 
     out: Path
     client: JobsClient
-    policy: Policy
+    policy: SubmissionPolicy
     tracking_uri: str = ""
-    pin: bool = False
+    pin_versions: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def submit(self, text: str, *, overrides: Sequence[str] = (), by: str = "") -> tuple[Job, bool]:
-        """Start a sweep unless it runs already; the second value says whether it was started now. Raises ConfigError and RayUnavailable."""
+    def submit(self, text: str, *, overrides: Sequence[str] = (), submitted_by: str = "") -> tuple[Job, bool]:
+        """Start a sweep unless it runs already; the second value says whether it was started now. Raise ConfigError and RayUnavailable."""
         sweep = read_sweep(text, policy=self.policy, overrides=overrides)
         name = submission_id(sweep)
         with self._lock:  # two clicks at once are one start
@@ -96,36 +92,36 @@ class Submissions:
             if known and state and state.status in ACTIVE:
                 return _job(known, state), False
             if state:
-                self._put_away(name, starts=known.starts if known else 1)
+                self._archive_logs(name, starts=known.starts if known else 1)
             submission = Submission(
                 submission_id=name,
                 sweep=sweep.name,
                 cells=len(sweep.cells),
                 submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                submitted_by=by,
+                submitted_by=submitted_by,
                 starts=known.starts + 1 if known else 1,
                 overrides=tuple(overrides),
             )
             work = self._directory(name) / "work"
             work.mkdir(parents=True, exist_ok=True)
             write_atomically(work / "sweep.toml", text)
-            # Noted before it starts: a server that dies in between knows the job afterwards.
-            write_atomically(self._directory(name) / _FILE, submission.model_dump_json(indent=1))
-            self.client.submit(JobRequest(name, self._entrypoint(overrides), work, self._runtime_env(), {"sweep": sweep.name, "submitted_by": by}))
+            # Written before the job starts: a server that dies in between knows the job afterwards.
+            write_atomically(self._directory(name) / _SUBMISSION_NAME, submission.model_dump_json(indent=1))
+            self.client.submit(JobRequest(name, self._entrypoint(overrides), work, self._runtime_env(), {"sweep": sweep.name, "submitted_by": submitted_by}))
             return _job(submission, self.client.find(name) or JobState(name, "PENDING")), True
 
     def jobs(self) -> list[Job]:
-        """Every submission, the newest first."""
-        states = {state.submission_id: state for state in self.client.states()}
-        found = [submission for path in (self.out / "submissions").glob(f"*/{_FILE}") if (submission := self._read(path.parent.name))]
+        """Return every submission, the newest first."""
+        states = {state.submission_id: state for state in self.client.list_jobs()}
+        found = [submission for path in (self.out / "submissions").glob(f"*/{_SUBMISSION_NAME}") if (submission := self._read(path.parent.name))]
         return sorted((_job(each, states.get(each.submission_id)) for each in found), key=lambda job: (job.submitted_at, job.submission_id), reverse=True)
 
     def job(self, name: str) -> Job:
-        """One of them. Raises NotFound."""
+        """Return one job. Raise NotFound."""
         return _job(self._known(name), self.client.find(name))
 
     def stop(self, name: str) -> Job:
-        """Ask a job to end; finished cells are kept. Nothing happens to one that is over. Raises NotFound."""
+        """Ask a job to end; finished cells are kept. Nothing happens to one that is over. Raise NotFound."""
         known = self._known(name)
         state = self.client.find(name)
         if state and state.status in ACTIVE:
@@ -134,18 +130,18 @@ class Submissions:
         return _job(known, state)
 
     def logs(self, name: str) -> str:
-        """What the job printed; of an earlier start where Ray has forgotten it. Raises NotFound."""
+        """Return what a job printed; the saved logs of an earlier start where Ray does not know the job any more. Raise NotFound."""
         known = self._known(name)
         if self.client.find(name):
             return self.client.logs(name)
         kept = self._directory(name) / f"logs-{known.starts}.txt"
         return kept.read_text(encoding="utf-8", errors="replace") if kept.is_file() else ""
 
-    def _put_away(self, name: str, *, starts: int) -> None:
-        """Keep the logs of a job that is over and free its id."""
+    def _archive_logs(self, name: str, *, starts: int) -> None:
+        """Save the logs of a job that is over and delete it in Ray, which frees its id."""
         self._directory(name).mkdir(parents=True, exist_ok=True)
         write_atomically(self._directory(name) / f"logs-{starts}.txt", self.client.logs(name))
-        self.client.forget(name)
+        self.client.delete(name)
 
     def _entrypoint(self, overrides: Iterable[str]) -> str:
         options = ["--out", str(self.out.resolve()), *(part for override in overrides for part in ("--set", override))]
@@ -155,7 +151,7 @@ class Submissions:
 
     def _runtime_env(self) -> dict[str, Any]:
         variables = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "0")}
-        return {"env_vars": variables, **({"pip": pinned_versions()} if self.pin else {})}
+        return {"env_vars": variables, **({"pip": pinned_versions()} if self.pin_versions else {})}
 
     def _directory(self, name: str) -> Path:
         return self.out / "submissions" / name
@@ -170,20 +166,20 @@ class Submissions:
         if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name.startswith("."):
             return None
         try:
-            return Submission.model_validate_json((self._directory(name) / _FILE).read_bytes())
+            return Submission.model_validate_json((self._directory(name) / _SUBMISSION_NAME).read_bytes())
         except (OSError, ValidationError):
             return None
 
 
 def submission_id(sweep: SweepConfig) -> str:
-    """`ranks-` and 12 hex digits of what it computes: the same for the same cells, whatever the order and comments of the file."""
+    """Return `NAME-` and 12 hex digits of the cells: the same id for the same cells, whatever the order and comments of the file."""
     content = json.dumps([sweep.name, sorted(cell.to_json() for cell in sweep.cells)])
     return f"{sweep.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def pinned_versions() -> list[str]:
-    """`name==version` of this process, without local labels such as +cpu, which no index has."""
-    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in _PINNED]
+    """Return `name==version` of this process for PINNED_PACKAGES, without local labels such as +cpu, which no index has."""
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in PINNED_PACKAGES]
 
 
 def _job(submission: Submission, state: JobState | None) -> Job:

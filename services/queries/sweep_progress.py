@@ -1,4 +1,4 @@
-"""How far a sweep is: cells finished, failed, running and waiting, with the steps of the running ones from their journals, and when it will be over.
+"""Progress of a sweep: cells finished, failed, running and waiting, steps of the running ones from their journals, and the estimated time left.
 
 The estimate takes what finished cells of the same method and trainer took, else of any, and as many at once as are running now. It knows nothing of queues.
 """
@@ -14,27 +14,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loretta_core.report.rows import ResultRow
+from loretta_core.store.layout import cell_directory
 
 JOURNAL = "metrics.jsonl"
 
-QUIET_S = 120.0
-"""A cell whose journal did not grow for so long is not called running."""
+RUNNING_TIMEOUT_S = 120.0
+"""A cell whose journal did not grow for so long does not count as running."""
 
 _TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Running:
+class CellProgress:
     """A cell in training."""
 
     cell_id: str
     step: int
     steps: int | None
-    """In all; None where the config counts epochs."""
+    """Number of all steps; None where the config counts epochs."""
     loss: float | None
-    """Of the last batch that was logged."""
-    seconds: float
-    """Since it wrote its settings."""
+    """Training loss of the last batch that was logged."""
+    elapsed_s: float
+    """Time since the cell wrote its settings."""
 
 
 @dataclass(frozen=True)
@@ -46,40 +47,42 @@ class SweepProgress:
     failed: int
     stopped: int
     """Ended early by the sweep."""
-    running: tuple[Running, ...]
+    running: tuple[CellProgress, ...]
     eta_s: float | None
     """Seconds until the last cell is over; None when nothing is running or nothing is known."""
 
     @property
     def waiting(self) -> int:
-        """Neither over nor running."""
+        """Number of cells that are neither over nor running."""
         return self.total - self.finished - self.failed - self.stopped - len(self.running)
 
 
-def progress_of(out: Path, rows: Sequence[ResultRow]) -> SweepProgress:
-    """Look at the records in `rows` and at the journals of the other cells."""
+def read_progress(out: Path, rows: Sequence[ResultRow]) -> SweepProgress:
+    """Return the progress of a sweep from the records in `rows` and the journals of the other cells."""
     statuses = Counter(row.status for row in rows)
-    running = tuple(found for row in rows if row.status not in ("finished", "stopped early") and (found := _running(out / "cells" / row.cell_id, row)))
+    running = tuple(
+        found for row in rows if row.status not in ("finished", "stopped early") and (found := _cell_progress(cell_directory(out, row.cell_id), row))
+    )
     busy = {each.cell_id for each in running}
     failed = sum(row.status == "failed" and row.cell_id not in busy for row in rows)
-    return SweepProgress(len(rows), statuses["finished"], failed, statuses["stopped early"], running, _eta(rows, running))
+    return SweepProgress(len(rows), statuses["finished"], failed, statuses["stopped early"], running, _estimate_left_s(rows, running))
 
 
-def _running(directory: Path, row: ResultRow) -> Running | None:
+def _cell_progress(directory: Path, row: ResultRow) -> CellProgress | None:
     journal = directory / JOURNAL
     try:
         began, touched = (directory / "cell.json").stat().st_mtime, journal.stat().st_mtime
     except OSError:
         return None
     now = time.time()
-    if now - touched > QUIET_S or (row.record is not None and _recorded(directory) >= touched):
+    if now - touched > RUNNING_TIMEOUT_S or (row.record is not None and _record_time(directory) >= touched):
         return None
     step, loss = _last_step(journal)
-    return Running(row.cell_id, step, row.cell.trainer.model_dump().get("steps"), loss, max(0.0, now - began))
+    return CellProgress(row.cell_id, step, row.cell.trainer.model_dump().get("steps"), loss, max(0.0, now - began))
 
 
-def _recorded(directory: Path) -> float:
-    """When the record of an earlier attempt was written: a journal that is newer belongs to the next one."""
+def _record_time(directory: Path) -> float:
+    """Return when the record of an earlier attempt was written, 0 without one: a journal that is newer belongs to the next attempt."""
     try:
         return (directory / "record.json").stat().st_mtime
     except OSError:
@@ -87,7 +90,7 @@ def _recorded(directory: Path) -> float:
 
 
 def _last_step(journal: Path) -> tuple[int, float | None]:
-    """From the end of the file; a line that is being written is left out."""
+    """Return step and loss of the last complete line of a journal that has them, (0, None) without one."""
     with journal.open("rb") as file:
         file.seek(max(0, journal.stat().st_size - _TAIL_BYTES))
         lines = file.read().split(b"\n")[:-1]
@@ -101,15 +104,15 @@ def _last_step(journal: Path) -> tuple[int, float | None]:
     return 0, None
 
 
-def _eta(rows: Sequence[ResultRow], running: Sequence[Running]) -> float | None:
+def _estimate_left_s(rows: Sequence[ResultRow], running: Sequence[CellProgress]) -> float | None:
     known: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if row.record and row.status == "finished" and row.record.wall_seconds:
-            known.setdefault((row.labels["method"], row.labels["trainer"]), []).append(row.record.wall_seconds)
+        if row.record and row.status == "finished" and row.record.cost.wall_s:
+            known.setdefault((row.labels["method"], row.labels["trainer"]), []).append(row.record.cost.wall_s)
     if not running or not known:
         return None
     usual = statistics.mean(value for values in known.values() for value in values)
-    gone = {each.cell_id: each.seconds for each in running}
+    gone = {each.cell_id: each.elapsed_s for each in running}
     left = [
         max(1.0, statistics.mean(known.get((row.labels["method"], row.labels["trainer"]), [usual])) - gone.get(row.cell_id, 0.0))
         for row in rows

@@ -1,9 +1,11 @@
-"""Who may do what: tokens with a role, kept as digests in OUT/tokens.json (mode 0600).
+"""Access tokens with a role, kept as digests in OUT/tokens.json (mode 0600).
 
-    read < submit < admin        look · start sweeps and stop one's own · stop anybody's
+    read      see sweeps, cells and jobs
+    submit    also start sweeps and stop one's own
+    admin     also stop the sweeps of others
 
-A token is 256 random bits, so a plain sha256 of it cannot be turned back by guessing; a password would need a slow hash, and there are none here. Without
-tokens everybody who reaches the server is admin, which is why it then listens on this machine only.
+A token is 256 random bits, so a plain sha256 of it cannot be inverted by guessing; only passwords, which there are none of, would need a slow hash. Without
+tokens every caller is admin, so the server then listens on this machine only.
 """
 
 from __future__ import annotations
@@ -25,27 +27,27 @@ from loretta_core.errors import ConfigError
 Role = Literal["read", "submit", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 PREFIX = "lor_"
-"""Scanners for leaked secrets can look for it."""
+"""Prefix of every token, so that scanners for leaked secrets can recognise one."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks."""
+    """An authenticated client: the name and the role of its token."""
 
     name: str
     role: Role
 
-    def may(self, needed: Role) -> bool:
-        """A role includes the ones below it."""
+    def has_role(self, needed: Role) -> bool:
+        """Return whether the caller has a role, which includes the ones below it."""
         return ROLES.index(self.role) >= ROLES.index(needed)
 
 
-LOCAL = Caller("local", "admin")
-"""Everybody, on a server without tokens."""
+LOCAL_ADMIN = Caller("local", "admin")
+"""The caller of every request to a server without tokens."""
 
 
 class Token(BaseModel):
-    """A token at rest."""
+    """A token as it is stored: its digest, never the token itself."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,12 +62,12 @@ class Tokens:
 
     entries: tuple[Token, ...] = ()
     required: bool = False
-    """Whether a caller needs one: so as soon as there is a file, and a file whose last token was removed lets nobody in."""
+    """Callers must present a token: True once a file exists, so a file whose last token was removed admits no caller."""
 
-    def caller(self, token: str) -> Caller | None:
-        """Whose token it is; None for nobody's. Takes the same time for every wrong one."""
+    def authenticate(self, token: str) -> Caller | None:
+        """Return the caller a token belongs to, None for an unknown one. Takes the same time for every wrong token."""
         if not self.required:
-            return LOCAL
+            return LOCAL_ADMIN
         digest, found = _digest(token), None
         for entry in self.entries:
             if hmac.compare_digest(entry.sha256, digest):
@@ -74,7 +76,7 @@ class Tokens:
 
 
 def read_tokens(path: Path) -> Tokens:
-    """The tokens in a file; none when there is no file. Raises ConfigError when it is damaged or others can read it."""
+    """Return the tokens in a file, none when there is no file. Raise ConfigError when it is damaged or others can read it."""
     try:
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path}: other users can read it; chmod 600 {path}")
@@ -86,7 +88,7 @@ def read_tokens(path: Path) -> Tokens:
 
 
 def add_token(path: Path, *, name: str, role: Role) -> str:
-    """Make a token, keep its digest, return the token: it is shown once. One of the same name is replaced. Raises ConfigError."""
+    """Make a token, store its digest and return it; a token of the same name is replaced. Raise ConfigError for an unusable name."""
     token = PREFIX + secrets.token_urlsafe(32)
     try:
         new = Token(name=name, role=role, sha256=_digest(token))
@@ -97,7 +99,7 @@ def add_token(path: Path, *, name: str, role: Role) -> str:
 
 
 def remove_token(path: Path, *, name: str) -> None:
-    """Make a token worthless. Raises ConfigError when there is none of that name."""
+    """Revoke a token. Raise ConfigError when there is none of that name."""
     entries = read_tokens(path).entries
     kept = tuple(entry for entry in entries if entry.name != name)
     if len(kept) == len(entries):
@@ -106,12 +108,12 @@ def remove_token(path: Path, *, name: str) -> None:
 
 
 def tokens_path(out: Path, *, environment: Mapping[str, str] = os.environ) -> Path:
-    """LORETTA_TOKENS, or tokens.json in the output directory."""
+    """Return the file of token digests: LORETTA_TOKENS, else tokens.json in the output directory."""
     return Path(environment.get("LORETTA_TOKENS") or out / "tokens.json")
 
 
 def _write(path: Path, entries: tuple[Token, ...]) -> None:
-    """Atomically, and never readable by others, not even for a moment."""
+    """Write the digests atomically; other users cannot read the file at any moment."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

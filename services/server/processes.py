@@ -1,6 +1,6 @@
-"""Servers of ours as child processes: started, waited for until they answer, and gone when we are.
+"""Servers as child processes: start one, wait for its health check, stop its process group.
 
-Each is a process group of its own, so that a Ctrl-C reaches only us; we end the groups and wait until they are gone. What they print goes to a log file.
+Each is a process group of its own, so that Ctrl-C reaches only the parent, which ends the groups and waits for them. Output goes to a log file.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ STOP_TIMEOUT_S = 10.0
 POLL_S = 0.1
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """SIGTERM or Ctrl-C arrived."""
 
 
 @dataclass(frozen=True)
-class Server:
-    """What to start. `environment` is all of it, and the place for secrets: a command line is visible to every user of the machine."""
+class ServerSpec:
+    """A server to start. `environment` is complete and the place for secrets: a command line is visible to every user of the machine."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     health: str
-    """Address that answers 200 once the server is ready."""
+    """URL of the health check, which answers 200 once the server is ready."""
     log: Path
 
 
 @contextmanager
-def running(server: Server) -> Iterator[subprocess.Popen[bytes]]:
-    """The server, answering; on exit it and all its workers are gone. Raises LorettaError when it does not come up."""
+def run_server(server: ServerSpec) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the context ends, then stop its process group. Raise LorettaError when it does not become healthy."""
     with server.log.open("wb") as output:
         process = subprocess.Popen(
             server.command, env=dict(server.environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -51,26 +51,26 @@ def running(server: Server) -> Iterator[subprocess.Popen[bytes]]:
         _wait_until_healthy(server, process)
         yield process
     finally:
-        _stop(process)
+        _terminate_group(process)
 
 
-def wait_for_one(servers: Mapping[str, subprocess.Popen[bytes]], *, logs: Mapping[str, Path]) -> None:
-    """Wait until one of them ends by itself, and raise LorettaError that says which, and its last words."""
+def wait_until_one_exits(servers: Mapping[str, subprocess.Popen[bytes]], *, logs: Mapping[str, Path]) -> None:
+    """Wait until one of the servers exits and raise LorettaError with its name and the end of its log."""
     while True:
         for name, process in servers.items():
             if process.poll() is not None:
-                raise LorettaError(f"{name} ended by itself, exit code {process.returncode}\n{tail(logs[name])}")
+                raise LorettaError(f"{name} ended by itself, exit code {process.returncode}\n{last_lines(logs[name])}")
         time.sleep(POLL_S)
 
 
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise Stopped, once; a second one does not interrupt the stopping."""
+    """SIGINT and SIGTERM raise StopRequested, once; a second one does not interrupt the stopping."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for each in previous:
             signal.signal(each, signal.SIG_IGN)
-        raise Stopped
+        raise StopRequested
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -80,25 +80,25 @@ def stop_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def tail(log: Path, *, lines: int = 15) -> str:
-    """The last lines of a log."""
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+def last_lines(log: Path, *, count: int = 15) -> str:
+    """Return the last lines of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
 
 
-def _wait_until_healthy(server: Server, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_healthy(server: ServerSpec, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise LorettaError(f"{server.name} did not start, exit code {process.returncode}\n{tail(server.log)}")
+            raise LorettaError(f"{server.name} did not start, exit code {process.returncode}\n{last_lines(server.log)}")
         with suppress(urllib.error.URLError, ConnectionError, TimeoutError), urllib.request.urlopen(server.health, timeout=5) as answer:
             if answer.status == 200:
                 return
         time.sleep(POLL_S)
-    raise LorettaError(f"{server.name} did not answer on {server.health} within {START_TIMEOUT_S:.0f} s\n{tail(server.log)}")
+    raise LorettaError(f"{server.name} did not answer on {server.health} within {START_TIMEOUT_S:.0f} s\n{last_lines(server.log)}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group: kindly, then for certain."""
+def _terminate_group(process: subprocess.Popen[bytes]) -> None:
+    """End the whole process group: SIGTERM, then SIGKILL."""
     _signal_group(process, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=STOP_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""`loretta serve`: the MLflow server, the API and the pages, together until Ctrl-C. If one of them dies, the other is ended and the command says why."""
+"""The MLflow server and the server of API and pages, run together until Ctrl-C. If one of them exits, the other is stopped and the error says why."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 import sys
 from contextlib import suppress
 
-from services.server.mlflow_server import mlflow_server, running_mlflow
-from services.server.processes import Server, Stopped, running, stop_signals, wait_for_one
-from services.server.settings import SETTINGS_VARIABLE, ApiSettings, ServerSettings
+from services.server.mlflow_server import mlflow_server, run_mlflow_server
+from services.server.processes import ServerSpec, StopRequested, run_server, stop_signals, wait_until_one_exits
+from services.server.settings import SETTINGS_VARIABLE, ApiSettings, MlflowSettings
 
 
-def serve_until_stopped(mlflow: ServerSettings, api: ApiSettings) -> int:
-    """Start both, say where they are, wait. Returns 0 after Ctrl-C or SIGTERM. Raises LorettaError when one does not come up or dies."""
-    pages = api_server(api)
-    logs = {"the MLflow server": mlflow_server(mlflow).log, pages.name: pages.log}
-    with stop_signals(), suppress(Stopped), running_mlflow(mlflow) as first, running(pages) as second:
-        print("\n".join(_welcome(mlflow, api)), flush=True)
-        wait_for_one({"the MLflow server": first, pages.name: second}, logs=logs)
+def serve_until_stopped(mlflow: MlflowSettings, api: ApiSettings) -> int:
+    """Start both servers, print their URLs and wait. Return 0 after Ctrl-C or SIGTERM. Raise LorettaError when one does not start or exits."""
+    spec = api_server(api)
+    logs = {"the MLflow server": mlflow_server(mlflow).log, spec.name: spec.log}
+    with stop_signals(), suppress(StopRequested), run_mlflow_server(mlflow) as first, run_server(spec) as second:
+        print("\n".join(_startup_message(mlflow, api)), flush=True)
+        wait_until_one_exits({"the MLflow server": first, spec.name: second}, logs=logs)
     print("stopped", flush=True)
     return 0
 
 
-def api_server(settings: ApiSettings) -> Server:
-    """What to start for the API and the pages."""
-    return Server(
+def api_server(settings: ApiSettings) -> ServerSpec:
+    """Return the spec of the server of API and pages."""
+    return ServerSpec(
         name="the server of API and pages",
         command=[sys.executable, "-m", "services.app"],
         environment={**os.environ, SETTINGS_VARIABLE: settings.model_dump_json()},
@@ -33,7 +33,7 @@ def api_server(settings: ApiSettings) -> Server:
     )
 
 
-def _welcome(mlflow: ServerSettings, api: ApiSettings) -> list[str]:
+def _startup_message(mlflow: MlflowSettings, api: ApiSettings) -> list[str]:
     access = "a token is needed (loretta token NAME)" if api.tokens_required else "no token is needed, and every user of this machine can reach it"
     return [
         f"Sweeps: {api.url}  ({access})",

@@ -1,6 +1,6 @@
-"""What a sweep may ask of a server: which files, which sources, how many cells. A sweep that arrives over HTTP is read by these rules before anything else.
+"""The rules for sweeps that arrive over HTTP: which files and sources they may name, how many cells they may have. Checked before anything else is done.
 
-A sweep names data and models and never a command; what it can still do is make the server or the cluster read a path or fetch an address. So paths must lie
+A sweep names data and models and never a command, but it can make the server or the cluster read a path or fetch an address. So paths must lie
 below the allowed roots (symbolic links followed first), hub ids must look like hub ids, addresses are refused, and code that a checkpoint brings along is too.
 """
 
@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.model import TOY_MODELS
-from loretta_core.config.sweep.grid import Table, flatten
+from loretta_core.config.sweep.axes import flatten
+from loretta_core.config.sweep.draft import Table
 from loretta_core.config.sweep.load import parse_override, parse_toml, resolve_sweep
 from loretta_core.errors import ConfigError
 
@@ -27,7 +28,7 @@ PATH_FIELDS = (("task", "train"), ("task", "validation"), ("task", "test"), ("ta
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-class Policy(BaseModel):
+class SubmissionPolicy(BaseModel):
     """The rules of one server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -37,11 +38,11 @@ class Policy(BaseModel):
     trust_remote_code: bool = False
     """Allow `model.trust_remote_code`: Python code from a checkpoint then runs on the cluster."""
     max_cells: int = Field(10_000, ge=1)
-    """Largest sweep."""
+    """Most cells of one sweep."""
 
 
-def read_sweep(text: str, *, policy: Policy, overrides: Iterable[str] = ()) -> SweepConfig:
-    """Parse, count, expand and check a submitted sweep. Raises ConfigError that names the field."""
+def read_sweep(text: str, *, policy: SubmissionPolicy, overrides: Iterable[str] = ()) -> SweepConfig:
+    """Parse, count, expand and check a submitted sweep. Raise ConfigError that names the field."""
     if len(text.encode()) > MAX_SWEEP_BYTES:
         raise ConfigError(f"the sweep has {len(text.encode())} bytes; a server takes at most {MAX_SWEEP_BYTES}")
     raw = parse_toml(text)
@@ -57,21 +58,21 @@ def read_sweep(text: str, *, policy: Policy, overrides: Iterable[str] = ()) -> S
     return sweep
 
 
-def check_cell(cell: CellConfig, *, policy: Policy) -> None:
+def check_cell(cell: CellConfig, *, policy: SubmissionPolicy) -> None:
     """Raise ConfigError for a path, source or permission that the policy does not give."""
     if cell.model.trust_remote_code and not policy.trust_remote_code:
         raise ConfigError(
             "model.trust_remote_code = true: refused. It would run code from the checkpoint on the cluster; who runs this server can allow it with "
             "LORETTA_ALLOW_REMOTE_CODE=1"
         )
-    if not _is_name(cell.model.name):
+    if not _is_shipped_or_hub_id(cell.model.name):
         _check_path("model.name", cell.model.name, policy)
-    for place, value in _paths(cell):
+    for place, value in _path_fields(cell):
         _check_path(place, value, policy)
 
 
 def _check_size(raw: Table, overrides: Iterable[str], *, limit: int) -> None:
-    """Before the grid is expanded: ten axes of ten values are ten thousand million cells."""
+    """Raise ConfigError for too many cells, before the grid is expanded: ten axes of ten values are ten thousand million cells."""
     axes = raw.get("axes", {})
     lengths = {name: len(values) for name, values in flatten(axes, where="axes.").items()} if isinstance(axes, dict) else {}
     changes = dict(map(parse_override, overrides))
@@ -86,19 +87,19 @@ def _check_size(raw: Table, overrides: Iterable[str], *, limit: int) -> None:
         raise ConfigError(f"axes: {cells} combinations; this server takes at most {limit} cells in one sweep. Split it")
 
 
-def _is_name(name: str) -> bool:
-    """Shipped, or a hub id; a directory of that name below the server's own would be read instead, so it is none."""
+def _is_shipped_or_hub_id(name: str) -> bool:
+    """Return whether a model is shipped or named by a hub id; a directory of that name in the working directory would be read instead, so it is neither."""
     return name in TOY_MODELS or (_HUB_ID.fullmatch(name) is not None and not Path(name).is_dir())
 
 
-def _paths(cell: CellConfig) -> Iterator[tuple[str, str]]:
+def _path_fields(cell: CellConfig) -> Iterator[tuple[str, str]]:
     for component, field in PATH_FIELDS:
         value = getattr(cell, component).model_dump().get(field)
         if value is not None:
             yield f"{component}.{field}", value
 
 
-def _check_path(place: str, value: str, policy: Policy) -> None:
+def _check_path(place: str, value: str, policy: SubmissionPolicy) -> None:
     if "://" in value:
         raise ConfigError(f"{place} = {value!r}: an address. Models come from the hub by their id, data and other models from files of this server")
     roots = ", ".join(map(str, policy.roots)) or "none; who runs this server can name some in LORETTA_ALLOWED_ROOTS"

@@ -1,4 +1,4 @@
-"""The comparison as an HTML table: columns with their keys for sorting, numbers as people read them."""
+"""The comparison as rows and headings of an HTML table: sortable columns, numbers as people read them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from loretta_core.report.pareto import COSTS, fronts
 from loretta_core.report.rows import ResultRow
 from services.queries.filters import Selection
 
-ROWS_SHOWN = 200
-"""Of one page; the rest is behind a link."""
+ROWS_PER_PAGE = 200
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A column's title. `link` sorts by it; `order` is how it is sorted now, in the words of aria-sort."""
+    """The heading of a column. `link` sorts by it; `order` is the present order in the words of aria-sort."""
 
     title: str
     numeric: bool
@@ -26,8 +25,8 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Value:
-    """A cell of the table."""
+class TableCell:
+    """A cell of the table. `hint` is shown when the pointer rests on it."""
 
     text: str
     numeric: bool
@@ -35,13 +34,13 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Line:
+class TableRow:
     """A row of the table."""
 
-    row: ResultRow
-    values: tuple[Value, ...]
+    result: ResultRow
+    cells: tuple[TableCell, ...]
     efficient: bool
-    """In the Pareto set of score against trainable parameters."""
+    """True for cells in the Pareto set of score against trainable parameters."""
 
 
 @dataclass(frozen=True)
@@ -54,48 +53,48 @@ class _Column:
 
 _NUMBERS = (
     _Column("score", "score", lambda row: _score(row)),
-    _Column("before", "", lambda row: units.share(row.record.initial_score if row.record else None)),
+    _Column("before", "", lambda row: units.share(row.record.score.initial if row.record else None)),
     _Column("against best", "", lambda row: f"{units.signed(row.paired.difference)}, {units.p_value(row.paired.p)}" if row.paired else units.DASH),
     _Column("paper", "", lambda row: units.share(row.paper.value if row.paper else None), lambda row: row.paper.text if row.paper else ""),
-    _Column("trainable parameters", "trainable_params", lambda row: units.count(row.record.trainable_params if row.record else None)),
-    _Column("training time", "train_seconds", lambda row: units.seconds(row.record.train_seconds if row.record else None)),
-    _Column("peak memory", "peak_memory_bytes", lambda row: units.size(row.record.peak_memory_bytes if row.record else None)),
-    _Column("forwards", "forwards", lambda row: units.count(row.record.forwards if row.record else None)),
+    _Column("trainable parameters", "trainable_params", lambda row: units.count(row.record.cost.trainable_params if row.record else None)),
+    _Column("training time", "train_seconds", lambda row: units.seconds(row.record.cost.train_s if row.record else None)),
+    _Column("peak memory", "peak_memory_bytes", lambda row: units.size(row.record.cost.peak_memory_bytes if row.record else None)),
+    _Column("forwards", "forwards", lambda row: units.count(row.record.cost.forwards if row.record else None)),
 )
 
 
-def build_table(rows: Sequence[ResultRow], *, selection: Selection, address: str, all_rows: Sequence[ResultRow]) -> tuple[list[Heading], list[Line]]:
-    """Headings and lines of the selected rows. `address` is the page's, without query."""
-    labels = telling(all_rows)
+def build_table(rows: Sequence[ResultRow], *, selection: Selection, address: str, all_rows: Sequence[ResultRow]) -> tuple[list[Heading], list[TableRow]]:
+    """Return headings and rows of the table. `address` is that of the page, without a query."""
+    labels = distinguishing_labels(all_rows)
     columns = [column for column in _NUMBERS if column.title != "paper" or any(row.paper for row in rows)]
     texts = [_heading(name.replace("_", " "), name if name in ("method", "trainer", "seed") else "", False, selection, address) for name in labels]
     numbers = [_heading(column.title, column.key, True, selection, address) for column in columns]
     efficient = fronts(all_rows, cost=COSTS["trainable_params"])
-    lines = [
-        Line(
+    table_rows = [
+        TableRow(
             row,
-            tuple(Value(row.labels[name], False) for name in labels) + tuple(Value(column.show(row), True, column.hint(row)) for column in columns),
+            tuple(TableCell(row.labels[name], False) for name in labels) + tuple(TableCell(column.show(row), True, column.hint(row)) for column in columns),
             row.cell_id in efficient,
         )
         for row in rows
     ]
-    return [*texts, *numbers], lines
+    return [*texts, *numbers], table_rows
 
 
-def telling(rows: Sequence[ResultRow]) -> list[str]:
-    """Labels that tell rows apart; what all of them share is said once, above the table."""
+def distinguishing_labels(rows: Sequence[ResultRow]) -> list[str]:
+    """Return the names of labels that differ between rows, and always `method`."""
     names = list(rows[0].labels) if rows else []
     return [name for name in names if name == "method" or len({row.labels[name] for row in rows}) > 1]
 
 
-def shared(rows: Sequence[ResultRow]) -> str:
-    """What every row has: `toy-bert · toy_sentiment`."""
-    told = telling(rows)
-    return " · ".join(value for name, value in rows[0].labels.items() if name not in told) if rows else ""
+def shared_labels(rows: Sequence[ResultRow]) -> str:
+    """Return the labels that all rows share, as in `toy-bert · toy_sentiment`."""
+    distinguishing = distinguishing_labels(rows)
+    return " · ".join(value for name, value in rows[0].labels.items() if name not in distinguishing) if rows else ""
 
 
-def query(selection: Selection) -> str:
-    """The selection as the query of an address."""
+def query_string(selection: Selection) -> str:
+    """Return a selection as the query of an address."""
     values = selection.model_dump()
     return urlencode({name: "1" if value is True else value for name, value in values.items() if value})
 
@@ -104,14 +103,14 @@ def _heading(title: str, key: str, numeric: bool, selection: Selection, address:
     if not key:
         return Heading(title, numeric)
     current = selection.sort == key
-    # The first click shows what one looks for: the highest score, the lowest cost.
+    # The first click sorts best first: the highest score, the lowest cost.
     descending = not selection.descending if current else key == "score"
     changed = selection.model_copy(update={"sort": key, "descending": descending})
     order = ("descending" if selection.descending else "ascending") if current else ""
-    return Heading(title, numeric, f"{address}?{query(changed)}", order)
+    return Heading(title, numeric, f"{address}?{query_string(changed)}", order)
 
 
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
         return row.status
-    return units.with_interval(row.score, low=row.record.score_low, high=row.record.score_high)
+    return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

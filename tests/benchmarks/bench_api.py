@@ -28,8 +28,9 @@ import aiohttp  # noqa: E402 - a dependency of ray
 from loretta_core.config import CellConfig, SweepConfig, cell_from_overrides  # noqa: E402
 from loretta_core.report.compare import compare  # noqa: E402
 from loretta_core.store.manifest import write_manifest  # noqa: E402
-from loretta_core.store.records import check_output_dir, write_record  # noqa: E402
-from services.server.processes import running  # noqa: E402
+from loretta_core.store.output_dir import check_output_dir  # noqa: E402
+from loretta_core.store.record_files import write_record  # noqa: E402
+from services.server.processes import run_server  # noqa: E402
 from services.server.serve import api_server  # noqa: E402
 from services.server.settings import api_settings  # noqa: E402
 from tests.loretta_core.report.synthetic import plausible_record  # noqa: E402
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compare(out, name=SWEEP)
         print(f"compare: {len(cells):,} records in {time.perf_counter() - started:.1f} s")
         settings = api_settings(host="127.0.0.1", port=0, out=out, environment={**os.environ, "LORETTA_RATE_LIMIT": "1000000"})
-        with running(api_server(settings)):
+        with run_server(api_server(settings)):
             for pause_s, words in ((1.0, "once a second"), (0.0, "again at once")):
                 times = asyncio.run(_ask(settings.url, cells, clients=options.clients, seconds=options.seconds, pause_s=pause_s))
                 _print(times, title=f"{options.clients} clients, each {words}", seconds=options.seconds)

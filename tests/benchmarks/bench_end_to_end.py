@@ -1,4 +1,4 @@
-"""What an epoch costs with our `fit()`, with the Hugging Face Trainer at its best, and with the settings of the authors' script.
+"""Cost of an epoch with our `fit()`, with the Hugging Face Trainer at its best, and with the settings of the authors' script.
 
     python tests/benchmarks/bench_end_to_end.py [--quick] [--json FILE] [--steps N]
 
@@ -225,7 +225,7 @@ def toy_tokenizer() -> Any:
 
 
 def has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware; without, bf16 is slower than fp32."""
+    """Return True if the CPU multiplies bf16 in hardware; without, bf16 is slower than fp32."""
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.is_file() and any(flag in cpuinfo.read_text() for flag in ("avx512_bf16", "amx_bf16"))
 

@@ -1,4 +1,4 @@
-"""What it gains to keep freed memory (`loretta_core/train/memory/allocator.py`): time and page faults of a step on a CPU.
+"""Gain of keeping freed memory (`loretta_core/train/memory/allocator.py`): time and page faults of a step on a CPU.
 
     python tests/benchmarks/bench_heap.py [--quick] [--json FILE]
 

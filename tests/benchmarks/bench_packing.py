@@ -1,4 +1,4 @@
-"""What it gains to compute several cells in one process: time of a step of all of them, and memory.
+"""Gain of computing several cells in one process: time of a step of all of them, and memory.
 
     python tests/benchmarks/bench_packing.py [--quick] [--only TEXT] [--layers N] [--json FILE]
 
@@ -45,7 +45,7 @@ from loretta_core.pack.lockstep import run_in_lockstep
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.memory import allocator
 from loretta_core.train.pack_context import SOLO, PackContext, PackInfo
-from loretta_core.train.reporting.measured import PeakMemory
+from loretta_core.train.reporting.peak_memory import PeakMemory
 
 CELLS, MEMORY_STEPS = 8, 3
 METHODS, TRAINERS = ("lora", "loretta_adp"), ("zo_sgd", "adam")
@@ -62,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    logging.getLogger("loretta_core.pack.lockstep").addFilter(refuse)
+    logging.getLogger("loretta_core.pack.request_batcher").addFilter(refuse)
     torch.set_num_threads(1)
     allocator.configure_allocator()  # as every run does
     if options.child:
@@ -150,8 +150,8 @@ def raced(cells: Sequence[CellConfig], *, others: Sequence[Callable[[], object]]
             side.append(clock() - started)
         since = clock()
 
-    def member(cell: CellConfig, seat: PackContext) -> None:
-        step = stepper(build_run(cell, seat=seat), steps=rounds + 2)
+    def member(cell: CellConfig, pack_context: PackContext) -> None:
+        step = stepper(build_run(cell, pack_context=pack_context), steps=rounds + 2)
         step()
         for _ in range(rounds + 1):
             if cell is cells[0]:
@@ -163,8 +163,8 @@ def raced(cells: Sequence[CellConfig], *, others: Sequence[Callable[[], object]]
 
 
 def packed(cells: Sequence[CellConfig], function: Callable[[CellConfig, PackContext], Any]) -> list[Any]:
-    """What a function returns that computes a cell at its seat. Raises what it has raised for one of them."""
-    found = run_in_lockstep([partial(function, cell) for cell in cells], facts=PackInfo("bench", len(cells)))
+    """Run a function for each cell in lockstep, and return its results. Raises the exception that it raised for one of them."""
+    found = run_in_lockstep([partial(function, cell) for cell in cells], pack_info=PackInfo(pack_id="bench", cells=len(cells)))
     for one in found:
         if isinstance(one, BaseException):
             raise one
@@ -209,8 +209,8 @@ def footprints(processes: Sequence[Sequence[CellConfig]]) -> list[int]:
 def child(cells: Sequence[CellConfig]) -> None:
     """Take steps, wait until all others have, tell the peak, and stay until the end of stdin."""
 
-    def take_steps(cell: CellConfig, seat: PackContext) -> Run:
-        run = build_run(cell, seat=seat)
+    def take_steps(cell: CellConfig, pack_context: PackContext) -> Run:
+        run = build_run(cell, pack_context=pack_context)
         step = stepper(run, steps=MEMORY_STEPS)
         PeakMemory(run.collate.device)  # as in every run: VmHWM begins anew; in a pack no cell steps before all are built
         for _ in range(MEMORY_STEPS):

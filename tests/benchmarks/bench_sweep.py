@@ -1,4 +1,4 @@
-"""What the scheduler adds to a cell: wall time per cell, after the first on a worker, minus the time inside `fit` and evaluation.
+"""Overhead of the scheduler per cell: wall time per cell, after the first on a worker, minus the time inside `fit` and evaluation.
 
     python tests/benchmarks/bench_sweep.py [--quick] [--json [FILE]] [--cells N]
 
@@ -54,7 +54,7 @@ seed = {seeds}
 
 @dataclass(frozen=True)
 class Times:
-    """Of one cell: its process, when it ended, and how long it was inside `fit` and evaluation."""
+    """Times of one cell: its process, when it ended, and how long it was inside `fit` and evaluation."""
 
     pid: int
     ended: float
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def measure(*, cells: int, noops: int, quick: bool) -> dict[str, float]:
-    """Name → seconds."""
+    """Return the measured seconds by name."""
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="lor-b-") as directory:
         config = _config(Path(directory), cells)
@@ -173,22 +173,30 @@ def _our_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
     from jobs.scheduling.resources import WorkerGroupSpec
 
     worker = WorkerConfig(out=out, home=Path.cwd(), run_cell="tests.benchmarks.bench_sweep:do_nothing")
-    seen: list[str] = []
+    source = _NoopSource()
     started = time.time()
     with InlineExecutor(shape=WorkerGroupSpec(1, 1, 0), processes=1, worker=worker) as executor:
-        run_trials(
-            [(cell,) for cell in cells],
-            client=executor.client(),
-            at_once=lambda: 1,
-            resources=executor.trial_resources,
-            in_trials=executor.in_trials,
-            directory=out / "ours",
-            begins=lambda cell, together: True,
-            done=lambda outcome: seen.append(outcome.status),
-            stop=threading.Event(),
-        )
-    assert seen == ["finished"] * len(cells)
+        run_trials([(cell,) for cell in cells], source=source, executor=executor, directory=out / "ours", stop=threading.Event())
+    assert source.seen == ["finished"] * len(cells)
     return time.time() - started
+
+
+class _NoopSource:
+    """Lets every cell start and notes how it ends."""
+
+    has_rounds = False
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def next_packs(self) -> list[Any]:
+        return []
+
+    def try_start(self, cell: CellConfig, *, pack_size: int) -> bool:
+        return True
+
+    def on_outcome(self, outcome: Any) -> None:
+        self.seen.append(outcome.status)
 
 
 def _tune_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
@@ -204,7 +212,7 @@ def _tune_noops(cells: Sequence[CellConfig], *, out: Path) -> float:
     return time.time() - started
 
 
-def do_nothing(cell: CellConfig, **rest: Any) -> None:
+def do_nothing(cell: CellConfig, *, directory: Path, sinks: object, pack_context: object, stop: object) -> None:
     """A cell that trains nothing."""
 
 
@@ -245,7 +253,7 @@ class _Stopwatch:
 
 
 def overheads(out: Path) -> list[float]:
-    """Of every cell but the first of its process."""
+    """Return the overhead of every cell but the first of its process."""
     by_process: dict[int, list[Times]] = defaultdict(list)
     for path in out.glob(f"cells/*/{TIMES_NAME}"):
         times = Times(**json.loads(path.read_text()))
@@ -261,7 +269,7 @@ def met(found: dict[str, float]) -> dict[str, bool]:
 
 
 def lines(found: dict[str, float]) -> list[str]:
-    """For people."""
+    """Return the report as lines of text."""
     targets = {"noop_s": "<= tune_noop_s / 0.8"}
     verdicts = {name: f"  (target {targets.get(name, f'<= {TARGET_S:g}')}: {'met' if good else 'NOT MET'})" for name, good in met(found).items()}
     return [f"{value:8.3f} s  {name}{verdicts.get(name, '')}" for name, value in found.items()]

@@ -1,4 +1,4 @@
-"""How fast the tensor-train layers are, against what they replace.
+"""Speed of the tensor-train layers, against the layers that they replace.
 
     python tests/benchmarks/bench_tt.py [--quick] [--out bench_tt.json]
 
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from loretta_core import LorettaAdpConfig
-from loretta_core.adapters.tuners.block import Bottleneck
+from loretta_core.adapters.tuners.bottleneck_base import Bottleneck
 from loretta_core.tt import reference
 from loretta_core.tt.linear import TTLinear
 
@@ -40,13 +40,13 @@ RANK = 5
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured."""
+    """Size of a measurement: repeats, rows and layers."""
 
     repeats: int
     most_rows: int
     """Longer batches are cut to this many tokens."""
     layers: int
-    """Of the whole model."""
+    """Number of layers of the whole model."""
 
 
 FULL = Scale(repeats=41, most_rows=4096, layers=12)
@@ -68,7 +68,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Side:
-    """What is timed, and what is done untimed before each time."""
+    """A function that is timed, and one that runs untimed before each time."""
 
     run: Callable[[], object]
     clear: Callable[[], object] = tuple
@@ -86,7 +86,7 @@ class Rebuilt(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + block(x)"""
+    """A residual connection: x + block(x)."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()

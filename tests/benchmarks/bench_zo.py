@@ -1,4 +1,4 @@
-"""What a zeroth-order step costs, against the forwards it contains and against MeZO's own loop.
+"""Cost of a zeroth-order step, against the forwards it contains and against MeZO's own loop.
 
     python tests/benchmarks/bench_zo.py [--quick] [--out bench_zo.json]
 
@@ -35,7 +35,7 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from loretta_core import ZOSGD, LorettaAdpConfig
 from loretta_core.zo.noise import Direction, Distribution, draw
 from loretta_core.zo.replay_log import LogWriter, read_log, replay
-from loretta_core.zo.variants import Batched, Fastest
+from loretta_core.zo.variants import Autotuned, Batched
 
 REPEATS, QUICK_REPEATS = 21, 7
 TENSORS, TENSOR_SIZE = 480, 210
@@ -143,10 +143,10 @@ def whole_step(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Res
 
 
 def against_mezo(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Result:
-    """Steps per second against MeZO's, with the choice between serial and batched forwards left to `Fastest`."""
+    """Steps per second against MeZO's, with the choice between serial and batched forwards left to `Autotuned`."""
     first, second = deepcopy(model), deepcopy(model)
     ours, theirs = ZOSGD(trainable(first), lr=1e-6), MeZO(trainable(second), lr=1e-6, eps=1e-3)
-    ours.evaluator = Fastest(first)
+    ours.evaluator = Autotuned(first)
     sides = [partial(optimizer.step, closure(m, rows=rows, tokens=tokens)) for optimizer, m in ((ours, first), (theirs, second))]
     for _ in range(6):
         sides[0]()
@@ -275,7 +275,7 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def faster(name: str, ours: float, other: float, *, at_least: float | None = None) -> Result:
-    """How many times."""
+    """Return the ratio as 'times faster'."""
     return ratio(name, ours, other, unit="times faster", at_least=at_least)
 
 

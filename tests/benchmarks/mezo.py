@@ -39,7 +39,7 @@ class MeZO:
             param.data = param.data + scaling_factor * z * self.eps
 
     def perturb_with(self, noise: list[Tensor], scaling_factor: float) -> None:
-        """`perturb` without drawing."""
+        """Perturb the parameters with noise that was drawn before."""
         for param, z in zip(self.parameters, noise, strict=True):
             param.data = param.data + scaling_factor * z * self.eps
 

@@ -37,7 +37,7 @@ def random_work(
 
 
 def encoder(*, width: int, layers: int, dropout: float = 0.0) -> BertConfig:
-    """In RoBERTa's proportions: 768 × 12 is base, 1024 × 24 large; its dropout is 0.1."""
+    """Return an encoder in RoBERTa's proportions: 768 × 12 is base, 1024 × 24 large; its dropout is 0.1."""
     heads, inner = width // 64, 4 * width
     return BertConfig(
         vocab_size=WORDS,
@@ -52,12 +52,12 @@ def encoder(*, width: int, layers: int, dropout: float = 0.0) -> BertConfig:
 
 
 def llama_2_7b() -> LlamaConfig:
-    """transformers' defaults."""
+    """Return the shape of Llama-2-7B, transformers' defaults."""
     return LlamaConfig(vocab_size=32000, hidden_size=4096, intermediate_size=11008, num_hidden_layers=32, num_attention_heads=32)
 
 
 def _checkpoint(directory: Path, config: PreTrainedConfig, *, decoder: bool, device: str, dtype: torch.dtype) -> Path:
-    """With the tokenizer of the toy model of its kind."""
+    """Save a random model with the tokenizer of the toy model of its kind."""
     family, auto = ("toy-llama", AutoModelForCausalLM) if decoder else ("toy-bert", AutoModelForMaskedLM)
     dropout = getattr(config, "hidden_dropout_prob", 0.0)
     path = directory / f"{family}-{config.hidden_size}-{config.num_hidden_layers}-{dropout}-{dtype}"

@@ -1,4 +1,4 @@
-"""What a benchmark reports: lines for people, JSON for the record."""
+"""Results of a benchmark: lines for people, JSON for the record."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Whether the target was met, for the end of a line."""
+        """Says if the target was met, for the end of a line."""
         return f"  (target {self.target}: {'met' if self.met else 'NOT MET'})" if self.target else ""
 
 

@@ -1,4 +1,4 @@
-"""How soon each zeroth-order trainer makes 90 % of AdamW's gain over zero-shot: a table from the records of a sweep.
+"""Steps until each zeroth-order trainer makes 90 % of AdamW's gain over zero-shot: a table from the records of a sweep.
 
     loretta sweep jobs/sweeps/zo_trainers.toml && python tests/benchmarks/zo_race.py outputs jobs/sweeps/zo_trainers.toml [SWEEP …] [--alone DIR]
 
@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loretta_core.config.sweep.load import load_sweep
-from loretta_core.store.records import Record, find_records
+from loretta_core.store.record_files import find_records
+from loretta_core.store.records import Record
 
 SHARE = 0.9
 HEADER = ("model", "method", "trainer", "lr", "reached", "steps", "forwards", "seconds", "test score")
@@ -35,7 +36,7 @@ Key = tuple[str, str, str, float]
 
 @dataclass(frozen=True)
 class Arrival:
-    """What a run had cost when it reached its target."""
+    """Cost of a run when it reached its target."""
 
     steps: int
     forwards: float
@@ -43,7 +44,7 @@ class Arrival:
 
 
 def main() -> None:
-    """Command line."""
+    """Print the table for the sweep that the command line names."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("out", type=Path, help="output directory of the sweeps")
     parser.add_argument("sweeps", type=Path, nargs="+", metavar="SWEEP")
@@ -64,7 +65,7 @@ def key_of(record: Record) -> Key:
 
 def step_times(records: Iterable[Record]) -> dict[Key, float]:
     """Seconds of a step."""
-    return {key_of(record): record.train_seconds / record.steps for record in records if record.train_seconds and record.steps}
+    return {key_of(record): record.cost.train_s / record.cost.steps for record in records if record.cost.train_s and record.cost.steps}
 
 
 def rows(records: Iterable[Record], *, alone: Mapping[Key, float]) -> Iterator[tuple[str, ...]]:
@@ -81,21 +82,21 @@ def rows(records: Iterable[Record], *, alone: Mapping[Key, float]) -> Iterator[t
 
 
 def arrival(record: Record, adam: Record, *, step_s: float | None) -> Arrival | None:
-    """Where a run reaches its share of AdamW's gain; None if it does not."""
+    """Return the cost at which a run reaches its share of AdamW's gain; None if it does not."""
     curve = record.curves["validation_score"]
-    zero, top = curve[0][1], adam.validation_score
+    zero, top = curve[0][1], adam.score.validation
     assert top is not None
     step = next((step for step, score in curve[1:] if score >= zero + SHARE * (top - zero)), None)
     if step is None:
         return None
-    assert record.steps
-    assert record.forwards is not None
-    assert record.train_seconds is not None
-    return Arrival(step, record.forwards * step / record.steps, step * (step_s or record.train_seconds / record.steps))
+    assert record.cost.steps
+    assert record.cost.forwards is not None
+    assert record.cost.train_s is not None
+    return Arrival(step, record.cost.forwards * step / record.cost.steps, step * (step_s or record.cost.train_s / record.cost.steps))
 
 
 def medians(arrivals: list[Arrival]) -> tuple[str, str, str]:
-    """Of steps, forwards and seconds."""
+    """Return the medians of steps, forwards and seconds."""
     if not arrivals:
         return "–", "–", "–"
     return tuple(f"{statistics.median(getattr(one, name) for one in arrivals):,.0f}" for name in ("steps", "forwards", "seconds"))
@@ -103,7 +104,7 @@ def medians(arrivals: list[Arrival]) -> tuple[str, str, str]:
 
 def scores(group: list[Record]) -> str:
     """Mean ± standard deviation."""
-    values = [record.score for record in group if record.score is not None]
+    values = [record.score.value for record in group if record.score.value is not None]
     return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
 
 

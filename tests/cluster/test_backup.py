@@ -10,7 +10,9 @@ import pytest
 
 from cluster.backup import connection_environment, main, restore, save
 from loretta_core.errors import ConfigError, LorettaError
-from loretta_core.store.records import Record, check_output_dir, find_records, write_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import find_records, write_record
+from loretta_core.store.records import Record, Score
 from tests.paths import ROOT
 
 
@@ -19,7 +21,7 @@ def out(tmp_path):
     directory = tmp_path / "outputs"
     check_output_dir(directory)
     for cell in ("aaa", "bbb"):
-        write_record(Record(cell_id=cell, cell={"seed": 0}, status="finished", score=0.5), directory / "cells" / cell)
+        write_record(Record(cell_id=cell, cell={"seed": 0}, status="finished", score=Score(value=0.5)), directory / "cells" / cell)
         (directory / "cells" / cell / "metrics.jsonl").write_text("{}\n")
     (directory / "tokens.json").write_text("[]")
     (directory / "tokens.json").chmod(0o600)
@@ -38,7 +40,7 @@ def database(path):
 
 
 def test_what_was_saved_comes_back(out, tmp_path):
-    """With the database open and its last rows in the write-ahead log, as while a server runs."""
+    """The database is open and its last rows are in the write-ahead log, as while a server runs."""
     with closing(database(out / "mlflow.db")), closing(database(out / "mlflow-users.db")):
         assert save(out, tmp_path / "backup.tar") == 6
     assert (tmp_path / "backup.tar").stat().st_mode & 0o777 == 0o600

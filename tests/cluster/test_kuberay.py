@@ -15,7 +15,7 @@ import yaml
 
 from cluster.make_secrets import DERIVED, RANDOM
 from jobs import drain_node
-from jobs.sweep import _parser
+from jobs.sweep import parser
 from loretta_core.config import load_sweep
 from tests.cluster.kustomized import build, containers, pods
 from tests.docker.test_compose import SERVICES as COMPOSE
@@ -41,14 +41,14 @@ def ray_clusters():
 
 
 @pytest.mark.parametrize("manifest", [each for each in EVERYTHING if each.values[0]["apiVersion"].partition("/")[0] not in ("ray.io", "kueue.x-k8s.io")])
-def test_kubernetes_kinds_follow_their_schema(manifest):
+def test_validating_kubernetes_kinds_does_not_raise(manifest):
     validator = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate (extra `manifests`)")
     for version in ("1.32", validator.latest_version()):
         validator.validate(manifest, version, strict=True)
 
 
 @pytest.mark.parametrize("manifest", [each for each in EVERYTHING if each.values[0]["kind"].startswith("Ray")])
-def test_kuberay_kinds_follow_their_schema(manifest):
+def test_validating_kuberay_kinds_does_not_raise(manifest):
     if SCHEMAS is None:
         pytest.skip("no schemas of KubeRay in ../shared/schemas/kuberay")
     file = {"RayCluster": "rayclusters.json", "RayJob": "rayjobs.json"}[manifest["kind"]]
@@ -70,7 +70,7 @@ def closed(schema):
     return made
 
 
-def test_pods_inside_ray_manifests_follow_the_schema_of_a_pod():
+def test_validating_pods_inside_ray_manifests_does_not_raise():
     """KubeRay's own schema stops at some depth; a pod is a pod."""
     validator = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate (extra `manifests`)")
     for name in OVERLAYS:
@@ -174,7 +174,7 @@ def test_services_and_policies_select_pods_that_exist(overlay):
 
 
 def test_ports_agree():
-    """Of containers, Services and NetworkPolicies."""
+    """Ports of containers, Services and NetworkPolicies agree."""
     deployment = only("Deployment")["spec"]["template"]["spec"]["containers"][0]
     args = deployment["args"]
     ports = {args[args.index(flag) + 1] for flag in ("--port", "--mlflow-port")}
@@ -211,7 +211,7 @@ def test_the_job_is_a_sweep_that_loads():
     job = only("RayJob")
     words = shlex.split(job["spec"]["entrypoint"])
     assert words[:3] == ["python", "-m", "jobs.sweep"]
-    options = _parser().parse_args(words[3:])
+    options = parser().parse_args(words[3:])
     assert load_sweep(ROOT / PurePosixPath(options.file).relative_to("/opt/loretta")).cells
     assert str(options.out) == "/data/outputs"
     service = only("Service", "loretta")
@@ -232,7 +232,7 @@ def test_probes_ask_what_answers_without_a_token_under_a_known_name():
 
 
 def test_the_environment_of_the_servers_is_that_of_compose():
-    """Which is tried against the real command line in tests/docker/test_compose.py."""
+    """The environment of compose is run through the real command line in tests/docker/test_compose.py."""
     container = only("Deployment")["spec"]["template"]["spec"]["containers"][0]
     variables = {each["name"]: each["value"] for each in container["env"]}
     secrets = variables.pop("LORETTA_SECRETS")
@@ -276,7 +276,7 @@ def test_gpu_workers_are_of_different_kinds_and_start_from_none():
 
 
 def quantity(value):
-    """Of Kubernetes: cores or bytes."""
+    """Return a quantity of Kubernetes as cores or bytes."""
     units = {"m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
     number, unit = re.fullmatch(r"([\d.]+)(\w*)", str(value)).groups()
     return float(number) * units.get(unit, 1)

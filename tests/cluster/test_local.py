@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture
 def state():
-    """Where the cluster keeps its files; not below tmp_path, whose length Ray's sockets do not allow. The cluster is gone afterwards in any case."""
+    """Return a directory for the files of a cluster, which is stopped afterwards; tmp_path would be too long for Ray's sockets."""
     parent = Path(tempfile.mkdtemp(prefix="lor-", dir="/tmp"))
     directory = parent / "c"
     yield directory
@@ -173,7 +173,7 @@ def _a_job_sees_three_nodes(variables, directory):
 
 
 def exported(state):
-    """What `source STATE/env` sets."""
+    """Return the variables that `source STATE/env` sets."""
     return dict(line.removeprefix("export ").split("=", 1) for line in (state / "env").read_text().splitlines())
 
 
@@ -190,7 +190,7 @@ def processes_of(state):
 
 
 def alive(pid):
-    """A zombie that nobody has waited for yet does not count."""
+    """Return whether a process runs; a zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

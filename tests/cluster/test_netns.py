@@ -17,7 +17,7 @@ import pytest
 
 from loretta_core.config import load_sweep
 from loretta_core.config.engine import Plain
-from loretta_core.store.records import find_records
+from loretta_core.store.record_files import find_records
 from loretta_core.train.run import run_cell
 from tests.cluster.test_local import exported, local
 from tests.cluster.test_node_lost import base_environment
@@ -32,7 +32,7 @@ LIMIT_S = 900
 
 
 def permitted() -> bool:
-    """Whether namespaces can be made here."""
+    """Return whether network namespaces can be made here."""
     probe = f"lor-probe-{os.getpid()}"
     if not shutil.which("ip") or subprocess.run(["ip", "netns", "add", probe], capture_output=True).returncode:
         return False
@@ -78,7 +78,7 @@ class Nodes:
         return found
 
     def kill(self, node: str) -> None:
-        """As if its power had gone."""
+        """Kill every process of a node at once, as a power failure does."""
         for each in self.processes(node):
             with suppress(psutil.NoSuchProcess):
                 each.kill()
@@ -151,7 +151,7 @@ def test_a_gang_over_two_nodes_moves_on_when_one_of_them_is_killed(nodes, tmp_pa
     record = find_records(out)[cell.cell_id]
     expected, found = ([value for _, value in each.curves["train_loss"]] for each in (alone, record))
     assert found[:50] == pytest.approx(expected[:50], abs=1e-4)
-    assert record.score == pytest.approx(alone.score, abs=0.05)
+    assert record.score.value == pytest.approx(alone.score.value, abs=0.05)
 
 
 SEEDS = range(400, 424)

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 import services.server.serve
 from cluster.make_secrets import make
-from services.app import create_app, guarded
+from services.app import add_request_guard, create_app
 from services.cli import main
 from tests.docker.test_train_dockerfile import ROOT
 
@@ -26,7 +26,7 @@ RAY = Path(find_spec("ray").origin).parent
 
 
 def options_of_ray_start():
-    """The options of `ray start`: those of the decorators above its function."""
+    """Return the options of `ray start` from the decorators above its function."""
     source = (RAY / "scripts" / "scripts.py").read_text()
     decorators = source[source.rindex("@cli.command", 0, source.index("\ndef start(")) : source.index("\ndef start(")]
     return set(re.findall(r'"(--[a-z-]+)"', decorators))
@@ -132,7 +132,7 @@ def test_the_servers_start_as_the_file_says(tmp_path, monkeypatch):
     assert api.tracking_uri == f"http://services:{mlflow.port}"
     assert api.tokens_required
     assert api.ray == "http://ray-head:8265"
-    client = TestClient(guarded(create_app(api), api), base_url=f"http://127.0.0.1:{api.port}")
+    client = TestClient(add_request_guard(create_app(api), api), base_url=f"http://127.0.0.1:{api.port}")
     (path,) = re.findall(r"8000(/\S+?)'", yaml.safe_dump(service["healthcheck"], width=1000))
     assert client.get(path).status_code == 200
     assert client.get("/api/v1/sweeps").status_code == 401

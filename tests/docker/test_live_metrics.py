@@ -1,4 +1,4 @@
-"""What a running Ray exports, against what the alerts and the dashboard ask for."""
+"""Metrics of a running Ray: the alerts and the dashboard ask only for those that exist, with their labels."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ from tests.jobs.test_sweep import shared
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 # An actor, one that dies, and a placement group; then the node's metrics, once all are there.
-LOOK = """
+PROBE = """
 import os, time, urllib.request
 import ray
 
@@ -41,13 +41,13 @@ print(text)
 """
 
 NOT_CAUSED = {"ray_memory_manager_worker_eviction_total"}
-"""Counters that are there once it happened."""
+"""Counters that Ray exports only after the first event."""
 
 
-def live():
-    """Metric → the labels of its samples."""
+def live_metrics():
+    """Return the labels of all samples of each metric of a running Ray."""
     with ray_head(cpus=2) as head:
-        done = subprocess.run([sys.executable, "-c", LOOK], env=shared(head), capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run([sys.executable, "-c", PROBE], env=shared(head), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found = {}
     for name, labels in re.findall(r"^(\w+)\{(.*)\} \S+$", done.stdout, re.MULTILINE):
@@ -56,12 +56,12 @@ def live():
 
 
 def selectors(expression):
-    """`name{label="value", …}` → (name, labels)."""
+    """Return name and labels of every `name{label="value", …}` in an expression."""
     return [(name, dict(re.findall(r'(\w+)="([^"]*)"', labels))) for name, labels in re.findall(r"\b(ray_\w+)\{([^}]*)\}", expression)]
 
 
 def test_ray_exports_what_is_asked_for_with_these_labels():
-    found = live()
+    found = live_metrics()
     asked = {name for expression in EXPRESSIONS for name in names(expression) if name.startswith("ray_") and not re.search("gpu|gram", name)}
     assert asked - found.keys() == NOT_CAUSED
     for expression in EXPRESSIONS:

@@ -28,6 +28,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 from pathlib import Path
 import services.cli, services.server.serve, services.commands.api_client, services.commands.list, services.commands.plan, services.commands.compare
+import services.commands.cells, services.commands.doctor, services.commands.jobs, services.commands.serve, services.commands.sweep, services.commands.token
 import jobs.diagnostics.health, mlflow.server, psycopg2, boto3
 from services.app import create_app
 from services.server.settings import ApiSettings
@@ -47,14 +48,14 @@ def of(name):
 
 
 def requirements(tmp_path):
-    """What the Python in the Dockerfile prints."""
+    """Run the Python in the Dockerfile and return the requirements that it prints."""
     (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
     program = next(words[2] for run in of("RUN") if (words := shlex.split(run.split(" > ")[0]))[:2] == ["python", "-c"])
     return subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def closure(lines):
-    """Names of all distributions that an installation of these brings, as far as they are installed here."""
+    """Return the names of all distributions that these requirements bring, as far as they are installed here."""
     found, ahead = set(), [Requirement(line) for line in lines]
     while ahead:
         wanted = ahead.pop()

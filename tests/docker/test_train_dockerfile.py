@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def parse(text):
-    """[(INSTRUCTION, argument)]: comments dropped, continued lines joined."""
+    """Return [(INSTRUCTION, argument)] of a Dockerfile, without comments and with continued lines joined."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
     return [(word.upper(), rest.strip()) for word, _, rest in (line.strip().partition(" ") for line in joined.splitlines() if line.strip())]
@@ -38,13 +38,13 @@ def position(name, containing=""):
 
 
 def copies():
-    """(sources, target) of every COPY from the build context."""
+    """Return (sources, target) of every COPY from the build context."""
     split = [[word for word in shlex.split(argument) if not word.startswith("--")] for argument in of("COPY") if "--from" not in argument]
     return [(words[:-1], words[-1]) for words in split]
 
 
 def ignored(path):
-    """Whether .dockerignore keeps a path of the context out; a pattern covers what lies below it, and the last match wins."""
+    """Return whether .dockerignore excludes a path of the context; a pattern covers what lies below it, and the last match wins."""
     out = False
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = line.strip().removeprefix("!").strip("/")
@@ -175,5 +175,5 @@ def test_nothing_is_fetched_by_url_and_no_secret_is_set():
 
 
 def commands():
-    """Every shell command of every RUN, as words."""
+    """Return every shell command of every RUN, as words."""
     return [shlex.split(part.split(" > ")[0]) for run in of("RUN") for part in run.split("&&")]

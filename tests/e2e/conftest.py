@@ -1,4 +1,4 @@
-"""A Ray with tokens, a `loretta serve` that submits to it, and a browser: all real, on this machine."""
+"""Fixtures: a Ray head with tokens, a `loretta serve` that submits to it, and a browser, all real."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def site(head, tmp_path) -> Iterator[Site]:
 
 @pytest.fixture
 def loretta(site, head, tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """The command, as a user of the server types it."""
+    """Return a function that runs the command against the server."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "LORETTA_SERVER": site.url}
@@ -84,7 +84,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def artifacts(tmp_path) -> Path:
-    """Where screenshots are kept: LORETTA_ARTIFACTS, or the test's own directory."""
+    """Return the directory of screenshots: LORETTA_ARTIFACTS, or the test's own."""
     directory = Path(os.environ.get("LORETTA_ARTIFACTS") or tmp_path / "screenshots")
     directory.mkdir(parents=True, exist_ok=True)
     return directory

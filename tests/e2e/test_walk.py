@@ -28,14 +28,14 @@ def test_from_upload_to_the_load_command(site, browser, artifacts, tmp_path):
     page.wait_for_function("document.getElementById('toml').value.includes('walk')")
     page.get_by_role("button", name="Show the plan").click()
     assert page.get_by_role("region", name="Plan").get_by_role("row").count() == 3
-    look(page, "plan", artifacts)
+    check_page(page, "plan", artifacts)
 
     page.get_by_role("button", name="Submit to the cluster").click()
     page.wait_for_load_state("load", timeout=120_000)
     assert "/jobs/walk-" in page.url, page.get_by_role("alert").inner_text()
     page.wait_for_selector(".badge.succeeded", timeout=JOB_TIMEOUT_MS)  # brought by the script, the page is not loaded again
     assert "[2/2]" in page.locator("#log").inner_text()
-    look(page, "job", artifacts)
+    check_page(page, "job", artifacts)
 
     page.get_by_role("link", name="walk", exact=True).click()
     page.wait_for_url("**/sweeps/walk")
@@ -47,7 +47,7 @@ def test_from_upload_to_the_load_command(site, browser, artifacts, tmp_path):
     for picture in page.locator("figure img").all():
         picture.scroll_into_view_if_needed()
         page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle(), timeout=60_000)
-    look(page, "sweep", artifacts)
+    check_page(page, "sweep", artifacts)
 
     table.locator("tbody a").first.click()
     page.wait_for_url("**/cells/*")
@@ -57,12 +57,12 @@ def test_from_upload_to_the_load_command(site, browser, artifacts, tmp_path):
     ast.parse(code)
     assert "PeftModel.from_pretrained" in code
     assert str(site.out) in code
-    look(page, "cell", artifacts)
+    check_page(page, "cell", artifacts)
     assert complaints == []
 
 
-def look(page, name, artifacts):
-    """Screenshots of both sizes; nothing wider than the window; no serious accessibility violation."""
+def check_page(page, name, artifacts):
+    """Take screenshots in both sizes; check that nothing is wider than the window and that axe finds no serious violation."""
     for device, size in SIZES.items():
         page.set_viewport_size(size)
         page.screenshot(path=artifacts / f"{name}-{device}.png", full_page=True)

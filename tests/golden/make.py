@@ -6,7 +6,6 @@ python -m tests.golden.make [--out DIR] [--only NAME]
     ids.json           ids of cells: of every shipped sweep, and of cells that differ in one setting
     output/GROUP/*     what commands print, the files of a comparison, the API's document and answers; exact
     record_format_N/   a finished cell as it lies on disk; made once per format (`--only record`) and never again: later readers must take it
-
 To compare two checkouts on one machine bit for bit: run it in both with `--out`, then `diff -r`. The digests in curves.json are for this; the test leaves
 them out, since another CPU gives other last digits. Names of modules of ours stand in the first block and nowhere else.
 """
@@ -35,9 +34,11 @@ import torch
 # Everything of ours, and the only lines that a refactoring of it should have to touch (with `seen` and `_finished` below).
 from loretta_core.config import cell_from_overrides, load_sweep
 from loretta_core.store.predictions import Predictions, find_predictions, write_predictions
-from loretta_core.store.records import read_record
+from loretta_core.store.record_files import read_record
+from loretta_core.store.records import Digests, PackInfo
 from loretta_core.train.run import run_cell
-from services.app import create_app, guarded
+from services.app import add_request_guard as guarded
+from services.app import create_app
 from services.cli import main as loretta
 from services.server.settings import ApiSettings
 from tests.loretta_core.report.synthetic import PARAMETERS, failed_record, make_cell, make_record, write_sweep
@@ -47,8 +48,8 @@ from tests.services.cluster import MemoryCluster
 def seen(directory: Path) -> dict[str, object]:
     """What a reader of a cell's directory finds, whatever records look like inside."""
     record = read_record(directory)
-    found = {"cell_id": record.cell_id, "status": record.status, "score": record.score, "method": record.cell["method"]["type"]}
-    return {**found, "trainable_params": record.trainable_params, "best_step": record.best_step}
+    found = {"cell_id": record.cell_id, "status": record.status, "score": record.score.value, "method": record.cell["method"]["type"]}
+    return {**found, "trainable_params": record.cost.trainable_params, "best_step": record.score.best_step}
 
 
 def seen_predictions(out: Path, cell_id: str) -> tuple[int | float | str, ...]:
@@ -59,11 +60,11 @@ def seen_predictions(out: Path, cell_id: str) -> tuple[int | float | str, ...]:
 def _finished(cell, *, correct: int, predictions: Predictions | None = None, warnings: tuple[str, ...] = (), packed: bool = False):
     """A made-up record in which no number is measured."""
     times = {"started_at": "2026-01-02T03:04:05+00:00", "finished_at": "2026-01-02T03:05:06+00:00"}
-    expected = {"predicted_peak_memory_bytes": 600 * 2**20, "step_seconds": 0.02, "predicted_step_seconds": 0.025}
-    cost = {"trainable_params": PARAMETERS[cell.method.type], "train_seconds": 5.0 + correct % 7, "forwards": 600 if cell.trainer.zeroth_order else 300}
-    pack = {"pack_id": "0123456789abcdef", "pack_cells": 2} if packed else {}
-    digest = {"predictions_sha256": predictions.sha256} if predictions else {}
-    return make_record(cell, correct=correct, warnings=list(warnings), **times, **expected, **cost, **pack, **digest)
+    expected = {"predicted_peak_memory_bytes": 600 * 2**20, "step_s": 0.02, "predicted_step_s": 0.025}
+    cost = {"trainable_params": PARAMETERS[cell.method.type], "train_s": 5.0 + correct % 7, "forwards": 600 if cell.trainer.zeroth_order else 300}
+    pack = PackInfo(pack_id="0123456789abcdef", cells=2) if packed else None
+    digests = Digests(inputs="0" * 64, predictions=predictions.sha256 if predictions else None)
+    return make_record(cell, correct=correct, warnings=list(warnings), **times, cost={**expected, **cost}, pack=pack, digests=digests)
 
 
 # End of what a refactoring may touch.

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.tracking.mlflow_setup import prepare
 from loretta_core.config import CellConfig, cell_from_overrides
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 from tests.jobs.head import Head, ray_head
 
 MakeCell = Callable[..., CellConfig]

@@ -23,13 +23,13 @@ STARTS = 3
 
 @dataclass(frozen=True)
 class Head:
-    """Where it listens and what it demands."""
+    """The addresses of a running Ray and the token that it demands."""
 
     address: str
     dashboard: str
     token: str
     environment: dict[str, str]
-    """Of a user who has the token."""
+    """The environment of a user who has the token."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def ray_head(*, cpus: int) -> Iterator[Head]:
 def _started(*, cpus: int) -> Iterator[Head | None]:
     """One attempt; None when Ray gave up, as it does when the machine is too busy to start a node in half a minute."""
     scratch = Path(tempfile.mkdtemp(prefix="lor-t-", dir="/tmp"))  # short: Ray puts sockets there
-    gcs, dashboard, agent, client = _free_ports(4)
+    gcs, dashboard, agent, client = free_ports(4)
     token = secrets.token_hex(32)
     environment = user_environment(scratch, token=token)
     options = {
@@ -110,7 +110,7 @@ def _command_line(process: psutil.Process) -> str:
         return ""
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
     sockets = [socket.socket() for _ in range(number)]
     try:
         for each in sockets:

@@ -14,8 +14,9 @@ import torch.distributed as dist
 from loretta_core.config import CellConfig
 from loretta_core.store.records import Record
 from loretta_core.train import checkpoint, run
-from loretta_core.train.loop import StopReason, never
+from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.sinks import MetricSink
+from loretta_core.train.state import StopReason, never_stop
 
 AT_STEP = 15
 
@@ -33,14 +34,14 @@ class KillOnce:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self, status: str, summary: object) -> None:
-        """Nothing to close."""
+        """Do nothing: nothing is open."""
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: StopReason = never) -> Record:
-    """As usual, with a checkpoint at every evaluation; the second worker is the one that dies."""
+def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), pack_context: PackContext = SOLO, stop: StopReason = never_stop) -> Record:
+    """Compute a cell as usual, with a checkpoint at every evaluation; the second worker is the one that dies."""
     checkpoint.MIN_INTERVAL_S = 0.0
     own = [*sinks, KillOnce(directory / "was-killed")] if dist.get_rank() == 1 else sinks
-    return run.run_cell(cell, directory=directory, sinks=own, stop=stop)
+    return run.run_cell(cell, directory=directory, sinks=own, pack_context=pack_context, stop=stop)
 
 
 if __name__ == "__main__":

@@ -18,11 +18,13 @@ from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import CellFailed
-from loretta_core.store.records import Record, write_record
+from loretta_core.store.record_files import write_record
+from loretta_core.store.records import Record, RunCost, Score
+from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 
 Stop = Callable[[int], Exception | None]
-"""As in `loretta_core.train.loop`, without the import of torch."""
+"""The stop check of `loretta_core.train.loop`, without the import of torch."""
 
 STEPS = 5
 FAILING_SEED, BROKEN_SEED, KILLER_SEED, KILLED_ONCE_SEED, SLOW_SEED, HUNGRY_SEED = 101, 102, 103, 104, 105, 106
@@ -60,8 +62,10 @@ if WILD_CLOCK in os.environ:
     set_wild()
 
 
-def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), stop: Stop = lambda step: None) -> Record:
-    """No training. Notes the process and its working directory in attempts.txt."""
+def run_cell(
+    cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), pack_context: PackContext = SOLO, stop: Stop = lambda step: None
+) -> Record:
+    """Compute a cell without training. Notes the process and its working directory in attempts.txt."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "attempts.txt").open("a") as attempts:
         attempts.write(f"{os.getpid()} {Path.cwd()}\n")
@@ -126,26 +130,14 @@ def _fill(path: Path) -> None:
                     pass
 
 
-def finished_record(cell: CellConfig) -> Record:
+def finished_record(cell: CellConfig, *, score: float = 0.9, validation: float = 0.9) -> Record:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return Record(
         cell_id=cell.cell_id,
         cell=cell.to_dict(),
         status="finished",
-        score=0.9,
-        score_low=0.88,
-        score_high=0.92,
-        test_rows=100,
-        initial_score=0.5,
-        validation_score=0.9,
-        best_step=STEPS,
-        trainable_params=10,
-        total_params=100,
-        train_seconds=0.1,
-        wall_seconds=0.1,
-        peak_memory_bytes=1000,
-        steps=STEPS,
-        forwards=STEPS,
+        score=Score(value=score, low=0.88, high=0.92, rows=100, initial=0.5, validation=validation, best_step=STEPS),
+        cost=RunCost(trainable_params=10, total_params=100, train_s=0.1, wall_s=0.1, steps=STEPS, forwards=STEPS, peak_memory_bytes=1000),
         curves={"validation_score": [(step, cell.seed / 1000) for step in range(STEPS)]},
         started_at=now,
         finished_at=now,

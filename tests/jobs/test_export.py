@@ -12,7 +12,8 @@ from loretta_core.config import CellConfig, cell_from_overrides, load_sweep
 from loretta_core.errors import OutputError
 from loretta_core.report.adapter_docs.loading_code import reproduce_command
 from loretta_core.report.adapter_docs.model_card import model_card
-from loretta_core.store.records import Failure, Record, write_record
+from loretta_core.store.record_files import write_record
+from loretta_core.store.records import Failure, Record, Score
 from tests.jobs.synthetic import finished_record
 from tests.paths import ROOT
 
@@ -100,7 +101,7 @@ def test_wrong_requests_are_refused(out, cell, capsys):
     assert "exists already" in capsys.readouterr().err
     with pytest.raises(OutputError, match="the trained weights are gone"):
         export_cell(config.cell_id, to=out / "new", out=out, merge=False)
-    failed = finished_record(config).model_copy(update={"status": "failed", "score": None, "error": Failure(kind="nan", message="the loss is nan")})
+    failed = finished_record(config).model_copy(update={"status": "failed", "score": Score(), "error": Failure(kind="nan", message="the loss is nan")})
     write_record(failed, out / "cells" / config.cell_id)
     with pytest.raises(OutputError, match="is not finished, it failed: the loss is nan"):
         export_cell(config.cell_id, to=out / "new", out=out, merge=False)

@@ -17,7 +17,8 @@ import pytest
 
 from jobs.tracking.mlflow_setup import connect, default_uri
 from loretta_core.config import CellConfig, load_sweep
-from loretta_core.store.records import Record, find_records
+from loretta_core.store.record_files import find_records
+from loretta_core.store.records import Record
 from tests.jobs.head import Head, stop_all, user_environment
 from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, HUNGRY_SEED, KILLED_ONCE_SEED, KILLER_SEED, MENDED, SLOW_SEED, WORKERS
 from tests.paths import ROOT
@@ -56,12 +57,12 @@ class Place:
 
     @property
     def cells(self) -> dict[int, CellConfig]:
-        """By seed."""
+        """Return the cells of the sweep by seed."""
         return {cell.seed: cell for cell in load_sweep(self.file).cells}
 
     @property
     def records(self) -> dict[int, Record]:
-        """By seed."""
+        """Return the records of the sweep by seed."""
         records = find_records(self.out)
         return {seed: records[cell.cell_id] for seed, cell in self.cells.items() if cell.cell_id in records}
 
@@ -72,7 +73,7 @@ class Place:
 
     @property
     def command(self) -> list[str]:
-        """What a user types; the output directory is a relative path, as the default one is."""
+        """Return the command that a user types; the output directory is a relative path, as the default one is."""
         return [sys.executable, "-m", "tests.jobs.synthetic", str(self.file), "--out", os.path.relpath(self.out, ROOT)]
 
 
@@ -180,7 +181,7 @@ def test_cells_are_computed_where_the_sweep_was_started(first, troubled):
 
 
 def test_the_same_cell_twice_ran_once_and_was_said(first):
-    assert first.output.count("comes up again and runs once: toy-bert · toy_sentiment · lora · adam · seed") == len(TROUBLES)
+    assert first.output.count("duplicate cell, runs once: toy-bert · toy_sentiment · lora · adam · seed") == len(TROUBLES)
 
 
 def test_mlflow_has_a_parent_and_a_child_per_cell(first, troubled):

@@ -1,4 +1,4 @@
-"""Every method, and a tiny random model of every architecture, with a classification head and with a language-model head."""
+"""Fixtures: every method, and a tiny random model of every architecture, with a classification head and with a language-model head."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -14,7 +14,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 
 from loretta_core.adapters.build import apply_method, save_adapter
 from loretta_core.config.method import Adapters, Bitfit, Ft, Ia3, Lora, LorettaAdp, LorettaRep, MethodConfig, Peft, Prefix, Prompt, Ptune
-from loretta_core.support import DECODERS
+from loretta_core.methods import METHODS as TABLE
+from loretta_core.sites import DECODERS
 
 VOCABULARY = 40
 _SIZES: dict[str, Any] = {
@@ -56,7 +57,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 _AUTO: dict[str, Any] = {"SEQ_CLS": AutoModelForSequenceClassification, "MASKED_LM": AutoModelForMaskedLM, "CAUSAL_LM": AutoModelForCausalLM}
 
 # gelu: in models this small all units of a relu can be off for every row.
-METHODS: dict[str, MethodConfig] = {
+_CONFIGURED: dict[str, MethodConfig] = {
     "loretta_adp": LorettaAdp(type="loretta_adp", tensor_rank=3, bottleneck_size=8, non_linearity="gelu"),
     "loretta_rep": LorettaRep(type="loretta_rep", tensor_rank=3, r=4),
     "adapters": Adapters(type="adapters", bottleneck_size=8, non_linearity="gelu"),
@@ -73,7 +74,8 @@ METHODS: dict[str, MethodConfig] = {
     "peft": Peft(type="peft", peft_type="VERA", r=4, target_modules="all-linear"),
     "ft": Ft(type="ft"),
 }
-"""One configuration of every method, and those that train other parameters of it."""
+METHODS = {**{name: cls.model_validate({"type": name}) for name, cls in TABLE.items() if name not in _CONFIGURED}, **_CONFIGURED}
+"""One configuration of every method, its defaults where none is chosen here, and those that train other parameters of it."""
 
 
 def tasks_of(model_type: str) -> list[str]:
@@ -82,7 +84,7 @@ def tasks_of(model_type: str) -> list[str]:
 
 @dataclass
 class Case:
-    """One method on one model, with the untouched base beside it."""
+    """A method on a model, with the untouched base beside it."""
 
     name: str
     method: MethodConfig
@@ -107,11 +109,11 @@ class Case:
             return (model or self.model)(input_ids=self.ids_BL).logits
 
     def same(self, left: torch.Tensor, right: torch.Tensor) -> bool:
-        """Bitwise; T5 rounds differently in two copies of the same model."""
+        """Return whether logits are bitwise the same; T5 rounds differently in two copies of the same model."""
         return torch.allclose(left, right, rtol=0, atol=1e-6) if self.base.config.model_type == "t5" else torch.equal(left, right)
 
     def train(self) -> torch.Tensor:
-        """The logits after two AdamW steps on a made-up loss; the steps are made once."""
+        """Return the logits after two AdamW steps on a made-up loss; the steps are made once."""
         if self.tuned is not None:
             return self.tuned
         self.before = {key: value.detach().clone() for key, value in (*self.model.named_parameters(), *self.model.named_buffers())}
@@ -128,7 +130,7 @@ class Case:
         return self.tuned
 
     def save(self, directory: Path) -> None:
-        """Once per directory."""
+        """Save the adapter, once per directory."""
         if not any(directory.iterdir()):
             save_adapter(self.model, directory)
 
@@ -149,7 +151,7 @@ def make_case() -> Callable[..., Case]:
 
 @torch.no_grad()
 def _spread(model: nn.Module) -> None:
-    """Fresh norms are all ones and fresh biases zero, which would hide one that is lost on the way to disk."""
+    """Add noise to norms and biases: fresh ones are all 1 or 0, which would hide one that is lost on the way to disk."""
     for name, parameter in model.named_parameters():
         if "norm" in name.lower() or name.endswith("bias"):
             parameter.add_(0.1 * torch.randn_like(parameter))

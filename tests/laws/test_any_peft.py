@@ -8,8 +8,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from loretta_core.adapters.build import apply_method, load_adapter, save_adapter
 from loretta_core.config.method import Ia3, Lora, Peft
-from loretta_core.config.peft_types import PEFT_TYPES
 from loretta_core.errors import MethodError
+from loretta_core.methods.peft_types import PEFT_TYPES
 
 SIZES = {
     "vocab_size": 40,

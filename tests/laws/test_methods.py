@@ -14,11 +14,12 @@ import torch
 from peft import PeftModel
 from safetensors import safe_open
 
-from loretta_core.adapters.build import METHODS, load_adapter, merge_adapter, trainable_parameter_count
+from loretta_core.adapters.build import load_adapter, merge_adapter, trainable_parameter_count
 from loretta_core.config import FAMILIES
 from loretta_core.errors import MethodError
-from loretta_core.sites import ARCHITECTURES
-from loretta_core.support import DECODERS, refusal
+from loretta_core.methods import METHODS
+from loretta_core.sites import ARCHITECTURES, DECODERS
+from loretta_core.support import refusal
 from tests.laws.conftest import CONFIGS, Case, tasks_of
 
 ONE_BY_ONE = [("bert", "SEQ_CLS"), ("llama", "CAUSAL_LM")]
@@ -126,7 +127,7 @@ def plain_peft_loads_what_we_save(case: Case, directory: Path) -> None:
 
 
 def assert_same(case: Case, loaded: torch.Tensor) -> None:
-    """As the trained model's; a network computes its prompt for the whole batch and stores it for one row, which rounds differently."""
+    """Assert the trained model's logits; a network computes its prompt for the whole batch and stores it for one row, which rounds differently."""
     if case.name in NETWORKS:
         torch.testing.assert_close(loaded, case.train(), rtol=0, atol=1e-6 if loaded.dtype == torch.float32 else 1e-2)
     else:
@@ -215,7 +216,7 @@ def works(model_type, task_type, name):
 
 
 def marks(base, name, *, broad=BROAD):
-    """Neither BERT nor Llama, or no plain configuration: not quick; neither of the two, or the second task of a model: slow."""
+    """Return pytest marks. Neither BERT nor Llama, or no plain configuration: not quick; neither of the two, or the second task of a model: slow."""
     first = 0 if base in (*ONE_BY_ONE, *QUICK) else 1 if base in broad else 2
     return [[], [pytest.mark.integration], [pytest.mark.slow], [pytest.mark.slow]][first + (name in VARIANTS)]
 
@@ -248,13 +249,13 @@ def test_the_exemptions_from_identity():
         if works(*base, name)
     ],
 )
-def test_law(make_case, tmp_path, law, model_type, task_type, name):
+def test_every_method_is_accepted_by_a_law(make_case, tmp_path, law, model_type, task_type, name):
     law(make_case(model_type, task_type, name), tmp_path)
 
 
-@pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False")  # PEFT's word on GPT-2 to whom names a method of its own
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to False")  # PEFT's warning on GPT-2 for a method of `peft`
 @on([*QUICK, *BROAD, *BROADER])
-def test_all_laws_in_one_walk(make_case, tmp_path, model_type, task_type, name):
+def test_a_case_is_accepted_by_all_laws_in_one_walk(make_case, tmp_path, model_type, task_type, name):
     case = make_case(model_type, task_type, name)
     for law, names in LAWS.items():
         if name in names:

@@ -7,6 +7,7 @@ import torch
 
 from loretta_core.adapters import build
 from loretta_core.errors import MethodError
+from loretta_core.methods import METHODS as TABLE
 from loretta_core.sites import ARCHITECTURES
 from loretta_core.support import METHOD_TYPES, REFUSED, check_supported, support_table
 from services.commands.list import listing
@@ -14,7 +15,7 @@ from tests.laws.conftest import METHODS, tasks_of
 
 
 def test_the_table_has_every_method_and_only_known_names():
-    assert {method.type for method in METHODS.values()} - {"peft"} == set(METHOD_TYPES) == set(build.METHODS) - {"peft"}
+    assert {method.type for method in METHODS.values()} - {"peft"} == set(METHOD_TYPES) == set(TABLE) - {"peft"}
     assert REFUSED.keys() <= set(METHOD_TYPES)
     assert all(set(row) == set(ARCHITECTURES) for row in support_table().values())
     assert all(row.keys() <= ARCHITECTURES.keys() for row in REFUSED.values())

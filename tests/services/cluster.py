@@ -1,4 +1,4 @@
-"""A cluster in memory, for what does not depend on Ray: ids, ledger, roles. The real one is in tests/e2e."""
+"""A cluster in memory, for tests that need no Ray: ids, submissions, roles. The real one is in tests/e2e."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.queries.ray_jobs import JobRequest, JobState, JobStatus
 
 @dataclass
 class MemoryCluster:
-    """Keeps what was submitted; a test says how jobs end."""
+    """A JobsClient that keeps what was submitted; a test says how jobs end."""
 
     requests: list[JobRequest] = field(default_factory=list)
     known: dict[str, JobState] = field(default_factory=dict)
@@ -23,19 +23,19 @@ class MemoryCluster:
     def find(self, submission_id: str) -> JobState | None:
         return self.known.get(submission_id)
 
-    def states(self) -> Sequence[JobState]:
+    def list_jobs(self) -> Sequence[JobState]:
         return list(self.known.values())
 
     def stop(self, submission_id: str) -> bool:
         self.end(submission_id, "STOPPED")
         return True
 
-    def forget(self, submission_id: str) -> None:
+    def delete(self, submission_id: str) -> None:
         del self.known[submission_id]
 
     def logs(self, submission_id: str) -> str:
         return f"log of {submission_id}\n"
 
     def end(self, submission_id: str, status: JobStatus) -> None:
-        """The job is over."""
+        """End a job with a status."""
         self.known[submission_id] = replace(self.known[submission_id], status=status)

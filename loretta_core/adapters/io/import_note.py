@@ -1,4 +1,4 @@
-"""The one thing that a reader of a saved adapter has to know: PEFT alone does not know its type.
+"""A note in the model card of saved adapters: PEFT alone does not know their type.
 
 PEFT's own message in that case is a bare `KeyError: 'LORETTA_ADP'`, which cannot be changed from outside; so the model card says it.
 """

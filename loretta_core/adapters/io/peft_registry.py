@@ -1,4 +1,4 @@
-"""New method names for PEFT.
+"""The registration of our own method types with PEFT.
 
 PEFT finds a method by a member of its closed enum `PeftType`; `aenum` adds members to it. Every method file of ours calls `register` at its end, so that
 whoever imports the config class, unpickling included, has the type.
@@ -13,7 +13,7 @@ from peft.utils import register_peft_method
 
 
 def peft_type(name: str) -> PeftType:
-    """The enum member of one of our methods, added at the first call."""
+    """Return the member of PEFT's `PeftType` for one of our methods; the first call adds it."""
     if name not in PeftType.__members__:
         extend_enum(PeftType, name, name)
     return PeftType[name]

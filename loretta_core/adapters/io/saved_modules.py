@@ -20,7 +20,7 @@ PEFT_HEADS = ("classifier", "score")
 
 
 def new_modules(model: nn.Module) -> list[str]:
-    """Paths of further modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
+    """Return the paths of further modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
     loaded = {name: bool(getattr(parameter, "_is_hf_initialized", False)) for name, parameter in model.named_parameters()}
     if not any(loaded.values()):
         return []
@@ -29,7 +29,7 @@ def new_modules(model: nn.Module) -> list[str]:
 
 
 def upcast_saved_modules(model: nn.Module, *, adapter: str) -> None:
-    """Turn the copies that belong to `adapter` into fp32; those that are already stay as they are."""
+    """Convert the copies of heads that belong to `adapter` to fp32, in place; those that are fp32 already stay as they are."""
     for module in model.modules():
         if isinstance(module, ModulesToSaveWrapper) and adapter in module.modules_to_save:
             copy = module.modules_to_save[adapter]
@@ -38,7 +38,7 @@ def upcast_saved_modules(model: nn.Module, *, adapter: str) -> None:
 
 
 def cast_inputs(module: nn.Module) -> None:
-    """Let an fp32 module take the base's activations in whatever precision they come."""
+    """Make an fp32 module convert its inputs to fp32, in whatever precision the base computes them."""
     module.register_forward_pre_hook(_cast_to_fp32, with_kwargs=True)
 
 

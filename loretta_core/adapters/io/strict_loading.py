@@ -1,6 +1,6 @@
-"""Read a saved PEFT adapter back, strictly: every stored tensor has a place and every place a tensor.
+"""Strict loading of a saved PEFT adapter: every stored tensor has a place and every place a tensor.
 
-PEFT loads with strict=False and says nothing about what is missing; that is how the authors' package lost its trained norms. What fits is found out on a twin
+PEFT loads with strict=False and says nothing about what is missing; that is how the authors' package lost its trained norms. What fits is found out on a copy
 of the base without memory, so that a refusal leaves the base as it was.
 """
 
@@ -28,13 +28,14 @@ def load_peft(
     *,
     expected: type[PeftConfig] | None,
     inject: Callable[[PreTrainedModel, PeftConfig], PeftModel],
-    twins: Collection[type[PeftConfig]],
+    checked_first: Collection[type[PeftConfig]],
 ) -> PeftModel:
     """Inject as the saved config says and fill in the saved values. Raises OutputError.
 
     Args:
         expected: the type that the adapter must have; None takes any.
-        twins: types whose injection needs no values of the base; of the others nothing is known before they are injected.
+        checked_first: types whose injection needs no values of the base, so that a copy without memory is tried first; PEFT's other methods may compute with
+            these values, and of them nothing is known before they are injected.
     """
     try:
         config = PeftConfig.from_pretrained(str(directory))
@@ -44,7 +45,7 @@ def load_peft(
     if expected is not None and type(config) is not expected:
         raise OutputError(f"the adapter in {directory} is of type {config.peft_type}, which {expected.__name__} does not describe")
     config.inference_mode = False
-    if config.is_prompt_learning or type(config) not in twins:  # a prompt changes nothing inside the base, and computes what it saves
+    if config.is_prompt_learning or type(config) not in checked_first:  # a prompt changes nothing inside the base, and computes what it saves
         wrapped = inject(model, config)
         _check_same(state, wrapped, directory)
     else:
@@ -56,7 +57,7 @@ def load_peft(
 
 
 def _without_memory(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy of the structure whose parameters have shapes and no values."""
+    """Return a copy of the structure whose parameters have shapes and no values."""
     return deepcopy(model, {id(parameter): nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad) for parameter in model.parameters()})
 
 

@@ -20,13 +20,13 @@ from transformers import PreTrainedModel
 
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
-from loretta_core.adapters.tuners.layer import AdapterLayer
+from loretta_core.adapters.tuners.adapter_layer import AdapterLayer
 from loretta_core.errors import MethodError
 
 
 @dataclass
 class BitfitConfig(PeftConfig):
-    """Settings of BITFIT."""
+    """PEFT config of the type BITFIT."""
 
     target_modules: str = field(default=DUMMY_TARGET_MODULES, metadata={"help": "Not a choice: every bias of the backbone trains."})
     modules_to_save: list[str] | None = field(default=None, metadata={"help": "Modules trained and saved in full, such as a classifier."})
@@ -46,7 +46,7 @@ class Biases(nn.Module):
 
 
 class BitfitLayer(AdapterLayer):
-    """Any module, run with the biases of the active adapter. Two active adapters cannot both own a bias: the first one does."""
+    """A module of any kind, run with the biases of the active adapter. Two active adapters cannot both own a bias: the first one does."""
 
     adapter_layer_names = ("bitfit_block",)
 
@@ -68,7 +68,7 @@ class BitfitLayer(AdapterLayer):
 
 
 class BitfitModel(BaseTuner):
-    """The tuner; `get_peft_model` makes it."""
+    """The tuner that `get_peft_model` makes for BitfitConfig."""
 
     prefix = "bitfit_"
     tuner_layer_cls = BitfitLayer
@@ -119,12 +119,12 @@ class BitfitModel(BaseTuner):
 
 
 def own_biases(module: nn.Module) -> dict[str, nn.Parameter]:
-    """{name: bias} of the module itself, without those of its children."""
+    """Return {name: bias} of the module itself, without those of its children."""
     return {name: parameter for name, parameter in module.named_parameters(recurse=False) if name == "bias" or name.endswith("_bias")}
 
 
 def _owners(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """(path, module) of every module of the backbone that owns a bias or stands in for one that does, parents first; trained heads are left out."""
+    """Return (path, module) of every module of the backbone that owns a bias or stands in for one that does, parents first; trained heads are left out."""
     inside = next((f"{name}." for name, child in model.named_children() if isinstance(child, PreTrainedModel)), "")
     found: list[tuple[str, nn.Module]] = []
     closed: tuple[str, ...] = ()

@@ -11,14 +11,13 @@ import torch
 from torch import nn
 
 from loretta_core.adapters.io.peft_registry import peft_type, register
-from loretta_core.adapters.tuners.adapter_tuner import AdapterTuner
-from loretta_core.adapters.tuners.block import Bottleneck, BottleneckLayer, biases
-from loretta_core.adapters.tuners.config import AdapterConfig
+from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase
+from loretta_core.adapters.tuners.bottleneck_base import Bottleneck, BottleneckLayer, BottleneckTuner, biases
 
 
 @dataclass
-class BottleneckConfig(AdapterConfig):
-    """Settings of BOTTLENECK."""
+class BottleneckConfig(BottleneckConfigBase):
+    """PEFT config of the type BOTTLENECK."""
 
     train_norms: bool = field(default=False, metadata={"help": "Train every LayerNorm and RMSNorm as well."})
 
@@ -33,8 +32,8 @@ class DenseBottleneckLayer(BottleneckLayer):
     adapter_layer_names = ("bottleneck_block",)
 
 
-class BottleneckModel(AdapterTuner[BottleneckConfig]):
-    """The tuner; `get_peft_model` makes it."""
+class BottleneckModel(BottleneckTuner[BottleneckConfig]):
+    """The tuner that `get_peft_model` makes for BottleneckConfig."""
 
     method = "adapters"
     prefix = "bottleneck_"

@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from loretta_core.adapters.io.peft_registry import peft_type, register
-from loretta_core.adapters.tuners.adapter_tuner import AdapterTuner
-from loretta_core.adapters.tuners.block import Bottleneck, BottleneckLayer, biases
-from loretta_core.adapters.tuners.config import AdapterConfig, TTConfig
+from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase, TTConfig
+from loretta_core.adapters.tuners.bottleneck_base import Bottleneck, BottleneckLayer, BottleneckTuner, biases
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import mirrored
 
 
 @dataclass
-class LorettaAdpConfig(AdapterConfig, TTConfig):
-    """Settings of LORETTA_ADP."""
+class LorettaAdpConfig(BottleneckConfigBase, TTConfig):
+    """PEFT config of the type LORETTA_ADP."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,8 +34,8 @@ class LorettaAdpLayer(BottleneckLayer):
     adapter_layer_names = ("loretta_adp_block",)
 
 
-class LorettaAdpModel(AdapterTuner[LorettaAdpConfig]):
-    """The tuner; `get_peft_model` makes it."""
+class LorettaAdpModel(BottleneckTuner[LorettaAdpConfig]):
+    """The tuner that `get_peft_model` makes for LorettaAdpConfig."""
 
     method = "loretta_adp"
     prefix = "loretta_adp_"

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from loretta_core.adapters.io.peft_registry import peft_type, register
-from loretta_core.adapters.tuners.config import TTConfig
-from loretta_core.adapters.tuners.layer import AdapterLayer, run_block
-from loretta_core.adapters.tuners.site_tuner import SiteTuner
+from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.base_configs import TTConfig
+from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.errors import MethodError
 from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
@@ -33,7 +33,7 @@ STARTS = ("zero", "subtract")
 
 @dataclass
 class LorettaRepConfig(TTConfig):
-    """Settings of LORETTA_REP."""
+    """PEFT config of the type LORETTA_REP."""
 
     r: int = field(default=8, metadata={"help": "Width of the bottleneck between the two factors."})
     lora_alpha: float = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
@@ -46,7 +46,7 @@ class LorettaRepConfig(TTConfig):
 
 
 class TTLowRank(nn.Module):
-    """scaling * B(A(dropout(x))), less its own start if `init_weights` says so."""
+    """The update of one layer, x → scaling * B(A(dropout(x))), less its own start with `init_weights = "subtract"`."""
 
     def __init__(self, *, in_features: int, out_features: int, config: LorettaRepConfig) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class TTLowRank(nn.Module):
         return self.scaling * y
 
     def delta_weight(self) -> Tensor:
-        """The update as a matrix, in the layout of `nn.Linear.weight`."""
+        """Return the update as a matrix (out_features, in_features), the layout of `nn.Linear.weight`, in fp32."""
         product = self.B.to_dense() @ self.A.to_dense()
         if self.start_A is not None and self.start_B is not None:
             product = product - self.start_B.to_dense() @ self.start_A.to_dense()
@@ -74,7 +74,10 @@ class TTLowRank(nn.Module):
 
     @torch.no_grad()
     def set_delta_(self, delta_OI: Tensor) -> float:
-        """Start from a given update: its best rank-r factors, each as its nearest train. Returns ‖delta - result‖ / ‖delta‖ (Frobenius)."""
+        """Set the factors to a given update (out_features, in_features): its best rank-r factors, each as its nearest train.
+
+        Returns ‖delta - result‖ / ‖delta‖ (Frobenius). Raises MethodError with init_weights = "subtract".
+        """
         if self.start_A is not None:
             raise MethodError("a warm start needs init_weights = 'zero'; with 'subtract' the update starts at nothing by construction")
         u, s, vh = torch.linalg.svd(delta_OI.double(), full_matrices=False)
@@ -87,7 +90,7 @@ class TTLowRank(nn.Module):
 
 
 def _first(matrix: Tensor, count: int, *, dim: int) -> Tensor:
-    """The first `count` columns (dim 1) or rows (dim 0), with zeros where there are fewer."""
+    """Return the first `count` columns (dim 1) or rows (dim 0), with zeros where there are fewer."""
     missing = max(0, count - matrix.shape[dim])
     return nn.functional.pad(matrix.narrow(dim, 0, count - missing), (0, missing) if dim == 1 else (0, 0, 0, missing))
 
@@ -110,8 +113,8 @@ class LorettaRepLayer(AdapterLayer):
         return {"weight": base_weight + (delta_OI.t() if isinstance(self.get_base_layer(), Conv1D) else delta_OI)}
 
 
-class LorettaRepModel(SiteTuner[LorettaRepConfig, "LorettaRepLayer"]):
-    """The tuner; `get_peft_model` makes it."""
+class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
+    """The tuner that `get_peft_model` makes for LorettaRepConfig."""
 
     method = "loretta_rep"
     prefix = "loretta_rep_"

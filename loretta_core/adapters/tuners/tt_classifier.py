@@ -12,7 +12,7 @@ from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
 from loretta_core.adapters.io.saved_modules import cast_inputs
-from loretta_core.adapters.tuners.config import TTConfig
+from loretta_core.adapters.tuners.base_configs import TTConfig
 from loretta_core.errors import MethodError
 from loretta_core.sites import HEAD_LAYERS
 from loretta_core.tt.linear import TTLinear
@@ -20,14 +20,14 @@ from loretta_core.tt.shapes import Shape
 
 
 class TTHeadLinear(TTLinear):
-    """A TTLinear that takes the base's activations in whatever precision they come."""
+    """A TTLinear that converts its inputs to the dtype of its cores, in whatever precision the base computes them."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.to(self.cores[0].dtype))
 
 
 def head_shape(config: TTConfig, *, model_type: str) -> Shape | None:
-    """The modes' setting of the head's layer, or None to leave it dense. Raises MethodError where there is no such layer."""
+    """Return the setting of the modes of the head's layer, or None to leave it dense. Raises MethodError where there is no such layer."""
     wanted = config.classifier_shape
     has_layer = config.task_type == "SEQ_CLS" and model_type in HEAD_LAYERS
     if wanted is None:
@@ -43,7 +43,7 @@ def head_shape(config: TTConfig, *, model_type: str) -> Shape | None:
 
 
 def head_linear(model: nn.Module, *, model_type: str) -> nn.Linear:
-    """The base's own layer. Raises MethodError if the model is not built as its type says."""
+    """Return the hidden x hidden layer of the base's head. Raises MethodError if the model is not built as its type says."""
     path = HEAD_LAYERS[model_type]
     wrapper, inner = _wrapper(model, path)
     try:
@@ -56,7 +56,7 @@ def head_linear(model: nn.Module, *, model_type: str) -> nn.Linear:
 
 
 def make_head(config: TTConfig, base: nn.Linear, *, shape: Shape) -> TTHeadLinear:
-    """Random, in place of `base`."""
+    """Return a tensor train with random cores that has the widths and the bias of `base`."""
     return TTHeadLinear(base.in_features, base.out_features, rank=config.tensor_rank, shape=shape, bias=base.bias is not None)
 
 
@@ -80,7 +80,7 @@ def tensorize_head(model: nn.Module, *, config: TTConfig, adapter: str, model_ty
 
 
 def densify_heads(model: nn.Module) -> None:
-    """Every tensorized layer becomes the dense layer that it equals."""
+    """Replace every tensorized layer by the dense layer that it equals."""
     for path, module in list(model.named_modules()):
         if isinstance(module, TTHeadLinear):
             dense = nn.Linear(module.shape.in_features, module.shape.out_features, bias=module.bias is not None)
@@ -93,7 +93,7 @@ def densify_heads(model: nn.Module) -> None:
 
 
 def _wrapper(model: nn.Module, path: str) -> tuple[ModulesToSaveWrapper | None, str]:
-    """The wrapper on the way to `path`, and the rest of the way inside of it; (None, path) before PEFT has wrapped the head."""
+    """Return PEFT's wrapper on the way to `path` and the rest of the path inside it; (None, path) before PEFT has wrapped the head."""
     parts = path.split(".")
     for depth in range(1, len(parts) + 1):
         try:

@@ -1,4 +1,4 @@
-"""A sweep file with overrides → SweepConfig.
+"""Loading of sweep files: TOML with overrides → SweepConfig.
 
 TOML is for people; every setting is in it. The command line adds no knobs of its own, only `--set key=value` on the same names.
 """
@@ -14,12 +14,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from loretta_core.config.base import Strict
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import explain
-from loretta_core.config.sweep.grid import Draft, Table, Tried, by_priority, expand, lay, read_search
-from loretta_core.config.sweep.sampling import Budget, Drawn, EarlyStopping, Search
+from loretta_core.config.sweep.draft import Draft, Table, lay
+from loretta_core.config.sweep.grid import expand
+from loretta_core.config.sweep.limits import Budget, EarlyStopping
+from loretta_core.config.sweep.rules import by_priority
+from loretta_core.config.sweep.samples import Tried, read_search
+from loretta_core.config.sweep.search import Drawn, Search
 from loretta_core.errors import ConfigError
+from loretta_core.schema import Strict
 
 ExecutorName = Literal["train", "inline"]
 PackSetting = Literal["auto", "off"] | Annotated[int, Field(ge=2, le=64)]
@@ -60,11 +64,11 @@ class SweepHeader(Strict):
 
 @dataclass(frozen=True)
 class Rounds:
-    """What a sweep whose cells depend on results needs to find more of them."""
+    """The state of a search whose later cells depend on results."""
 
     search: Search
     tried: Mapping[str, list[Tried]]
-    """Point of the grid → its samples so far."""
+    """Name of a grid point → its samples so far."""
     raw: Table
     """The sweep file, as it was read."""
     changes: Mapping[str, Any]
@@ -72,7 +76,7 @@ class Rounds:
 
     @property
     def complete(self) -> bool:
-        """Whether every point has all its samples."""
+        """True once every point has all its samples."""
         return all(len(tried) >= self.search.samples for tried in self.tried.values())
 
     @property
@@ -87,16 +91,16 @@ class SweepConfig(SweepHeader):
     cells: tuple[CellConfig, ...]
     """The distinct cells, in the order of the axes."""
     duplicates: tuple[str, ...] = ()
-    """Labels of cells that came up more than once; each runs once."""
+    """Labels of cells that are named more than once; each runs once."""
     skipped: tuple[tuple[str, str], ...] = ()
     """(description, reason) of impossible combinations left out by `skip_invalid`."""
     excluded: int = 0
     """How many grid points the `[[exclude]]` rules dropped."""
     rounds: Rounds | None = Field(None, exclude=True, repr=False)
-    """Of a search whose later cells depend on results; None where all cells are known."""
+    """State of a search whose later cells depend on results; None where all cells are known."""
 
     def grown(self, drawn: Drawn) -> SweepConfig:
-        """The same sweep with these samples from results."""
+        """Return the same sweep with these samples from results."""
         assert self.rounds is not None
         return _resolve(self.rounds.raw, self.rounds.changes, drawn=drawn)
 
@@ -121,12 +125,12 @@ def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfi
 
 
 def resolve_sweep(raw: Table, *, overrides: Iterable[str] = ()) -> SweepConfig:
-    """A parsed sweep file, overridden, expanded and validated. Raises ConfigError."""
+    """Return a parsed sweep file, overridden, expanded and validated. Raises ConfigError."""
     return _resolve(raw, dict(parse_override(text) for text in overrides))
 
 
 def cell_from_overrides(overrides: Iterable[str]) -> CellConfig:
-    """One cell from `key=value` texts alone, as `loretta run` does."""
+    """Return one cell from `key=value` texts alone, as `loretta run` does."""
     draft = Draft(table={}, origins={})
     changes = dict(parse_override(text) for text in overrides)
     for name in sorted(changes, key=lambda name: name.count(".")):  # a component before its leaves, whatever the order on the command line
@@ -157,7 +161,7 @@ def parse_toml(text: str) -> Table:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """`trainer.lr=1e-3` → ("trainer.lr", 0.001). The value is TOML; a word that is not is taken as a string."""
+    """Return key and value of an override, `trainer.lr=1e-3` → ("trainer.lr", 0.001). The value is TOML; a word that is not is taken as a string."""
     key, separator, value = text.partition("=")
     if not separator or not key.strip():
         raise ConfigError(f"--set {text!r}: expected key=value, e.g. --set method.tensor_rank=4")

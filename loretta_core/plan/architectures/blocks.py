@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from loretta_core.config.method import Adapters, Ia3, Lora, LorettaAdp, LorettaRep, MethodConfig
+from loretta_core.config.method import MethodConfig
+from loretta_core.methods.targets import input_side_names, sites_for
 from loretta_core.plan.architectures.decoders import attention_widths
 from loretta_core.plan.architectures.layers import Layer, ModelLayers
-from loretta_core.sites import SITE_METHODS, input_side_names, matching, sites_for
+from loretta_core.sites import Side, matching
 
 Config = Mapping[str, Any]
 Role = Literal["q", "k", "v", "o", "up", "gate", "down"]
@@ -34,7 +35,7 @@ _DISENTANGLED = ("deberta", "deberta-v2")
 
 @dataclass(frozen=True)
 class Block:
-    """One block, and how often a forward runs it.
+    """The widths of one transformer block, and how often a forward runs it.
 
     Attributes:
         hidden, queries, keys, inner: widths of the stream, of the queries, of the keys of one layer, of the feed-forward block.
@@ -67,12 +68,12 @@ class Block:
 
     @property
     def gated(self) -> bool:
-        """Whether the feed-forward block has a gate."""
+        """True if the feed-forward block has a gate."""
         return "gate" in self.roles
 
 
 def block_of(config: Config, model: ModelLayers) -> Block | None:
-    """The block of an architecture; None for encoder-decoders, which are not built of one kind."""
+    """Return the block of an architecture; None for encoder-decoders, which are not built of one kind."""
     model_type = model.model_type
     if model_type == "t5":
         return None
@@ -110,15 +111,11 @@ def block_of(config: Config, model: ModelLayers) -> Block | None:
     )
 
 
-Side = Literal["input", "output"]
-
-
 def sites_of(method: MethodConfig, block: Block) -> dict[Role, Side]:
-    """The layers of a block that a method changes, and on which side."""
-    if method.type not in SITE_METHODS:
+    """Return the layers of a block that a method changes, and on which side."""
+    if method.attachment is None:
         return {}
-    own = method.target_modules if isinstance(method, LorettaAdp | LorettaRep | Lora | Adapters | Ia3) else None
-    names = own or sites_for(block.model_type, method.type).names
+    names = method.targets or sites_for(block.model_type, method.type).names
     on_input = input_side_names(names, model_type=block.model_type, method=method.type)
     hit = {role: layer for role, layer in block.roles.items() if _matches(layer, names)}
     return {role: "input" if _matches(layer, on_input) else "output" for role, layer in hit.items()}
@@ -129,7 +126,7 @@ def _matches(layer: Layer, names: Iterable[str]) -> bool:
 
 
 def _dropout(config: Config, model_type: str, names: tuple[str, ...]) -> float:
-    """transformers' default where the config is silent: 0.1 in encoders and OPT's residuals, none in ALBERT and later decoders."""
+    """Return a dropout probability; transformers' default where the config has none: 0.1 in encoders and OPT's residuals, none in ALBERT and later decoders."""
     found = next((config[name] for name in names if config.get(name) is not None), None)
     if found is not None:
         return float(found)

@@ -63,7 +63,7 @@ def phi(config: Config, labels: int | None) -> Iterator[Layer]:
 
 
 def llama(config: Config, labels: int | None) -> Iterator[Layer]:
-    """Llama, Mistral, Qwen2, Qwen3, Gemma."""
+    """Yield the layers of Llama, Mistral, Qwen2, Qwen3 and Gemma."""
     hidden, inner, model_type = config["hidden_size"], config["intermediate_size"], config["model_type"]
     queries, keys = attention_widths(config)
     takes_bias = model_type != "mistral" and config.get("attention_bias", False)
@@ -122,13 +122,13 @@ def gpt_neox(config: Config, labels: int | None) -> Iterator[Layer]:
 
 
 def head_width(config: Config) -> int:
-    """Width of one attention head."""
+    """Return the width of one attention head."""
     model_type = config["model_type"]
     return config.get("head_dim") or _HEAD_DIM.get(model_type) or config["hidden_size"] // config["num_attention_heads"]
 
 
 def attention_widths(config: Config) -> tuple[int, int]:
-    """Widths of the queries and of the keys, which are fewer with grouped queries."""
+    """Return the widths of the queries and of the keys; with grouped queries the keys are narrower."""
     heads = config["num_attention_heads"]
     groups = config.get("num_key_value_heads") or (heads if "num_key_value_heads" in config else _KEY_VALUE_HEADS.get(config["model_type"], heads))
     return heads * head_width(config), groups * head_width(config)

@@ -215,6 +215,6 @@ def _two_layer_classifier(hidden: int, labels: int) -> Iterator[Layer]:
 
 
 def _untied(path: str, config: Config, *, width: int) -> Iterator[Layer]:
-    """The output embedding, where it is not the input embedding."""
+    """Yield the output embedding, where it is not the input embedding."""
     if not config.get("tie_word_embeddings", True):
         yield linear(path, width, config["vocab_size"], bias=False)

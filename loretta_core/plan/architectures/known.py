@@ -91,12 +91,12 @@ KNOWN: dict[str, dict[str, Any]] = {name.lower(): config for name, config in _CO
 
 
 def known_config(name: str) -> Config | None:
-    """The config of a hub id such as `FacebookAI/roberta-base`; instruction-tuned variants have the shape of their base."""
+    """Return the config of a hub id such as `FacebookAI/roberta-base`; instruction-tuned variants have the shape of their base."""
     last = name.rstrip("/").rpartition("/")[2].lower()
     return KNOWN.get(last) or KNOWN.get(last.removesuffix("-instruct"))
 
 
 def stored_names(model: ModelLayers) -> frozenset[str]:
-    """What the published checkpoints hold: all but the classification head, and in DeBERTa not the pooler either, which starts at random and trains with it."""
+    """Return the names of the tensors that published checkpoints hold: all but the classification head, and in DeBERTa the pooler, which trains with it."""
     fresh = ("pooler.",) if model.model_type.startswith("deberta") else ()
     return frozenset(name for layer in model.layers if not layer.path.startswith(fresh or ("\0",)) for name in layer.parameters)

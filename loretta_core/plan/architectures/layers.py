@@ -1,4 +1,4 @@
-"""What a model is made of, as far as counting needs it: its layers with their paths and widths. Standard library only.
+"""The layers of a model with their paths and widths, as far as counting needs them. Standard library only.
 
 The paths are those of transformers' modules, so that a method's site names match here as they do in the real model. A parameter that several layers share
 (tied embeddings) is listed once, at its first place.
@@ -14,7 +14,7 @@ Kind = Literal["linear", "norm", "embedding", "bare"]
 
 @dataclass(frozen=True)
 class Layer:
-    """One module that owns parameters, or (`bare`) one parameter that sits in a larger module."""
+    """A module that owns parameters, or (`bare`) one parameter that sits in a larger module."""
 
     path: str
     kind: Kind
@@ -25,11 +25,12 @@ class Layer:
 
     @property
     def count(self) -> int:
+        """Numbers in all of its parameters."""
         return self.in_features * self.out_features + self.bias_count * (self.kind != "bare")
 
     @property
     def bias_count(self) -> int:
-        """Of a bare parameter all: those of transformers are biases."""
+        """Numbers in its biases; in a bare parameter all, since those of transformers are biases."""
         return self.out_features if self.bias else 0
 
     @property
@@ -42,18 +43,22 @@ class Layer:
 
 
 def linear(path: str, in_features: int, out_features: int, *, bias: bool = True) -> Layer:
+    """Return a linear layer."""
     return Layer(path, "linear", in_features, out_features, bias)
 
 
 def norm(path: str, width: int, *, bias: bool = True) -> Layer:
+    """Return a LayerNorm or RMSNorm."""
     return Layer(path, "norm", 1, width, bias)
 
 
 def embedding(path: str, rows: int, width: int) -> Layer:
+    """Return an embedding of `rows` vectors."""
     return Layer(path, "embedding", rows, width, bias=False)
 
 
 def bare_bias(path: str, width: int) -> Layer:
+    """Return a bias that is a parameter of a larger module."""
     return Layer(path, "bare", 1, width, bias=True)
 
 
@@ -81,9 +86,11 @@ class ModelLayers:
 
     @property
     def total(self) -> int:
+        """Numbers in all parameters of the model, a tied weight once."""
         return sum(layer.count for layer in self.layers)
 
     def in_head(self, layer: Layer) -> bool:
+        """Return whether a layer is part of the head that trains in full."""
         return any(layer.path == name or layer.path.startswith(f"{name}.") for name in self.trained_head)
 
     @property
@@ -93,4 +100,5 @@ class ModelLayers:
 
     @property
     def head_count(self) -> int:
+        """Numbers in the head that trains in full."""
         return sum(layer.count for layer in self.layers if self.in_head(layer))

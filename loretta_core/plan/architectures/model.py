@@ -1,4 +1,4 @@
-"""config.json → the layers of the model with the head that a task needs. Standard library only.
+"""The layers of a model with the head that a task needs, from its config.json. Standard library only.
 
 `LAYOUTS` holds every architecture of the site table; a test compares each to the real model's `named_parameters`. What else a count needs is in the
 checkpoint itself: modules that it does not hold (a pooler) start at random and train with the head. Their names are in the header of the safetensors file.
@@ -44,8 +44,11 @@ _HEADS = ("classifier", "score", "classification_head")
 
 
 def model_layers(config: Config, *, labels: int | None, stored: Collection[str] | None = None) -> ModelLayers:
-    """`labels`: width of the classification head, None for the language-model head; `stored`: names of the tensors of the checkpoint, None for a model made
-    from its config alone. Raises ModelError for an architecture without a layout.
+    """Return the layers of a model. Raises ModelError for an architecture without a layout.
+
+    Args:
+        labels: width of the classification head; None for the language-model head.
+        stored: names of the tensors of the checkpoint; None for a model made from its config alone.
     """
     model_type = config.get("model_type", "")
     if model_type not in LAYOUTS:
@@ -59,7 +62,7 @@ def model_layers(config: Config, *, labels: int | None, stored: Collection[str] 
 
 
 def stored_tensors(directory: Path) -> frozenset[str]:
-    """Names of the tensors of a local checkpoint, from the headers of its safetensors files."""
+    """Return the names of the tensors of a local checkpoint, from the headers of its safetensors files. Raises ModelError for a file that is none."""
     names: set[str] = set()
     for path in sorted(directory.glob("*.safetensors")):
         with path.open("rb") as file:
@@ -71,7 +74,7 @@ def stored_tensors(directory: Path) -> frozenset[str]:
 
 
 def _new_modules(layers: tuple[Layer, ...], *, backbone: str, stored: Collection[str], head: Collection[str]) -> list[str]:
-    """Paths of further modules whose parameters the checkpoint does not hold, under their own name, without the backbone's prefix, or as old files spell it."""
+    """Return the paths of further modules whose parameters the checkpoint does not hold, under none of the names that it may store them with."""
     known = {name.replace(".gamma", ".weight").replace(".beta", ".bias") for name in stored}
     known |= {f"{backbone}{name}" for name in known}
     new = dict.fromkeys(layer.path for layer in layers if not layer.parameters.keys() <= known and layer.kind != "bare")

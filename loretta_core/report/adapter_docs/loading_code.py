@@ -1,4 +1,4 @@
-"""Text to paste, with nothing left to fill in that we know: the Python that loads the trained weights of a cell, and the command that computes it again."""
+"""Code for users of a trained cell, ready to paste: the Python that loads its weights, and the command that computes it again."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _AUTO_CLASSES = {"prompt": "AutoModelForMaskedLM", "head": "AutoModelForSequence
 
 
 def loading_code(cell: CellConfig, *, adapter: PurePath) -> str:
-    """Python that ends with the tuned model in `model`."""
+    """Return Python that ends with the tuned model in `model`."""
     auto = _AUTO_CLASSES[cell.task.objective]
-    if cell.method.type == "ft":  # an ordinary checkpoint
+    if cell.method.every_weight_trains:  # an ordinary checkpoint
         return merged_code(cell, directory=adapter)
     shipped = cell.model.name in TOY_MODELS
     source = f'f"{{loretta_core.__path__[0]}}/assets/{cell.model.name}"' if shipped else repr(cell.model.name)
@@ -37,13 +37,13 @@ def loading_code(cell: CellConfig, *, adapter: PurePath) -> str:
 
 
 def merged_code(cell: CellConfig, *, directory: PurePath) -> str:
-    """Python that loads a whole model."""
+    """Return Python that loads a whole model: fully fine-tuned, or with the adapter merged into it."""
     auto = _AUTO_CLASSES[cell.task.objective]
     return f"from transformers import {auto}\n\nmodel = {auto}.from_pretrained({str(directory)!r})"
 
 
 def known_outputs(cell: CellConfig) -> int | None:
-    """Width of the classification head as the cell says it; None for labels that were found in the data."""
+    """Return the width of the classification head as the cell says it; None for labels that were found in the data."""
     match cell.task:
         case Glue():
             return cell.task.outputs
@@ -58,14 +58,14 @@ def known_outputs(cell: CellConfig) -> int | None:
 
 
 def reproduce_command(cell: CellConfig, *, out: str = "outputs") -> str:
-    """`loretta run …` with every setting that differs from its default: typed in a shell, it computes a cell of the same id."""
+    """Return `loretta run …` with every setting that differs from its default: typed in a shell, it computes a cell of the same id."""
     settings = cell.model_dump(mode="json", exclude_defaults=True)
     parts = [f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in settings.items()]
     return " ".join(["loretta run", *parts, "--out", shlex.quote(out)])
 
 
 def _toml(value: Any) -> str:
-    """A JSON value as TOML on one line. None is no TOML, and no setting whose default is another value can be None."""
+    """Write a JSON value as TOML on one line. None is no TOML, and no setting whose default is another value can be None."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items() if item is not None) + "}"
     if isinstance(value, list):
@@ -74,6 +74,6 @@ def _toml(value: Any) -> str:
 
 
 def _num_labels(cell: CellConfig) -> str:
-    """Needed unless it is two, the default of transformers."""
+    """Return the argument num_labels, which is needed unless it is two, the default of transformers."""
     outputs = known_outputs(cell) if cell.task.objective == "head" else 2
     return f", num_labels={outputs}" if outputs not in (2, None) else ""

@@ -1,4 +1,4 @@
-"""The model card of an exported cell: README.md with the metadata that model hubs read, what was trained on what, how it scored, and how to use it.
+"""Model card of an exported cell: README.md with the metadata that model hubs read, what was trained on what, how it scored, and how to use it.
 
 Says only what the record says; a number that was not measured is left out.
 """
@@ -23,7 +23,7 @@ MERGED_NAME = "merged"
 
 
 def model_card(cell: CellConfig, *, record: Record, merged: bool) -> str:
-    """Markdown. `merged`: a plain model lies in `merged/` beside the adapter."""
+    """Return the card as Markdown. `merged`: a plain model lies in `merged/` beside the adapter."""
     parts = [
         _front_matter(cell, record),
         f"# {cell.method.short_name} on {cell.task.type}, from {cell.model.caption}",
@@ -47,11 +47,11 @@ _HERE = PurePosixPath("path/to/this/directory")
 
 
 def _front_matter(cell: CellConfig, record: Record) -> str:
-    """YAML in its JSON form: quoting is then no question of style."""
-    library = "transformers" if cell.method.type == "ft" else "peft"
+    """Write the metadata as YAML in its JSON form, which needs no rules for quoting."""
+    library = "transformers" if cell.method.every_weight_trains else "peft"
     kind = "text-generation" if cell.task.objective == "causal" else "text-classification"
     result = {"task": {"type": kind}, "dataset": {"name": cell.task.type, "type": cell.task.type}}
-    metrics = [{"type": record.score_name, "value": record.score, "name": f"test {record.score_name}"}]
+    metrics = [{"type": record.score.name, "value": record.score.value, "name": f"test {record.score.name}"}]
     fields: dict[str, Any] = {
         "library_name": library,
         "tags": ["loretta-on-ray", cell.method.short_name, cell.trainer.type],
@@ -64,25 +64,25 @@ def _front_matter(cell: CellConfig, record: Record) -> str:
 
 def _summary(cell: CellConfig, record: Record) -> str:
     how = "forward passes only (zeroth order)" if cell.trainer.zeroth_order else "gradients"
-    trained = f"{units.count(record.trainable_params)} of {units.count(record.total_params)} parameters"
+    trained = f"{units.count(record.cost.trainable_params)} of {units.count(record.cost.total_params)} parameters"
     return f"`{cell.method.caption}` trained {trained} of `{cell.model.name}` by `{cell.trainer.type}`, with {how}. Cell `{cell.cell_id}`."
 
 
 def _scores(record: Record) -> Facts:
-    interval = f", 95 % interval {units.share(record.score_low)} to {units.share(record.score_high)}" if record.score_low is not None else ""
+    interval = f", 95 % interval {units.share(record.score.low)} to {units.share(record.score.high)}" if record.score.low is not None else ""
     return [
-        (f"test {record.score_name}", f"{units.share(record.score)}{interval}, on {units.count(record.test_rows)} rows"),
-        ("before training", units.share(record.initial_score)),
-        ("validation, which chose the checkpoint", f"{units.share(record.validation_score)} at step {record.best_step}"),
+        (f"test {record.score.name}", f"{units.share(record.score.value)}{interval}, on {units.count(record.score.rows)} rows"),
+        ("before training", units.share(record.score.initial)),
+        ("validation, which chose the checkpoint", f"{units.share(record.score.validation)} at step {record.score.best_step}"),
         *[("note", warning) for warning in record.warnings],
     ]
 
 
 def _cost(record: Record) -> Facts:
     return [
-        ("steps", f"{units.count(record.steps)}, {units.count(record.forwards)} forward passes of a batch"),
-        ("training time", units.seconds(record.train_seconds)),
-        ("peak memory", units.size(record.peak_memory_bytes)),
+        ("steps", f"{units.count(record.cost.steps)}, {units.count(record.cost.forwards)} forward passes of a batch"),
+        ("training time", units.seconds(record.cost.train_s)),
+        ("peak memory", units.size(record.cost.peak_memory_bytes)),
         ("device", record.environment.get("device", units.DASH)),
     ]
 
@@ -90,11 +90,11 @@ def _cost(record: Record) -> Facts:
 def _data(cell: CellConfig, record: Record) -> Facts:
     settings = cell.task.model_dump(mode="json", exclude={"type"})
     shown = {name: value for name, value in settings.items() if value is not None}
-    return [("task", cell.task.type), *((name, f"`{value}`") for name, value in shown.items()), ("digest of the rows", f"`{record.inputs_sha256}`")]
+    return [("task", cell.task.type), *((name, f"`{value}`") for name, value in shown.items()), ("digest of the rows", f"`{record.digests.inputs}`")]
 
 
 def _versions(record: Record) -> Facts:
-    """Without the name of the machine, which says nothing to anybody else."""
+    """List versions and times, without the name of the machine, which says nothing to anybody else."""
     known = {name: value for name, value in record.environment.items() if name not in ("host", "device")}
     return [*known.items(), ("trained", f"{record.started_at} to {record.finished_at}")]
 

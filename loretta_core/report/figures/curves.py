@@ -1,4 +1,4 @@
-"""Training loss over steps: first-order cells on the left, zeroth-order cells on the right, one row of panels per model and task.
+"""Figure of the training loss over steps: first-order cells on the left, zeroth-order cells on the right, one row of panels per model and task.
 
 The two sides share the loss axis and not the step axis, because a step differs in cost (forward and backward pass against two forward passes).
 A line is a running mean, over all seeds of otherwise equal cells; the faint ones behind it are the losses of single batches.
@@ -20,7 +20,7 @@ from loretta_core.report.rows import ResultRow
 Points = Sequence[tuple[int, float]]
 
 SIDES = ((False, "with gradients"), (True, "with forward passes only"))
-"""(zeroth order?, how the side is called)."""
+"""(zeroth order?, title of the side)."""
 
 LABEL_GAP = 11.5
 """Distance of two names in points, which are pixels here."""
@@ -30,7 +30,7 @@ _WINDOW_SHARE = 0.12
 
 
 def loss_curves(rows: Sequence[ResultRow], *, name: str, empty_sides: bool = True) -> str:
-    """SVG of the training losses. Empty when no row has a curve. `empty_sides`: draw the side of a kind of training that no row has, and say so."""
+    """Return the training losses as SVG; empty when no row has a curve. `empty_sides`: draw the side of a kind of training that no row has, and say so."""
     shown = [row for row in rows if _curve(row)]
     if not shown:
         return ""
@@ -51,18 +51,18 @@ def loss_curves(rows: Sequence[ResultRow], *, name: str, empty_sides: bool = Tru
             panel.set(xlabel="training step", ylabel="training loss", title=f"{above}Trained {title}")
         settle(figure)
         for panel, texts in zip(axes, names, strict=True):
-            _align(panel, texts)
+            _align_names(panel, texts)
         return to_svg(figure, name=name)
 
 
 def running_mean(points: Points, *, window: int) -> list[tuple[int, float]]:
-    """Mean over the last `window` points at each step."""
+    """Return the mean over the last `window` points at each step."""
     values = [value for _, value in points]
     return [(step, sum(values[max(0, index - window + 1) : index + 1]) / min(window, index + 1)) for index, (step, _) in enumerate(points)]
 
 
 def mean_curve(curves: Sequence[Points]) -> list[tuple[int, float]]:
-    """Mean at each step over the curves that have it."""
+    """Return the mean at each step over the curves that have it."""
     at: dict[int, list[float]] = {}
     for curve in curves:
         for step, value in curve:
@@ -71,7 +71,7 @@ def mean_curve(curves: Sequence[Points]) -> list[tuple[int, float]]:
 
 
 def _lines_of(rows: Sequence[ResultRow], *, group: tuple[str, str], zeroth_order: bool) -> dict[str, list[ResultRow]]:
-    """Name of a line → its rows, which differ in the seed alone. What the rows of a panel share is not in the name."""
+    """Return name of a line → its rows, which differ in the seed alone. What the rows of a panel share is not in the name."""
     side = [row for row in rows if (row.labels["model"], row.labels["task"]) == group and row.cell.trainer.zeroth_order == zeroth_order]
     lines: dict[str, list[ResultRow]] = {}
     for row in side:
@@ -89,7 +89,7 @@ def _line_name(row: ResultRow, rows: Sequence[ResultRow]) -> str:
 
 
 def _draw(axes: Axes, lines: dict[str, list[ResultRow]], *, colours: dict[str, str]) -> list[Line2D]:
-    """The lines with names: one for each method and trainer."""
+    """Draw the curves; return the lines to name, one for each method and trainer."""
     named: list[Line2D] = []
     variants: dict[str, int] = {}
     for line, rows in lines.items():
@@ -108,7 +108,7 @@ def _draw(axes: Axes, lines: dict[str, list[ResultRow]], *, colours: dict[str, s
 
 
 def _write_names(axes: Axes, lines: Sequence[Line2D]) -> list[Annotation]:
-    """The names of the lines, right of the panel. Written before the layout, which then makes room for the longest."""
+    """Write the names of the lines right of the panel, before the layout, which then makes room for the longest."""
     return [
         axes.annotate(
             str(line.get_label()), (line.get_xdata()[-1], line.get_ydata()[-1]), xytext=(1.03, 0.5), textcoords="axes fraction",
@@ -119,8 +119,8 @@ def _write_names(axes: Axes, lines: Sequence[Line2D]) -> list[Annotation]:
     ]  # fmt: skip
 
 
-def _align(axes: Axes, texts: Sequence[Annotation]) -> None:
-    """Each name at the height of its line's end, moved where names would touch."""
+def _align_names(axes: Axes, texts: Sequence[Annotation]) -> None:
+    """Move each name to the height of its line's end, and apart where names would touch."""
     frame = axes.get_window_extent()
     ends = [axes.transData.transform(text.xy)[1] for text in texts]
     for text, height in zip(texts, spread(ends, gap=LABEL_GAP, low=frame.y0, high=frame.y1), strict=True):

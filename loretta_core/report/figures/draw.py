@@ -14,7 +14,7 @@ from loretta_core.report.rows import ResultRow
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure."""
+    """One figure with its title and caption."""
 
     name: str
     """File name without suffix."""
@@ -23,19 +23,19 @@ class Drawing:
     svg: str
 
 
-REPORT = ("score_against_parameters", "score_against_time", "training_loss")
+REPORT_FIGURES = ("score_against_parameters", "score_against_time", "training_loss")
 """Figures of report.html; the page of a server has the other two as well."""
 
 
-def draw(rows: Sequence[ResultRow], *, names: Sequence[str] = REPORT) -> list[Drawing]:
-    """The named figures that have something to show, in this order."""
-    drawings = [_loss(rows) if name == "training_loss" else _against(rows, name=name, cost=_AGAINST[name]) for name in names]
+def draw(rows: Sequence[ResultRow], *, names: Sequence[str] = REPORT_FIGURES) -> list[Drawing]:
+    """Draw the named figures, in this order; those that have nothing to show are left out."""
+    drawings = [_training_loss(rows) if name == "training_loss" else _score_against(rows, name=name, axis=_COST_AXES[name]) for name in names]
     return [drawing for drawing in drawings if drawing.svg]
 
 
 @dataclass(frozen=True)
-class _Against:
-    """A cost to weigh the score against."""
+class _CostAxis:
+    """The horizontal axis of a figure of the score over a cost."""
 
     key: str
     words: str
@@ -50,28 +50,28 @@ _READING = (
     "any training."
 )
 
-_AGAINST = {
-    "score_against_parameters": _Against(
+_COST_AXES = {
+    "score_against_parameters": _CostAxis(
         "trainable_params",
         "trainable parameters",
         units.short_count,
         f"Up and to the left is better: a higher score with fewer numbers to train and store. {_READING}",
     ),
-    "score_against_time": _Against(
+    "score_against_time": _CostAxis(
         "train_seconds",
         "training time",
         units.tick_seconds,
         "Up and to the left is better: a higher score in less time. Time is that of the training steps, without loading and evaluation.",
         units.TIME_TICKS,
     ),
-    "score_against_memory": _Against(
+    "score_against_memory": _CostAxis(
         "peak_memory_bytes",
         "peak memory",
         lambda value: units.size(round(value)),
         "Up and to the left is better. On a GPU it is device memory; on a CPU that of the whole process, libraries included.",
         units.SIZE_TICKS,
     ),
-    "score_against_forwards": _Against(
+    "score_against_forwards": _CostAxis(
         "forwards",
         "forward passes",
         units.short_count,
@@ -80,17 +80,17 @@ _AGAINST = {
 }
 
 
-def _against(rows: Sequence[ResultRow], *, name: str, cost: _Against) -> Drawing:
-    svg = scatter(rows, name=name, cost=COSTS[cost.key], axis=f"{cost.words} (logarithmic)", unit=cost.unit, ticks=cost.ticks)
-    return Drawing(name=name, title=f"Score against {cost.words}", caption=cost.caption, svg=svg)
+def _score_against(rows: Sequence[ResultRow], *, name: str, axis: _CostAxis) -> Drawing:
+    svg = scatter(rows, name=name, cost=COSTS[axis.key], axis=f"{axis.words} (logarithmic)", unit=axis.unit, ticks=axis.ticks)
+    return Drawing(name=name, title=f"Score against {axis.words}", caption=axis.caption, svg=svg)
 
 
 def cell_curve(row: ResultRow) -> str:
-    """SVG of the training loss of one cell; empty when it has none."""
+    """Return the training loss of one cell as SVG; empty when it has none."""
     return loss_curves([row], name="training_loss", empty_sides=False)
 
 
-def _loss(rows: Sequence[ResultRow]) -> Drawing:
+def _training_loss(rows: Sequence[ResultRow]) -> Drawing:
     return Drawing(
         name="training_loss",
         title="Training loss",

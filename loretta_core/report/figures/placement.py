@@ -1,4 +1,4 @@
-"""Labels beside their points that cover neither each other nor the points.
+"""Placement of labels beside their points that cover neither each other nor the points.
 
 Greedy: points in order, and for each the first of the positions around it whose rectangle is free; a label far from its point gets a thin leader line. A label
 without a free position is left out (the table has it) rather than made unreadable.
@@ -33,7 +33,7 @@ _LEADER_FROM = 16
 
 
 def place(axes: Axes, labels: Sequence[Label], *, obstacles: Iterable[Bbox] = ()) -> int:
-    """Write the labels; returns how many found a place. Axis limits and layout must be final."""
+    """Write the labels and return how many found a place. Axis limits and layout must be final."""
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[union-attr]
     pixels = axes.figure.dpi / 72
     frame = axes.get_window_extent(renderer)

@@ -1,4 +1,4 @@
-"""One look for all figures: palette, sizes, panels, SVG output.
+"""Style of all figures: palette, sizes, panels, SVG output.
 
 Colours are those of Okabe and Ito (2008), which stay apart for colour-blind readers; every colour comes with a marker or line style of its own, so that
 nothing is told by colour alone. Figures are built without pyplot: no global state, no display.
@@ -49,7 +49,7 @@ RC: dict[str, Any] = {
 
 
 def panels(count: int, *, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels of the given size in inches."""
+    """Return a figure and its `count` panels of the given size in inches."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     figure = Figure(figsize=(width * columns, height * rows), dpi=72, layout="constrained")  # SVG units are 1/72 inch: measured pixels are drawn ones
@@ -67,7 +67,7 @@ def settle(figure: Figure) -> None:
 
 
 def to_svg(figure: Figure, *, name: str) -> str:
-    """The figure as SVG text that can stand inline in a page beside others: no XML prologue, ids prefixed by `name`."""
+    """Return the figure as SVG text that can stand inline in a page beside others: no XML prologue, ids prefixed by `name`."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -78,25 +78,25 @@ def to_svg(figure: Figure, *, name: str) -> str:
 
 
 def wrapped(title: str) -> str:
-    """A title in lines that fit a panel of half the figure's width."""
+    """Break a title into lines that fit a panel of half the figure's width."""
     return textwrap.fill(title, width=60)
 
 
 def colour_of(names: Sequence[str], *, skip: int = 0) -> dict[str, str]:
-    """A colour for each distinct name, in order of appearance, leaving out the first `skip` of the palette as long as there are others."""
+    """Return a colour for each distinct name, in order of appearance, leaving out the first `skip` of the palette as long as there are others."""
     return {name: PALETTE[(index + skip) % len(PALETTE)] for index, name in enumerate(dict.fromkeys(names))}
 
 
 def ink(colour: str) -> str:
-    """The colour, dark enough for text on white."""
+    """Return the colour, dark enough for text on white."""
     return to_hex([part * 0.66 for part in to_rgb(colour)])
 
 
 def marker_of(names: Sequence[str]) -> dict[str, str]:
-    """A marker for each distinct name, in order of appearance."""
+    """Return a marker for each distinct name, in order of appearance."""
     return {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(dict.fromkeys(names))}
 
 
 def styled() -> Any:
-    """Context in which figures get this look."""
+    """Return a context in which figures get this style."""
     return mpl.rc_context(RC)

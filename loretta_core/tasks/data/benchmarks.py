@@ -1,4 +1,4 @@
-"""The published tasks: where they are, their columns, labels, metric, and the masked-LM prompt of each. Column names are the hub's.
+"""Table of the published tasks: their data sets, their columns, labels, metric, and the masked-LM prompt of each. Column names are the hub's.
 
 Prompts and label words are LM-BFF's (arXiv 2012.15723, table 1), which MeZO's masked-LM experiments take over (arXiv 2305.17333, table 13); WNLI's, which they
 leave out, is RTE's. The forms of columns are those of `templates.py`; the prompts for decoders are in `mezo_prompts.py`.
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One task."""
+    """A published task: its data set, columns, labels, metric and prompt."""
 
     hub: str
-    """Data set on the hub."""
+    """Name of the data set on the hub."""
     part: str | None
-    """Its configuration there."""
+    """Name of its configuration on the hub."""
     text: tuple[str, ...]
-    """Columns; for a decoder's task, those its prompt reads."""
+    """Columns of the text; for a decoder's task, those that its prompt reads."""
     labels: tuple[str, ...] = ()
     """Names in the order of their numbers; none for numbers and free answers."""
     metric: str = "accuracy"

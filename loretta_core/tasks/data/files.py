@@ -1,4 +1,4 @@
-"""Rows of a file, with their line numbers: JSON lines, CSV, TSV or Parquet, by the name's ending."""
+"""Reads the rows of a file with their line numbers: JSON lines, CSV, TSV or Parquet, by the suffix."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def read_rows(path: Path, *, columns: Sequence[str], label: str | None) -> list[tuple[int, Record]]:
-    """(line, row) of each row; the columns are there. In CSV and TSV, where everything is text, a label that is a number becomes one.
+    """Return (line, row) of each row, with its columns checked. In CSV and TSV, where everything is text, a label that is a number becomes one.
 
-    Raises DataError: missing file, bad JSON, wrong encoding, missing column, nothing in it.
+    Raises DataError: missing file, bad JSON, wrong encoding, missing column, no rows.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file (paths are relative to the directory the sweep is started in)")

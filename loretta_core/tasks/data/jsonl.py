@@ -1,4 +1,4 @@
-"""A task from files of your own: columns, template, verbalizer or answer, metric, all from the TOML."""
+"""Loads the task `jsonl` from the user's files, with columns, template, verbalizer or answer and metric from the TOML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from loretta_core.tasks.data.templates import fill
 
 
 def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
-    """Rows of the splits and the label names. `test` is absent when the task names no test file.
+    """Return the rows of the splits and the label names. `test` is absent when the task names no test file.
 
     Raises DataError that names the file and line: missing file, bad JSON, missing column, empty text, unknown label, an `id` twice, empty split.
     """
@@ -35,7 +35,7 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
 
 
 def check_ids(items: Sequence[tuple[int, Mapping[str, Any]]], path: str) -> None:
-    """DataError if a text or a number in a column `id` comes twice: a row would count twice."""
+    """Raise DataError if a text or a number in a column `id` comes twice: a row would count twice."""
     seen: dict[str | int, int] = {}
     for number, item in items:
         value = item.get("id")
@@ -44,14 +44,14 @@ def check_ids(items: Sequence[tuple[int, Mapping[str, Any]]], path: str) -> None
 
 
 def text_of(item: Mapping[str, Any], name: str, place: str) -> str:
-    """DataError unless it is a text with something in it."""
+    """Return a column of a row. Raises DataError unless it is a text that is not empty."""
     if not isinstance(item[name], str) or not item[name].strip():
         raise DataError(f"{place}: column {name!r} is {item[name]!r}, expected a text that is not empty")
     return item[name]
 
 
 def _names_of(items: Sequence[tuple[int, dict[str, Any]]], task: Jsonl) -> tuple[str, ...]:
-    """Label names when the config gives none: the integers 0 … C-1."""
+    """Return the label names when the config gives none: the integers 0 … C-1."""
     values = {item[task.label] for _, item in items if type(item[task.label]) is int}
     strangers = [item[task.label] for _, item in items if type(item[task.label]) is not int]
     if strangers:

@@ -92,7 +92,7 @@ PROMPTS: dict[str, Callable[[Item], Row]] = {
 
 
 def with_demonstrations(data: TaskData, *, count: int, seed: int) -> TaskData:
-    """Every prompt of validation and test begins with the same `count` solved training rows. Raises DataError if there are fewer."""
+    """Prepend the same `count` solved training rows to every prompt of validation and test. Raises DataError if there are fewer."""
     if count > len(data.train):
         raise DataError(f"trainer.demonstrations = {count}, and there are {len(data.train)} training rows")
     shown = "\n\n".join(solved(row) for row in random.Random(seed).sample(list(data.train), count))
@@ -102,17 +102,17 @@ def with_demonstrations(data: TaskData, *, count: int, seed: int) -> TaskData:
 
 
 def solved(row: Row) -> str:
-    """The prompt with its right answer."""
+    """Return the prompt with its right answer."""
     return (row.text["prompt"] + right_answer(row)).strip()
 
 
 def right_answer(row: Row) -> str:
-    """What the model should continue the prompt with."""
+    """Return the text that the model should continue the prompt with."""
     return candidate_text(row, int(row.label)) if row.candidates else f" {row.answers[0]}"
 
 
 def candidate_text(row: Row, index: int) -> str:
-    """What is appended to the prompt for a candidate."""
+    """Return the text that is appended to the prompt for a candidate."""
     return row.text["query"].replace("@placeholder", row.candidates[index]) if "query" in row.text else row.candidates[index]
 
 

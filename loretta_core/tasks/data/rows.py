@@ -32,19 +32,19 @@ class TaskData:
     test: Sequence[Row]
     """The rows that give the score. The same object as `validation` when the task has no test split."""
     label_names: tuple[str, ...]
-    """Empty for a number and for free answers."""
+    """Names of the labels in order; empty for a number and for free answers."""
     inputs_sha256: str
     """Digest of every row of every split: two cells with the same id and different digests saw different data."""
     test_sha256: str = ""
     """Digest of the rows that give the score, in their order: cells that share it can be compared row by row."""
     metric: str = "accuracy"
-    """How predictions are scored (`scoring/metrics.py`)."""
+    """Name of the metric that scores predictions (`scoring/metrics.py`)."""
     notes: tuple[str, ...] = ()
-    """What the reader of the score should know about the splits."""
+    """Notes on the splits for the reader of the score."""
 
     @property
     def outputs(self) -> int:
-        """Labels, or 1 for a number."""
+        """The number of labels, or 1 for a number."""
         return len(self.label_names) or 1
 
     @property
@@ -54,6 +54,6 @@ class TaskData:
 
 
 def content_of(row: Row) -> list[object]:
-    """A row as JSON values, for digests."""
+    """Return a row as JSON values, for digests."""
     own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []  # rows without them digest as they always did
     return [dict(row.text), row.label, *own]

@@ -1,4 +1,4 @@
-"""A published task's rows and splits, by MeZO's protocol: train is shuffled by seed, its end chooses the checkpoint, test is official validation."""
+"""Loads and splits a published task by MeZO's protocol: train is shuffled by seed, its end chooses the checkpoint, test is official validation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Item = Mapping[str, Any]
 
 
 def load_benchmark(task: Glue | Decoder) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
-    """Rows of train, validation and test, and notes on the splits for the record. Raises DataError with the place of a bad row."""
+    """Return the rows of train, validation and test, and notes on the splits for the record. Raises DataError with the place of a bad row."""
     benchmark = BENCHMARKS[task.type]
     train, held = (_rows(task, benchmark, split) for split in ("train", benchmark.validation))
     order = np.random.RandomState(task.data_seed).permutation(len(train))
@@ -86,7 +86,7 @@ _TARGETS: dict[str, tuple[str, ...]] = {"record": ("entities", "answers"), "squa
 
 
 def _find(directory: Path, benchmark: Benchmark, split: str) -> list[Path]:
-    """`split`.jsonl and so on, or the Parquet shards of a hub snapshot. A split named validation_matched may be called validation."""
+    """Find `split`.jsonl (or another format), or the Parquet shards of a hub snapshot. A split named validation_matched may be called validation."""
     if not directory.is_dir():
         raise DataError(f"task.path = {str(directory)!r}: no such directory (paths are relative to the directory the sweep is started in)")
     folders = [directory / part for part in (benchmark.part or "plain_text", "data", ".")]

@@ -1,4 +1,4 @@
-"""Prompts as text with places for columns.
+"""Templates of prompts: text with placeholders for columns.
 
     {name}         the column as it is, without spaces at its ends
     {name:open}    without its last mark (. ! ?), so that the prompt can end the sentence itself
@@ -24,10 +24,10 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 def fill(template: str, text: Mapping[str, str]) -> str:
-    """The template with columns in their places. Braces that name no column stay, and what a column says is never filled again."""
-    return _places(tuple(text)).sub(lambda place: FORMS[place[2] or ""](text[place[1]]), template)
+    """Return the template with its placeholders filled. Braces that name no column stay, and text of a column is never filled again."""
+    return _placeholders(tuple(text)).sub(lambda place: FORMS[place[2] or ""](text[place[1]]), template)
 
 
 @cache
-def _places(names: tuple[str, ...]) -> re.Pattern[str]:
+def _placeholders(names: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"\{{({'|'.join(map(re.escape, names))})(?::({'|'.join(COLUMN_FORMS)}))?\}}")

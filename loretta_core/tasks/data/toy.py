@@ -37,7 +37,7 @@ class LabelledText(TypedDict):
 
 
 def toy_rows(task: ToyTask) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
-    """The splits of a generated task and its label names."""
+    """Return the splits of a generated task and its label names."""
     counts = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
     match task:
         case ToySentiment():
@@ -63,7 +63,7 @@ def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[
 
 
 def _splits(source: Iterator[tuple[str, R]], rows_per_split: Mapping[str, int]) -> dict[str, list[R]]:
-    """The next rows of (text, row) pairs whose text has not occurred yet."""
+    """Fill the splits with the next rows of (text, row) pairs whose text has not occurred yet."""
     seen: set[str] = set()
     splits: dict[str, list[R]] = {}
     for split, rows in rows_per_split.items():

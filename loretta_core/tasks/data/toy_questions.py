@@ -1,4 +1,4 @@
-"""Questions about opinions, for a decoder: what follows from a sentence, and how something was.
+"""Questions about opinions, for a decoder: entailment of a statement, and the words that describe a noun.
 
     entailment   "although the plot was dull , the cast seemed hardly cold ." + "it was good"       does the first mean the second? yes
     how          "although the plot was dull , the cast seemed hardly cold ." + "it"                how was it? hardly cold
@@ -34,16 +34,16 @@ class Inference:
 
 
 def inference(rng: random.Random, opinion: Opinion, polarity: int) -> Inference:
-    """A statement of the given polarity about the sentence as a whole."""
+    """Draw a statement of the given polarity about the sentence as a whole."""
     return Inference(opinion.text, f"it was {rng.choice(VERDICTS[polarity])}", int(polarity != opinion.label), praise=polarity == 1)
 
 
 def inferences(rng: random.Random, *, contrast_rate: float, negation_rate: float) -> Iterator[Inference]:
-    """Endless rows of the task's share; a statement is true or false with equal chances."""
+    """Yield endless rows of the task's share; a statement is true or false with equal chances."""
     for opinion in opinions(rng, for_task=True, contrast_rate=contrast_rate, negation_rate=negation_rate):
         yield inference(rng, opinion, rng.randrange(2))
 
 
 def answered(opinion: Opinion) -> Clause:
-    """The clause that decides: what "how was it ?" asks for."""
+    """Return the clause that decides, which "how was it ?" asks for."""
     return opinion.clauses[0]

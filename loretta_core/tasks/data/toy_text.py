@@ -36,18 +36,18 @@ _CONTRASTS = ("{weak} but {strong}", "{weak} yet {strong}", "although {weak} , {
 _SPECIAL_WORDS = ("the", "it", "but", "yet", "although", "even", "though", ",", ".")
 
 TASK_SHARE = 4
-"""One sentence in this many belongs to the task; the others to the pre-training corpus."""
+"""One sentence in TASK_SHARE belongs to the task; the others belong to the pre-training corpus."""
 
 
 @dataclass(frozen=True)
 class Clause:
-    """What is said of one noun: "the plot was not dull"."""
+    """A statement about one noun: "the plot was not dull"."""
 
     noun: str
     label: int
-    """0 negative, 1 positive, negation counted."""
+    """0 negative, 1 positive, with the negation taken into account."""
     phrase: str
-    """From the negation to the adjective: "not dull"."""
+    """The words from the negation to the adjective: "not dull"."""
     text: str
 
 
@@ -59,18 +59,18 @@ class Opinion:
     label: int
     contrast: bool
     clauses: tuple[Clause, ...]
-    """The one that decides first."""
+    """The clauses, the one that decides first."""
 
 
 def vocabulary() -> list[str]:
-    """Every word the grammar can write, sorted."""
+    """Return every word the grammar can write, sorted."""
     words = {*NOUNS, *POSITIVE, *NEGATIVE, *VERDICTS[0], *VERDICTS[1], *_VERBS, *_NEGATIONS, *_SPECIAL_WORDS}
     words.update(intensifier.strip() for intensifier in _INTENSIFIERS if intensifier)
     return sorted(words)
 
 
 def opinions(rng: random.Random, *, for_task: bool, contrast_rate: float, negation_rate: float) -> Iterator[Opinion]:
-    """Endless sentences of the task's share of the language, or of the corpus's share. `negation_rate` counts clauses."""
+    """Yield endless sentences of the task's share of the language, or of the corpus's share. `negation_rate` is a share of clauses."""
     while True:
         opinion = _contrast(rng, negation_rate) if rng.random() < contrast_rate else _simple(rng, negation_rate)
         if belongs_to_task(opinion.text) == for_task:
@@ -78,12 +78,12 @@ def opinions(rng: random.Random, *, for_task: bool, contrast_rate: float, negati
 
 
 def belongs_to_task(text: str) -> bool:
-    """Which side of the partition a text is on."""
+    """Return True if a text is in the task's share of the partition."""
     return zlib.crc32(text.encode()) % TASK_SHARE == 0
 
 
 def clause(rng: random.Random, noun: str, label: int, negation_rate: float) -> Clause:
-    """A clause about `noun` of polarity `label`."""
+    """Draw a clause about `noun` of polarity `label`."""
     negated = rng.random() < negation_rate
     adjective = rng.choice(POSITIVE if label != negated else NEGATIVE)
     negation = f"{rng.choice(_NEGATIONS)} " if negated else ""

@@ -1,4 +1,4 @@
-"""How likely a causal LM finds the answer at the end of a sequence: the mean log-probability of its tokens.
+"""Scores of answers under a causal LM: the mean log-probability of the answer tokens at the end of a sequence.
 
 S sequences, L tokens, T answer tokens of all sequences, V vocabulary.
 """
@@ -10,43 +10,43 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from loretta_core.tasks.base import Batch, Places
+from loretta_core.tasks.base import AnswerPositions, Batch
 from loretta_core.tasks.formats.label_logits import logits_at
 
 
 def answer_scores(model: nn.Module, batch: Batch) -> Float[Tensor, " S"]:
-    """Mean fp32 log-probability of the answer tokens of each sequence."""
+    """Return the mean fp32 log-probability of the answer tokens of each sequence."""
     ids_SL, real_SL = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    places = batch.places or places_in(batch)
+    places = batch.places or find_answer_positions(batch)
     # Token t is predicted at t - 1.
     logits_TV = logits_at(model, {"input_ids": ids_SL, "attention_mask": real_SL}, sequence_T=places.sequence_T, position_T=places.position_T - 1)
     return _means(logits_TV, ids_SL, places)
 
 
-def places_in(batch: Batch) -> Places:
-    """Look the answer tokens of a batch up."""
+def find_answer_positions(batch: Batch) -> AnswerPositions:
+    """Return the positions of the answer tokens of a batch."""
     assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
-    return _places(batch.inputs["attention_mask"], scored_S=batch.scored_S)
+    return _positions(batch.inputs["attention_mask"], scored_S=batch.scored_S)
 
 
 def mean_log_probability(
     logits_SLV: Float[Tensor, "S L V"], ids_SL: Int[Tensor, "S L"], real_SL: Int[Tensor, "S L"], *, scored_S: Int[Tensor, " S"]
 ) -> Float[Tensor, " S"]:
-    """Of the last `scored_S` tokens of each sequence, padded on the right; `real_SL` is 0 at padding. fp32."""
-    places = _places(real_SL, scored_S=scored_S)
+    """Return the mean fp32 log-probability of the last `scored_S` tokens of each sequence, padded on the right; `real_SL` is 0 at padding."""
+    places = _positions(real_SL, scored_S=scored_S)
     return _means(logits_SLV[places.sequence_T, places.position_T - 1], ids_SL, places)
 
 
-def _places(real_SL: Int[Tensor, "S L"], *, scored_S: Int[Tensor, " S"]) -> Places:
-    """The first token of a text is never predicted, so it is no place."""
+def _positions(real_SL: Int[Tensor, "S L"], *, scored_S: Int[Tensor, " S"]) -> AnswerPositions:
+    """Return the positions of the answer tokens; the first token of a text is never predicted, so it is left out."""
     ends_S = real_SL.sum(dim=1)
     positions_L = torch.arange(real_SL.shape[1], device=real_SL.device)
     answer_SL = (positions_L >= (ends_S - scored_S)[:, None].clamp(min=1)) & (positions_L < ends_S[:, None])
     sequence_T, position_T = answer_SL.nonzero(as_tuple=True)
-    return Places(sequence_T, position_T, torch.ones(len(sequence_T), device=real_SL.device))
+    return AnswerPositions(sequence_T, position_T, torch.ones(len(sequence_T), device=real_SL.device))
 
 
-def _means(logits_TV: Float[Tensor, "T V"], ids_SL: Int[Tensor, "S L"], places: Places) -> Float[Tensor, " S"]:
+def _means(logits_TV: Float[Tensor, "T V"], ids_SL: Int[Tensor, "S L"], places: AnswerPositions) -> Float[Tensor, " S"]:
     log_p_T = -F.cross_entropy(logits_TV.float(), ids_SL[places.sequence_T, places.position_T], reduction="none")
     nothing_S = torch.zeros(len(ids_SL), device=ids_SL.device)
     sums_S, counts_S = (nothing_S.index_add(0, places.sequence_T, values_T) for values_T in (log_p_T * places.weight_T, places.weight_T))

@@ -20,18 +20,18 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Batch, Choice, Example, Judged
+from loretta_core.tasks.base import Batch, BatchEvaluation, Choice, Example
 from loretta_core.tasks.data.mezo_prompts import candidate_text
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.formats.answer_scores import answer_scores
 from loretta_core.tasks.formats.shared_prompt import can_share, shared_length, shared_scores
 
 TOKENS = 8192
-"""Tokens per forward when scoring, at least one sequence: a row may have dozens of candidates, and each token has V logits."""
+"""Limit of the tokens per forward when scoring, at least one sequence: a row may have dozens of candidates, and each token has V logits."""
 
 
 class CandidateRanking:
-    """The likeliest candidate is the answer."""
+    """Objective that predicts the likeliest candidate answer."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, rank_loss: bool) -> None:
         self._tokenizer = tokenizer
@@ -43,21 +43,21 @@ class CandidateRanking:
         return [self._encode(row, number, only_right=training and not self._rank_loss) for number, row in enumerate(rows, start=1)]
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        """Mean over the rows."""
+        """Return the mean loss over the rows: cross-entropy over the scores, or the LM loss of the right answer."""
         scores_BC = _by_row(answer_scores(model, batch), batch.choices_B)
         if self._rank_loss:
             return F.cross_entropy(scores_BC, batch.labels_B)
         return -scores_BC[:, 0].mean()
 
-    def judge(self, model: nn.Module, batch: Batch) -> Judged:
-        """The index of the likeliest candidate, or its text where rows have accepted texts."""
+    def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
+        """Predict the index of the likeliest candidate, or its text where rows have accepted texts."""
         shared = can_share(model) and all(shared_length(example) for example in batch.examples)
         pieces = _shared_pieces(model, batch) if shared else (answer_scores(model, piece) for piece in _pieces(batch))
         scores_BC = _by_row(torch.cat(list(pieces)), batch.choices_B)
         right_B = scores_BC.gather(1, batch.labels_B[:, None]).squeeze(1)
         losses_B = F.cross_entropy(scores_BC, batch.labels_B, reduction="none") if self._rank_loss else -right_B
         best = scores_BC.argmax(dim=-1).tolist()
-        return Judged(losses_B.sum().item(), [e.candidates[i] if e.answers else i for e, i in zip(batch.examples, best, strict=True)])
+        return BatchEvaluation(losses_B.sum().item(), [e.candidates[i] if e.answers else i for e, i in zip(batch.examples, best, strict=True)])
 
     def _encode(self, row: Row, number: int, *, only_right: bool) -> Example:
         indices = [int(row.label)] if only_right else range(len(row.candidates))
@@ -74,12 +74,12 @@ class CandidateRanking:
         return Example({"input_ids": longest}, label, choices=choices, candidates=shown, answers=row.answers, cut=choices[0].cut)
 
     def _first_word(self, tokens: list[int]) -> int:
-        """Where a space is a token of its own, all answers may begin with it."""
+        """Return the first token that is not blank: where a space is a token of its own, all answers may begin with it."""
         return next((token for token in tokens if str(self._tokenizer.decode([token])).strip()), tokens[0])
 
 
 def encode_choices(tokenizer: PreTrainedTokenizerBase, prompt: str, answers: Sequence[str], *, max_length: int, place: str) -> tuple[Choice, ...]:
-    """Tokens of prompt + answer for each answer, cut from the left by the same number of tokens. DataError if an answer is nothing or does not fit."""
+    """Encode prompt + answer for each answer, cut from the left by the same number of tokens. Raises DataError if an answer is empty or does not fit."""
     start = first_tokens(tokenizer)
     choices: list[Choice] = []
     for answer in answers:
@@ -98,12 +98,12 @@ def encode_choices(tokenizer: PreTrainedTokenizerBase, prompt: str, answers: Seq
 
 
 def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The beginning-of-text token, for tokenizers that write one."""
+    """Return the beginning-of-text token in a list, which is empty for tokenizers that write none."""
     return [token for token in tokenizer("")["input_ids"] if token == tokenizer.bos_token_id][:1]
 
 
 def _by_row(scores_S: Float[Tensor, " S"], choices_B: Sequence[int]) -> Float[Tensor, "B C"]:
-    """Rows with fewer candidates get −inf. Made of operations that torch.func can batch."""
+    """Arrange scores by row; rows with fewer candidates get −inf. Made of operations that torch.func can batch."""
     count_B1 = torch.tensor(choices_B, device=scores_S.device)[:, None]
     column_C = torch.arange(max(choices_B), device=scores_S.device)
     place_BC = (count_B1.cumsum(0) - count_B1 + column_C).clamp(max=len(scores_S) - 1)
@@ -111,7 +111,7 @@ def _by_row(scores_S: Float[Tensor, " S"], choices_B: Sequence[int]) -> Float[Te
 
 
 def _pieces(batch: Batch) -> Iterator[Batch]:
-    """The batch in forwards of at most TOKENS, each without the columns that are padding in all of it."""
+    """Split a batch into forwards of at most TOKENS, each without the columns that are padding in all of it."""
     assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
     size = max(1, TOKENS // batch.inputs["input_ids"].shape[1])
     for start in range(0, len(batch.scored_S), size):
@@ -121,7 +121,7 @@ def _pieces(batch: Batch) -> Iterator[Batch]:
 
 
 def _shared_pieces(model: nn.Module, batch: Batch) -> Iterator[Float[Tensor, " S"]]:
-    """The rows in groups whose candidates, prompts counted (the cache holds one for each), are at most TOKENS."""
+    """Yield the scores of groups of rows whose candidates have at most TOKENS, prompts counted: the cache holds one for each candidate."""
     rows: list[Example] = []
     for example in batch.examples:
         longest = max(len(choice.tokens) for one in (*rows, example) for choice in one.choices)

@@ -1,4 +1,4 @@
-"""Does every row fit into what the model can read? A position that it has no embedding for ends in an index error far from its cause."""
+"""Checks that every row fits the context length of the model: a position without an embedding ends in an index error far from its cause."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from loretta_core.errors import DataError
 from loretta_core.tasks.base import Example
 
 _OFFSET_MODELS = ("roberta", "xlm-roberta")
-"""Their positions count from behind the padding token's id, and the table holds the places before it as well."""
+"""Models whose positions start after the padding token's id; their embedding table holds the unused positions, too."""
 
 
 def positions_of(config: Mapping[str, Any]) -> int | None:
-    """How many tokens the model of a config.json can read; None if it sets no limit."""
+    """Return how many tokens the model of a config.json can read; None if it sets no limit."""
     positions = config.get("max_position_embeddings") or config.get("n_positions")
     if positions is None or config.get("model_type") not in _OFFSET_MODELS:
         return positions
@@ -21,7 +21,7 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
 
 
 def check_fits(examples: Sequence[Example], *, positions: int | None, split: str) -> None:
-    """Raises DataError with the first row that is too long."""
+    """Raise DataError for the first row that is too long."""
     if positions is None:
         return
     for number, example in enumerate(examples, start=1):

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Batch, Example, Judged
+from loretta_core.tasks.base import Batch, BatchEvaluation, Example
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.formats.answer_scores import answer_scores
 from loretta_core.tasks.formats.candidates import encode_choices, first_tokens
 
 TOKENS = 32_768
-"""Rows are written together up to so many tokens, prompts and answers, whose keys and values are kept."""
+"""Limit of the tokens, prompts and answers, of the rows that are generated together: their keys and values are cached."""
 
 
 class Generation:
-    """The answer is what the model writes."""
+    """Objective that predicts the text which the model generates."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, max_new_tokens: int) -> None:
         self._tokenizer = tokenizer
@@ -35,20 +35,20 @@ class Generation:
             raise DataError(f"task.max_new_tokens = {max_new_tokens} leaves no room for a prompt in task.max_length = {max_length}")
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
-        """The prompt, and the prompt with its first accepted answer."""
+        """Encode the prompt, and the prompt with its first accepted answer."""
         return [self._encode(row, number) for number, row in enumerate(rows, start=1)]
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        """LM loss on the tokens of the first accepted answer, mean over each row's tokens, then over the rows."""
+        """Return the LM loss on the tokens of the first accepted answer, mean over each row's tokens, then over the rows."""
         return -answer_scores(model, batch).mean()
 
-    def judge(self, model: nn.Module, batch: Batch) -> Judged:
-        """What the model writes, up to the line break."""
+    def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
+        """Predict the text that the model generates, up to the line break."""
         loss_sum = -answer_scores(model, batch).sum().item()
         longest = max(len(example.prompt) for example in batch.examples) + self._max_new_tokens
         writers = max(1, TOKENS // longest)
         groups = [batch.examples[start : start + writers] for start in range(0, len(batch), writers)]
-        return Judged(loss_sum, [text for group in groups for text in self._write(model, group, batch)])
+        return BatchEvaluation(loss_sum, [text for group in groups for text in self._write(model, group, batch)])
 
     def _encode(self, row: Row, number: int) -> Example:
         prompt, place = row.text["prompt"], f"row {number}"

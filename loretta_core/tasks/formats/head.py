@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.tasks.base import Batch, Classifier, Example, Judged
+from loretta_core.tasks.base import Batch, BatchEvaluation, Classifier, Example
 from loretta_core.tasks.data.rows import Row
 
 
 class ClassificationHead(Classifier):
-    """Logits come from the model's classification head, in fp32."""
+    """Objective of a classification head: cross-entropy and argmax of its fp32 logits."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
         self._tokenizer = tokenizer
@@ -25,29 +25,29 @@ class ClassificationHead(Classifier):
         return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
 
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
-        """fp32 logits of the head."""
+        """Return the fp32 logits of the head."""
         return model(**batch.inputs).logits.float()
 
 
 class RegressionHead:
-    """The head's only output is the prediction; mean squared error, as transformers does for `num_labels = 1`."""
+    """Objective of a head with one output, the predicted number: mean squared error, as transformers does for `num_labels = 1`."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
         self._tokenizer = tokenizer
         self._max_length = max_length
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
-        """As for classification."""
+        """Tokenise one text or a sentence pair, as for classification."""
         return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        """Mean squared error."""
+        """Return the mean squared error over the rows."""
         return F.mse_loss(self._numbers(model, batch), batch.labels_B.float())
 
-    def judge(self, model: nn.Module, batch: Batch) -> Judged:
-        """The predicted numbers."""
+    def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
+        """Predict the number of each row."""
         numbers_B = self._numbers(model, batch)
-        return Judged(F.mse_loss(numbers_B, batch.labels_B.float(), reduction="sum").item(), numbers_B.tolist())
+        return BatchEvaluation(F.mse_loss(numbers_B, batch.labels_B.float(), reduction="sum").item(), numbers_B.tolist())
 
     def _numbers(self, model: nn.Module, batch: Batch) -> Float[Tensor, " B"]:
         return model(**batch.inputs).logits.float().squeeze(-1)

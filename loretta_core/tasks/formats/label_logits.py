@@ -1,4 +1,4 @@
-"""Logits where they are needed: a loss looks at one position of a prompt, or at the few tokens of an answer, and never at the other L × V numbers.
+"""Logits at chosen positions only: a loss needs those at one position of a prompt, or at the few tokens of an answer, not all L × V.
 
 The last layer of a language model (hidden size → V words) is given the hidden states of the chosen positions only. For OPT at 16 × 512 tokens that is 16
 rows of 50,272 logits instead of 1.6 GB of them (fp32), which would be the largest tensor of a step that needs no gradients.
@@ -16,9 +16,9 @@ from transformers import PreTrainedModel
 
 
 def logits_at(model: nn.Module, inputs: Mapping[str, Tensor], *, sequence_T: Int[Tensor, " T"], position_T: Int[Tensor, " T"]) -> Float[Tensor, "T V"]:
-    """Logits of T chosen positions, each of a sequence, in the model's own format. Where they cannot be chosen before they are made, all are.
+    """Return the logits of T chosen positions, each of a sequence, in the model's dtype. Without access to the head, all are computed first.
 
-    Positions are numbers, not a mask: how many they are must not depend on values, or torch.func could not batch it.
+    Positions are indices, not a mask: their number must not depend on values, or torch.func could not batch it.
     """
 
     def select(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -36,7 +36,7 @@ def logits_at(model: nn.Module, inputs: Mapping[str, Tensor], *, sequence_T: Int
 
 
 def _head(model: nn.Module) -> nn.Module | None:
-    """The module that makes the logits. None under prompt tuning, which puts positions of its own before the text and takes their logits away again."""
+    """Return the module that computes the logits; None under prompt tuning, which adds positions before the text and removes their logits again."""
     if isinstance(model, PeftModel):
         if model.active_peft_config.is_prompt_learning:
             return None

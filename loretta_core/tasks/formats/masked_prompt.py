@@ -2,7 +2,7 @@
 
     template "{text} it was {mask} ."   verbalizer ["terrible", "great"]      class score = logit of the label's word at the mask
 
-A model answers before any training, so zeroth-order training starts from something. Only the label words are compared: the softmax is over C words.
+The pre-trained model already answers above chance, which zeroth-order training needs. Only the label words are compared: the softmax is over C words.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Batch, Classifier, Example, Judged
+from loretta_core.tasks.base import Batch, BatchEvaluation, Classifier, Example
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.templates import fill
 from loretta_core.tasks.formats.label_logits import logits_at
 
 
 class MaskedPrompt(Classifier):
-    """Fill-the-mask classification. Raises DataError if the template or the verbalizer does not fit the tokenizer."""
+    """Objective of fill-the-mask classification. Raises DataError if the template or the verbalizer does not fit the tokenizer."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, template: str, verbalizer: Sequence[str], max_length: int) -> None:
         if tokenizer.mask_token is None:
@@ -35,11 +35,11 @@ class MaskedPrompt(Classifier):
         self._word_ids_C = torch.tensor(verbalizer_ids(tokenizer, verbalizer))
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
-        """Render and tokenise; a text too long is cut, the prompt around it never is."""
+        """Render and tokenise the prompt of each row; a text too long is cut, the prompt around it never is."""
         return [self._encode(row, number) for number, row in enumerate(rows, start=1)]
 
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
-        """fp32 logits of the label words at each row's mask."""
+        """Return the fp32 logits of the label words at each row's mask."""
         assert batch.mask_positions_B is not None, "the batch was not encoded by MaskedPrompt"
         row_B = torch.arange(len(batch), device=batch.labels_B.device)
         at_mask_BV = logits_at(model, batch.inputs, sequence_T=row_B, position_T=batch.mask_positions_B)
@@ -64,14 +64,17 @@ class MaskedPrompt(Classifier):
         return fill(self._template, {**text, "mask": self._tokenizer.mask_token})
 
     def _shorten(self, text: str, *, by: int) -> str:
-        """Drop the last `by` tokens of a text, at a token's edge in the original characters."""
+        """Cut the last `by` tokens off a text, at a token boundary in the original characters."""
         offsets = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
         kept = max(0, len(offsets) - by)
         return text[: offsets[kept - 1][1]] if kept else ""
 
 
 class MaskedRegression:
-    """A number between two words (LM-BFF, section 4.1): prediction = low + (high − low) · p(second word), loss = cross-entropy to that share."""
+    """Objective that predicts a number between two words (LM-BFF, section 4.1).
+
+    prediction = low + (high − low) · p(second word), loss = cross-entropy to that share
+    """
 
     def __init__(self, prompt: MaskedPrompt, *, low: float, high: float) -> None:
         self._prompt = prompt
@@ -79,21 +82,21 @@ class MaskedRegression:
         self._span = high - low
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
-        """As for classification. DataError for a number out of range."""
+        """Encode rows as for classification. Raises DataError for a number out of range."""
         for number, row in enumerate(rows, start=1):
             if not self._low <= row.label <= self._low + self._span:
                 raise DataError(f"row {number}: label {row.label}, expected a number from {self._low:g} to {self._low + self._span:g}")
         return self._prompt.encode(rows)
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
-        """Mean cross-entropy to the share of the second word."""
+        """Return the mean cross-entropy to the share of the second word."""
         return F.cross_entropy(self._prompt.class_logits(model, batch), self._shares(batch))
 
-    def judge(self, model: nn.Module, batch: Batch) -> Judged:
-        """The expected number."""
+    def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
+        """Predict the expected number of each row."""
         logits_BC = self._prompt.class_logits(model, batch)
         loss = F.cross_entropy(logits_BC, self._shares(batch), reduction="sum")
-        return Judged(loss.item(), (self._low + self._span * logits_BC.softmax(dim=-1)[:, 1]).tolist())
+        return BatchEvaluation(loss.item(), (self._low + self._span * logits_BC.softmax(dim=-1)[:, 1]).tolist())
 
     def _shares(self, batch: Batch) -> Float[Tensor, "B 2"]:
         high_B = (batch.labels_B.float() - self._low) / self._span
@@ -101,7 +104,7 @@ class MaskedRegression:
 
 
 def verbalizer_ids(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
-    """Token id of each label word. DataError unless each is one token, known and different from the others."""
+    """Return the token id of each label word. Raises DataError unless each is one token, known and different from the others."""
     ids: list[int] = []
     for word in words:
         # The leading space makes byte-level BPE give the token of a word inside a sentence; WordPiece ignores it.

@@ -1,4 +1,4 @@
-"""Scores of all candidates of a prompt with the prompt computed once: its keys and values are kept and every candidate continues from them.
+"""Scores all candidates of a prompt with the prompt computed once: its keys and values are cached and every candidate continues from them.
 
     P prompt tokens, C candidates of A tokens: P + C·A tokens instead of C·(P + A)
 
@@ -26,7 +26,7 @@ ARCHITECTURES = ("llama", "opt", "phi", "qwen2", "qwen3", "gpt2", "gpt_neox", "g
 
 
 def can_share(model: nn.Module) -> bool:
-    """Whether the model continues from a cache: an architecture of the list, without prompt or prefix tuning, which put tokens of their own before the text."""
+    """Return True if the model can continue from a cache: a listed architecture, without prompt or prefix tuning, which add tokens before the text."""
     if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
         return False
     config: Any = model.config
@@ -34,7 +34,7 @@ def can_share(model: nn.Module) -> bool:
 
 
 def shared_length(example: Example) -> int:
-    """Tokens that all choices of a row begin with, without the last one before an answer: it is what predicts the answer's first token. At least 0."""
+    """Return the number of tokens that all choices of a row begin with, without the last one before an answer, which predicts the answer's first token."""
     sequences = [choice.tokens for choice in example.choices]
     limit = min(len(choice.tokens) - choice.scored for choice in example.choices) - 1
     first = sequences[0]
@@ -42,7 +42,7 @@ def shared_length(example: Example) -> int:
 
 
 def shared_scores(model: Any, examples: Sequence[Example], *, device: torch.device) -> Float[Tensor, " S"]:
-    """Mean fp32 log-probability of the answer tokens of each choice, row by row. Every row must share at least one token (`shared_length`)."""
+    """Return the mean fp32 log-probability of the answer tokens of each choice, row by row. Every row must share at least one token (`shared_length`)."""
     lengths = [shared_length(example) for example in examples]
     prompts_RP, real_RP = _padded([example.choices[0].tokens[:length] for example, length in zip(examples, lengths, strict=True)], device)
     cache = model(input_ids=prompts_RP, attention_mask=real_RP, use_cache=True).past_key_values
@@ -62,7 +62,7 @@ def shared_scores(model: Any, examples: Sequence[Example], *, device: torch.devi
 
 
 def _padded(sequences: Sequence[list[int]], device: torch.device) -> tuple[Int[Tensor, "S L"], Int[Tensor, "S L"]]:
-    """Ids and a mask, padded on the right with token 0, which is masked."""
+    """Return ids and a mask, padded on the right with token 0, which is masked."""
     rows = [torch.tensor(tokens) for tokens in sequences]
     ids_SL = nn.utils.rnn.pad_sequence(rows, batch_first=True)
     real_SL = nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)

@@ -1,4 +1,4 @@
-"""Predictions → score, and how much it varies over samples of the rows: the percentile bootstrap (Efron 1979), 1,000 resamples from a fixed seed.
+"""Metrics of predictions, and their percentile bootstrap over the rows (Efron 1979), 1,000 resamples from a fixed seed.
 
 Undefined values are 0, as in scikit-learn: F1 without a positive, Matthews and correlations of a constant.
 """
@@ -23,16 +23,16 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Metric:
-    """`of_row` gives each row's share of a mean; `of_all` needs all rows at once. One of them is set."""
+    """A metric: `of_row` gives each row's share of a mean; `of_all` needs all rows at once. One of them is set."""
 
     of_row: Callable[[Any, Any], float] | None = None
     of_all: Callable[[np.ndarray, np.ndarray], float] | None = None
     share: bool = False
-    """True if rows are right or wrong."""
+    """True if the metric is the share of right rows."""
 
 
 def score(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> float:
-    """The metric over all rows. Raises ValueError on different lengths or nothing to score."""
+    """Return the metric over all rows. Raises ValueError on different lengths or nothing to score."""
     metric = METRICS[name]
     if len(predictions) != len(references) or not references:
         raise ValueError(f"{len(predictions)} predictions for {len(references)} references")
@@ -43,7 +43,7 @@ def score(name: str, predictions: Sequence[Prediction], references: Sequence[Ref
 
 
 def resampled(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> np.ndarray:
-    """The metric over RESAMPLES bootstrap samples of the rows, fp64. Draw i takes the same rows whatever the predictions, so that two cells can be paired."""
+    """Return the metric over RESAMPLES bootstrap samples of the rows, fp64. Draw i has the same rows for all predictions, so that cells can be paired."""
     metric, rows = METRICS[name], len(references)
     draws = np.random.default_rng(0).integers(0, rows, (RESAMPLES, rows))
     if metric.of_row is not None:
@@ -54,13 +54,13 @@ def resampled(name: str, predictions: Sequence[Prediction], references: Sequence
 
 
 def bootstrap_interval(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> tuple[float, float]:
-    """The middle 95 % of the metric over resampled rows; the same predictions always give the same interval."""
+    """Return the middle 95 % of the metric over resampled rows; the same predictions always give the same interval."""
     low, high = np.percentile(resampled(name, predictions, references), [2.5, 97.5])
     return float(low), float(high)
 
 
 def right_rows(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> str:
-    """One character a row, "1" if it is right, for a metric whose rows are right or wrong; empty for the others."""
+    """Return one character a row, "1" if it is right, for a metric whose rows are right or wrong; empty for the others."""
     metric = METRICS[name]
     if not metric.share or metric.of_row is None:
         return ""
@@ -68,7 +68,7 @@ def right_rows(name: str, predictions: Sequence[Prediction], references: Sequenc
 
 
 def accuracy(predictions: Sequence[Prediction], references: Sequence[Reference]) -> float:
-    """Share of right answers, in [0, 1]. Raises ValueError on different lengths or nothing to score."""
+    """Return the share of right answers, in [0, 1]. Raises ValueError on different lengths or nothing to score."""
     return score("accuracy", predictions, references)
 
 
@@ -77,14 +77,14 @@ def _right(prediction: Prediction, reference: Reference) -> float:
 
 
 def _f1(predictions: np.ndarray, references: np.ndarray) -> float:
-    """F1 of label 1."""
+    """Return the F1 score of label 1."""
     hits = int(((predictions == 1) & (references == 1)).sum())
     total = int((predictions == 1).sum() + (references == 1).sum())
     return 2 * hits / total if total else 0.0
 
 
 def _matthews(predictions: np.ndarray, references: np.ndarray) -> float:
-    """Correlation of two labels, for any number of labels (Gorodkin 2004)."""
+    """Return Matthews' correlation, for any number of labels (Gorodkin 2004)."""
     labels = np.union1d(predictions, references)
     guessed, true = (values[:, None] == labels for values in (predictions, references))
     rows, right = len(references), int((guessed & true).sum())
@@ -105,7 +105,7 @@ def _spearman(predictions: np.ndarray, references: np.ndarray) -> float:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1; equal values share their mean rank."""
+    """Return ranks from 1; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]

@@ -1,4 +1,4 @@
-"""Free-text answers against accepted ones: exact match and token F1, as the official scripts of SQuAD v1.1 and DROP compute them.
+"""Scores of free-text answers against accepted ones: exact match and token F1, as the official scripts of SQuAD v1.1 and DROP compute them.
 
 SQuAD: lower case, no punctuation, no articles; F1 over the bag of words.  DROP: also numbers as numbers ("1,000" is 1000.0), hyphens split words, an answer
 whose numbers all differ from the accepted ones scores 0, F1 rounded to two digits. Here a DROP answer is one span. A row scores its best accepted answer.
@@ -16,33 +16,33 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def squad_normal(text: str) -> str:
-    """SQuAD's `normalize_answer`."""
+    """Normalise a text as SQuAD's `normalize_answer` does."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
 
 
 def squad_em(prediction: str, answers: Sequence[str]) -> float:
-    """1 if the normalised texts are equal."""
+    """Return 1 if the normalised texts are equal, else 0."""
     return _best(lambda answer: float(squad_normal(prediction) == squad_normal(answer)), answers)
 
 
 def squad_f1(prediction: str, answers: Sequence[str]) -> float:
-    """Harmonic mean of precision and recall over words, with repetitions."""
+    """Return the harmonic mean of precision and recall over words, with repetitions."""
     return _best(lambda answer: _counter_f1(squad_normal(prediction).split(), squad_normal(answer).split()), answers)
 
 
 def drop_normal(text: str) -> str:
-    """DROP's `_normalize_answer`."""
+    """Normalise a text as DROP's `_normalize_answer` does."""
     tokens = (" ".join(_ARTICLES.sub(" ", _drop_token(token)).split()) for token in re.split(" |-", text))
     return " ".join(token for token in tokens if token)
 
 
 def drop_em(prediction: str, answers: Sequence[str]) -> float:
-    """1 if the normalised texts are equal."""
+    """Return 1 if the normalised texts are equal, else 0."""
     return _best(lambda answer: float(drop_normal(prediction) == drop_normal(answer)), answers)
 
 
 def drop_f1(prediction: str, answers: Sequence[str]) -> float:
-    """F1 over the set of words; 0 when the accepted answer has numbers and none of them is in the prediction."""
+    """Return the F1 score over the set of words; 0 when the accepted answer has numbers and none of them is in the prediction."""
     return _best(lambda answer: round(_set_f1(set(drop_normal(prediction).split()), set(drop_normal(answer).split())), 2), answers)
 
 

@@ -57,7 +57,7 @@ class MixedAdamW(Optimizer):
         parameter.copy_(slot["master"])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """torch casts floating state to the dtype of its parameter; here it stays fp32."""
+        """Load state, and keep it in fp32: torch's own method would cast it to the dtype of its parameter."""
         super().load_state_dict(state_dict)
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         for index, slot in state_dict["state"].items():

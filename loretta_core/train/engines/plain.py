@@ -1,4 +1,4 @@
-"""One device, or several workers that each hold the whole model (data parallel).
+"""The engine for one device, or for several workers that each hold the whole model (data parallel).
 
 first order     every worker back-propagates its rows; gradients are summed over the workers before clipping and stepping
 zeroth order    workers exchange losses only (`zo/distributed.py`): of their rows, or of their directions on the whole batch
@@ -21,9 +21,10 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Ddp
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.errors import ModelError
-from loretta_core.train.checkpoint import Checkpointer, ModelState, TrainingState
+from loretta_core.train.checkpoint import ModelState
 from loretta_core.train.engines.mixed_adamw import MixedAdamW
 from loretta_core.train.pack_context import SOLO, Backward, PackContext
+from loretta_core.train.state import Checkpointer, TrainingState
 from loretta_core.train.step import LossFn, Step, back_propagate, first_order_step, zeroth_order_step
 from loretta_core.train.workers import Workers
 from loretta_core.zo.build import build_optimizer
@@ -35,16 +36,16 @@ from loretta_core.zo.variants import Batched, Evaluator
 
 @dataclass(frozen=True)
 class TrainingEngine:
-    """What changes the weights."""
+    """An optimizer step and the state that it changes, with how that state is saved and exported."""
 
     state: TrainingState
     step: Step
     checkpointer: Checkpointer | None = None
-    """How its state is kept, where one file of it is not enough."""
+    """Saves the state, where one file is not enough."""
     export: Callable[[Path], None] | None = None
-    """How the trained weights are written, where no process holds them all."""
+    """Writes the trained weights, where no process holds them all."""
     release: Callable[[], None] = lambda: None
-    """End of training: the parameters stop being views of a buffer, so that the model can be saved; hooks are gone."""
+    """Ends training: removes hooks and gives the parameters storage of their own, so that the model can be saved."""
 
 
 def plain_engine(
@@ -55,27 +56,27 @@ def plain_engine(
     loss_fn: LossFn,
     steps_per_epoch: int,
     workers: Workers,
-    seat: PackContext = SOLO,
+    pack_context: PackContext = SOLO,
     log: Path | None = None,
 ) -> TrainingEngine:
-    """The optimizer of a cell over its trainable parameters, which all workers start from equally.
+    """Return the training engine of a cell; the trainable parameters of all workers start equal.
 
     Args:
-        model: what `loss_fn` calls.
-        loss_fn: of this worker's rows.
-        seat: where the cell is computed. It computes what torch.func can differentiate or batch: not a `loss_fn` of predictions.
-        log: where the first worker of a zeroth-order cell keeps the replay log.
+        model: the model that `loss_fn` calls.
+        loss_fn: loss of this worker's rows.
+        pack_context: how the cell shares computation. It gets what torch.func can differentiate or batch: not a `loss_fn` of predictions.
+        log: path at which the first worker of a zeroth-order cell writes the replay log.
     """
     parameters = list(trainable.values())
-    workers.copy_from_first(parameters)
+    workers.broadcast_from_first(parameters)
     match cell.trainer:
         case NoTraining() | InContext():
             optimizer: Optimizer = SGD(parameters, lr=0.0)
             backward: Backward = partial(back_propagate, loss_fn=loss_fn)
             return TrainingEngine(ModelState(trainable, optimizer), partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=None))
         case Adam() as adam:
-            optimizer = adam_over(parameters, trainer=adam, masters=cell.precision == "mixed" and cell.method.type == "ft")
-            backward = seat.backward(partial(back_propagate, loss_fn=loss_fn, world=workers.world))
+            optimizer = build_adamw(parameters, trainer=adam, masters=cell.precision == "mixed" and cell.method.every_weight_trains)
+            backward = pack_context.backward(partial(back_propagate, loss_fn=loss_fn, world=workers.world))
             step = partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=adam.max_grad_norm, workers=workers)
             return TrainingEngine(ModelState(trainable, optimizer), step)
         case zo:
@@ -84,37 +85,37 @@ def plain_engine(
             if zo.batched:
                 zo_optimizer.evaluator = Batched(model)
             if isinstance(cell.engine, Ddp) and workers.world > 1:
-                zo_optimizer.evaluator = shared_evaluator(cell.engine, inner=zo_optimizer.evaluator)
+                zo_optimizer.evaluator = distributed_evaluator(cell.engine, inner=zo_optimizer.evaluator)
             if not zo.jumps and zo.estimator != "forward_gradient":
-                zo_optimizer.evaluator = seat.evaluator(zo_optimizer.evaluator)
+                zo_optimizer.evaluator = pack_context.evaluator(zo_optimizer.evaluator)
             state = _logged(cell, trainable, zo_optimizer, log=log if workers.first else None)
             step = partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
-            return TrainingEngine(state, step, release=partial(_end, state, zo_optimizer))
+            return TrainingEngine(state, step, release=partial(_finish, state, zo_optimizer))
 
 
-def adam_over(parameters: Sequence[nn.Parameter], *, trainer: Adam, masters: bool) -> Optimizer:
-    """AdamW as a trainer config says; `masters` keeps fp32 copies of the weights and fp32 moments."""
+def build_adamw(parameters: Sequence[nn.Parameter], *, trainer: Adam, masters: bool) -> Optimizer:
+    """Return AdamW with the settings of a trainer config; `masters` keeps fp32 copies of the weights and fp32 moments."""
     groups = decay_groups(parameters, trainer.weight_decay)
     return MixedAdamW(groups, lr=trainer.lr) if masters else AdamW(groups, lr=trainer.lr)
 
 
 def decay_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Biases and norm weights (one dimension) are never decayed."""
+    """Return two parameter groups: matrices with weight decay, biases and norm weights (one dimension) without."""
     matrices = [parameter for parameter in parameters if parameter.ndim > 1]
     vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
     groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 
 
-def shared_evaluator(engine: Ddp, *, inner: Evaluator) -> Evaluator:
-    """How the workers of a zeroth-order cell evaluate a step together; equal parts of the batch weigh the same."""
+def distributed_evaluator(engine: Ddp, *, inner: Evaluator) -> Evaluator:
+    """Return the evaluator that shares a zeroth-order step among workers; equal parts of the batch weigh the same."""
     kinds: dict[str, Callable[..., Evaluator]] = {"batch": DataParallel, "directions": DirectionParallel}
     return kinds[engine.share](_scalar_group(), inner=inner)
 
 
 @cache
 def _scalar_group() -> Any:
-    """The losses are a few bytes on the CPU, which NCCL does not carry."""
+    """Return a gloo group for the losses: a few bytes on the CPU, which NCCL does not transport."""
     return None if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
 
 
@@ -126,13 +127,13 @@ def _logged(cell: CellConfig, trainable: Mapping[str, nn.Parameter], optimizer: 
     return ModelState(trainable, optimizer, writer.flush)
 
 
-def _end(state: ModelState, optimizer: ZOSGD | ZerothOrder) -> None:
+def _finish(state: ModelState, optimizer: ZOSGD | ZerothOrder) -> None:
     state.flush()
     optimizer.release()
 
 
 def device_of(cell: CellConfig) -> torch.device:
-    """Where this worker computes. Raises ModelError when the engine asks for a GPU that is not there."""
+    """Return the device of this worker. Raises ModelError when the engine asks for a GPU that is not there."""
     if cell.engine.gpus == 0:
         return torch.device("cpu")
     if not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Several workers that share the training state: DeepSpeed ZeRO (arXiv 1910.02054; offload: 2101.06840, 2104.07857). The one module that imports deepspeed.
+"""The engine that shards training state over workers: DeepSpeed ZeRO (arXiv 1910.02054; offload: 2101.06840, 2104.07857). Only this module imports deepspeed.
 
     stage 1   each worker keeps 1/N of the optimizer state        stage 2   and of the gradients        stage 3   and of the weights
 
@@ -34,19 +34,20 @@ from loretta_core.config.trainer import Adam
 from loretta_core.tasks.base import Batch
 from loretta_core.train.engines.plain import TrainingEngine, decay_groups
 from loretta_core.train.engines.zero_requirements import check_zero
-from loretta_core.train.engines.zero_shards import Shards
+from loretta_core.train.engines.zero_shards import ShardedCheckpointer
 from loretta_core.train.step import LossFn
 from loretta_core.train.workers import Workers
 
 
 @dataclass(frozen=True)
 class ZeroState:
-    """The weights that train, whole on the first worker, wherever their pieces are.
+    """The trainable weights of sharded workers; they are copied whole, to the first worker.
 
     Args:
         trainable: parameters by name.
-        optimizer: DeepSpeed's, whose groups carry the learning rate.
-        workers: those of the cell.
+        optimizer: DeepSpeed's optimizer, whose groups carry the learning rate.
+        workers: the workers of the cell.
+        sharded: True under stage 3, where a worker holds a shard of each parameter only.
     """
 
     trainable: Mapping[str, nn.Parameter]
@@ -55,12 +56,12 @@ class ZeroState:
     sharded: bool
 
     def copy_trainable(self) -> dict[str, Tensor]:
-        """A copy in host memory on the first worker, one parameter gathered at a time; empty on the others."""
-        return copy_whole(self.trainable, workers=self.workers, sharded=self.sharded)
+        """Return a copy in host memory on the first worker, gathered one parameter at a time; empty on the others."""
+        return gather_to_first(self.trainable, workers=self.workers, sharded=self.sharded)
 
     @torch.no_grad()
     def load_trainable(self, values: Mapping[str, Tensor]) -> None:
-        """Write the first worker's `values` into the parameters of all. The optimizer does not learn of it: for the end of training."""
+        """Write the first worker's `values` into the parameters of all. The optimizer's master copies stay: use it at the end of training."""
         for name, parameter in self.trainable.items():
             if self.sharded:
                 with _gathered([parameter], write=True):
@@ -69,7 +70,7 @@ class ZeroState:
             else:
                 if self.workers.first:
                     parameter.copy_(values[name])
-                self.workers.copy_from_first([parameter])
+                self.workers.broadcast_from_first([parameter])
 
 
 def zero_engine(
@@ -80,20 +81,20 @@ def zero_engine(
     Args:
         model: on the CPU, the same on all workers.
         loss_of: model → loss of a batch.
-        shards: directory of the cell's sharded checkpoints; where one is found, the engine will go on from it.
-        identity: what the checkpoints belong to.
+        shards: directory of the cell's sharded checkpoints; if one is found, the engine resumes from it.
+        identity: names the cell and its data; checkpoints with another identity are ignored.
     """
     placement, _ = _parts(cell)
     check_zero(placement)
-    _quiet(cpu=placement.gpus == 0)
-    kept = Shards(shards, identity=identity, stage=placement.stage, precision=cell.precision, workers=workers)
+    _silence_deepspeed(cpu=placement.gpus == 0)
+    checkpointer = ShardedCheckpointer(shards, identity=identity, stage=placement.stage, precision=cell.precision, workers=workers)
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    engine = _initialize(cell, model, list(trainable.values()), workers=workers, universal=kept.other_world)
-    kept.attach(engine)
+    engine = _initialize(cell, model, list(trainable.values()), workers=workers, universal=checkpointer.other_world)
+    checkpointer.attach(engine)
     state = ZeroState(trainable, engine.optimizer, workers, sharded=placement.sharded)
     step = partial(_step, engine=engine, loss_fn=loss_of(model), workers=workers)
     export = partial(_export, model=model, state=state)
-    return TrainingEngine(state=state, step=step, checkpointer=kept, export=export, release=engine.destroy), model
+    return TrainingEngine(state=state, step=step, checkpointer=checkpointer, export=export, release=engine.destroy), model
 
 
 def _step(batches: Sequence[Batch], *, engine: Any, loss_fn: LossFn, workers: Workers) -> float:
@@ -126,7 +127,7 @@ def _initialize(cell: CellConfig, model: nn.Module, parameters: Sequence[nn.Para
 
 
 def settings(cell: CellConfig, *, universal: bool = False) -> dict[str, Any]:
-    """DeepSpeed's configuration for a cell. `universal`: load a checkpoint that another number of workers wrote."""
+    """Return DeepSpeed's configuration for a cell. `universal`: load a checkpoint that another number of workers wrote."""
     engine, trainer = _parts(cell)
     zero: dict[str, Any] = {"stage": engine.stage, "overlap_comm": engine.gpus > 0, "contiguous_gradients": True}
     if engine.offload != "none":
@@ -157,8 +158,8 @@ def _parts(cell: CellConfig) -> tuple[Zero, Adam]:
     return cell.engine, cell.trainer
 
 
-def copy_whole(parameters: Mapping[str, Tensor], *, workers: Workers, sharded: bool) -> dict[str, Tensor]:
-    """Whole parameters in host memory on the first worker; empty on the others. All workers take part."""
+def gather_to_first(parameters: Mapping[str, Tensor], *, workers: Workers, sharded: bool) -> dict[str, Tensor]:
+    """Return whole parameters in host memory on the first worker; empty on the others. All workers take part."""
     found = {}
     for name, parameter in parameters.items():
         with _gathered([parameter] if sharded else []):
@@ -168,13 +169,13 @@ def copy_whole(parameters: Mapping[str, Tensor], *, workers: Workers, sharded: b
 
 
 def _export(directory: Path, *, model: nn.Module, state: ZeroState) -> None:
-    """One consolidated safetensors model (or adapter) that `from_pretrained` reads. All workers take part, the first one writes."""
+    """Write one consolidated safetensors model (or adapter) that `from_pretrained` reads. All workers take part, the first one writes."""
     if isinstance(model, PeftModel):
         with _gathered(list(state.trainable.values()) if state.sharded else []):
             if state.workers.first:
                 save_adapter(model, directory)
         return
-    whole = copy_whole(dict(model.named_parameters()), workers=state.workers, sharded=state.sharded)  # a tied weight comes once
+    whole = gather_to_first(dict(model.named_parameters()), workers=state.workers, sharded=state.sharded)  # a tied weight comes once
     if state.workers.first:
         directory.mkdir(parents=True, exist_ok=True)
         assert isinstance(model, PreTrainedModel), "ft trains the model itself"
@@ -183,14 +184,14 @@ def _export(directory: Path, *, model: nn.Module, state: ZeroState) -> None:
 
 
 def _gathered(parameters: Sequence[Tensor], *, write: bool = False) -> Any:
-    """Within the context the parameters are whole; with `write`, what the first worker changed goes to all."""
+    """Return a context in which the parameters are whole; with `write`, the first worker's changes are broadcast."""
     import deepspeed
 
     return deepspeed.zero.GatheredParameters(list(parameters), modifier_rank=0 if write else None, enabled=bool(parameters))
 
 
 def _process_group(workers: Workers) -> None:
-    """DeepSpeed wants a process group and its environment also for a single worker."""
+    """Initialise a process group and its environment variables, which DeepSpeed needs also for a single worker."""
     os.environ.setdefault("RANK", str(workers.rank))
     os.environ.setdefault("WORLD_SIZE", str(workers.world))
     os.environ.setdefault("LOCAL_RANK", "0")
@@ -198,8 +199,8 @@ def _process_group(workers: Workers) -> None:
         dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
 
 
-def _quiet(*, cpu: bool) -> None:
-    """Before deepspeed is imported: the accelerator, and less to read."""
+def _silence_deepspeed(*, cpu: bool) -> None:
+    """Set the accelerator and silence warnings; must be called before deepspeed is imported."""
     if cpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"deepspeed|torch")

@@ -1,4 +1,4 @@
-"""What a `zero` cell needs of the machine, looked at before anything starts. Standard library only: nothing of torch or deepspeed is imported."""
+"""Checks the requirements of a `zero` cell before anything starts. Standard library only: neither torch nor deepspeed is imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INSTALL = "pip install '.[deepspeed]'"
 
 
 def check_zero(engine: Zero) -> None:
-    """Raises ConfigError: DeepSpeed is missing, of another release or built for another torch; no compiler for offload; a disk that cannot be written."""
+    """Raise ConfigError if DeepSpeed is missing, of another release or built for another torch, a compiler for offload is missing or a disk not writable."""
     _check_release()
     _check_prebuilt()
     if engine.offload != "none":
@@ -29,7 +29,7 @@ def check_zero(engine: Zero) -> None:
 
 
 def _check_release() -> None:
-    found = _version("deepspeed")
+    found = installed_version("deepspeed")
     if found is None:
         raise ConfigError(f'engine "zero" computes with DeepSpeed, which is not installed here: {INSTALL}')
     if not found.startswith(f"{VERSION}."):
@@ -37,8 +37,8 @@ def _check_release() -> None:
 
 
 def _check_prebuilt() -> None:
-    """DeepSpeed may be installed with operators compiled for one torch; with another they crash."""
-    built_for, torch = prebuilt_torch(), _version("torch") or "none"
+    """Raise ConfigError if DeepSpeed's operators were compiled for another torch, with which they crash."""
+    built_for, torch = prebuilt_torch(), installed_version("torch") or "none"
     if built_for is not None and built_for != _minor(torch):
         raise ConfigError(
             f"DeepSpeed's operators were built for torch {built_for}, and torch {torch} is installed; build it anew: "
@@ -47,7 +47,7 @@ def _check_prebuilt() -> None:
 
 
 def prebuilt_torch() -> str | None:
-    """Release of torch (major.minor) for which the installed DeepSpeed's operators were built; None when they are built at first use."""
+    """Return the release of torch (major.minor) that DeepSpeed's operators were built for; None when they are built at first use."""
     spec = util.find_spec("deepspeed")
     file = Path(spec.origin).parent / "git_version_info_installed.py" if spec and spec.origin else None
     text = file.read_text(encoding="utf-8") if file and file.is_file() else ""
@@ -68,7 +68,8 @@ def _check_disk(directory: Path) -> None:
         raise ConfigError(f"engine.nvme_path = {str(directory)!r} is not a directory that can be written here; make one on a fast local disk of every node")
 
 
-def _version(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the version of an installed package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

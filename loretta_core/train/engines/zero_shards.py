@@ -1,10 +1,10 @@
-"""Sharded checkpoints of a `zero` cell: each worker writes its piece, a manifest says what belongs together.
+"""Sharded checkpoints of a `zero` cell: each worker writes its shard, a manifest lists the files that belong together.
 
     DIRECTORY/step-40-1a2b3c4d/shards/…             DeepSpeed's files, always in a fresh directory
     DIRECTORY/step-40-1a2b3c4d/best.safetensors     the best weights so far
     DIRECTORY/step-40-1a2b3c4d/manifest.json        written last: identity, world size, stage, precision, progress, {file: sha256}
 
-DeepSpeed loads whatever lies in a directory: files of an older save beside the new ones gave wrong weights without a word. So nothing is loaded that the
+DeepSpeed loads whatever lies in a directory: files of an older save beside the new ones gave wrong weights without an error. So nothing is loaded that the
 manifest does not list with the same digest, and a directory without one is no checkpoint. Another number of workers is possible within a stage (DeepSpeed's
 universal format); another stage or precision is another run. DeepSpeed's files are pickles: they are read only because this project wrote them into its own
 output directory and their digests agree.
@@ -30,10 +30,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from loretta_core.errors import CellFailed
-from loretta_core.store.records import write_atomically
+from loretta_core.store.output_dir import write_atomically
 from loretta_core.train import checkpoint
-from loretta_core.train.checkpoint import progress_from, progress_scalars, write_tensors
-from loretta_core.train.loop import TrainingProgress
+from loretta_core.train.checkpoint import write_tensors
+from loretta_core.train.state import TrainingProgress, progress_from, progress_scalars
 from loretta_core.train.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -43,21 +43,21 @@ _SHARDS, _UNIVERSAL, _BEST = "shards", "universal", "best.safetensors"
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A checkpoint whose files are what its manifest says."""
+class _ValidCheckpoint:
+    """A checkpoint whose files have the digests that its manifest lists."""
 
     directory: Path
     manifest: Mapping[str, Any]
 
 
-class Shards:
+class ShardedCheckpointer:
     """Saves and restores one cell. All workers call every method.
 
     Args:
-        directory: of this cell's sharded checkpoints, seen by all workers.
-        identity: what they belong to; others are ignored.
-        stage, precision: of the run; others are ignored.
-        workers: those of the cell.
+        directory: directory of the cell's sharded checkpoints, seen by all workers.
+        identity: names the cell and its data; checkpoints with another identity are ignored.
+        stage, precision: settings of the run; checkpoints with others are ignored.
+        workers: the workers of the cell.
     """
 
     def __init__(self, directory: Path, *, identity: str, stage: int, precision: str, workers: Workers) -> None:
@@ -65,22 +65,22 @@ class Shards:
         self._about = {"identity": identity, "stage": stage, "precision": precision}
         self._engine: Any = None
         self._last_save = time.monotonic()
-        self._found: _Found | None = self._from_first(lambda: newest(directory, about=self._about))
+        self._found: _ValidCheckpoint | None = self._from_first(lambda: newest_valid(directory, about=self._about))
         if self.other_world and self._workers.first:
             self._convert()
         self._workers.gather(None)
 
     @property
     def other_world(self) -> bool:
-        """Whether the checkpoint to go on from was written by another number of workers, and is loaded in the universal format."""
+        """True if the checkpoint to resume from was written by another number of workers, and is loaded in the universal format."""
         return self._found is not None and self._found.manifest["world"] != self._workers.world
 
     def attach(self, engine: Any) -> None:
-        """DeepSpeed's engine, made after it is known what it has to load."""
+        """Set DeepSpeed's engine, which is created after it is known which format it has to load."""
         self._engine = engine
 
     def restore(self, state: object) -> TrainingProgress | None:
-        """Load what was found into the engine that was attached; None when nothing was."""
+        """Load the checkpoint that was found into the attached engine; None when there is none."""
         if self._found is None:
             return None
         directory, manifest = self._found.directory, self._found.manifest
@@ -90,7 +90,7 @@ class Shards:
         if loaded is None:
             raise CellFailed(f"DeepSpeed does not load the checkpoint {directory}; delete it to run the cell again", kind="infrastructure")
         if self.other_world:
-            _mend(self._engine.optimizer.optimizer, decays=decays)
+            _repair_universal_load(self._engine.optimizer.optimizer, decays=decays)
         best: dict[str, Tensor] = load_file(directory / _BEST) if self._workers.first else {}
         return progress_from(manifest["progress"], best=best)
 
@@ -112,7 +112,7 @@ class Shards:
         self._last_save = time.monotonic()
 
     def clear(self) -> None:
-        """The cell is finished."""
+        """Delete the checkpoints of a finished cell."""
         if self._workers.first:
             shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -125,7 +125,7 @@ class Shards:
                 shutil.rmtree(other, ignore_errors=True)
 
     def _convert(self) -> None:
-        """To DeepSpeed's universal format, beside the shards, from files that have just been verified."""
+        """Convert the checkpoint that was found, whose files were just verified, to DeepSpeed's universal format beside its shards."""
         assert self._found is not None
         target = self._found.directory / _UNIVERSAL
         shutil.rmtree(target, ignore_errors=True)
@@ -141,9 +141,12 @@ class Shards:
             )
 
 
-def _mend(optimizer: Optimizer, *, decays: Sequence[float]) -> None:
-    """DeepSpeed 0.19 loads the universal format at stage 3 with one step counter for all groups, which then advances once per group and bends Adam's bias
-    correction (measured: a loss off by 2e-3 after ten steps), and with the first group's settings for all of them."""
+def _repair_universal_load(optimizer: Optimizer, *, decays: Sequence[float]) -> None:
+    """Give every parameter its own step counter, and every group its weight decay back.
+
+    DeepSpeed 0.19 loads the universal format at stage 3 with one step counter for all groups, which then advances once per group and makes Adam's bias
+    correction wrong (measured: a loss off by 2e-3 after ten steps), and with the first group's settings for all of them.
+    """
     for slot in optimizer.state.values():
         if isinstance(slot.get("step"), Tensor):
             slot["step"] = slot["step"].clone()
@@ -151,8 +154,8 @@ def _mend(optimizer: Optimizer, *, decays: Sequence[float]) -> None:
         group["weight_decay"] = decay
 
 
-def newest(directory: Path, *, about: Mapping[str, object]) -> _Found | None:
-    """The latest checkpoint of this identity, stage and precision whose files are all there and unchanged; what is not is named in the log and passed over."""
+def newest_valid(directory: Path, *, about: Mapping[str, object]) -> _ValidCheckpoint | None:
+    """Return the latest checkpoint of this identity, stage and precision whose files are all there and unchanged; others are logged and passed over."""
     found = []
     for path in directory.glob(f"*/{MANIFEST}"):
         try:
@@ -167,12 +170,12 @@ def newest(directory: Path, *, about: Mapping[str, object]) -> _Found | None:
         elif digests(path.parent) != files:
             log.warning("checkpoint %s: its files are not those of its manifest; passed over", path.parent)
         else:
-            found.append(_Found(path.parent, manifest))
+            found.append(_ValidCheckpoint(path.parent, manifest))
     return max(found, key=lambda one: one.manifest["progress"]["step"], default=None)
 
 
 def digests(directory: Path) -> dict[str, str]:
-    """{relative path: sha256} of every file of a checkpoint but its manifest and what was made from it."""
+    """Return {relative path: sha256} of the files of a checkpoint, but for its manifest and the universal format converted from it."""
     paths = [path for path in sorted(directory.rglob("*")) if path.is_file() and path.name != MANIFEST]
     return {name: _sha256(directory / name) for name in (str(path.relative_to(directory)) for path in paths) if not name.startswith(f"{_UNIVERSAL}/")}
 

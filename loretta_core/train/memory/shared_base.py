@@ -1,9 +1,9 @@
-"""A base model is read once per process: the cells of a warm worker share its tensors, and each has modules of its own to change.
+"""Cache of the base model: read once per process, its tensors are shared by the cells of a warm worker, each of which gets its own modules.
 
-    kept model ──copy of the modules, same tensors──► a cell's base ──method──► what trains gets storage of its own
+    cached model ──copy of the modules, same tensors──► a cell's base ──method──► trainable parameters get their own storage
 
-A frozen tensor is bitwise the same after training (a law of every method), so sharing it is safe; `own_trainable` gives storage to the few that a method trains
-in place. One model is kept, the last: a sweep goes through its models one after the other, and a second one would count as a cell's peak memory. Full
+A frozen tensor is bitwise the same after training (a law of every method), so sharing it is safe; `unshare_trainable` copies the few that a method trains
+in place. Only the last model is cached: a sweep goes through its models one after the other, and a second one would count as a cell's peak memory. Full
 fine-tuning would need a second copy of everything: it reads the checkpoint again instead.
 """
 
@@ -27,63 +27,73 @@ from loretta_core.models import load_model
 Model = TypeVar("Model", bound=nn.Module)
 
 MEMORY_SHARE = 0.25
-"""Of the machine's memory: a larger model is not kept. (On a GPU the kept one stays in host memory.)"""
+"""Share of the machine's memory: a larger model is not cached. (On a GPU the cached one stays in host memory.)"""
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CachedModel:
     model: PreTrainedModel
     generator: Tensor
     """State of torch's generator after the model was made: a fresh classification head draws from it."""
 
 
-_kept: dict[str, _Kept] = {}
+_cache: dict[str, _CachedModel] = {}
 
 
 def base_model(model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype, seed: int, shared: bool) -> PreTrainedModel:
-    """`load_model`, or its tensors again in modules of their own; torch's generator, seeded with `seed` before, ends in the same state either way.
+    """Return `load_model`'s model, from the cache if it is there. torch's generator, seeded with `seed` before, ends in the same state either way.
 
     Args:
-        shared: the caller changes no tensor of the model but those that `own_trainable` will find. False: read it, and keep none.
+        shared: the caller changes no tensor of the model but those that `unshare_trainable` will find. False: read it, and cache none.
     """
     key = repr((_content(model), model.trust_remote_code, objective, num_labels, dtype, seed if objective == "head" else None))
-    found = _kept.get(key) if shared else None
+    found = _cache.get(key) if shared else None
     if found is None:
-        _kept.clear()
+        _cache.clear()
         before = torch.get_rng_state()
         loaded = load_model(model, objective=objective, num_labels=num_labels, dtype=dtype)
         if objective != "head":
-            torch.set_rng_state(before)  # what loading draws in passing must not depend on whether it happened
+            torch.set_rng_state(before)  # random numbers drawn by loading must not depend on whether it happened
         if not shared:
             return loaded
-        found = _Kept(loaded, torch.get_rng_state())
+        found = _CachedModel(loaded, torch.get_rng_state())
         if _nbytes(loaded) <= MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
-            _kept[key] = found
+            _cache[key] = found
     elif objective == "head":
         torch.set_rng_state(found.generator)
-    return with_own_modules(found.model)
+    return copy_modules(found.model)
 
 
-def kept_bytes() -> int:
-    """What is kept for the next cell; it will be used or dropped, so the next cell does not find it in its way."""
-    return sum(_nbytes(kept.model) for kept in _kept.values())
+def cached_bytes() -> int:
+    """Return the bytes of the cached model: the next cell uses or drops it, so they are not part of what it needs in addition."""
+    return sum(_nbytes(cached.model) for cached in _cache.values())
 
 
-def with_own_modules(model: Model) -> Model:
-    """A copy of the module tree and the buffers; parameters are new objects on the same storage, tied ones stay tied."""
+def cached_models() -> list[PreTrainedModel]:
+    """Return the models in the cache: one or none."""
+    return [cached.model for cached in _cache.values()]
+
+
+def clear_cache() -> None:
+    """Drop the cached model."""
+    _cache.clear()
+
+
+def copy_modules(model: Model) -> Model:
+    """Copy the module tree and the buffers; parameters are new objects on the same storage, tied ones stay tied."""
     return copy.deepcopy(model, {id(parameter): _alias(parameter) for parameter in model.parameters()})
 
 
 def _alias(parameter: nn.Parameter) -> nn.Parameter:
-    """With the attributes too: transformers notes on a parameter whether it came from the checkpoint."""
+    """Return a parameter on the same storage, with the attributes: transformers notes on a parameter whether it came from the checkpoint."""
     alias = nn.Parameter(parameter.data, requires_grad=parameter.requires_grad)
     alias.__dict__.update(parameter.__dict__)
     return alias
 
 
-def own_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The trainable parameters, each with storage of its own from now on."""
-    shared = {parameter.data_ptr() for kept in _kept.values() for parameter in kept.model.parameters()}
+def unshare_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the trainable parameters, each with storage of its own from now on."""
+    shared = {parameter.data_ptr() for cached in _cache.values() for parameter in cached.model.parameters()}
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     for parameter in trainable.values():
         if parameter.data_ptr() in shared:
@@ -96,7 +106,7 @@ def _nbytes(model: nn.Module) -> int:
 
 
 def _content(model: ModelConfig) -> object:
-    """What a change of the files changes; a hub id stands for itself."""
+    """Return a value that changes when the files of a model change; a hub id stands for itself."""
     source = locate(model)
     directory = Path(source)
     if not directory.is_dir():

@@ -1,4 +1,4 @@
-"""Back-propagation behind the interface of the zeroth-order optimizers: step(closure) → loss. The baseline that they save memory against."""
+"""Backprop: back-propagation behind the interface of the zeroth-order optimizers, as the baseline for their memory and accuracy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from loretta_core.zo.variants import Closure
 
 
 class Backprop(Optimizer):
-    """Any torch optimizer on exact gradients: Backprop(torch.optim.AdamW(params, lr=1e-4)). A step whose loss is not finite changes nothing and is counted.
+    """Wraps any torch optimizer to step on exact gradients: Backprop(torch.optim.AdamW(params, lr=1e-4)).
+
+    A step whose loss is not finite changes nothing and is counted.
 
     Args:
         inner: the optimizer; its parameter groups and state are shared.
@@ -44,10 +46,10 @@ class Backprop(Optimizer):
         return loss.item()
 
     def state_dict(self) -> dict[str, Any]:
-        """The inner optimizer's."""
+        """Return the inner optimizer's state."""
         return self._inner.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` gave."""
+        """Load a state that `state_dict` returned."""
         self._inner.load_state_dict(state_dict)
         self.param_groups, self.state = self._inner.param_groups, self._inner.state

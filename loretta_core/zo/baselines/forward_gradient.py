@@ -1,4 +1,4 @@
-"""The exact derivative of the loss along a direction, by forward-mode differentiation (Baydin et al., arXiv 2202.08587).
+"""Exact directional derivatives of the loss by forward-mode differentiation (Baydin et al., arXiv 2202.08587).
 
     d = ⟨∇L, εz⟩          one evaluation that carries a tangent; no ε error, no rounding of a loss difference, no stored activations
 
@@ -22,7 +22,7 @@ from loretta_core.zo.variants import Closure
 
 
 def derivatives(closure: Closure, *, storage: Storage, shifts: Iterable[Shift]) -> tuple[float, list[float]]:
-    """The loss at θ, and its derivative along every shift. Raises ValueError for streamed parameters and for a loss without a derivative."""
+    """Return the loss at θ, and its derivative along every shift. Raises ValueError for streamed parameters and for a loss without a derivative."""
     if not isinstance(storage, FlatParameters):
         raise ValueError('estimator "forward_gradient" needs a tangent as large as the parameters; streamed ones have no room for it')
     loss, found = 0.0, []
@@ -30,7 +30,7 @@ def derivatives(closure: Closure, *, storage: Storage, shifts: Iterable[Shift]) 
         assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"
         with forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
             duals = {id(p): forward_ad.make_dual(p.detach(), piece) for p, piece in zip(storage.parameters, storage.split(shift), strict=True)}
-            with _Carrying(duals):
+            with _DualTensorMode(duals):
                 value = closure()
             primal, tangent = forward_ad.unpack_dual(value) if isinstance(value, Tensor) else (value, None)
             if tangent is None:
@@ -40,15 +40,15 @@ def derivatives(closure: Closure, *, storage: Storage, shifts: Iterable[Shift]) 
     return loss, found
 
 
-class _Carrying(TorchFunctionMode):
-    """Gives every operation parameters with tangents."""
+class _DualTensorMode(TorchFunctionMode):
+    """A mode in which every operation gets parameters with tangents (dual tensors)."""
 
     def __init__(self, duals: Mapping[int, Tensor]) -> None:
         super().__init__()
         self._duals = duals
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Called by torch for every operation within the context."""
+        """Call an operation with dual tensors in place of the parameters."""
         return func(*self._dual(args), **{name: self._dual(value) for name, value in (kwargs or {}).items()})
 
     def _dual(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Trainable parameters as one fp32 buffer and views into it.
+"""Storage of trainable parameters in one fp32 buffer, of which they are views.
 
     θ_P    the parameters' storage: `parameter.data` are views of it, in order
     scratch_P   a second buffer; inside `shifted()` the parameters read from it instead
@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from loretta_core.zo.parameters.placement import Move, Shift, digest
+from loretta_core.zo.parameters.placement import SetShift, Shift, digest
 
 
 class FlatParameters:
@@ -43,13 +43,13 @@ class FlatParameters:
         return self.theta_P.numel()
 
     def split(self, values: Tensor) -> list[Tensor]:
-        """A vector (P) as views with the parameters' shapes, or a stack (V, P) as views (V, …)."""
+        """Split a vector (P) into views with the parameters' shapes, or a stack (V, P) into views (V, …)."""
         pieces = values.split([parameter.numel() for parameter in self._parameters], dim=-1)
         return [piece.unflatten(-1, parameter.shape) if parameter.ndim != 1 else piece for parameter, piece in zip(self._parameters, pieces, strict=True)]
 
     @contextmanager
     def shifted(self) -> Iterator[Float[Tensor, " P"]]:
-        """Within the context the parameters are views of the yielded buffer, whose content is the caller's to write; θ is untouched."""
+        """Make the parameters views of the yielded buffer within the context; the caller writes its content, and θ is untouched."""
         try:
             self._point_at(self._scratch_views)
             yield self._scratch_P
@@ -57,18 +57,18 @@ class FlatParameters:
             self._point_at(self._theta_views)
 
     @contextmanager
-    def evaluating(self) -> Iterator[Move]:
-        """See Storage; shifts are vectors (P)."""
+    def evaluating(self) -> Iterator[SetShift]:
+        """Yield the function that sets the shift of the parameters, a vector (P); see Storage."""
 
-        def move(sign: int, shift: Shift) -> None:
+        def set_shift(sign: int, shift: Shift) -> None:
             assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"
             torch.add(self.theta_P, shift, alpha=sign, out=buffer_P)
 
         with self.shifted() as buffer_P:
-            yield move
+            yield set_shift
 
     def sha256(self) -> str:
-        """Digest of θ."""
+        """Return the digest of θ."""
         return digest([self.theta_P])
 
     def set_gradients(self, gradient_P: Float[Tensor, " P"]) -> None:

@@ -1,4 +1,4 @@
-"""Where parameters live while they are evaluated at θ + s: a buffer beside them (`flat.py`), or nowhere, one operation at a time (`streaming.py`)."""
+"""Protocol of the storage of trainable parameters, which evaluates them at θ + shift: in a second buffer (`flat.py`) or per operation (`streaming.py`)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from loretta_core.zo.noise import Direction, Distribution
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The shift ε z of a direction, not yet drawn."""
+class LazyShift:
+    """The shift ε z of a direction, drawn when it is needed."""
 
     direction: Direction
     distribution: Distribution
@@ -24,10 +24,10 @@ class Drawn:
     """ε of each parameter."""
 
 
-Shift = Tensor | Drawn
-"""What is added to θ: a vector (P) for flat parameters, a recipe for streamed ones."""
+Shift = Tensor | LazyShift
+"""The vector that is added to θ: a tensor (P) for flat parameters, a LazyShift for streamed ones."""
 
-Move = Callable[[int, Shift], None]
+SetShift = Callable[[int, Shift], None]
 """(sign, shift) → the parameters read as θ + sign · shift from now on."""
 
 
@@ -37,28 +37,28 @@ class Storage(Protocol):
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """The parameters."""
+        """The trainable parameters, in the order of their flat index."""
         ...
 
     def __len__(self) -> int:
-        """Numbers in them."""
+        """Return the number of values in all parameters."""
         ...
 
-    def evaluating(self) -> AbstractContextManager[Move]:
-        """Within the context the parameters read as the last `Move` said; θ is bitwise untouched, whatever happens inside."""
+    def evaluating(self) -> AbstractContextManager[SetShift]:
+        """Return a context in which the parameters read as θ plus the shift last set; θ is bitwise untouched, also on an exception."""
         ...
 
     def sha256(self) -> str:
-        """Digest of θ."""
+        """Return the digest of θ."""
         ...
 
     def release(self) -> None:
-        """Leave plain parameters behind, each with a storage of its own."""
+        """Make the parameters plain ones again, each with storage of its own."""
         ...
 
 
 def digest(tensors: Iterable[Tensor]) -> str:
-    """sha256 over the bytes of all values, in order; a split into tensors does not matter."""
+    """Return the sha256 over the bytes of all values, in order; the split into tensors does not matter."""
     state = hashlib.sha256()
     for tensor in tensors:
         state.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)

@@ -1,4 +1,4 @@
-"""θ + εz without a second copy: every torch operation that reads a trainable parameter gets a perturbed one, made for it and freed after it.
+"""Storage that evaluates θ + εz without a second copy: each torch operation that reads a trainable parameter gets a temporary perturbed copy.
 
     F.linear       blocks of output rows: y[:, a:b] = x (W + εz)[a:b]ᵀ              so that a large head needs one block, not itself
     F.embedding    the rows that are looked up: W[ids] + εz[ids]
@@ -27,16 +27,16 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from loretta_core.zo.noise import Direction, draw, draw_rows, random_bits
-from loretta_core.zo.parameters.placement import Drawn, Move, Shift, digest
+from loretta_core.zo.parameters.placement import LazyShift, SetShift, Shift, digest
 
 BLOCK = 1 << 20
-"""Values that are drawn at once; drawing needs about 16 bytes for each."""
+"""Number of values that are drawn at once; drawing needs about 16 bytes for each."""
 LINEAR_BLOCK = 1 << 22
-"""Weights of a matrix that are perturbed at once."""
+"""Number of weights of a matrix that are perturbed at once."""
 ROUNDING = -1
-"""Number, within its step, of the direction whose bits round the update."""
+"""Index, within its step, of the direction whose bits round the update."""
 # fmt: off
-ABOUT_A_TENSOR = frozenset({
+METADATA_OPERATIONS = frozenset({
     "shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "is_cuda", "is_cpu", "is_meta", "is_sparse", "is_quantized",
     "is_nested", "grad_fn", "names", "size", "dim", "numel", "nelement", "stride", "element_size", "is_floating_point",
     "is_complex", "is_contiguous", "data_ptr", "storage_offset", "get_device", "__len__", "__hash__", "__repr__",
@@ -73,20 +73,20 @@ class StreamedParameters:
         return self._starts[-1]
 
     @contextmanager
-    def evaluating(self) -> Iterator[Move]:
-        """See Storage."""
-        with (mode := _Perturbed(self)):
-            yield mode.move
+    def evaluating(self) -> Iterator[SetShift]:
+        """Yield the function that sets the shift of the parameters, a LazyShift; see Storage."""
+        with (mode := _PerturbationMode(self)):
+            yield mode.set_shift
         if not self._checked:
             self._checked = True
             self._warn_of_unread()
 
     def slot(self, value: object) -> int | None:
-        """Which parameter a value is."""
+        """Return the index of the parameter that a value is; None if it is no parameter."""
         return self._slots.get(id(value))
 
-    def perturbed(self, slot: int, *, sign: int, shift: Drawn, rows: slice | None = None) -> Tensor:
-        """A copy of a parameter, or of some of its rows, at θ + sign · shift, in its format."""
+    def perturbed(self, slot: int, *, sign: int, shift: LazyShift, rows: slice | None = None) -> Tensor:
+        """Return a copy of a parameter, or of some of its rows, at θ + sign · shift, in its dtype."""
         self._unread.discard(slot)
         whole = self._parameters[slot].detach()
         part = whole if rows is None else whole[rows]
@@ -97,8 +97,8 @@ class StreamedParameters:
             block.copy_(z.mul_(sign * shift.scales[slot]).add_(source))
         return copy
 
-    def looked_up(self, slot: int, ids: Tensor, *, sign: int, shift: Drawn) -> Tensor:
-        """Rows `ids` of a matrix at θ + sign · shift; only the noise of these rows is drawn."""
+    def perturbed_rows(self, slot: int, ids: Tensor, *, sign: int, shift: LazyShift) -> Tensor:
+        """Return rows `ids` of a matrix at θ + sign · shift; only the noise of these rows is drawn."""
         self._unread.discard(slot)
         weight_VH = self._parameters[slot].detach()
         ids_U, inverse = ids.unique(return_inverse=True)
@@ -106,8 +106,8 @@ class StreamedParameters:
         return z_UH.mul_(sign * shift.scales[slot]).add_(weight_VH[ids_U]).to(weight_VH.dtype)[inverse]
 
     @torch.no_grad()
-    def subtract(self, terms: Sequence[Drawn], *, decays: Sequence[float], rounding: Direction, measure: bool = False) -> None:
-        """θ ← round((1 − decay) θ − Σ scale · z), each block once; `measure` also updates `gain`."""
+    def subtract(self, terms: Sequence[LazyShift], *, decays: Sequence[float], rounding: Direction, measure: bool = False) -> None:
+        """Update θ ← round((1 − decay) θ − Σ scale · z), each block once; `measure` also updates `gain`."""
         products = torch.zeros(2, dtype=torch.float64)
         for slot, parameter in enumerate(self._parameters):
             for block, _, start in _blocks(parameter.data, parameter.data):
@@ -120,13 +120,13 @@ class StreamedParameters:
             self.gain = (products[0] / products[1]).item() if products[1] else None
 
     def sha256(self) -> str:
-        """Digest of θ in its own format."""
+        """Return the digest of θ in its own dtype."""
         return digest(self._parameters)
 
     def release(self) -> None:
-        """They are plain parameters already."""
+        """Do nothing: streamed parameters are plain ones already."""
 
-    def _moved(self, before: Tensor, slot: int, first: int, terms: Sequence[Drawn], decay: float) -> Tensor:
+    def _moved(self, before: Tensor, slot: int, first: int, terms: Sequence[LazyShift], decay: float) -> Tensor:
         moved = before * (1.0 - decay) if decay else before.clone()
         for term in terms:
             z = draw(term.direction, start=first, size=len(moved), distribution=term.distribution, device=moved.device)
@@ -143,24 +143,24 @@ class StreamedParameters:
             )
 
 
-class _Perturbed(TorchFunctionMode):
+class _PerturbationMode(TorchFunctionMode):
     """Gives every operation perturbed parameters. Torch switches a mode off inside its own handler, so nothing is perturbed twice."""
 
     def __init__(self, storage: StreamedParameters) -> None:
         super().__init__()
         self._storage = storage
         self._sign = 0
-        self._shift: Drawn | None = None
+        self._shift: LazyShift | None = None
 
-    def move(self, sign: int, shift: Shift) -> None:
-        """See Move."""
-        assert isinstance(shift, Drawn), "streamed parameters are shifted by recipes"
+    def set_shift(self, sign: int, shift: Shift) -> None:
+        """Set the shift at which the parameters are read from now on."""
+        assert isinstance(shift, LazyShift), "streamed parameters are shifted by a LazyShift"
         self._sign, self._shift = sign, shift
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None) -> Any:
-        """Called by torch for every operation within the context."""
+        """Call an operation with perturbed parameters in place of its own."""
         kwargs = kwargs or {}
-        if not self._sign or not self._reads_one(args, kwargs.values()) or _name(func) in ABOUT_A_TENSOR:
+        if not self._sign or not self._reads_one(args, kwargs.values()) or _name(func) in METADATA_OPERATIONS:
             return func(*args, **kwargs)
         if func is F.linear and self._storage.slot(args[1] if len(args) > 1 else kwargs["weight"]) is not None:
             return self._linear(*args, **kwargs)
@@ -172,7 +172,7 @@ class _Perturbed(TorchFunctionMode):
         return any(self._reads_one(value) if isinstance(value, list | tuple) else self._storage.slot(value) is not None for value in itertools.chain(*values))
 
     def _at_shift(self, value: Any) -> Any:
-        """The value with every parameter in it perturbed."""
+        """Return the value with every parameter in it perturbed."""
         if isinstance(value, list | tuple):
             return type(value)(map(self._at_shift, value)) if type(value) in (list, tuple) else value
         slot = self._storage.slot(value)
@@ -207,28 +207,28 @@ class _Perturbed(TorchFunctionMode):
     def _lookup(self, input: Tensor, weight: Tensor, *_: object, **__: object) -> Tensor:
         slot = self._storage.slot(weight)
         assert slot is not None
-        return self._storage.looked_up(slot, input, sign=self._sign, shift=self._known_shift())
+        return self._storage.perturbed_rows(slot, input, sign=self._sign, shift=self._known_shift())
 
-    def _known_shift(self) -> Drawn:
+    def _known_shift(self) -> LazyShift:
         assert self._shift is not None
         return self._shift
 
 
 def _name(func: Callable[..., Any]) -> str:
-    """Of an operation; of a property, the property's."""
+    """Return the name of an operation; of a property, the property's."""
     owner = getattr(func, "__self__", None)
     return owner.__name__ if func.__name__ == "__get__" and owner is not None else func.__name__
 
 
 def _blocks(one: Tensor, other: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """Both tensors' values in flat pieces, as views of the first, with where they start."""
+    """Yield both tensors' values in flat blocks, as views, with their start index."""
     first, second = one.view(-1), other.reshape(-1)
     for start in range(0, len(first), BLOCK):
         yield first[start : start + BLOCK], second[start : start + BLOCK], start
 
 
 def _rounded(values: Tensor, direction: Direction, *, start: int) -> Tensor:
-    """fp32 → bf16, up or down with the probabilities that make it right on average: random bits are added below the last one that stays."""
+    """Round fp32 to bf16 stochastically, unbiased on average: random bits are added below the last bit that stays."""
     bits = values.view(torch.int32) + random_bits(direction, start=start, size=len(values), device=values.device)
     return bits.bitwise_and_(-65536).view(torch.float32).to(torch.bfloat16)
 

@@ -1,4 +1,4 @@
-"""Sweeps: validate and plan one that does not run yet; list, show and compare those that were started."""
+"""Routes of sweeps: validate and plan one that has not started; list, show and compare those that have."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 
+from loretta_core.report.cost_notes import cost_notes
 from loretta_core.report.headlines import headlines
-from loretta_core.report.packed import packed_lines
 from loretta_core.report.pareto import COSTS, fronts
-from loretta_core.report.predicted_cost import prediction_lines
 from loretta_core.report.rows import Status
 from loretta_core.report.tables import comparison_table, to_latex, to_markdown, to_text, without_score
-from services.api.problems import answers
+from services.api.dependencies import Reader, ServicesDep
+from services.api.problems import problem_responses
 from services.api.schemas import (
     CellPage,
     Comparison,
@@ -29,58 +29,55 @@ from services.api.schemas import (
     SweepText,
     ValidatedSweep,
 )
-from services.api.state import Here, Reader
-from services.api.views import cell_summary, summary_of
-from services.commands.dry_run import standing_of
-from services.commands.plan import plan_text
-from services.queries.filters import Selection, select
-from services.queries.run_index import page_of
+from services.api.views import cell_summary, sweep_summary
+from services.queries.filters import Selection, paginate, select
 from services.queries.submissions import submission_id
+from services.queries.sweep_preview import predict_on_devices, preview_cells
 from services.server.submission_policy import read_sweep
 
 router = APIRouter(tags=["sweeps"])
 
 
-@router.post("/sweeps/validate", responses=answers(401, 403, 413, 422, 429))
-def validate(body: SweepText, here: Here, caller: Reader) -> ValidatedSweep:
+@router.post("/sweeps/validate", responses=problem_responses(401, 403, 413, 422, 429))
+def validate(body: SweepText, services: ServicesDep, caller: Reader) -> ValidatedSweep:
     """Expand a sweep and say where each of its cells stands. Starts nothing."""
-    sweep = read_sweep(body.toml, policy=here.settings.policy, overrides=body.overrides)
+    sweep = read_sweep(body.toml, policy=services.settings.policy, overrides=body.overrides)
     return ValidatedSweep(
         name=sweep.name,
         submission_id=submission_id(sweep),
-        cells=[PlannedCell(**each) for each in standing_of(sweep, out=here.runs.out)],
+        cells=[PlannedCell.model_validate(cell.to_json()) for cell in preview_cells(sweep, out=services.runs.out)],
         duplicates=list(sweep.duplicates),
         skipped=[{"cell": cell, "reason": reason} for cell, reason in sweep.skipped],
         excluded=sweep.excluded,
     )
 
 
-@router.post("/plans", responses=answers(401, 403, 413, 422, 429))
-def plan(body: PlanRequest, here: Here, caller: Reader) -> Plan:
+@router.post("/plans", responses=problem_responses(401, 403, 413, 422, 429))
+def plan(body: PlanRequest, services: ServicesDep, caller: Reader) -> Plan:
     """Predict memory, time and cost of every cell on given devices. Starts nothing."""
-    sweep = read_sweep(body.toml, policy=here.settings.policy, overrides=body.overrides)
-    return Plan(rows=[row.to_json() for row in plan_text(sweep, devices=body.devices)])
+    sweep = read_sweep(body.toml, policy=services.settings.policy, overrides=body.overrides)
+    return Plan(rows=[row.to_json() for row in predict_on_devices(sweep, devices=body.devices)])
 
 
-@router.get("/sweeps", responses=answers(401, 403, 422, 429))
-def sweeps(here: Here, caller: Reader, offset: Offset = 0, limit: Limit = 50) -> SweepPage:
+@router.get("/sweeps", responses=problem_responses(401, 403, 422, 429))
+def sweeps(services: ServicesDep, caller: Reader, offset: Offset = 0, limit: Limit = 50) -> SweepPage:
     """Sweeps that were started, the last one first, with their progress."""
-    names = here.runs.names()
-    shown, after = page_of(names, offset=offset, limit=limit)
-    views, damaged = here.runs.views(shown)
-    return SweepPage(total=len(names), next_offset=after, sweeps=[summary_of(view) for view in views], damaged=damaged)
+    names = services.runs.names()
+    shown, after = paginate(names, offset=offset, limit=limit)
+    views, damaged = services.runs.sweeps(shown)
+    return SweepPage(total=len(names), next_offset=after, sweeps=[sweep_summary(view) for view in views], damaged=damaged)
 
 
-@router.get("/sweeps/{name}", responses=answers(401, 403, 404, 422, 429))
-def sweep(name: SweepName, here: Here, caller: Reader) -> SweepSummary:
+@router.get("/sweeps/{name}", responses=problem_responses(401, 403, 404, 422, 429))
+def sweep(name: SweepName, services: ServicesDep, caller: Reader) -> SweepSummary:
     """Progress of one sweep."""
-    return summary_of(here.runs.sweep(name))
+    return sweep_summary(services.runs.sweep(name))
 
 
-@router.get("/sweeps/{name}/cells", responses=answers(401, 403, 404, 422, 429))
+@router.get("/sweeps/{name}/cells", responses=problem_responses(401, 403, 404, 422, 429))
 def cells(
     name: SweepName,
-    here: Here,
+    services: ServicesDep,
     caller: Reader,
     offset: Offset = 0,
     limit: Limit = 50,
@@ -94,25 +91,23 @@ def cells(
 ) -> CellPage:
     """Rows of the comparison: filtered by label, sorted by a column (by default by task, best first)."""
     chosen = Selection(model=model, task=task, method=method, trainer=trainer, status=status, sort=sort or "", descending=descending)
-    rows = select(here.runs.sweep(name).rows, chosen)
-    shown, after = page_of(rows, offset=offset, limit=limit)
+    rows = select(services.runs.sweep(name).rows, chosen)
+    shown, after = paginate(rows, offset=offset, limit=limit)
     return CellPage(total=len(rows), next_offset=after, cells=[cell_summary(row) for row in shown])
 
 
-@router.get("/sweeps/{name}/comparison", responses=answers(401, 403, 404, 422, 429))
-def comparison(name: SweepName, here: Here, caller: Reader) -> Comparison:
+@router.get("/sweeps/{name}/comparison", responses=problem_responses(401, 403, 404, 422, 429))
+def comparison(name: SweepName, services: ServicesDep, caller: Reader) -> Comparison:
     """What the sweep says: headlines, Pareto sets, cells without a score. Its rows are under cells."""
-    rows = here.runs.sweep(name).rows
+    rows = services.runs.sweep(name).rows
     pareto = {cost: sorted(fronts(rows, cost=of)) for cost, of in COSTS.items()}
-    return Comparison(
-        name=name, headlines=headlines(rows), predictions=[*prediction_lines(rows), *packed_lines(rows)], pareto=pareto, missing=without_score(rows)[:100]
-    )
+    return Comparison(name=name, headlines=headlines(rows), predictions=cost_notes(rows), pareto=pareto, missing=without_score(rows)[:100])
 
 
 _TABLES = {"text": to_text, "markdown": to_markdown, "latex": to_latex}
 
 
-@router.get("/sweeps/{name}/table", response_class=PlainTextResponse, responses=answers(401, 403, 404, 422, 429))
-def table(name: SweepName, here: Here, caller: Reader, format: Literal["text", "markdown", "latex"] = "markdown") -> Response:
+@router.get("/sweeps/{name}/table", response_class=PlainTextResponse, responses=problem_responses(401, 403, 404, 422, 429))
+def table(name: SweepName, services: ServicesDep, caller: Reader, format: Literal["text", "markdown", "latex"] = "markdown") -> Response:
     """The comparison's table as text."""
-    return PlainTextResponse(_TABLES[format](comparison_table(here.runs.sweep(name).rows)) + "\n")
+    return PlainTextResponse(_TABLES[format](comparison_table(services.runs.sweep(name).rows)) + "\n")

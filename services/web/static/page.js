@@ -1,5 +1,5 @@
 "use strict";
-// Three things a server cannot do: refresh what changed, copy to the clipboard, read a chosen file into a text field. Everything works without them.
+// Refresh what changed, copy to the clipboard, read a chosen file into a text field. The pages work without this script.
 
 const PERIOD_MS = 2000;
 
@@ -34,4 +34,4 @@ document.addEventListener("change", async (event) => {
   if (into && event.target.files.length) document.getElementById(into).value = await event.target.files[0].text();
 });
 
-setInterval(() => refresh().catch(() => {}), PERIOD_MS); // a server that is away for a moment is asked again
+setInterval(() => refresh().catch(() => {}), PERIOD_MS); // a server that does not answer is asked again

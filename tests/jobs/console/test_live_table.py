@@ -15,18 +15,18 @@ from tests.paths import ROOT
 SHOW = """
 import time
 from jobs.failures.outcome import Outcome
-from jobs.console.reporter import Progress
+from jobs.console.reporter import SweepReporter
 from loretta_core.config import cell_from_overrides
 from tests.jobs.synthetic import finished_record
 cells = [cell_from_overrides(["model=toy-bert", "task=toy_sentiment", "method=lora", "trainer=adam", f"seed={seed}"]) for seed in range(3)]
-progress = Progress(cells, places=1)
-progress.expects(cells, cells, predicted_s={cell.cell_id: 100.0 for cell in cells})
-with progress.shown():
-    progress.begins(cells[0])
-    progress.done(Outcome(cells[0].cell_id, "finished", seconds=200.0), finished_record(cells[0]))
-    progress.begins(cells[1])
+reporter = SweepReporter(cells)
+reporter.on_cells_added(cells, placed=cells, predicted_s={cell.cell_id: 100.0 for cell in cells})
+with reporter.live():
+    reporter.on_cell_started(cells[0])
+    reporter.on_outcome(Outcome(cells[0].cell_id, "finished", seconds=200.0), finished_record(cells[0]))
+    reporter.on_cell_started(cells[1])
     time.sleep(0.7)
-progress.say("after")
+reporter.on_message("after")
 """
 
 
@@ -58,9 +58,9 @@ def _read(terminal: int) -> bytes:
 
 def test_anything_else_gets_plain_lines(cell, capsys):
     cells = [cell("seed=0"), cell("seed=1")]
-    progress = SweepReporter(cells)
-    progress.expects(cells, cells, predicted_s={each.cell_id: 60.0 for each in cells})
-    with progress.shown():
-        progress.begins(cells[0])
-        progress.done(Outcome(cells[0].cell_id, "finished", seconds=30.0), finished_record(cells[0]))
+    reporter = SweepReporter(cells)
+    reporter.on_cells_added(cells, placed=cells, predicted_s={each.cell_id: 60.0 for each in cells})
+    with reporter.live():
+        reporter.on_cell_started(cells[0])
+        reporter.on_outcome(Outcome(cells[0].cell_id, "finished", seconds=30.0), finished_record(cells[0]))
     assert capsys.readouterr().out == "[1/2] toy-bert · toy_sentiment · lora · adam · seed 0: accuracy 0.900 in 30 s; about 30 s left\n"

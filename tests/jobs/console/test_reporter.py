@@ -14,15 +14,15 @@ def test_duration(seconds, text):
 
 def test_lines_count_what_is_over(cell, capsys):
     cells = [cell("seed=0"), cell("seed=1"), cell("seed=2"), cell("seed=3")]
-    progress = SweepReporter(cells, over=1)
-    progress.done(Outcome(cells[1].cell_id, "finished", seconds=21), finished_record(cells[1]))
-    progress.done(Outcome(cells[2].cell_id, "interrupted"), None)
-    progress.done(Outcome(cells[3].cell_id, "failed", kind="nan", message="the loss is nan at step 3"), None)
+    reporter = SweepReporter(cells, over=1)
+    reporter.on_outcome(Outcome(cells[1].cell_id, "finished", seconds=21), finished_record(cells[1]))
+    reporter.on_outcome(Outcome(cells[2].cell_id, "interrupted"), None)
+    reporter.on_outcome(Outcome(cells[3].cell_id, "failed", kind="nan", message="the loss is nan at step 3"), None)
     assert capsys.readouterr().out.splitlines() == [
         "[2/4] toy-bert · toy_sentiment · lora · adam · seed 1: accuracy 0.900 in 21 s",
         "[3/4] toy-bert · toy_sentiment · lora · adam · seed 3: failed (nan): the loss is nan at step 3",
     ]
-    assert (progress.over, progress.failed) == (3, 1)
+    assert (reporter.over, reporter.failed) == (3, 1)
 
 
 def test_names_tell_cells_apart_by_what_varies(cell):

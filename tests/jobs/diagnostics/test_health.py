@@ -1,4 +1,4 @@
-"""What a killed sweep leaves in an output directory, in MLflow and on a shared Ray: found, named, put right."""
+"""Health checks of what a killed sweep leaves in an output directory, in MLflow and on a shared Ray, and their repairs."""
 
 import os
 import subprocess
@@ -74,7 +74,7 @@ def test_nothing_of_a_sweep_at_work_is_touched(killed):
 @pytest.mark.integration
 def test_runs_left_running_are_ended(cell, out, mlflow_uri):
     tracking = prepare(mlflow_uri, name="small", out=out)
-    MlflowSink(tracking, cell(), directory=cell_directory(out, cell().cell_id))._open()
+    MlflowSink(tracking, cell(), directory=cell_directory(out, cell().cell_id)).open()
     assert found(out)["mlflow"].text == "3 runs of this directory left running"  # the cell's, its sweep's, and that of the fixture
     assert found(out, fix=True)["mlflow"].state == "fixed"
     assert found(out)["mlflow"].state == "ok"

@@ -1,4 +1,4 @@
-"""The queue between trials and groups, on a bare event loop: no cell is lost, none is computed twice, nobody waits for ever."""
+"""The queue between trials and groups, on a bare event loop: no cell is lost, none is computed twice, no caller waits for ever."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,10 +8,10 @@ import pytest
 
 from jobs.execution.cell_queue import CellQueue, Order
 from jobs.failures.outcome import Outcome
-from jobs.failures.retry import MOST_LOSSES
+from jobs.failures.retry import MAX_PROCESS_LOSSES
 from loretta_core.config import CellConfig
 
-PATIENCE_S = 0.02
+TIMEOUT_S = 0.02
 
 
 def play(scene: Coroutine[Any, Any, Any]) -> Any:
@@ -50,8 +50,8 @@ def test_cells_go_out_in_order_and_outcomes_come_back_to_those_who_asked():
     async def scene():
         queue = CellQueue()
         tasks = await ask(queue, "a", "b")
-        assert await queue.pull("g1", PATIENCE_S) == work("a")
-        assert await queue.pull("g2", PATIENCE_S) == work("b")
+        assert await queue.pull("g1", TIMEOUT_S) == work("a")
+        assert await queue.pull("g2", TIMEOUT_S) == work("b")
         await queue.finish("g2", finished("b"))
         await queue.finish("g1", finished("a"))
         return [await task for task in tasks]
@@ -76,39 +76,39 @@ def test_a_lost_group_is_needed_only_while_a_cell_waits():
         seen = [await queue.has_waiting()]
         await ask(queue, "a")
         seen.append(await queue.has_waiting())
-        await queue.pull("g", PATIENCE_S)
+        await queue.pull("g", TIMEOUT_S)
         seen.append(await queue.has_waiting())
-        await queue.lose("g", "killed")  # back in the queue
+        await queue.on_group_lost("g", "killed")  # back in the queue
         return [*seen, await queue.has_waiting()]
 
     assert play(scene()) == [False, True, False, True]
 
 
-def test_patience_ends():
-    assert play(CellQueue().pull("g", PATIENCE_S)) == Order("idle")
+def test_an_idle_pull_times_out():
+    assert play(CellQueue().pull("g", TIMEOUT_S)) == Order("idle")
 
 
 def test_asking_twice_computes_once():
     async def scene():
         queue = CellQueue()
         tasks = await ask(queue, "a", "a")
-        await queue.pull("g", PATIENCE_S)
-        assert (await queue.pull("g2", PATIENCE_S)).action == "idle"
+        await queue.pull("g", TIMEOUT_S)
+        assert (await queue.pull("g2", TIMEOUT_S)).action == "idle"
         await queue.finish("g", finished("a"))
         late = await run(queue, "a", "json of a")
-        assert (await queue.pull("g", PATIENCE_S)).action == "idle"
+        assert (await queue.pull("g", TIMEOUT_S)).action == "idle"
         return [*[await task for task in tasks], late]
 
     assert play(scene()) == [finished("a")] * 3
 
 
-def test_somebody_who_stops_waiting_does_not_take_the_cell_along():
+def test_a_caller_that_stops_waiting_does_not_cancel_the_cell():
     async def scene():
         queue = CellQueue()
         (task,) = await ask(queue, "a")
         task.cancel()
         again = asyncio.create_task(run(queue, "a", "json of a"))
-        await queue.pull("g", PATIENCE_S)
+        await queue.pull("g", TIMEOUT_S)
         await queue.finish("g", finished("a"))
         return await again
 
@@ -119,17 +119,17 @@ def test_a_cell_whose_group_died_goes_first_and_only_so_often():
     async def scene():
         queue = CellQueue()
         killer, other = await ask(queue, "killer", "other")
-        for attempt in range(MOST_LOSSES):
+        for attempt in range(MAX_PROCESS_LOSSES):
             assert not killer.done()
-            assert (await queue.pull(f"g{attempt}", PATIENCE_S)).cells[0][0] == "killer"
-            assert await queue.lose(f"g{attempt}", "killed by signal 9")
-        assert (await queue.pull("g-last", PATIENCE_S)).cells[0][0] == "other"
+            assert (await queue.pull(f"g{attempt}", TIMEOUT_S)).cells[0][0] == "killer"
+            assert await queue.on_group_lost(f"g{attempt}", "killed by signal 9")
+        assert (await queue.pull("g-last", TIMEOUT_S)).cells[0][0] == "other"
         assert not other.done()
         return await killer
 
     outcome = play(scene())
     assert (outcome.status, outcome.kind) == ("failed", "infrastructure")
-    assert f"{MOST_LOSSES} times: killed by signal 9" in outcome.message
+    assert f"{MAX_PROCESS_LOSSES} times: killed by signal 9" in outcome.message
 
 
 def test_a_cell_that_runs_out_of_memory_is_tried_in_smaller_pieces(cell):
@@ -160,7 +160,7 @@ def test_a_failure_that_would_come_again_is_final(kind, cell):
     assert play(scene()).kind == kind
 
 
-def test_preemptions_do_not_use_up_a_cells_chances(cell):
+def test_preemptions_do_not_count_as_process_losses(cell):
     async def scene():
         queue = CellQueue()
         task = asyncio.create_task(run(queue, cell().cell_id, cell().to_json()))
@@ -168,7 +168,7 @@ def test_preemptions_do_not_use_up_a_cells_chances(cell):
             order = await queue.pull(f"g{attempt}", 1)
             await queue.finish(f"g{attempt}", Outcome(order.cells[0][0], "failed", kind="preempted"))
         await queue.pull("g-lost", 1)
-        await queue.lose("g-lost", "killed by signal 9")
+        await queue.on_group_lost("g-lost", "killed by signal 9")
         await queue.pull("g-last", 1)
         await queue.finish("g-last", finished(cell().cell_id))
         return await task
@@ -177,18 +177,18 @@ def test_preemptions_do_not_use_up_a_cells_chances(cell):
 
 
 def test_losing_an_idle_group_says_that_it_held_nothing():
-    assert play(CellQueue().lose("g", "gone")) is False
+    assert play(CellQueue().on_group_lost("g", "gone")) is False
 
 
-def test_a_dead_group_that_was_still_waiting_gets_no_cell():
+def test_a_lost_group_whose_pull_still_waits_gets_no_cell():
     async def scene():
         queue = CellQueue()
-        pull_of_the_dead = asyncio.create_task(queue.pull("g1", 10))  # an actor call outlives its caller
+        stale_pull = asyncio.create_task(queue.pull("g1", 10))  # an actor call outlives its caller
         await asyncio.sleep(0.01)
-        await queue.lose("g1", "killed while idle")
+        await queue.on_group_lost("g1", "killed while idle")
         (task,) = await ask(queue, "a")
-        assert (await queue.pull("g2", PATIENCE_S)).cells[0][0] == "a"
-        assert (await pull_of_the_dead).action == "stop"
+        assert (await queue.pull("g2", TIMEOUT_S)).cells[0][0] == "a"
+        assert (await stale_pull).action == "stop"
         await queue.finish("g2", finished("a"))
         return await task
 
@@ -199,10 +199,10 @@ def test_a_finish_of_a_group_that_was_given_up_changes_nothing():
     async def scene():
         queue = CellQueue()
         (task,) = await ask(queue, "a")
-        await queue.pull("g1", PATIENCE_S)
-        await queue.lose("g1", "gone")
-        await queue.finish("g1", Outcome("a", "failed", message="from the grave"))
-        await queue.pull("g2", PATIENCE_S)
+        await queue.pull("g1", TIMEOUT_S)
+        await queue.on_group_lost("g1", "gone")
+        await queue.finish("g1", Outcome("a", "failed", message="of a lost group"))
+        await queue.pull("g2", TIMEOUT_S)
         await queue.finish("g2", finished("a"))
         return await task
 
@@ -213,7 +213,7 @@ def test_without_groups_everything_fails_with_the_reason():
     async def scene():
         queue = CellQueue()
         (before,) = await ask(queue, "before")
-        await queue.abandon("no group could be kept alive")
+        await queue.fail_waiting("no group could be kept alive")
         return [await before, await run(queue, "after", "json of after")]
 
     for outcome in play(scene()):
@@ -224,15 +224,15 @@ def test_a_cell_that_loses_the_last_group_fails_with_the_reason_instead_of_waiti
     async def scene():
         queue = CellQueue()
         (task,) = await ask(queue, "a")
-        await queue.pull("g", PATIENCE_S)
-        await queue.abandon("no group is left")
-        await queue.lose("g", "gone")
+        await queue.pull("g", TIMEOUT_S)
+        await queue.fail_waiting("no group is left")
+        await queue.on_group_lost("g", "gone")
         return await task
 
     assert play(scene()).message == "no group is left"
 
 
-def test_stop_sends_waiting_and_later_groups_home():
+def test_stop_ends_waiting_and_later_pulls():
     async def scene():
         queue = CellQueue()
         pull = asyncio.create_task(queue.pull("g1", 10))
@@ -243,11 +243,11 @@ def test_stop_sends_waiting_and_later_groups_home():
     assert play(scene()) == [Order("stop"), Order("stop"), False]
 
 
-def test_an_interrupt_gives_waiting_cells_back_and_leaves_the_running_one_to_its_group():
+def test_an_interrupt_ends_waiting_cells_and_leaves_the_running_one_to_its_group():
     async def scene():
         queue = CellQueue()
         running, waiting = await ask(queue, "running", "waiting")
-        await queue.pull("g", PATIENCE_S)
+        await queue.pull("g", TIMEOUT_S)
         await queue.stop(interrupt=True)
         assert await queue.is_interrupted()
         assert not running.done()
@@ -289,10 +289,10 @@ def test_a_pack_is_handed_out_as_one_and_its_cells_end_one_by_one():
         queue = CellQueue()
         task = asyncio.create_task(run_all(queue, *((name, f"json of {name}") for name in "abc")))
         other = (await ask(queue, "d"))[0]
-        assert await queue.pull("g1", PATIENCE_S) == work("a", "b", "c")
-        assert await queue.pull("g2", PATIENCE_S) == work("d")
+        assert await queue.pull("g1", TIMEOUT_S) == work("a", "b", "c")
+        assert await queue.pull("g2", TIMEOUT_S) == work("d")
         await queue.finish("g1", finished("b"))
-        assert (await queue.pull("g3", PATIENCE_S)).action == "idle"
+        assert (await queue.pull("g3", TIMEOUT_S)).action == "idle"
         for group, name in (("g1", "c"), ("g1", "a"), ("g2", "d")):
             await queue.finish(group, finished(name))
         return await task, await other
@@ -306,9 +306,9 @@ def test_what_is_left_of_a_pack_whose_group_is_lost_is_tried_cell_by_cell():
         task = asyncio.create_task(run_all(queue, *((name, f"json of {name}") for name in "abc")))
         await queue.pull("g1", 1)
         await queue.finish("g1", finished("b"))
-        assert await queue.lose("g1", "killed by signal 9")
+        assert await queue.on_group_lost("g1", "killed by signal 9")
         for name in "ac":
-            assert await queue.pull("g2", PATIENCE_S) == work(name)
+            assert await queue.pull("g2", TIMEOUT_S) == work(name)
             await queue.finish("g2", finished(name))
         return await task
 
@@ -322,9 +322,9 @@ def test_memory_that_a_pack_lacks_may_be_enough_for_each_of_its_cells(cell):
         queue = CellQueue()
         task = asyncio.create_task(run_all(queue, *((each.cell_id, each.to_json()) for each in cells)))
         await queue.pull("g1", 1)
-        await queue.lose("g1", "out of memory", kind="memory")
+        await queue.on_group_lost("g1", "out of memory", kind="memory")
         for each in cells:
-            order = await queue.pull("g2", PATIENCE_S)
+            order = await queue.pull("g2", TIMEOUT_S)
             assert order.cells == ((each.cell_id, each.to_json()),)
             await queue.finish("g2", finished(each.cell_id))
         return await task

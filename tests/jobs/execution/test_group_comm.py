@@ -1,4 +1,4 @@
-"""How the processes of a group agree: two real processes over gloo."""
+"""Communication between the processes of a group: two real processes over gloo."""
 
 import multiprocessing
 import socket
@@ -15,33 +15,33 @@ ORDER = Order("work", (("c", "{}"),))
 FINE, BROKEN = Outcome("c", "finished"), Outcome("c", "failed", kind="nan", message="the loss is nan")
 
 
-def test_alone_there_is_nobody_to_ask():
-    assert SingleProcess().from_first(lambda: ORDER) == ORDER
-    assert SingleProcess().agree(BROKEN) == BROKEN
-    assert SingleProcess().largest(2) == 2
+def test_a_single_process_exchanges_nothing():
+    assert SingleProcess().broadcast(lambda: ORDER) == ORDER
+    assert SingleProcess().consensus(BROKEN) == BROKEN
+    assert SingleProcess().max(2) == 2
 
 
 def three_cells(rank: int, results, over) -> None:
     group = MultiProcess(rank, 2)
-    order = group.from_first(lambda: ORDER if rank == 0 else pytest.fail("only rank 0 asks"))
-    assert [group.largest(number) for number in (0, rank, 5 - rank)] == [0, 1, 5]
-    results.put((rank, order, [group.agree(outcome) for outcome in (FINE, BROKEN if rank == 1 else FINE, FINE)]))
+    order = group.broadcast(lambda: ORDER if rank == 0 else pytest.fail("only rank 0 asks"))
+    assert [group.max(number) for number in (0, rank, 5 - rank)] == [0, 1, 5]
+    results.put((rank, order, [group.consensus(outcome) for outcome in (FINE, BROKEN if rank == 1 else FINE, FINE)]))
 
 
 def stuck(rank: int, results, over) -> None:
-    module.PARTING = timedelta(seconds=1)
+    module.FAILURE_TIMEOUT = timedelta(seconds=1)
     group = MultiProcess(rank, 2)
     if rank == 1:
         over.wait(60)  # in its cell, in a collective that rank 0 has left
         return
     try:
-        group.agree(BROKEN)
+        group.consensus(BROKEN)
     except GroupBroken as error:
         results.put(str(error))
 
 
 @pytest.mark.integration
-def test_every_rank_gets_the_order_of_the_first_and_the_outcome_of_all():
+def test_every_rank_gets_the_order_of_rank_0_and_the_outcome_of_all():
     found = play(three_cells, answers=2)
     assert [(rank, order) for rank, order, _ in found] == [(0, ORDER), (1, ORDER)]
     for _, _, outcomes in found:

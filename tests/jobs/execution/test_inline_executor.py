@@ -8,7 +8,7 @@ from jobs.execution.inline_executor import with_retries
 from jobs.failures.outcome import Outcome
 from loretta_core.config import CellConfig, load_sweep
 from loretta_core.errors import ConfigError
-from loretta_core.store.records import find_records
+from loretta_core.store.record_files import find_records
 from tests.jobs.synthetic import BROKEN_SEED, FAILING_SEED, HUNGRY_SEED, KILLED_ONCE_SEED, KILLER_SEED
 from tests.jobs.test_sweep import Place, place, run, shared
 
@@ -90,8 +90,6 @@ def test_both_executors_give_equal_results(tmp_path, head):
         command[2] = "jobs.sweep"
         ran = run(command, {**shared(head), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")})
         assert ran.code == 0, ran.errors
-        found[executor] = {
-            cell_id: (record.curves, record.score, record.predictions_sha256, record.weights_sha256) for cell_id, record in find_records(out).items()
-        }
+        found[executor] = {cell_id: (record.curves, record.score, record.digests) for cell_id, record in find_records(out).items()}
     assert len(found["train"]) == 4
     assert found["inline"] == found["train"]  # bitwise: losses, scores, predictions

@@ -1,4 +1,4 @@
-"""Which Ray a sweep connects to, and that nothing of our own is left behind. (Real connections: test_sweep.py.)"""
+"""The Ray that a sweep connects to, and that nothing of our own is left behind. (Real connections: test_sweep.py.)"""
 
 import os
 import socket
@@ -20,7 +20,7 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What Ray was asked: init's options, and "shutdown"."""
+    """The calls of Ray: init's options, and "shutdown"."""
     asked: list = []
 
     def init(**options):

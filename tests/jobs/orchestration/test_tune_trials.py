@@ -1,21 +1,38 @@
-"""What Tune is given next: known cells in their order, and a search's further ones when all of these are over."""
+"""The packs that Tune is given next: known ones in their order, and a search's further ones when all of these are over."""
 
 import threading
+from dataclasses import dataclass, field
 
 from ray.tune.search import Searcher
 
-from jobs.console.reporter import SweepReporter
-from jobs.orchestration.cell_lifecycle import CellLifecycle
-from jobs.orchestration.tune_trials import _Source
-from jobs.scheduling.backlog import CellBacklog
-from jobs.scheduling.resources import Node, group_spec_of
+from jobs.orchestration.tune_trials import PackSearcher
 from loretta_core.config import CellConfig
 
-NODES = [Node(cpus=4)]
+
+@dataclass
+class Concurrency:
+    """Stands in for an executor: how many trials should run now."""
+
+    at_once: int = 9
 
 
-def source(cells, *, at_once=lambda: 9, more=None, begins=lambda cell, together: True):
-    return _Source([(cell,) for cell in cells], at_once, more and (lambda: [(cell,) for cell in more()]), begins, threading.Event())
+@dataclass
+class Source:
+    """A TrialSource with rounds of single cells, of which those with an allowed seed may start."""
+
+    rounds: list = field(default_factory=list)
+    has_rounds: bool = False
+    last_seed: int = 99
+
+    def next_packs(self):
+        return [(cell,) for cell in self.rounds.pop(0)]
+
+    def try_start(self, cell, *, pack_size):
+        return cell.seed <= self.last_seed
+
+
+def searcher(cells, *, executor=None, source=None, stop=None):
+    return PackSearcher([(cell,) for cell in cells], source=source or Source(), executor=executor or Concurrency(), stop=stop or threading.Event())
 
 
 def seed(suggestion):
@@ -23,58 +40,53 @@ def seed(suggestion):
 
 
 def test_without_a_search_the_end_is_said_while_cells_run(cell):
-    given = source([cell("seed=0"), cell("seed=1")])
+    given = searcher([cell("seed=0"), cell("seed=1")])
     assert [seed(given.suggest(str(index))) for index in range(2)] == [0, 1]
     assert given.suggest("2") == Searcher.FINISHED
 
 
 def test_so_many_run_at_once_as_there_is_room_for_now(cell):
-    room = [1]
-    given = source([cell(f"seed={seed}") for seed in range(4)], at_once=lambda: room[0])
+    executor = Concurrency(1)
+    given = searcher([cell(f"seed={seed}") for seed in range(4)], executor=executor)
     assert seed(given.suggest("0")) == 0
     assert given.suggest("1") is None
-    room[0] = 2
+    executor.at_once = 2
     assert seed(given.suggest("1")) == 1
     assert given.suggest("2") is None
-    given.settled()
+    given.on_pack_over()
     assert seed(given.suggest("2")) == 2
 
 
 def test_a_round_begins_when_the_one_before_is_over(cell):
-    rounds = [[cell("seed=2"), cell("seed=3")], []]
-    given = source([cell("seed=0"), cell("seed=1")], more=lambda: rounds.pop(0))
+    given = searcher([cell("seed=0"), cell("seed=1")], source=Source([[cell("seed=2"), cell("seed=3")], []], has_rounds=True))
     assert [seed(given.suggest(str(index))) for index in range(2)] == [0, 1]
     assert given.suggest("2") is None
-    given.settled()
+    given.on_pack_over()
     assert given.suggest("2") is None
-    given.settled()
+    given.on_pack_over()
     assert [seed(given.suggest(str(index))) for index in range(2, 4)] == [2, 3]
     assert given.suggest("4") is None
-    given.settled()
-    given.settled()
+    given.on_pack_over()
+    given.on_pack_over()
     assert given.suggest("4") == Searcher.FINISHED
 
 
-def test_what_may_not_begin_ends_it(cell):
-    given = source([cell("seed=0")], more=lambda: [cell("seed=1")], begins=lambda each, together: each.seed == 0)
+def test_a_cell_that_may_not_start_ends_it(cell):
+    given = searcher([cell("seed=0")], source=Source([[cell("seed=1")]], has_rounds=True, last_seed=0))
     given.suggest("0")
-    given.settled()
+    given.on_pack_over()
     assert given.suggest("1") == Searcher.FINISHED
 
 
-def ahead_of(out, rounds):
-    return CellBacklog(CellLifecycle(out, "s", None, None, SweepReporter([])), lambda: NODES, lambda: rounds.pop(0) if rounds else [])
+def test_a_pack_starts_as_far_as_its_cells_may(cell):
+    pack = tuple(cell(f"seed={seed}") for seed in range(3))
+    given = PackSearcher([pack], source=Source(last_seed=1), executor=Concurrency(), stop=threading.Event())
+    assert [CellConfig.from_json(each).seed for each in given.suggest("0")["cells"]] == [0, 1]
+    assert given.suggest("1") == Searcher.FINISHED
 
 
-def test_a_shape_gets_further_cells_only_when_no_other_waits(cell, out):
-    small, large = cell(), cell("engine.cpus=2")
-    ahead = ahead_of(out, [[cell("seed=5"), cell("engine.cpus=2", "seed=5")]])
-    ahead.add([small, large])
-    assert ahead.next_shape() == (group_spec_of(large), [large])
-    assert ahead.more(group_spec_of(large)) == []  # the small one is not over
-    assert ahead.next_shape() == (group_spec_of(small), [small])
-    assert [each.seed for each in ahead.more(group_spec_of(small))] == [5]
-    shape, members = ahead.next_shape()
-    assert (shape, [each.seed for each in members]) == (group_spec_of(large), [5])
-    assert ahead.next_shape() is None
-    assert ahead.placed == 4
+def test_nothing_starts_after_an_interrupt(cell):
+    stop = threading.Event()
+    given = searcher([cell("seed=0")], stop=stop)
+    stop.set()
+    assert given.suggest("0") == Searcher.FINISHED

@@ -9,7 +9,7 @@ import pytest
 from jobs.console.reporter import SweepReporter
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.budget import Account
-from loretta_core.config.sweep.sampling import Budget
+from loretta_core.config.sweep.limits import Budget
 from tests.jobs.synthetic import WILD_CLOCK, finished_record
 from tests.jobs.test_sweep import place, run, shared
 from tests.paths import ROOT
@@ -51,12 +51,12 @@ def _is_duration(node):
 @pytest.mark.parametrize("jump_s", [-86400.0, 86400.0])
 def test_a_step_of_the_wall_clock_changes_no_duration(jump_s, cell, monkeypatch, capsys):
     cells = [cell(f"seed={seed}") for seed in range(3)]
-    progress, account = SweepReporter(cells), Account(Budget(hours=1))
-    progress.expects(cells, cells, predicted_s=dict.fromkeys((each.cell_id for each in cells), 1.0))
-    progress.begins(cells[0])
+    reporter, account = SweepReporter(cells), Account(Budget(hours=1))
+    reporter.on_cells_added(cells, placed=cells, predicted_s=dict.fromkeys((each.cell_id for each in cells), 1.0))
+    reporter.on_cell_started(cells[0])
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + jump_s)
-    progress.done(Outcome(cells[0].cell_id, "finished", seconds=2.0), finished_record(cells[0]))
+    reporter.on_outcome(Outcome(cells[0].cell_id, "finished", seconds=2.0), finished_record(cells[0]))
     account.charge(cells[0], seconds=2.0)
     assert "in 2 s; about 4 s left" in capsys.readouterr().out
     assert account.spent == ""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.failures.outcome import kind_of
+from jobs.failures.retry import classify_error
 from jobs.storage.lock import output_lock
 from loretta_core.errors import OutputError
-from loretta_core.store.records import check_output_dir
+from loretta_core.store.output_dir import check_output_dir
 from tests.jobs.synthetic import FILLER, FILLING_SEED, MENDED
 from tests.jobs.test_sweep import Place, place, run, shared
 
@@ -36,7 +36,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     ],
 )
 def test_a_full_disk_is_a_class_of_failure(error, kind):
-    assert kind_of(error) == kind
+    assert classify_error(error) == kind
 
 
 def test_a_read_only_directory_is_refused_in_one_line(small_disk):

@@ -6,7 +6,7 @@ import pytest
 
 from jobs.tracking.mlflow_setup import connect, default_uri
 from loretta_core.config import load_sweep
-from loretta_core.store.records import find_records
+from loretta_core.store.record_files import find_records
 from tests.jobs.head import Head, user_environment
 from tests.paths import ROOT
 
@@ -32,8 +32,8 @@ def test_the_quickstart_as_a_job(head, tmp_path):
     records = find_records(tmp_path / "out")
     assert records.keys() == {cell.cell_id for cell in cells}
     for record in records.values():
-        assert (record.status, record.steps, record.test_rows) == ("finished", 5, 64)
-        assert 0 < record.trainable_params < record.total_params
+        assert (record.status, record.cost.steps, record.score.rows) == ("finished", 5, 64)
+        assert 0 < record.cost.trainable_params < record.cost.total_params
         assert [step for step, _ in record.curves["train_loss"]] == [1, 2, 3, 4, 5]
     experiment = connect(default_uri(tmp_path / "out")).get_experiment_by_name("quickstart")
     assert len(connect(default_uri(tmp_path / "out")).search_runs([experiment.experiment_id])) == 3

@@ -7,7 +7,7 @@ import pytest
 
 from loretta_core.config import load_sweep
 from loretta_core.config.engine import Plain
-from loretta_core.store.records import find_records
+from loretta_core.store.record_files import find_records
 from loretta_core.train.run import run_cell
 from tests.jobs.head import stop_all
 from tests.paths import ROOT
@@ -46,4 +46,4 @@ def test_the_group_starts_anew_and_the_cell_goes_on(head, tmp_path):
         alone = run_cell(cell.model_copy(update={"engine": Plain(type="plain")}), directory=tmp_path / cell.cell_id)
         expected, found = ([value for _, value in record.curves["train_loss"]] for record in (alone, records[cell.cell_id]))
         assert found == pytest.approx(expected, abs=1e-4)
-        assert records[cell.cell_id].score == pytest.approx(alone.score, abs=0.03)
+        assert records[cell.cell_id].score.value == pytest.approx(alone.score.value, abs=0.03)

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.tracking.mlflow_setup import connect
 from jobs.tracking.mlflow_sink import CELL_TAG
-from tests.jobs.head import _free_ports, stop_all
+from tests.jobs.head import free_ports, stop_all
 from tests.jobs.synthetic import LASTING, STEADY_SEED
 from tests.jobs.test_sweep import LIMIT_S, ROOT, place, run, shared, start, wait_until
 
@@ -32,7 +32,7 @@ def serve(port: int, directory) -> subprocess.Popen[str]:
 
 
 def test_no_point_is_lost_and_none_comes_twice(tmp_path, head):
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     here = place(tmp_path, STEADY_SEED)
     journal = here.out / "cells" / here.cells[STEADY_SEED].cell_id / "metrics.jsonl"
     server = serve(port, tmp_path / "server")

@@ -8,7 +8,7 @@ import pytest
 
 from jobs.tracking.mlflow_setup import connect, default_uri
 from loretta_core.config import load_sweep
-from loretta_core.store.records import find_records
+from loretta_core.store.record_files import find_records
 from loretta_core.train.run import run_cell
 from tests.jobs.head import stop_all
 from tests.jobs.test_sweep import LIMIT_S, Place, run, shared, start, wait_until
@@ -50,8 +50,8 @@ def check(place, directory):
         found, alone = records[cell.cell_id], run_cell(cell, directory=directory / cell.cell_id)
         assert found.status == "finished"
         assert found.curves["train_loss"][0][1] == pytest.approx(alone.curves["train_loss"][0][1], rel=1e-5)
-        assert found.score == pytest.approx(alone.score, abs=0.05)
-        assert found.inputs_sha256 == alone.inputs_sha256
+        assert found.score.value == pytest.approx(alone.score.value, abs=0.05)
+        assert found.digests.inputs == alone.digests.inputs
     client = connect(default_uri(place.out))
     runs = client.search_runs([client.get_experiment_by_name("packed").experiment_id], filter_string="tags.cell_id != ''")
     assert sorted((run.data.tags["cell_id"], run.info.status) for run in runs) == sorted((cell.cell_id, "FINISHED") for cell in cells)
@@ -64,9 +64,9 @@ def test_cells_of_a_pack_end_as_by_themselves(head, here, tmp_path):
     assert "3 cells in 1 pack on 1 worker group" in ran.output
     assert "3 cells were computed in 1 pack: the time of such a cell is its share" in ran.output
     records, runs = check(here, tmp_path / "alone")
-    (pack_id,) = {record.pack_id for record in records.values()}
+    (pack_id,) = {record.pack.pack_id for record in records.values()}
     assert {run.data.tags["pack_id"] for run in runs} == {pack_id}
-    assert {record.pack_cells for record in records.values()} == {3}
+    assert {record.pack.cells for record in records.values()} == {3}
 
 
 def test_a_pack_whose_process_is_killed_is_finished_cell_by_cell(head, here, tmp_path):
@@ -82,7 +82,7 @@ def test_a_pack_whose_process_is_killed_is_finished_cell_by_cell(head, here, tmp
     assert process.returncode == 0, output + errors
     assert "it starts anew when a cell waits for it" in output
     records, _ = check(here, tmp_path / "alone")
-    assert {record.pack_id for record in records.values()} == {None}
+    assert {record.pack for record in records.values()} == {None}
 
 
 def _lines(path: Path) -> int:

@@ -10,7 +10,8 @@ import pytest
 
 from loretta_core.config import load_sweep
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
-from loretta_core.store.records import check_output_dir, write_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import write_record
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import ROOT, Place, shared, start, wait_until
@@ -32,12 +33,12 @@ LOOK = """
 import resource, sys, time
 started = time.process_time()
 from pathlib import Path
-from jobs.storage.ledger import standing
+from jobs.storage.ledger import read_status
 from loretta_core.config import load_sweep
 from services.commands.dry_run import dry_run
 config = load_sweep(sys.argv[1])
 out = Path(sys.argv[2])
-standing(out, config.cells)
+read_status(out, config.cells)
 dry_run(config, out=out, as_json=False)
 print(len(config.cells), time.process_time() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

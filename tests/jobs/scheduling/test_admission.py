@@ -1,6 +1,6 @@
-"""Which cells a cluster with GPUs lets in."""
+"""Admission to a cluster with GPUs, and what its GPUs cost."""
 
-from jobs.scheduling.admission import admit, devices_for, price_of
+from jobs.scheduling.admission import admit, devices_for, gpu_price
 from jobs.scheduling.resources import Node
 
 H100 = Node(cpus=16, gpus=2, memory_bytes=10**11, accelerator="H100")
@@ -14,5 +14,5 @@ def test_a_share_of_a_gpu_has_its_share_of_the_memory(cell):
 
 
 def test_the_price_is_that_of_the_clusters_gpus():
-    assert price_of([Node(cpus=2), H100]) == 2.99
-    assert price_of([Node(cpus=2)]) is None
+    assert gpu_price([Node(cpus=2), H100]) == 2.99
+    assert gpu_price([Node(cpus=2)]) is None

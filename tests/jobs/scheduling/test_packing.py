@@ -1,11 +1,11 @@
-"""Which cells are computed together: alike ones, so many that nobody idles and memory holds them; the same way each time."""
+"""Packs hold alike cells, no more than memory holds and never so many that a worker group has none; the same ones each time."""
 
 import itertools
 import json
 
 import pytest
 
-from jobs.scheduling.packing import MOST, form_packs
+from jobs.scheduling.packing import MAX_AUTO_CELLS, form_packs
 from jobs.scheduling.resources import Node
 from loretta_core.config import cell_from_overrides
 
@@ -38,7 +38,7 @@ def test_cells_that_differ_in_numbers_of_the_trainer_are_packed_by_themselves():
 
 
 def test_packs_have_nearly_equal_sizes_and_keep_the_order():
-    chosen = cells(rates(MOST + 2))
+    chosen = cells(rates(MAX_AUTO_CELLS + 2))
     assert sizes(chosen) == [5, 5]
     assert [cell for pack in form_packs(chosen, setting="auto", groups=1, nodes=NODES) for cell in pack] == chosen
 

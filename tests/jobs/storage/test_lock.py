@@ -55,7 +55,7 @@ def test_a_killed_owner_gives_the_lock_back(out, holder):
     assert (out / ".lock").read_text() == ""
 
 
-def test_one_after_the_other(out):
+def test_taking_the_lock_twice_in_a_row_does_not_raise(out):
     for _ in range(2):
         with output_lock(out):
             pass
@@ -108,7 +108,7 @@ def test_a_lock_file_with_anything_in_it_is_taken(text, out):
         assert json.loads((out / ".lock").read_text())["pid"] == os.getpid()
 
 
-def test_a_lock_file_that_is_deleted_meanwhile_harms_nobody(out, monkeypatch):
+def test_a_lock_file_that_is_deleted_meanwhile_does_not_raise(out, monkeypatch):
     monkeypatch.setattr(lock, "REFRESH_S", 0.01)
     with output_lock(out):
         (out / ".lock").unlink()

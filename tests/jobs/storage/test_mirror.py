@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from jobs.storage.ledger import read_status
-from jobs.storage.mirror import mirrored
+from jobs.storage.mirror import open_mirror
 from jobs.sweep import main
 from loretta_core.config import load_sweep
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.records import RECORD_NAME, check_output_dir, read_record, write_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import RECORD_NAME, read_record, write_record
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import Place, place, run, shared
@@ -62,7 +63,7 @@ def s3(tmp_path_factory) -> Iterator[dict[str, str]]:
 
 
 def make_bucket(url: str, process: subprocess.Popen[str]) -> None:
-    """As soon as the server listens."""
+    """Create a bucket as soon as the server listens."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -99,16 +100,16 @@ def files(directory):
 
 
 def copied(uri, out, cells, said):
-    with mirrored(uri, out=out, say=said.append) as mirror:
+    with open_mirror(uri, out=out, say=said.append) as mirror:
         mirror.send_missing(read_status(out, cells).finished)
 
 
 def fetched(uri, out, cells):
-    with mirrored(uri, out=out, say=print) as mirror:
+    with open_mirror(uri, out=out, say=print) as mirror:
         return mirror.fetch(cells)
 
 
-def both_ways(uri, cell, out, elsewhere):
+def check_both_ways(uri, cell, out, elsewhere):
     cells, said = [cell("seed=0"), cell("seed=1")], []
     finish(out, cells)
     copied(uri, out, cells, said)
@@ -121,15 +122,15 @@ def both_ways(uri, cell, out, elsewhere):
 
 
 def test_cells_arrive_as_they_were(uri, cell, out, elsewhere):
-    both_ways(uri, cell, out, elsewhere)
+    check_both_ways(uri, cell, out, elsewhere)
 
 
 @pytest.mark.slow
 def test_cells_arrive_as_they_were_through_s3(s3, cell, out, elsewhere, monkeypatch):
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    both_ways("s3://mirror/both", cell, out, elsewhere)
-    with pytest.raises(ConfigError, match=r'mirror = "s3://nowhere/x": cannot be read'), mirrored("s3://nowhere/x", out=out, say=print):
+    check_both_ways("s3://mirror/both", cell, out, elsewhere)
+    with pytest.raises(ConfigError, match=r'mirror = "s3://nowhere/x": cannot be read'), open_mirror("s3://nowhere/x", out=out, say=print):
         pass
 
 
@@ -158,8 +159,8 @@ def test_what_an_interrupted_attempt_left_gives_way(uri, cell, out, elsewhere):
 def test_a_cell_that_is_computed_again_is_complete_there_no_longer(uri, cell, out, elsewhere):
     finish(out, [cell()])
     copied(uri, out, [cell()], [])
-    with mirrored(uri, out=elsewhere, say=print) as mirror:
-        mirror.forget([cell().cell_id])
+    with open_mirror(uri, out=elsewhere, say=print) as mirror:
+        mirror.invalidate([cell().cell_id])
     assert fetched(uri, elsewhere, [cell()]) == 0
 
 
@@ -171,14 +172,14 @@ def test_a_store_that_fails_meanwhile_is_said_and_tried_again(uri, cell, out, tm
     with pytest.raises(ConfigError, match="cannot be read"):
         copied(uri, out, [cell()], said)
     (tmp_path / "store" / "cells").unlink()
-    with mirrored(uri, out=out, say=said.append) as mirror:
+    with open_mirror(uri, out=out, say=said.append) as mirror:
         (tmp_path / "store" / "cells").touch()
         mirror.send(cell().cell_id)
     assert "1 cell not copied" in said[0]
     (tmp_path / "store" / "cells").unlink()
     copied(uri, out, [cell()], said)
     assert len(said) == 1
-    assert read_record(tmp_path / "store" / "cells" / cell().cell_id).score == 0.9
+    assert read_record(tmp_path / "store" / "cells" / cell().cell_id).score.value == 0.9
 
 
 def test_an_output_directory_in_a_store_is_refused_with_the_way_that_works():

@@ -1,4 +1,4 @@
-"""A cell's metrics.jsonl, read while it is written."""
+"""Reading a cell's metrics.jsonl while it is written."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a killed driver, or a tracking server that was away, left undone in MLflow, on real SQLite."""
+"""Repair of MLflow after a killed driver, or an unreachable tracking server, on real SQLite."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def open_run(tracking, out):
 
     def leave(cell: CellConfig, *, out=out, tracking=tracking) -> None:
         sink = MlflowSink(tracking, cell, directory=cell_directory(out, cell.cell_id))
-        sink._open()
+        sink.open()
 
     return leave
 

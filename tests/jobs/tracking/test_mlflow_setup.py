@@ -1,4 +1,4 @@
-"""MLflow made ready once: a real SQLite store, and stores that cannot be used."""
+"""The setup of MLflow: a real SQLite store, and stores that cannot be used."""
 
 import subprocess
 import sys

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jobs.failures.outcome import Interrupted, Outcome
+from jobs.failures.retry import outcome_of_error
 from jobs.tracking import mlflow_sink
 from jobs.tracking.mlflow_setup import Tracking, connect, prepare
 from jobs.tracking.mlflow_sink import BATCH, MlflowSink, close_run, find_run
@@ -128,7 +129,7 @@ def test_a_cell_that_goes_on_continues_its_run_and_sends_no_point_twice(cell, tr
     killed = begin(cell())
     train(killed, range(4))
     killed.close("failed", {})
-    killed.sink.end(Outcome.from_error(cell().cell_id, Interrupted("the sweep was stopped at step 3"), seconds=1.0))
+    killed.sink.end_run(outcome_of_error(cell().cell_id, Interrupted("the sweep was stopped at step 3"), seconds=1.0))
     first = run_of(cell())
     assert first.info.status == "KILLED"
 
@@ -150,7 +151,7 @@ def test_final_numbers_are_sent_by_every_attempt(cell, run_of, begin):
 def test_a_failure_says_why_and_a_later_success_takes_it_back(cell, run_of, begin):
     sink = begin(cell())
     sink.close("failed", {})
-    sink.sink.end(Outcome(cell().cell_id, "failed", kind="nan", message="the loss is nan at step 3"))
+    sink.sink.end_run(Outcome(cell().cell_id, "failed", kind="nan", message="the loss is nan at step 3"))
     failed = run_of(cell())
     assert (failed.info.status, failed.data.tags["failure"], failed.data.tags["reason"]) == ("FAILED", "nan", "the loss is nan at step 3")
     begin(cell()).close("finished", SUMMARY)
@@ -184,7 +185,7 @@ def test_training_goes_on_without_a_server(cell, dead_server, monkeypatch, begin
     train(sink, range(500))  # asks once, and then leaves the server alone for a while
     assert time.monotonic() - started < 5
     sink.close("finished", SUMMARY)
-    sink.sink.end(Outcome(cell().cell_id, "failed", kind="nan", message="nan"))
+    sink.sink.end_run(Outcome(cell().cell_id, "failed", kind="nan", message="nan"))
     assert sink.problem == "MLflow does not take metrics (MlflowException); they are in metrics.jsonl and are sent by the next sweep that can"
 
 

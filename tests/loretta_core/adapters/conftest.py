@@ -68,7 +68,7 @@ _HEADS = {"SEQ_CLS": AutoModelForSequenceClassification, "MASKED_LM": AutoModelF
 
 @pytest.fixture
 def tiny():
-    """tiny("bert") → a random classification model in eval mode."""
+    """Return `tiny("bert")` → a random classification model in eval mode."""
 
     def make(model_type: str, *, task_type: str = "SEQ_CLS", seed: int = 0, **overrides: Any) -> PreTrainedModel:
         torch.manual_seed(seed)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from loretta_core.config import cell_from_overrides
 from loretta_core.config.locate import locate
 from loretta_core.config.model import Pretrained
-from loretta_core.pack.dropout import DropoutFrom, Streams, growing_axes
+from loretta_core.pack.dropout import DropoutNoiseMode, RandomStreams, growing_axes
 from loretta_core.train.run import run_cell
 from tests.loretta_core.pack.cells import ENCODER, FEW, FIRST_ORDER, PEFT_METHODS, RANKED, losses, packed, run_all, same_curves
 
@@ -32,7 +32,7 @@ def test_noise_is_that_of_the_unpadded_shape():
     lengths, seeds = (3, 5), (11, 12)
     torch.manual_seed(1)
     ours = torch.get_rng_state()
-    streams = Streams(states_of(seeds), lengths, axes=[[(1, 1)], [(2, 1), (3, 1)], [(0, 4)], []], sequences=None)
+    streams = RandomStreams(states_of(seeds), lengths, axes=[[(1, 1)], [(2, 1), (3, 1)], [(0, 4)], []], sequences=None)
     padded = [(4, 5, 6), (4, 2, 7, 5), (20, 6), (4, 6)]  # hidden states, attention after a prefix of two, rows and tokens in one axis, one vector a row
     noises = [streams.noise([0, 1], torch.ones(2, *shape), probability=P, call=call) for call, shape in enumerate(padded)]
     assert torch.equal(torch.get_rng_state(), ours)
@@ -77,7 +77,7 @@ def test_what_grows_in_other_ways_is_refused(shapes):
 
 
 def test_answer_tokens_are_refused():
-    streams = Streams(states_of([0]), [5], axes=None, sequences=4)
+    streams = RandomStreams(states_of([0]), [5], axes=None, sequences=4)
     streams.noise([0], torch.ones(1, 4, 6), probability=P, call=0)
     with pytest.raises(RuntimeError, match="7 answer tokens"):
         streams.noise([0], torch.ones(1, 7, 6), probability=P, call=1)
@@ -93,7 +93,7 @@ def test_attention_is_that_of_torch(masked):
     torch.manual_seed(3)
     expected = F.scaled_dot_product_attention(query, key, value, attn_mask=chosen, dropout_p=P, scale=0.3)
     torch.manual_seed(3)
-    with DropoutFrom(lambda like, p: F.dropout(torch.ones_like(like), p)):
+    with DropoutNoiseMode(lambda like, p: F.dropout(torch.ones_like(like), p)):
         torch.testing.assert_close(F.scaled_dot_product_attention(query, key, value, attn_mask=chosen, dropout_p=P, scale=0.3), expected)
 
 
@@ -105,10 +105,10 @@ def dropping(directory, *, attention=0.2):
     return [f"model={directory}", "task=toy_sentiment", *FEW]
 
 
-def same(cells, caplog):
-    for together_, alone in zip(packed(cells), map(losses, cells), strict=True):
-        assert together_[0] == pytest.approx(alone[0], rel=1e-5)
-        assert together_ == pytest.approx(alone, rel=1e-3)
+def assert_same_steps(cells, caplog):
+    for merged, alone in zip(packed(cells), map(losses, cells), strict=True):
+        assert merged[0] == pytest.approx(alone[0], rel=1e-5)
+        assert merged == pytest.approx(alone, rel=1e-3)
     assert "one by one" not in caplog.text
 
 
@@ -118,19 +118,19 @@ def same(cells, caplog):
     [*(pytest.param(method, "prompt", marks=() if method in FEW_METHODS else pytest.mark.slow) for method in PEFT_METHODS), ("lora", "head")],
 )
 def test_steps_are_those_of_cells_alone(method, objective, tmp_path, caplog):
-    same([[*dropping(tmp_path), f"task.objective={objective}", f"method={method}", *trainer] for trainer in FIRST_ORDER], caplog)
+    assert_same_steps([[*dropping(tmp_path), f"task.objective={objective}", f"method={method}", *trainer] for trainer in FIRST_ORDER], caplog)
 
 
 def test_cells_that_see_the_same_rows_draw_the_same(tmp_path, caplog):
-    same([[*dropping(tmp_path), "method=lora", *trainer, "seed=0"] for trainer in FIRST_ORDER], caplog)
+    assert_same_steps([[*dropping(tmp_path), "method=lora", *trainer, "seed=0"] for trainer in FIRST_ORDER], caplog)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("attention", [0.0, 0.2])
 def test_a_gpu_merges_where_attention_drops_nothing(attention, tmp_path, caplog):
     cells = [[*dropping(tmp_path, attention=attention), "method=lora", *trainer, "engine.gpus=1"] for trainer in FIRST_ORDER]
-    for together_, alone in zip(packed(cells), map(losses, cells), strict=True):
-        assert together_ == pytest.approx(alone, rel=1e-3)
+    for merged, alone in zip(packed(cells), map(losses, cells), strict=True):
+        assert merged == pytest.approx(alone, rel=1e-3)
     assert ("one by one" in caplog.text) == bool(attention)
 
 
@@ -138,7 +138,9 @@ def test_a_gpu_merges_where_attention_drops_nothing(attention, tmp_path, caplog)
 @pytest.mark.parametrize("dropout", ["lora.lora", "loretta_rep.lora", "loretta_adp.adapter"])
 def test_dropout_of_adapters(dropout, rest, caplog):
     method, name = dropout.split(".")
-    same([[*rest, f"method={method}", f"method.{name}_dropout=0.2", *trainer, "engine.gradient_accumulation=2"] for trainer in FIRST_ORDER], caplog)
+    assert_same_steps(
+        [[*rest, f"method={method}", f"method.{name}_dropout=0.2", *trainer, "engine.gradient_accumulation=2"] for trainer in FIRST_ORDER], caplog
+    )
 
 
 @pytest.mark.integration

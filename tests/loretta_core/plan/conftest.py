@@ -61,7 +61,7 @@ _AUTO: dict[str, Any] = {"SEQ_CLS": AutoModelForSequenceClassification, "MASKED_
 
 @pytest.fixture
 def on_meta() -> Callable[..., PreTrainedModel]:
-    """on_meta("bert", "SEQ_CLS") → a model of this config that occupies no memory."""
+    """Return `on_meta("bert", "SEQ_CLS")` → a model of this config that occupies no memory."""
 
     def make(name: str, task_type: str, *, labels: int = 3) -> PreTrainedModel:
         model_type, fields = CONFIGS[name]

@@ -27,7 +27,7 @@ class Live(TorchDispatchMode):
                 self._add(tensor.untyped_storage())
 
     def reset_peak(self) -> None:
-        """Forget what was higher than now."""
+        """Set the peak to the present count."""
         self.peak = self.now
 
     def _add(self, storage: torch.UntypedStorage) -> None:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from loretta_core.plan.memory import EVALUATION_ROWS
+from loretta_core.plan.transients import EVALUATION_ROWS
 
 PAIRS = (("ft", "adam"), ("ft", "zo_sgd"), ("lora", "adam"), ("loretta_adp", "adam"), ("loretta_adp", "zo_sgd"))
 SHAPES = ("roberta-base", "roberta-large", "llama-1b")
@@ -28,7 +28,7 @@ ONE_MAP_BYTES = str(1 << 20)
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("shapes", nargs="*", metavar="SHAPE", help=f"of {', '.join(SHAPES)} (default: all)")
     parser.add_argument("--json", action="store_true")
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def of_shape(name: str) -> Iterator[dict[str, object]]:
-    """The rows of one shape: random weights on disk, a process for each pair."""
+    """Return the rows of one shape: random weights on disk, a process for each pair."""
     from tests.loretta_core.plan.shapes import prompted, save_rows, save_shape, task_of
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -58,7 +58,7 @@ def of_shape(name: str) -> Iterator[dict[str, object]]:
 
 
 def in_process(model: Path, task: str, method: str, trainer: str) -> dict[str, int]:
-    """Predicted, live and process bytes of one cell."""
+    """Return predicted, live and process bytes of one cell."""
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": ONE_MAP_BYTES, "MALLOC_TRIM_THRESHOLD_": ONE_MAP_BYTES}
     command = [
         sys.executable,
@@ -87,7 +87,7 @@ def report(model: str, task: str, method: str, trainer: str) -> None:
 
 
 def _status(name: str) -> int:
-    """Bytes of a line of /proc/self/status."""
+    """Return the bytes of a line of /proc/self/status."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
     return int(line.split()[1]) * 1024
 

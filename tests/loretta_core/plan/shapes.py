@@ -21,7 +21,7 @@ CONFIGS = {
 
 
 def save_shape(directory: Path, name: str) -> Path:
-    """The model and its tokenizer, saved to `directory`."""
+    """Save a model and its tokenizer to `directory`."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import AutoConfig, LlamaForCausalLM, PreTrainedTokenizerFast, RobertaForMaskedLM
 
@@ -37,7 +37,7 @@ def save_shape(directory: Path, name: str) -> Path:
 
 
 def save_rows(directory: Path, *, rows: int = 80) -> Path:
-    """Labelled texts."""
+    """Write labelled texts."""
     path = directory / "rows.jsonl"
     generator = torch.Generator().manual_seed(0)
     texts = [" ".join(f"w{index}" for index in torch.randint(0, 60, (30,), generator=generator).tolist()) for _ in range(rows)]
@@ -46,18 +46,18 @@ def save_rows(directory: Path, *, rows: int = 80) -> Path:
 
 
 def task_of(rows: Path, *, objective: str) -> str:
-    """The task of those texts, as a sweep file writes it."""
+    """Return the task of those texts, as a sweep file writes it."""
     asked = {"head": "", "prompt": ', template="{text} {mask}", verbalizer=["w1", "w2"]', "causal": ', template="{text}", verbalizer=[" w1", " w2"]'}[objective]
     return f'{{type="jsonl", train="{rows}", validation="{rows}", text=["text"], labels=["bad", "good"], objective="{objective}"{asked}}}'
 
 
 def prompted(name: str) -> str:
-    """The objective that asks a model of this family without a fresh head."""
+    """Return the objective that asks a model of this family without a fresh head."""
     return "causal" if CONFIGS[name][0] == "llama" else "prompt"
 
 
 def warm_up() -> None:
-    """Three steps of a small cell: every import and every pool that a process makes once."""
+    """Train a small cell for three steps, so that every import and every pool that a process makes once is there."""
     from loretta_core.config import cell_from_overrides
     from tests.loretta_core.plan.test_memory import SMALL, predicted_and_live
 

@@ -1,4 +1,4 @@
-"""What is said of a cell before anything is loaded is what the loaded cell then is."""
+"""The facts of a cell before anything is loaded equal those of the loaded cell."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_the_prediction_is_what_trains(method, objective):
 
 @pytest.fixture
 def albert(tmp_path):
-    """A checkpoint whose weights cannot be read: whoever tries, fails otherwise."""
+    """Write a checkpoint whose weights cannot be read: code that tries to fails."""
     (tmp_path / "config.json").write_text(json.dumps(ALBERT))
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0not the weights!")
     return tmp_path

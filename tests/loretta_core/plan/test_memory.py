@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from loretta_core.config import CellConfig, cell_from_overrides
-from loretta_core.plan.advise import size, try_engine
 from loretta_core.plan.devices import Devices, this_cpu
+from loretta_core.plan.placement.engine_options import try_engine
+from loretta_core.plan.sizing import size
 from loretta_core.train.build import build_run
 from tests.loretta_core.plan.live import Live
 from tests.loretta_core.plan.measure_memory import PAIRS, SHAPES, of_shape
@@ -28,7 +29,7 @@ def test_live_bytes_are_counted_and_struck_off():
 
 
 def measured(cell: CellConfig) -> tuple[int, int, int, int]:
-    """Peak live bytes of an evaluation, three steps and an evaluation; longest rows; trained parameters."""
+    """Return the peak live bytes of an evaluation, three steps and an evaluation; longest rows; trained parameters."""
     with Live() as live:
         run = build_run(cell)
         live.note([*run.model.parameters(), *run.model.buffers()])
@@ -47,7 +48,7 @@ def measured(cell: CellConfig) -> tuple[int, int, int, int]:
 
 
 def predicted_and_live(cell: CellConfig) -> tuple[int, int]:
-    """Peak bytes."""
+    """Return predicted and measured peak bytes."""
     peak, tokens, evaluation_tokens, trainable = measured(cell)
     sized = size(cell, tokens=tokens, evaluation_tokens=evaluation_tokens)
     assert sized is not None
@@ -56,7 +57,7 @@ def predicted_and_live(cell: CellConfig) -> tuple[int, int]:
 
 
 def ratio(cell: CellConfig) -> float:
-    """Predicted over measured."""
+    """Return predicted over measured."""
     predicted, live = predicted_and_live(cell)
     return predicted / live
 

@@ -7,7 +7,9 @@ from loretta_core.config import SweepConfig, cell_from_overrides
 from loretta_core.report.rows import build_rows
 from loretta_core.report.stats import wilson_interval
 from loretta_core.store.manifest import read_manifest, write_manifest
-from loretta_core.store.records import Failure, Record, check_output_dir, find_records, write_record
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.record_files import find_records, write_record
+from loretta_core.store.records import Digests, Failure, Record, RunCost, Score
 
 PARAMETERS = {"loretta_adp": 2_912, "loretta_rep": 3_104, "lora": 16_384, "adapters": 133_504, "ft": 812_032}
 GAIN = {"loretta_adp": 0.17, "loretta_rep": 0.168, "lora": 0.19, "adapters": 0.18, "ft": 0.21}
@@ -17,12 +19,16 @@ def make_cell(method="lora", trainer="adam", *more):
     return cell_from_overrides(["model=toy-bert", "task=toy_sentiment", f"method={method}", f"trainer={trainer}", *more])
 
 
-def make_record(cell, *, correct=900, rows=1000, **changes):
+def make_record(cell, *, correct=900, rows=1000, score=None, cost=None, **changes):
+    """`score`, `cost`, `changes`: fields that differ from those of an ordinary finished cell."""
     low, high = wilson_interval(correct, rows)
+    scores = {"value": correct / rows, "low": low, "high": high, "rows": rows, "initial": 0.72, "validation": 0.9, "best_step": 200}
+    costs = {
+        "trainable_params": 16_384, "total_params": 900_000, "train_s": 6.4, "wall_s": 9.0, "peak_memory_bytes": 612 * 2**20, "steps": 300, "forwards": 300,
+    }  # fmt: skip
     fields = {
-        "cell_id": cell.cell_id, "cell": cell.to_dict(), "status": "finished", "score": correct / rows, "score_low": low, "score_high": high, "test_rows": rows,
-        "initial_score": 0.72, "validation_score": 0.9, "best_step": 200, "trainable_params": 16_384, "total_params": 900_000, "train_seconds": 6.4,
-        "wall_seconds": 9.0, "peak_memory_bytes": 612 * 2**20, "steps": 300, "forwards": 300, "adapter": "adapter", "inputs_sha256": "0" * 64,
+        "cell_id": cell.cell_id, "cell": cell.to_dict(), "status": "finished", "score": Score(**{**scores, **(score or {})}),
+        "cost": RunCost(**{**costs, **(cost or {})}), "digests": Digests(inputs="0" * 64), "adapter": "adapter",
         "environment": {"torch": "2.13.0", "device": "CPU"}, "curves": {"train_loss": [(1, 0.7), (2, 0.5)]},
     }  # fmt: skip
     return Record(**{**fields, **changes})
@@ -38,8 +44,10 @@ def plausible_record(cell, *, noise):
     gain = GAIN[method] * (0.45 if zo else 1.0)
     curve = [(step, 0.62 - gain * 1.4 * (1 - math.exp(-4 * step / steps)) + noise.gauss(0, 0.08 if zo else 0.04)) for step in range(0, steps, steps // 100)]
     return make_record(
-        cell, correct=round(1000 * (0.72 + gain)), trainable_params=PARAMETERS[method], train_seconds=(14 if zo else 7) * (1 + 0.2 * len(method) / 11),
-        curves={"train_loss": curve, "validation_score": [(0, 0.72), (steps, 0.72 + gain)]}, steps=steps, forwards=steps * (2 if zo else 1),
+        cell, correct=round(1000 * (0.72 + gain)), cost={
+            "trainable_params": PARAMETERS[method], "train_s": (14 if zo else 7) * (1 + 0.2 * len(method) / 11), "steps": steps,
+            "forwards": steps * (2 if zo else 1),
+        }, curves={"train_loss": curve, "validation_score": [(0, 0.72), (steps, 0.72 + gain)]},
     )  # fmt: skip
 
 
@@ -69,3 +77,8 @@ def write_sweep(out, *, records, name="sweep", **fields):
 def rows_of(out, *, name="sweep"):
     manifest = read_manifest(out, name=name)
     return build_rows(manifest, records=find_records(out, manifest.cells))
+
+
+def bits(right: int, *, rows: int = 100, first: int = 0) -> str:
+    """`right` rows right, from place `first` on."""
+    return "".join("1" if first <= place < first + right else "0" for place in range(rows))

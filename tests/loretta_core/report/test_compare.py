@@ -106,16 +106,3 @@ def test_an_unknown_sweep(out):
     with pytest.raises(OutputError, match=r"no sweep 'x'.*Sweeps there: quickstart"):
         write_comparison(out, name="x")
     assert not (out / "sweeps" / "x").exists()
-
-
-def test_cells_that_were_computed_together_are_shown_like_others_with_a_remark(out):
-    cells = [make_cell("lora"), make_cell("adapters"), make_cell("ft")]
-    records = [make_record(cells[0], pack_id="0123456789ab", pack_cells=2), make_record(cells[1], pack_id="0123456789ab", pack_cells=2), make_record(cells[2])]
-    write_sweep(out, records=list(zip(cells, records, strict=True)), name="packed")
-    comparison = compare(out, name="packed")
-    assert "2 cells were computed in 1 pack: the time of such a cell is its share" in comparison.text
-    assert {(row["method"], row["pack_id"], row["pack_cells"]) for row in json.loads(comparison.json)} == {
-        ("lora", "0123456789ab", 2),
-        ("adapters", "0123456789ab", 2),
-        ("ft", None, None),
-    }

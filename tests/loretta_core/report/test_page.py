@@ -64,7 +64,7 @@ def evil_sweep(tmp_path, evil=EVIL):
     failed = make_cell("ft")
     records = [
         (model, make_record(model, warnings=[f"warned {evil}"], environment={"device": f"GPU {evil}"}, adapter=f"adapter{evil}")),
-        (adapter, make_record(adapter, score_name=f"accuracy{evil}")),
+        (adapter, make_record(adapter, score={"name": f"accuracy{evil}"})),
         (failed, make_record(failed, status="failed", error=Failure(kind=f"kind{evil}", message=f"message{evil}"))),
     ]
     fields = {"description": f"described {evil}", "duplicates": (f"double {evil}",), "skipped": ((f"cell {evil}", f"reason {evil}"),)}

@@ -1,58 +1,17 @@
-"""Two cells on the same rows: the tests equal scipy's, only comparable cells are compared, and the page says what they found."""
+"""Paired tests in a comparison: only comparable cells are compared, and the page says what they found."""
 
 import json
 
-import numpy as np
 import pytest
-from scipy import stats as scipy_stats
 
 from loretta_core.report.compare import compare, write_comparison
 from loretta_core.report.headlines import headlines
-from loretta_core.report.stats import holm, mcnemar, paired_bootstrap
-from loretta_core.store.predictions import PREDICTIONS_NAME, Predictions, find_predictions, write_predictions
-from loretta_core.store.records import write_record
-from tests.loretta_core.report.synthetic import make_cell, make_record, write_sweep
+from loretta_core.store.predictions import PREDICTIONS_NAME, Predictions, write_predictions
+from loretta_core.store.record_files import write_record
+from loretta_core.store.records import Digests
+from tests.loretta_core.report.synthetic import bits, make_cell, make_record, write_sweep
 
 BEST, CLOSE, FAR = make_cell("ft"), make_cell("lora"), make_cell("adapters")
-
-
-def bits(right: int, *, rows: int = 100, first: int = 0) -> str:
-    """`right` rows right, from place `first` on."""
-    return "".join("1" if first <= place < first + right else "0" for place in range(rows))
-
-
-@pytest.mark.parametrize(("first", "second"), [(bits(90), bits(80)), (bits(60), bits(60, first=40)), (bits(50), bits(52)), (bits(5), bits(5))])
-def test_mcnemar_is_the_binomial_test_of_the_rows_that_differ(first, second):
-    only = [sum(a > b for a, b in zip(*pair, strict=True)) for pair in ((first, second), (second, first))]
-    expected = scipy_stats.binomtest(only[0], sum(only)).pvalue if sum(only) else 1.0
-    assert mcnemar(first, second) == pytest.approx(expected, rel=1e-12)
-    assert mcnemar(second, first) == mcnemar(first, second)
-
-
-def test_mcnemar_holds_for_many_rows():
-    rng = np.random.default_rng(0)
-    first, second = ("".join(map(str, rng.integers(0, 2, 20_000))) for _ in range(2))
-    assert 0 < mcnemar(first, second) <= 1
-
-
-def test_the_paired_bootstrap_counts_signs():
-    rng = np.random.default_rng(0)
-    base = rng.normal(0.8, 0.02, 1000)
-    assert paired_bootstrap(list(base + 0.001), list(base)) == pytest.approx(2 / 1001)  # equal noise cancels
-    assert paired_bootstrap(list(base), list(base)) == 1.0
-    assert paired_bootstrap(list(base), list(rng.permutation(base))) > 0.5
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.5, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
-@pytest.mark.parametrize("test", [mcnemar, paired_bootstrap])
-def test_other_rows_are_refused(test):
-    with pytest.raises(ValueError, match=r"1 .* against 2"):
-        test("1", "10") if test is mcnemar else test([1.0], [1.0, 0.0])
 
 
 def sweep(tmp_path, rights, *, tests="t"):
@@ -65,7 +24,7 @@ def sweep(tmp_path, rights, *, tests="t"):
     for (cell, record), right, test in zip(records, rights, tests * 3 if len(tests) == 1 else tests, strict=False):
         found = Predictions(metric="accuracy", test_sha256=test, predictions=tuple(map(int, right)), right=right)
         write_predictions(found, out / "cells" / cell.cell_id)
-        write_record(record.model_copy(update={"predictions_sha256": found.sha256}), out / "cells" / cell.cell_id)
+        write_record(record.model_copy(update={"digests": Digests(predictions=found.sha256)}), out / "cells" / cell.cell_id)
     return out
 
 
@@ -111,8 +70,3 @@ def test_a_damaged_file_is_left_out(tmp_path, damage):
     (out / "cells" / CLOSE.cell_id / PREDICTIONS_NAME).write_text(damage)
     found = compare(out, name="sweep")
     assert [row.paired is None for row in found.rows] == [True, True, False]
-
-
-def test_a_record_from_before_predictions_were_kept(tmp_path):
-    record = make_record(BEST)
-    assert find_predictions(tmp_path, {BEST.cell_id: record}) == {}

@@ -3,7 +3,7 @@
 import pytest
 
 from loretta_core.config import cell_from_overrides
-from loretta_core.report.paper import _scores, paper_score
+from loretta_core.report.paper import paper_score, printed_scores
 
 
 def cell(model, task, method, trainer="adam"):
@@ -41,7 +41,7 @@ def test_nothing_is_said_where_nothing_is_printed(model, task, method, trainer):
 
 
 def test_every_entry_names_a_method_and_a_task_of_ours():
-    for model, task, method, score in _scores():
+    for model, task, method, score in printed_scores():
         settings = ", ".join(f"{key} = {value!r}".replace("'", '"') for key, value in method.items())
         assert paper_score(cell(f"org/{model}", task, f"{{{settings}}}")) is score
         assert 0.3 < score.value < 1

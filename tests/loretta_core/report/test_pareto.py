@@ -7,7 +7,7 @@ from tests.loretta_core.report.synthetic import failed_record, make_cell, make_r
 
 def row(correct, params, *, seed=0, task="toy_sentiment"):
     cell = make_cell("lora", "adam", f"seed={seed}")
-    record = make_record(cell, correct=correct, trainable_params=params) if correct is not None else failed_record(cell)
+    record = make_record(cell, correct=correct, cost={"trainable_params": params}) if correct is not None else failed_record(cell)
     return ResultRow(cell_id=f"{task}-{correct}-{params}", cell=cell, labels={"model": "m", "task": task, "method": "lora", "trainer": "adam"}, record=record)
 
 

@@ -70,5 +70,6 @@ def test_json_has_unrounded_numbers_and_every_setting(tmp_path):
     assert content["cell"] == json.loads(LORA.to_json())
     assert content["warnings"] == ["slow"]
     assert (content["status"], content["reason"]) == ("finished", None)
-    for name in ("score_low", "score_high", "test_rows", "trainable_params", "train_seconds", "peak_memory_bytes", "forwards", "inputs_sha256"):
-        assert content[name] == getattr(record, name), name
+    assert [content[name] for name in ("score_low", "score_high", "test_rows")] == [record.score.low, record.score.high, record.score.rows]
+    assert [content[name] for name in ("trainable_params", "train_seconds", "peak_memory_bytes", "forwards")] == [16_384, 6.4, 612 * 2**20, 300]
+    assert content["inputs_sha256"] == record.digests.inputs

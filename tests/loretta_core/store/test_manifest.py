@@ -8,7 +8,7 @@ import pytest
 from loretta_core.config import SweepConfig
 from loretta_core.errors import OutputError
 from loretta_core.store.manifest import read_manifest, sweep_directory, sweep_names, write_manifest
-from loretta_core.store.records import FORMAT
+from loretta_core.store.output_dir import OUTPUT_FORMAT
 from tests.loretta_core.report.synthetic import make_cell
 
 CELLS = (make_cell("lora", "adam", "method.r=4"), make_cell("loretta_adp", "zo_sgd", "seed=3"))
@@ -48,7 +48,7 @@ def test_ids_are_those_of_the_manifest(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": FORMAT + 1}, f"format {FORMAT + 1}, this version reads {FORMAT}"),
+        ({"format": OUTPUT_FORMAT + 1}, f"format {OUTPUT_FORMAT + 1}, this version reads {OUTPUT_FORMAT}"),
         ({"format": None}, "format None"),
         ({"cells": ["missing"]}, "names cell missing and does not resolve it"),
         ({"novelty": 1}, "novelty: .*edited, or written by another version"),

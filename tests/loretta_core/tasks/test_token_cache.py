@@ -13,8 +13,8 @@ ROWS = [Row({"text": "the film was long"}, 1), Row({"text": "the film"}, 0)]
 
 
 @pytest.fixture(autouse=True)
-def empty(monkeypatch):
-    monkeypatch.setattr(token_cache, "_kept", type(token_cache._kept)())
+def _empty_cache():
+    token_cache.clear_cache()
 
 
 def encode(tokenizer, rows=ROWS, *, task=TASK, training=False):

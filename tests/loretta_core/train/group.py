@@ -1,4 +1,4 @@
-"""Several real processes over gloo, as a worker group would start them: `together(function, world, *arguments)` runs it on every rank."""
+"""Worker groups for tests: `run_workers(function, world, *arguments)` runs a function on every rank of a group of real processes over gloo."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 
-def together(function: Callable[..., Any], world: int, *arguments: Any, timeout_s: float = 240.0) -> list[Any]:
-    """What `function(rank, *arguments)` returned on each rank, in order; the first exception of a rank is raised here."""
+def run_workers(function: Callable[..., Any], world: int, *arguments: Any, timeout_s: float = 240.0) -> list[Any]:
+    """Run `function(rank, *arguments)` on every rank, and return the results in rank order. Raises the first exception of a rank."""
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = [context.Process(target=_member, args=(function, rank, world, port, results, arguments)) for rank in range(world)]
+    processes = [context.Process(target=_worker, args=(function, rank, world, port, results, arguments)) for rank in range(world)]
     for process in processes:
         process.start()
     try:
@@ -31,7 +31,7 @@ def together(function: Callable[..., Any], world: int, *arguments: Any, timeout_
     return [found[rank] for rank in range(world)]
 
 
-def _member(function: Callable[..., Any], rank: int, world: int, port: int, results: Any, arguments: tuple[Any, ...]) -> None:
+def _worker(function: Callable[..., Any], rank: int, world: int, port: int, results: Any, arguments: tuple[Any, ...]) -> None:
     os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_WORLD_SIZE": str(world)})
     import torch
     import torch.distributed as dist

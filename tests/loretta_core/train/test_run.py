@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from loretta_core.config import FAMILIES, cell_from_overrides
 from loretta_core.errors import OutputError
 from loretta_core.store.predictions import find_predictions
-from loretta_core.store.records import read_record, write_record
+from loretta_core.store.record_files import read_record, write_record
+from loretta_core.store.records import Digests
 from loretta_core.tasks.data.toy import TEMPLATE, generate_sentiment
 from loretta_core.train.replay_step import restore_step
 from loretta_core.train.run import run_cell
@@ -29,23 +30,23 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     record = run_cell(cell, directory=tmp_path)
     assert record == read_record(tmp_path)
     assert record.status == "finished"
-    assert record.score_low < record.score <= record.score_high
-    assert record.test_rows == 50
+    assert record.score.low < record.score.value <= record.score.high
+    assert record.score.rows == 50
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
-    assert record.forwards == 4 * {"adam": 1, "fzoo": 9}.get(trainer, 2)
-    assert 0 < record.trainable_params <= record.total_params
+    assert record.cost.forwards == 4 * {"adam": 1, "fzoo": 9}.get(trainer, 2)
+    assert 0 < record.cost.trainable_params <= record.cost.total_params
     assert list((tmp_path / "adapter").glob("*.safetensors"))
     assert not list(tmp_path.rglob("*.bin"))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["status"] == "finished"
-    assert lines[-1]["score"] == record.score
+    assert lines[-1]["score"] == record.score.value
 
 
 @pytest.mark.parametrize("method", SAME_AT_START)
 def test_the_score_before_training_is_the_same_for_every_method(method, tmp_path):
     cell = cell_from_overrides([*SMALL, f"method={method}", "trainer=adam", "trainer.steps=1"])
     lora = cell_from_overrides([*SMALL, "method=lora", "trainer=adam", "trainer.steps=1"])
-    assert run_cell(cell, directory=tmp_path / "a").initial_score == run_cell(lora, directory=tmp_path / "b").initial_score
+    assert run_cell(cell, directory=tmp_path / "a").score.initial == run_cell(lora, directory=tmp_path / "b").score.initial
 
 
 @pytest.mark.parametrize("trainer", ["adam", "zo_sgd", "zo_adam"])
@@ -75,7 +76,7 @@ def test_any_step_of_a_zeroth_order_cell_comes_back(trainer, tmp_path):
     directory = tmp_path / "cells" / "a1"
     record = run_cell(cell_from_overrides(settings), directory=directory)
     step, digest = restore_step(directory, step=None, to=tmp_path / "best")
-    assert (step, digest) == (record.best_step, record.weights_sha256)
+    assert (step, digest) == (record.score.best_step, record.digests.weights)
     saved, again = (load_file(where / "adapter_model.safetensors") for where in (directory / "adapter", tmp_path / "best" / "adapter"))
     assert all(torch.equal(saved[name], again[name]) for name in saved)
     assert restore_step(directory, step=0, to=tmp_path / "start")[1] != restore_step(directory, step=12, to=tmp_path / "end")[1]
@@ -88,16 +89,16 @@ def test_full_fine_tuning_in_bf16_streams_and_comes_back(tmp_path):
     record = run_cell(cell_from_overrides(settings), directory=tmp_path / "cell")
     start, end = (restore_step(tmp_path / "cell", step=step, to=tmp_path / str(step)) for step in (0, 4))
     assert start[1] != end[1]
-    assert record.weights_sha256 == restore_step(tmp_path / "cell", step=None, to=tmp_path / "best")[1]
-    assert record.update_gain == pytest.approx(1.0, abs=0.2)
+    assert record.digests.weights == restore_step(tmp_path / "cell", step=None, to=tmp_path / "best")[1]
+    assert record.zeroth_order.update_gain == pytest.approx(1.0, abs=0.2)
 
 
 def test_training_stops_at_a_score(tmp_path):
     base = [*SMALL, "method=lora", "trainer=zo_sgd", "trainer.steps=6", "trainer.eval_every=2"]
     record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=0.0"]), directory=tmp_path / "a")
-    assert (record.steps, record.forwards, record.best_step) == (0, 0, 0)
+    assert (record.cost.steps, record.cost.forwards, record.score.best_step) == (0, 0, 0)
     record = run_cell(cell_from_overrides([*base, "trainer.stop_at_score=1.1"]), directory=tmp_path / "b")
-    assert (record.steps, record.forwards) == (6, 12)
+    assert (record.cost.steps, record.cost.forwards) == (6, 12)
 
 
 class Stopped(Exception):
@@ -114,7 +115,7 @@ def test_a_cell_that_is_stopped_saves_at_once_and_ends_as_if_nothing_had_happene
         if trainer != "adam":
             assert len(read_log(tmp_path / "stopped" / "replay.zolog").rows) == step
     again = run_cell(cell, directory=tmp_path / "stopped")
-    for name in ("curves", "score", "best_step", "weights_sha256", "predictions_sha256", "skipped_steps", "signal_to_noise"):
+    for name in ("curves", "score", "digests", "zeroth_order"):
         assert getattr(again, name) == getattr(whole, name), name
     lines = [json.loads(line) for line in (tmp_path / "stopped" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "train_loss" in line] == list(range(1, 13))  # none of them twice
@@ -125,7 +126,7 @@ def test_a_cell_that_is_stopped_saves_at_once_and_ends_as_if_nothing_had_happene
 def test_replay_notices_other_weights(tmp_path):
     directory = tmp_path / "cells" / "a1"
     record = run_cell(cell_from_overrides([*SMALL, "method=lora", "trainer=zo_sgd", "trainer.steps=2"]), directory=directory)
-    write_record(record.model_copy(update={"weights_sha256": "0" * 64}), directory)
+    write_record(record.model_copy(update={"digests": Digests(weights="0" * 64)}), directory)
     with pytest.raises(OutputError, match="gives other weights than the run recorded"):
         restore_step(directory, step=None, to=tmp_path / "best")
 
@@ -138,12 +139,12 @@ def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
     cell = cell_from_overrides(["model=toy-bert", "task=jsonl", *files, f"task.metric={metric}", "method=lora", "trainer=adam", "trainer.steps=2"])
     record = run_cell(cell, directory=tmp_path / "cells" / cell.cell_id)
     (found,) = find_predictions(tmp_path, {cell.cell_id: record}).values()
-    assert len(found.predictions) == record.test_rows == 12
+    assert len(found.predictions) == record.score.rows == 12
     assert bool(found.right) == (kept == "right")
     if kept == "right":
-        assert found.right.count("1") / 12 == pytest.approx(record.score)
+        assert found.right.count("1") / 12 == pytest.approx(record.score.value)
     else:
-        assert [min(found.resampled) <= record.score <= max(found.resampled), len(found.resampled)] == [True, 1000]
+        assert [min(found.resampled) <= record.score.value <= max(found.resampled), len(found.resampled)] == [True, 1000]
 
 
 @pytest.mark.parametrize(("verbalizer", "warned"), [("['terrible','great']", False), ("['great','terrible']", True)])

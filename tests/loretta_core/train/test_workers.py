@@ -12,8 +12,8 @@ from loretta_core.errors import CellFailed, ConfigError
 from loretta_core.train import checkpoint
 from loretta_core.train.replay_step import restore_step
 from loretta_core.train.run import run_cell
-from loretta_core.train.workers import Workers, _buckets, workers_of
-from tests.loretta_core.train.group import together
+from loretta_core.train.workers import Workers, gradient_buckets, workers_of
+from tests.loretta_core.train.group import run_workers
 
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=70", "trainer.eval_every=10"]
 FIRST = ["trainer=adam", "trainer.steps=20", "trainer.lr=2e-3"]
@@ -77,7 +77,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(root) -> list[dict]:
-    return together(run_all, 2, root)
+    return run_workers(run_all, 2, root)
 
 
 @pytest.mark.integration
@@ -90,9 +90,9 @@ def test_two_workers_give_the_curve_and_the_score_of_one(name, runs, tmp_path):
     for curve in one.curves:
         assert [value for _, value in two.curves[curve]] == pytest.approx([value for _, value in one.curves[curve]], abs=tolerance)
     assert two.curves == other.curves
-    assert (two.score, two.weights_sha256) == (other.score, other.weights_sha256)
+    assert (two.score, two.digests) == (other.score, other.digests)
     if name == "zo directions":
-        assert two.weights_sha256 == one.weights_sha256
+        assert two.digests.weights == one.digests.weights
 
 
 @pytest.mark.integration
@@ -105,7 +105,7 @@ def test_only_the_first_worker_writes(runs, root):
 @pytest.mark.integration
 def test_one_process_replays_what_two_computed(runs, root, tmp_path):
     step, digest = restore_step(root / "zo directions", step=None, to=tmp_path)
-    assert (step, digest) == (runs[0]["zo directions"].best_step, runs[0]["zo directions"].weights_sha256)
+    assert (step, digest) == (runs[0]["zo directions"].score.best_step, runs[0]["zo directions"].digests.weights)
 
 
 @pytest.mark.integration
@@ -158,4 +158,4 @@ def test_rows_are_split_in_order_and_gradients_travel_in_pieces_of_one_dtype(mon
     parameters = [
         nn.Parameter(torch.zeros(size, dtype=dtype)) for size, dtype in [(5, torch.float32), (5, torch.float32), (9, torch.bfloat16), (30, torch.bfloat16)]
     ]
-    assert [len(bucket) for bucket in _buckets(parameters)] == [2, 1, 1]
+    assert [len(bucket) for bucket in gradient_buckets(parameters)] == [2, 1, 1]

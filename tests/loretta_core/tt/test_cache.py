@@ -22,7 +22,7 @@ def layer(request):
 
 @pytest.fixture
 def builds(monkeypatch):
-    """How often factors were made."""
+    """Return a list that grows by one whenever factors are made."""
     calls = []
     build = ops.factors
     monkeypatch.setattr(ops, "factors", lambda *args, **kwargs: calls.append(1) or build(*args, **kwargs))
@@ -138,12 +138,13 @@ def test_functional_substitution_bypasses_the_cache(layer):
 
 
 @pytest.mark.parametrize("clone", [deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))], ids=["deepcopy", "pickle"])  # noqa: S301
-def test_copies_do_not_share_the_cache(layer, clone):
+def test_copies_do_not_share_the_cache(layer, builds, clone):
     x = torch.randn(3, 48)
     with torch.no_grad():
         before = layer(x)
-        twin = clone(layer)
-        assert twin._cache._entry is None
-        twin.cores[0].mul_(3)
-        torch.testing.assert_close(twin(x), truth(twin, x))
+        copy = clone(layer)
+        assert torch.equal(copy(x), before)
+        assert len(builds) == 2  # the copy made its own
+        copy.cores[0].mul_(3)
+        torch.testing.assert_close(copy(x), truth(copy, x))
         assert torch.equal(layer(x), before)

@@ -5,10 +5,10 @@ import math
 import pytest
 
 from loretta_core.errors import MethodError
-from loretta_core.tt.paper import _NARROWING, _SQUARE, paper_modes
+from loretta_core.tt.paper import NARROWING_MODES, SQUARE_MODES, paper_modes
 from loretta_core.tt.shapes import tt_parameter_count, tt_shape
 
-SIZES = [(wide, narrow) for wide, row in _NARROWING.items() for narrow in row]
+SIZES = [(wide, narrow) for wide, row in NARROWING_MODES.items() for narrow in row]
 
 
 @pytest.mark.parametrize(("wide", "narrow"), SIZES)
@@ -18,7 +18,7 @@ def test_every_list_fits_its_matrix_and_is_mirrored(wide, narrow):
     assert up == down[::-1]
 
 
-@pytest.mark.parametrize("width", _SQUARE)
+@pytest.mark.parametrize("width", SQUARE_MODES)
 def test_every_square_list_fits(width):
     assert math.prod(paper_modes(width, width)) == width * width
 

@@ -23,7 +23,7 @@ def random_train(shape, *, seed=0):
 
 
 def best_errors(matrix_IO, shape):
-    """Per unfolding, the error of the best matrix of that rank (Eckart-Young): no train of these ranks can be nearer."""
+    """Return for each unfolding the error of the best matrix of that rank (Eckart-Young): no train of these ranks can be nearer."""
     flat = matrix_IO.reshape(-1)
     errors, left = [], 1
     for mode, rank in zip(shape.modes[:-1], shape.ranks[1:-1], strict=True):

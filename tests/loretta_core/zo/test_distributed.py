@@ -17,7 +17,7 @@ import json, os, signal, sys, torch, torch.distributed as dist
 torch.set_num_threads(1)
 from torch import nn
 from loretta_core.errors import CellFailed
-from loretta_core.zo.distributed import Data, Directions, rejoin
+from loretta_core.zo.distributed import DataParallel, DirectionParallel, resume_from_log
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay_log import LogWriter, read_log, weights_sha256
 from pathlib import Path
@@ -34,7 +34,7 @@ def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", res
     sizes = [8, 16] if mode == "data" and workers == 2 else [24] * workers
     first = sum(sizes[:rank]) if mode == "data" else 0
     rows = slice(first, first + sizes[rank])
-    optimizer.evaluator = Data(weight=lambda: sizes[rank], check_every=10) if mode == "data" else Directions(check_every=10)
+    optimizer.evaluator = DataParallel(weight=lambda: sizes[rank], check_every=10) if mode == "data" else DirectionParallel(check_every=10)
 
     def loss(step):
         value = ((x_BI[rows] @ weight.double() - y_B[rows]) ** 2).mean()
@@ -43,7 +43,7 @@ def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", res
     seen, writer = [], LogWriter(path / f"{log}-{rank}", header={})
     optimizer.on_step = lambda step, differences: (writer(step, differences), seen.append(differences))
     if resume_at:
-        assert rejoin(optimizer, read_log(path / f"{log}-{rank}")) == resume_at
+        assert resume_from_log(optimizer, read_log(path / f"{log}-{rank}")) == resume_at
     for step in range(optimizer.steps_taken, steps):
         if step == disturbed and rank == 1:
             weight.data[3] += 1e-3

@@ -20,7 +20,7 @@ def model():
 
 
 def adam():
-    """What transformers calls a factory: it returns (model, settings) → optimizer."""
+    """A factory in transformers' sense: it returns (model, settings) → optimizer."""
     return lambda model, lr, **options: ZerothOrder(torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=lr), **options)
 
 

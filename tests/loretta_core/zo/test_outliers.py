@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.outliers import ENOUGH, WINDOW, clipped, remembered, signal_to_noise
+from loretta_core.zo.outliers import MIN_DIFFERENCES, WINDOW, clip_outliers, signal_to_noise, update_window
 from loretta_core.zo.replay_log import LogWriter, read_log, replay
 
 pytestmark = pytest.mark.integration
@@ -54,7 +54,7 @@ def test_nan_and_outliers_are_survived_and_replayed(make, tmp_path):
     assert again.skipped_steps == 10
 
 
-def test_without_the_guard_the_outlier_does_harm():
+def test_without_clipping_the_outlier_does_harm():
     ends = {}
     for clip in (None, 4.0):
         parameter = theta()
@@ -82,12 +82,12 @@ def test_a_resumed_run_decides_alike():
 
 
 def test_the_limit_is_its_formula():
-    past = [float(value) for value in range(ENOUGH + 1)]  # median 8, MAD 4
-    assert clipped([8.0, 100.0, -100.0], past=past, clip=2.0) == pytest.approx((8.0, 8 + 2 * 1.4826 * 4, 8 - 2 * 1.4826 * 4))
-    assert clipped([100.0], past=past[: ENOUGH - 1], clip=2.0) == (100.0,)
-    assert clipped([100.0], past=[1.0] * ENOUGH, clip=2.0) == (100.0,)
-    assert remembered([0.0] * WINDOW, [1.0, 2.0])[-3:] == [0.0, 1.0, 2.0]
-    assert len(remembered([0.0] * WINDOW, [1.0, 2.0])) == WINDOW
+    past = [float(value) for value in range(MIN_DIFFERENCES + 1)]  # median 8, MAD 4
+    assert clip_outliers([8.0, 100.0, -100.0], past=past, clip=2.0) == pytest.approx((8.0, 8 + 2 * 1.4826 * 4, 8 - 2 * 1.4826 * 4))
+    assert clip_outliers([100.0], past=past[: MIN_DIFFERENCES - 1], clip=2.0) == (100.0,)
+    assert clip_outliers([100.0], past=[1.0] * MIN_DIFFERENCES, clip=2.0) == (100.0,)
+    assert update_window([0.0] * WINDOW, [1.0, 2.0])[-3:] == [0.0, 1.0, 2.0]
+    assert len(update_window([0.0] * WINDOW, [1.0, 2.0])) == WINDOW
 
 
 @pytest.mark.parametrize("loss", [0.7, 1.0, 2.5, 100.0])

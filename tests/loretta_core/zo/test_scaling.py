@@ -9,27 +9,27 @@ from torch import nn
 
 from loretta_core.zo.noise import Direction, draw
 from loretta_core.zo.optim import ZOSGD
-from loretta_core.zo.scaling import BETA, factors, moved, unbiased
+from loretta_core.zo.scaling import BETA, bias_corrected, step_factors, update_second_moment
 
 
 def test_factors_are_their_formulas():
     differences = (0.5, -0.25, 0.0, 2.0)
-    assert factors(differences, scaling="sign", second_moment=0.0) == (1.0, -1.0, 0.0, 1.0)
-    assert factors(differences, scaling="std", second_moment=0.0) == pytest.approx([d / statistics.stdev(differences) for d in differences])
-    assert factors(differences, scaling="rms", second_moment=4.0) == pytest.approx([d / 2 for d in differences])
+    assert step_factors(differences, scaling="sign", second_moment=0.0) == (1.0, -1.0, 0.0, 1.0)
+    assert step_factors(differences, scaling="std", second_moment=0.0) == pytest.approx([d / statistics.stdev(differences) for d in differences])
+    assert step_factors(differences, scaling="rms", second_moment=4.0) == pytest.approx([d / 2 for d in differences])
 
 
 @pytest.mark.parametrize("scaling", ["sign", "std", "rms"])
 def test_without_a_scale_nothing_moves(scaling):
-    assert factors((0.0, 0.0), scaling=scaling, second_moment=0.0) == (0.0, 0.0)
+    assert step_factors((0.0, 0.0), scaling=scaling, second_moment=0.0) == (0.0, 0.0)
 
 
 def test_the_second_moment_forgets_and_is_unbiased_from_the_first_step():
-    moment = moved(0.0, (3.0, 3.0))
-    assert unbiased(moment, steps=1) == pytest.approx(9.0)
+    moment = update_second_moment(0.0, (3.0, 3.0))
+    assert bias_corrected(moment, steps=1) == pytest.approx(9.0)
     for _ in range(2000):
-        moment = moved(moment, (1.0,))
-    assert unbiased(moment, steps=2001) == pytest.approx(1.0)
+        moment = update_second_moment(moment, (1.0,))
+    assert bias_corrected(moment, steps=2001) == pytest.approx(1.0)
     assert 0 < BETA < 1
 
 
@@ -72,4 +72,4 @@ def test_one_direction_has_no_spread():
     with pytest.raises(ValueError, match="num_directions ≥ 2"):
         ZOSGD([nn.Parameter(torch.ones(1))], scaling="std")
     with pytest.raises(ValueError, match="num_directions ≥ 2"):
-        factors((1.0,), scaling="std", second_moment=0.0)
+        step_factors((1.0,), scaling="std", second_moment=0.0)

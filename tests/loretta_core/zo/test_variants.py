@@ -11,7 +11,7 @@ from loretta_core.config import FAMILIES
 from loretta_core.zo.noise import Direction, draw
 from loretta_core.zo.optim import ZOSGD
 from loretta_core.zo.parameters.flat import FlatParameters
-from loretta_core.zo.variants import Batched, Fastest, Serial, Variant
+from loretta_core.zo.variants import Autotuned, Batched, Serial, Variant
 
 SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 50, "max_position_embeddings": 40}
 CONFIGS = {
@@ -61,7 +61,7 @@ def test_batched_equals_serial(architecture, method):
 
 def test_an_optimizer_steps_the_same_way():
     ends = []
-    for make in (lambda model: Serial(), Batched, Fastest):
+    for make in (lambda model: Serial(), Batched, Autotuned):
         model, parameters = tuned("bert", "lora")
         optimizer = ZOSGD(parameters, lr=1e-2, zo_eps=1e-2, num_directions=2)
         optimizer.evaluator = make(model)
@@ -79,18 +79,18 @@ def test_the_faster_one_is_kept_per_shape(monkeypatch):
     model = nn.Linear(2, 1)
     flat = FlatParameters(list(model.parameters()))
     shape = [8]
-    fastest = Fastest(model, key=lambda: shape[0])
+    autotuned = Autotuned(model, key=lambda: shape[0])
     variants = [Variant(1, torch.ones(3)), Variant(-1, torch.ones(3))]
 
     def run():
         with torch.no_grad():
-            return fastest.losses(lambda: model(torch.ones(4, 2)).mean(), storage=flat, variants=variants)
+            return autotuned.losses(lambda: model(torch.ones(4, 2)).mean(), storage=flat, variants=variants)
 
     losses = [run() for _ in range(6)]
     assert all(found == pytest.approx(losses[0]) for found in losses)
-    assert fastest.batches(2) is True
+    assert autotuned.chose_batched(2) is True
     shape[0] = 16
-    assert fastest.batches(2) is None
+    assert autotuned.chose_batched(2) is None
 
 
 def test_a_parameter_of_another_model_is_refused():

@@ -1,4 +1,4 @@
-"""The dry run's table: cells, where they stand, what they would train; and what cannot run, with the reason."""
+"""The dry run: cells with status and trainable parameters, and cells that cannot run with the reason."""
 
 import json
 

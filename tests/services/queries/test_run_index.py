@@ -1,97 +1,22 @@
-"""Views: read once, made again when a file changes; and how far a sweep is."""
-
-import json
-import threading
-import time
+"""Views of sweeps: made once, and again when a file changes."""
 
 from loretta_core.config import load_sweep
-from loretta_core.store.early_stops import EarlyStop, write_early_stop
-from loretta_core.store.records import RECORD_NAME, Failure, write_record
-from services.queries import run_index, sweep_progress
-from services.queries.run_index import Fresh, Runs
-from services.queries.sweep_progress import progress_of
+from loretta_core.store.record_files import RECORD_NAME, write_record
+from services.queries import view_cache
+from services.queries.run_index import RunIndex
 from tests.jobs.synthetic import finished_record
 
 
 def test_a_view_follows_the_files(results, sweep_file, monkeypatch):
-    monkeypatch.setattr(run_index, "LOOK_AGAIN_S", 0.0)
-    monkeypatch.setattr(run_index, "PATIENCE", 0.0)
-    here = Runs(results)
+    monkeypatch.setattr(view_cache, "MIN_FRESH_S", 0.0)
+    monkeypatch.setattr(view_cache, "FRESH_PER_COST", 0.0)
+    here = RunIndex(results)
     first = here.sweep("small")
     assert here.sweep("small").rows is first.rows
     cell = load_sweep(sweep_file).cells[0]
-    write_record(finished_record(cell).model_copy(update={"score": 0.5}), results / "cells" / cell.cell_id)
+    write_record(finished_record(cell, score=0.5), results / "cells" / cell.cell_id)
     second = here.sweep("small")
     assert second.version != first.version
     assert sorted(row.score for row in second.rows) == [0.5, 0.9]
     (results / "cells" / cell.cell_id / RECORD_NAME).write_text("{")  # torn
     assert sorted(row.status for row in here.sweep("small").rows) == ["finished", "not run"]
-
-
-def test_a_costly_view_is_made_once_and_served_stale_meanwhile(monkeypatch):
-    monkeypatch.setattr(run_index, "LOOK_AGAIN_S", 0.0)
-    monkeypatch.setattr(run_index, "PATIENCE", 0.0)
-    made = []
-
-    def make(key, before):
-        made.append(key)
-        time.sleep(0.25)
-        return len(made)
-
-    fresh = Fresh(make)
-    threads = [threading.Thread(target=fresh.get, args=("a",)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == ["a"]
-    started = time.monotonic()
-    assert fresh.get("a") == 1
-    assert time.monotonic() - started < 0.1
-    deadline = time.monotonic() + 5
-    while len(made) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert len(made) == 2
-
-
-def test_progress_counts_and_estimates(results, sweep_file):
-    cells = load_sweep(sweep_file).cells
-    directory = results / "cells" / cells[0].cell_id
-    (directory / RECORD_NAME).unlink()
-    (directory / "cell.json").write_text(cells[0].to_json())
-    lines = [json.dumps({"step": step, "time": time.time(), "train_loss": 1 / step}) for step in (1, 2)]
-    (directory / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 3, "ti')
-    progress = Runs(results).sweep("small").progress
-    assert (progress.total, progress.finished, progress.failed, progress.waiting) == (2, 1, 0, 0)
-    assert [(each.cell_id, each.step, each.steps, each.loss) for each in progress.running] == [(cells[0].cell_id, 2, 5, 0.5)]
-    assert progress.eta_s is not None
-
-
-def test_a_cell_that_was_stopped_early_neither_waits_nor_runs(results, sweep_file):
-    cell = load_sweep(sweep_file).cells[0]
-    directory = results / "cells" / cell.cell_id
-    (directory / RECORD_NAME).unlink()
-    (directory / "cell.json").write_text(cell.to_json())
-    (directory / "metrics.jsonl").write_text('{"step": 1, "train_loss": 1.0}\n')
-    before = Runs(results).sweep("small").version
-    write_early_stop(EarlyStop(cell_id=cell.cell_id, reason="others did better", stopped_at="2026-01-01T00:00:00Z"), results, name="small")
-    view = Runs(results).sweep("small")
-    assert view.version != before
-    progress = view.progress
-    assert (progress.finished, progress.stopped, progress.waiting, progress.running) == (1, 1, 0, ())
-
-
-def test_a_failed_cell_is_failed_until_it_is_tried_again(results, sweep_file, monkeypatch):
-    cell = load_sweep(sweep_file).cells[0]
-    directory = results / "cells" / cell.cell_id
-    (directory / "cell.json").write_text(cell.to_json())
-    (directory / "metrics.jsonl").write_text('{"step": 1, "time": 1, "train_loss": 1.0}\n')
-    failed = finished_record(cell).model_copy(update={"status": "failed", "score": None, "error": Failure(kind="nan", message="the loss is nan")})
-    write_record(failed, directory)
-    rows = Runs(results).sweep("small").rows
-    assert (progress_of(results, rows).failed, len(progress_of(results, rows).running)) == (1, 0)
-    time.sleep(0.02)
-    (directory / "metrics.jsonl").touch()
-    assert (progress_of(results, rows).failed, len(progress_of(results, rows).running)) == (0, 1)
-    monkeypatch.setattr(sweep_progress, "QUIET_S", -1.0)
-    assert progress_of(results, rows).running == ()

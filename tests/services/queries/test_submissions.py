@@ -1,24 +1,23 @@
-"""Submitting: once for the same sweep, again after it ended, remembered when the cluster forgets, and nothing of a sweep in the command."""
+"""Submissions: one job per sweep, restarts under the same id, jobs that Ray has forgotten, and an entry point without text of a sweep."""
 
 import shlex
 
 import pytest
 
-from loretta_core.errors import ConfigError
-from services.queries.ray_jobs import NoRay, RayUnavailable, jobs_client
-from services.queries.submissions import NotFound, Submissions, pinned_versions
-from services.server.submission_policy import Policy
+from services.queries.errors import NotFound, RayUnavailable
+from services.queries.submissions import Submissions, pinned_versions
+from services.server.submission_policy import SubmissionPolicy
 from tests.services.conftest import SWEEP
 
 
 @pytest.fixture
 def submissions(results, cluster):
-    return Submissions(out=results, client=cluster, policy=Policy())
+    return Submissions(out=results, client=cluster, policy=SubmissionPolicy())
 
 
 def test_the_same_sweep_starts_once(submissions, cluster):
-    first, started = submissions.submit(SWEEP, by="ada")
-    again, started_again = submissions.submit("# a comment\n" + SWEEP, by="bob")
+    first, started = submissions.submit(SWEEP, submitted_by="ada")
+    again, started_again = submissions.submit("# a comment\n" + SWEEP, submitted_by="bob")
     assert (started, started_again) == (True, False)
     assert first.submission_id == again.submission_id
     assert again.submitted_by == "ada"
@@ -57,7 +56,7 @@ def test_the_command_is_ours(submissions, cluster, results):
 
 
 def test_versions_are_pinned_on_request(results, cluster):
-    Submissions(out=results, client=cluster, policy=Policy(), pin=True).submit(SWEEP)
+    Submissions(out=results, client=cluster, policy=SubmissionPolicy(), pin_versions=True).submit(SWEEP)
     assert cluster.requests[0].runtime_env["pip"] == pinned_versions()
     assert any(pin.startswith("transformers==") for pin in pinned_versions())
     assert not any("+" in pin for pin in pinned_versions())
@@ -76,21 +75,3 @@ def test_a_crash_between_noting_and_starting_is_repaired_by_submitting_again(sub
     monkeypatch.undo()
     assert [job.status for job in submissions.jobs()] == ["UNKNOWN"]
     assert submissions.submit(SWEEP)[1]
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:8265", "ray://127.0.0.1:10001", "http://user:secret@127.0.0.1:8265", "http://127.0.0.1:8265/x", "file:///x"])
-def test_an_address_that_is_no_dashboard_is_refused(address):
-    with pytest.raises(ConfigError, match="expected the address of Ray's dashboard"):
-        jobs_client(address, environment={})
-
-
-def test_another_machine_without_rays_token_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="CVE-2023-48022"):
-        jobs_client("http://10.0.0.1:8265", environment={})
-    token = tmp_path / "token"
-    token.write_text("secret")
-    token.chmod(0o644)
-    with pytest.raises(ConfigError, match="chmod 600") as error:
-        jobs_client("http://10.0.0.1:8265", environment={"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)})
-    assert "secret" not in str(error.value)
-    assert isinstance(jobs_client("", environment={}), NoRay)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.server.test_serve import _children, serving
+from tests.services.serving import child_processes, serving
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ client.set_terminated(run)
 
 @contextmanager
 def postgresql(directory: Path):
-    """A PostgreSQL of Debian's package in a directory of its own; gives the URL of an empty database."""
+    """Run a PostgreSQL of Debian's package in a directory of its own and yield the URL of an empty database."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("no PostgreSQL: apt-get install postgresql")
@@ -56,7 +56,7 @@ def postgresql(directory: Path):
             subprocess.run([binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "mlflow", "mlflow"], check=True, cwd="/")
             yield f"postgresql://mlflow:secret@127.0.0.1:{port}/mlflow"
         finally:
-            for pid in [*_children(process.pid), process.pid]:
+            for pid in [*child_processes(process.pid), process.pid]:
                 os.kill(pid, signal.SIGINT)
             process.wait(timeout=30)
     finally:
@@ -77,7 +77,7 @@ def _wait_for(port):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
-    """The environment that names the store."""
+    """Yield the environment that names the store."""
     if request.param == "sqlite":
         yield {}
         return
@@ -110,7 +110,7 @@ def test_sixteen_writers_lose_nothing(store, tmp_path):
             history = client.get_metric_history(run.info.run_id, "loss")
             assert sorted(point.step for point in history) == list(range(METRICS))
         if store:  # the password is nowhere that others can see it
-            everything = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in _children(process.pid))
+            everything = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in child_processes(process.pid))
             assert "secret" not in everything
             assert not any("secret" in log.read_text() for log in (tmp_path / "out").glob("*.log"))
             assert not (tmp_path / "out" / "mlflow.db").exists()
@@ -123,7 +123,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_the_restart(store, t
         experiment = connect(mlflow_of(lines)).create_experiment("load")
         (writer,) = clients(mlflow_of(lines), 1)
         acknowledged = int(writer.stdout.readline())
-        for pid in _children(process.pid):
+        for pid in child_processes(process.pid):
             os.kill(pid, signal.SIGKILL)
         assert process.wait(timeout=60) == 1
         writer.kill()

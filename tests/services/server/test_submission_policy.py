@@ -1,11 +1,11 @@
-"""What a submitted sweep may name: no path outside the roots, no address, no code from elsewhere, and not more cells than can be counted at once."""
+"""Submitted sweeps: refused with a path outside the roots, an address, code from elsewhere, or more cells than the server takes."""
 
 import pytest
 from pydantic import BaseModel
 
 from loretta_core.config import FAMILIES
 from loretta_core.errors import ConfigError
-from services.server.submission_policy import MAX_SWEEP_BYTES, PATH_FIELDS, Policy, read_sweep
+from services.server.submission_policy import MAX_SWEEP_BYTES, PATH_FIELDS, SubmissionPolicy, read_sweep
 from tests.paths import ROOT
 from tests.services.conftest import SWEEP
 
@@ -21,9 +21,9 @@ def with_model(name, more=""):
 
 
 def test_what_is_shipped_and_what_the_hub_names_is_allowed():
-    assert len(read_sweep(SWEEP, policy=Policy()).cells) == 2
+    assert len(read_sweep(SWEEP, policy=SubmissionPolicy()).cells) == 2
     for name in ("roberta-base", "microsoft/deberta-base", "meta-llama/Llama-2-7b-hf"):
-        assert read_sweep(with_model(name), policy=Policy()).cells[0].model.name == name
+        assert read_sweep(with_model(name), policy=SubmissionPolicy()).cells[0].model.name == name
 
 
 @pytest.mark.parametrize(
@@ -53,28 +53,28 @@ def test_anything_else_is_refused(text, expected, monkeypatch):
 
     monkeypatch.chdir(ROOT)
     with pytest.raises(ConfigError) as error:
-        read_sweep(text, policy=Policy())
+        read_sweep(text, policy=SubmissionPolicy())
     assert expected in str(error.value)
 
 
 def test_a_bomb_of_axes_is_counted_and_not_expanded():
     axes = "\n".join(f'"trainer.steps{index}" = {list(range(1, 101))}' for index in range(10))
     with pytest.raises(ConfigError, match=r"100000000000000000000 combinations"):
-        read_sweep('name = "bomb"\n[axes]\n' + axes, policy=Policy())
+        read_sweep('name = "bomb"\n[axes]\n' + axes, policy=SubmissionPolicy())
     with pytest.raises(ConfigError, match="combinations"):
-        read_sweep(SWEEP, policy=Policy(max_cells=5), overrides=["method=['lora', 'ft', 'ia3', 'bitfit', 'prompt', 'prefix']"])
+        read_sweep(SWEEP, policy=SubmissionPolicy(max_cells=5), overrides=["method=['lora', 'ft', 'ia3', 'bitfit', 'prompt', 'prefix']"])
 
 
 def test_samples_of_a_search_count():
     bomb = 'name = "a"\n[axes]\nseed = %s\n[search]\nsamples = 10000\nspace = { batch_size = [8, 16] }' % [*range(100)]
     with pytest.raises(ConfigError, match="1000000 combinations"):
-        read_sweep(bomb, policy=Policy())
+        read_sweep(bomb, policy=SubmissionPolicy())
 
 
 def test_a_mirror_is_not_for_who_submits():
     text = 'name = "a"\nmirror = "file:///etc"\ninclude = [{model = "toy-bert", task = "toy_sentiment", method = "lora", trainer = "adam"}]'
     with pytest.raises(ConfigError, match="mirror = 'file:///etc': refused"):
-        read_sweep(text, policy=Policy())
+        read_sweep(text, policy=SubmissionPolicy())
 
 
 def test_roots_open_what_lies_below_them_and_links_are_followed_first(tmp_path):
@@ -82,7 +82,7 @@ def test_roots_open_what_lies_below_them_and_links_are_followed_first(tmp_path):
     (tmp_path / "secret").write_text("x")
     (tmp_path / "data" / "train.jsonl").write_text("{}")
     (tmp_path / "data" / "link").symlink_to(tmp_path / "secret")
-    policy = Policy(roots=(tmp_path / "data",))
+    policy = SubmissionPolicy(roots=(tmp_path / "data",))
     read_sweep(with_task(tmp_path / "data" / "train.jsonl"), policy=policy)
     for path in ("data/link", "data/../secret", "data-beside/x"):
         with pytest.raises(ConfigError, match="outside the directories"):

@@ -1,4 +1,4 @@
-"""Every method attaches where the site table says, on every architecture of the table."""
+"""Methods attach where the site table says, on every architecture of the table."""
 
 from copy import deepcopy
 
@@ -7,10 +7,11 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 
 from loretta_core.adapters.build import apply_method, trainable_parameter_count
-from loretta_core.adapters.tuners.block import BottleneckLayer
-from loretta_core.adapters.tuners.norms import TrainableNorm
+from loretta_core.adapters.tuners.bottleneck_base import BottleneckLayer
+from loretta_core.adapters.tuners.trainable_norms import TrainableNorm
 from loretta_core.config.method import Adapters, Lora, LorettaAdp, LorettaRep
-from loretta_core.sites import ARCHITECTURES, sites_for
+from loretta_core.methods.targets import sites_for
+from loretta_core.sites import ARCHITECTURES
 from loretta_core.support import refusal
 
 METHODS = {

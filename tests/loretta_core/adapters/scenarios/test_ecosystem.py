@@ -1,4 +1,4 @@
-"""Where our adapters have to work besides our own loop: HF Trainer and pipelines, torch.compile, data parallelism, half precision, checkpointing."""
+"""Our adapters outside our own training loop: HF Trainer and pipelines, torch.compile, data parallelism, half precision, checkpointing."""
 
 import subprocess
 import sys

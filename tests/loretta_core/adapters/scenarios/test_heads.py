@@ -13,7 +13,7 @@ METHODS = {"loretta_adp": LorettaAdp(type="loretta_adp", tensor_rank=2, bottlene
 
 @pytest.fixture(params=["bert", "deberta", "deberta-v2", "roberta", "albert"])
 def pretrained(request, tiny, tmp_path):
-    """A masked-LM checkpoint on disk: it holds neither a pooler nor a classifier."""
+    """Write a masked-LM checkpoint: it holds neither a pooler nor a classifier."""
     tiny(request.param, task_type="MASKED_LM").save_pretrained(tmp_path / "pretrained")
 
     def load(*, seed, dtype=torch.float32):

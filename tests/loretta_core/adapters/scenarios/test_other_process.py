@@ -24,4 +24,5 @@ def test_a_pickled_model_registers_its_own_type(tiny, token_ids):
         model = apply_method(tiny("bert"), method=method, task_type="SEQ_CLS").eval()
         with torch.no_grad():
             pairs.append((model, model(input_ids=token_ids).logits))
-    subprocess.run([sys.executable, "-c", RECEIVER], input=pickle.dumps((token_ids, pairs)), check=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", RECEIVER], input=pickle.dumps((token_ids, pairs)), check=False, timeout=120)
+    assert done.returncode == 0, "number of models whose logits differ"

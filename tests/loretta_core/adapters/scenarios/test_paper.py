@@ -37,7 +37,7 @@ FINAL = 768 * 2 + 2
 
 
 def count(model_name, method):
-    """Linear in the number of layers, so one and two layers at real width say it all."""
+    """Return the trained parameters at full depth: the count is linear in the number of layers, so one and two layers at real width are enough."""
     model_type, sizes = MODELS[model_name]
     depth = sizes.get("num_hidden_layers", 12)
     one, two = (built_count(model_type, {**sizes, "num_hidden_layers": layers}, method) for layers in (1, 2))
@@ -91,7 +91,7 @@ def test_counts_at_full_depth(model_name, method, expected):
 
 
 def other_classifier(rank):
-    """The head of the authors' repository has 8,8,12,12,8,8 for the classifier, where the paper's runs had 12,8,8,8,8,12."""
+    """Return the difference that the authors' repository makes, whose head has 8,8,12,12,8,8 for the classifier, where the paper's runs had 12,8,8,8,8,12."""
     return sum_of_cores([8, 8, 12, 12, 8, 8], rank) - sum_of_cores([12, 8, 8, 8, 8, 12], rank)
 
 

@@ -7,7 +7,7 @@ import torch
 from peft import PeftConfig, PeftModel, PeftType, get_peft_model
 
 from loretta_core.adapters import BottleneckConfig, LorettaAdpConfig, LorettaRepConfig
-from loretta_core.adapters.tuners.norms import TrainableNorm
+from loretta_core.adapters.tuners.trainable_norms import TrainableNorm
 from loretta_core.errors import MethodError
 
 CONFIGS = {
@@ -19,7 +19,7 @@ CONFIGS = {
 
 @torch.no_grad()
 def move(model):
-    """Stand-in for training: change everything that trains."""
+    """Change everything that trains, in place of training."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.add_(0.1 * torch.randn_like(parameter))

@@ -11,6 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 import loretta_core
 from loretta_core import BottleneckConfig, LorettaAdpConfig, LorettaRepConfig, TTLinear
+from loretta_core.adapters.tuners.bitfit import BitfitConfig
 
 
 def python(code, *arguments):
@@ -48,12 +49,12 @@ assert inspect.getsource(peft), "the loader of peft is what it was"
 @pytest.fixture(scope="module")
 def directories(tmp_path_factory):
     found = []
-    for config in (LorettaAdpConfig(task_type="SEQ_CLS"), LorettaRepConfig(task_type="SEQ_CLS"), BottleneckConfig(task_type="SEQ_CLS")):
+    for config_cls in (LorettaAdpConfig, LorettaRepConfig, BottleneckConfig, BitfitConfig):
         directory = tmp_path_factory.mktemp("adapter")
         sizes = {"vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 48}
         base = BertForSequenceClassification(BertConfig(**sizes)).eval()
         base.save_pretrained(directory / "base")
-        model = get_peft_model(base, config).eval()
+        model = get_peft_model(base, config_cls(task_type="SEQ_CLS")).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:

@@ -13,7 +13,7 @@ from loretta_core.errors import MethodError
 
 
 def train(model, token_ids, *, steps=2):
-    """AdamW steps on a made-up loss; returns the names without gradient at the last of them."""
+    """Take AdamW steps on a made-up loss; return the names without gradient at the last of them."""
     trainable = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     optimizer = torch.optim.AdamW(trainable.values(), lr=1e-2)
     for _ in range(steps):

@@ -1,4 +1,4 @@
-"""What happens to one cell of a pack is its own affair: it may fail, stop early or be killed, and the others go on as if alone."""
+"""One cell of a pack may fail, stop early or be killed without an effect on the others."""
 
 import time
 from functools import partial
@@ -12,7 +12,7 @@ from loretta_core.train import checkpoint
 from loretta_core.train.build import build_run
 from loretta_core.train.pack_context import SOLO
 from loretta_core.train.run import run_cell
-from tests.loretta_core.pack.cells import ENCODER, FACTS, FIRST_ORDER, HEAD, ZEROTH_ORDER, losses, packed, run_all, same_curves
+from tests.loretta_core.pack.cells import ENCODER, FIRST_ORDER, HEAD, PACK, ZEROTH_ORDER, losses, packed, run_all, same_curves
 
 LAST = 9
 
@@ -44,7 +44,7 @@ def test_one_that_stops_leaves_and_the_others_do_not_notice(trainers, tmp_path, 
     cells = cells_of(trainers)
     alone = [run_cell(cell, directory=tmp_path / "alone" / cell.cell_id) for cell in cells]
     order = []
-    stopped, *others = run_all(cells, tmp_path, sinks=[(0, StopsAt(5))], over=lambda index, record: order.append(index))
+    stopped, *others = run_all(cells, tmp_path, sinks=[(0, StopsAt(5))], on_result=lambda index, record: order.append(index))
     assert isinstance(stopped, InterruptedError)
     assert order == [1]
     assert all(map(same_curves, others, alone[1:]))
@@ -83,24 +83,24 @@ def test_what_cannot_be_merged_is_computed_one_by_one_bit_for_bit(caplog):
 def test_there_is_one_copy_of_the_frozen_weights(rest):
     cells = [[*rest, "method=lora", *trainer] for trainer in FIRST_ORDER]
 
-    def storages(overrides, seat=SOLO):
-        model = build_run(cell_from_overrides(overrides), seat=seat).model
+    def storages(overrides, pack_context=SOLO):
+        model = build_run(cell_from_overrides(overrides), pack_context=pack_context).model
         return {name: parameter.data_ptr() for name, parameter in model.named_parameters() if not parameter.requires_grad}, model
 
-    (one, _), *others = run_in_lockstep([partial(storages, cell) for cell in cells], facts=FACTS)
+    (one, _), *others = run_in_lockstep([partial(storages, cell) for cell in cells], pack_info=PACK)
     fresh = {name for name in one if "original_module" in name}  # drawn with the seed, and replaced by what trains
     for other, _ in others:
         assert all(one[name] == other[name] for name in one.keys() - fresh)
 
 
 def test_the_time_of_all_is_the_time_of_the_pack():
-    def timed(overrides, seat):
-        losses(overrides, seat)
-        return seat.clock()
+    def timed(overrides, pack_context):
+        losses(overrides, pack_context)
+        return pack_context.clock()
 
     cells = [[*ENCODER, "method=lora", *trainer] for trainer in ZEROTH_ORDER]
     started = time.perf_counter()
-    shares = run_in_lockstep([partial(timed, cell) for cell in cells], facts=FACTS)
+    shares = run_in_lockstep([partial(timed, cell) for cell in cells], pack_info=PACK)
     whole = time.perf_counter() - started
     assert all(share > 0 for share in shares)
     assert 0.9 * whole < sum(shares) <= whole

@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 
 from loretta_core.config.model import Pretrained
 from loretta_core.models import load_tokenizer
-from loretta_core.support import DECODERS
+from loretta_core.sites import DECODERS
 from tests.laws.conftest import CONFIGS
 from tests.loretta_core.pack.cells import FEW, FIRST_ORDER, ZEROTH_ORDER, losses, packed
 

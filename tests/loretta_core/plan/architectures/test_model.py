@@ -11,8 +11,7 @@ from loretta_core.config.model import TOY_MODELS, Pretrained
 from loretta_core.errors import ModelError
 from loretta_core.models import load_model, locate
 from loretta_core.plan.architectures.model import LAYOUTS, model_layers, stored_tensors
-from loretta_core.sites import ARCHITECTURES
-from loretta_core.support import DECODERS
+from loretta_core.sites import ARCHITECTURES, DECODERS
 from tests.loretta_core.plan.conftest import CONFIGS
 
 

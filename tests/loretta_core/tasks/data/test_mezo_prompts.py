@@ -118,7 +118,7 @@ def test_scores_are_mean_log_probabilities_of_each_candidate_alone(byte_tokenize
     scores_BC = torch.stack(expected)
     with torch.no_grad():
         torch.testing.assert_close(objective.loss(llama, batch), torch.nn.functional.cross_entropy(scores_BC, torch.tensor([0, 1, 0, 1])), atol=1e-5, rtol=0)
-        assert objective.judge(llama, batch).predictions == scores_BC.argmax(-1).tolist()
+        assert objective.evaluate(llama, batch).predictions == scores_BC.argmax(-1).tolist()
 
 
 def test_the_lm_loss_sees_the_right_answer_only(byte_tokenizer, llama):
@@ -128,8 +128,8 @@ def test_the_lm_loss_sees_the_right_answer_only(byte_tokenizer, llama):
     assert trained.choices_B == (1, 1, 1, 1)
     with torch.no_grad():
         loss = objective.loss(llama, trained)
-        judged = objective.judge(llama, collate(objective.encode(rows())))
-    assert loss.item() == pytest.approx(judged.loss_sum / 4, abs=1e-5)
+        found = objective.evaluate(llama, collate(objective.encode(rows())))
+    assert loss.item() == pytest.approx(found.loss_sum / 4, abs=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -166,7 +166,7 @@ def test_writing_equals_greedy_search_by_hand_and_stops(byte_tokenizer, llama):
     objective = Generation(byte_tokenizer, max_length=100, max_new_tokens=6)
     written = [Row({"prompt": prompt}, 0, answers=("a",)) for prompt in ("Q: one?\nA:", "Question: another?\nAnswer:", "x")]
     with torch.no_grad():
-        texts = objective.judge(llama, Collator(byte_tokenizer, device=CPU)(objective.encode(written))).predictions
+        texts = objective.evaluate(llama, Collator(byte_tokenizer, device=CPU)(objective.encode(written))).predictions
     for row, text in zip(written, texts, strict=True):
         ids = byte_tokenizer(row.text["prompt"])["input_ids"]
         new: list[int] = []

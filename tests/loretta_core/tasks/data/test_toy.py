@@ -6,7 +6,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from loretta_core.assets.baselines import ENTAILMENT, QA, _classifiers, _readers
+from loretta_core.assets.baselines import ENTAILMENT, QA, answer_rules, word_classifiers
 from loretta_core.tasks.build import load_data
 from loretta_core.tasks.data import toy, toy_text
 from loretta_core.tasks.data.toy_text import opinions, vocabulary
@@ -72,7 +72,7 @@ def test_what_is_asked_about_is_not_in_the_pre_training_share():
 
 
 def deciding_clause(text: str) -> str:
-    """By hand, from the text alone."""
+    """Derive the label by hand, from the text alone."""
     for joint in (" , although ", " even though "):
         if joint in text:
             return text.partition(joint)[0]
@@ -97,6 +97,6 @@ def test_answers_are_what_the_deciding_clause_says():
 
 
 def test_trivial_rules_do_not_solve_the_questions():
-    assert max(score for score, _ in _classifiers(load_data(ENTAILMENT)).values()) <= 0.6
-    rules = _readers(load_data(QA))
+    assert max(score for score, _ in word_classifiers(load_data(ENTAILMENT)).values()) <= 0.6
+    rules = answer_rules(load_data(QA))
     assert max(score for name, (score, _) in rules.items() if name != "the adjective of the right clause") <= 0.7

@@ -5,6 +5,8 @@ import torch
 from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from loretta_core.config.model import Pretrained
+from loretta_core.models import load_tokenizer
 from loretta_core.tasks.base import Choice, Example
 from loretta_core.tasks.formats import candidates
 from loretta_core.tasks.formats.shared_prompt import ARCHITECTURES, can_share, shared_length
@@ -32,9 +34,9 @@ def row(prompt: int, *answers: list[int]) -> Example:
 ROWS = [row(3, [8], [9]), row(12, [8, 9, 10], [11], [12, 13]), row(1, [5], [6, 7]), row(20, [30, 31], [30, 32], [30, 33], [34])]
 
 
-def judged(model, examples):
-    objective = candidates.CandidateRanking.__new__(candidates.CandidateRanking)
-    objective._rank_loss = True
+def evaluated(model, examples):
+    tokenizer = load_tokenizer(Pretrained(type="pretrained", name="toy-llama"))  # encodes nothing here
+    objective = candidates.CandidateRanking(tokenizer, max_length=64, rank_loss=True)
     longest = max(len(choice.tokens) for example in examples for choice in example.choices)
     tokens = [choice.tokens for example in examples for choice in example.choices]
     ids_SL = torch.tensor([[*row, *[0] * (longest - len(row))] for row in tokens])
@@ -47,7 +49,7 @@ def judged(model, examples):
         examples=tuple(examples),
     )
     with torch.no_grad():
-        return objective.judge(model, batch)
+        return objective.evaluate(model, batch)
 
 
 @pytest.mark.parametrize("tokens", [1, 60, 8192])
@@ -56,9 +58,9 @@ def test_equals_whole_sequences(model_type, tokens, monkeypatch):
     model = tiny(model_type)
     assert can_share(model)
     monkeypatch.setattr(candidates, "TOKENS", tokens)
-    fast = judged(model, ROWS)
+    fast = evaluated(model, ROWS)
     monkeypatch.setattr(candidates, "can_share", lambda model: False)
-    slow = judged(model, ROWS)
+    slow = evaluated(model, ROWS)
     assert fast.loss_sum == pytest.approx(slow.loss_sum, abs=1e-4)
     assert fast.predictions == slow.predictions
 
@@ -66,7 +68,7 @@ def test_equals_whole_sequences(model_type, tokens, monkeypatch):
 def test_computes_a_prompt_once(monkeypatch):
     model, seen = tiny("llama"), []
     model.register_forward_pre_hook(lambda module, args, kwargs: seen.append(kwargs["input_ids"].numel()), with_kwargs=True)
-    judged(model, [row(40, [5], [6], [7], [8])])
+    evaluated(model, [row(40, [5], [6], [7], [8])])
     assert sum(seen) == 40 + 4 * 2
 
 

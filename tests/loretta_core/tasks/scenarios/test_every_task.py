@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from loretta_core.config.model import Pretrained
 from loretta_core.config.task import Decoder, Glue, ToyEntailment, ToyQa, ToySentiment
 from loretta_core.models import load_tokenizer
-from loretta_core.tasks.base import Judged
+from loretta_core.tasks.base import BatchEvaluation
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator
 from loretta_core.train.evaluate import evaluate
@@ -61,8 +61,8 @@ class Fixed:
     def loss(self, model, batch):
         raise AssertionError("nothing is trained")
 
-    def judge(self, model, batch):
-        return Judged(0.0, [self._predict(example) for example in batch.examples])
+    def evaluate(self, model, batch):
+        return BatchEvaluation(0.0, [self._predict(example) for example in batch.examples])
 
 
 class Whole(Collator):

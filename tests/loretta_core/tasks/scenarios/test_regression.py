@@ -40,9 +40,9 @@ def test_a_prompted_number_is_the_expectation(tokenizer):
     log_p = LOGITS.log_softmax(-1)
     expected = torch.stack([-log_p[1], -(0.8 * log_p[0] + 0.2 * log_p[1])])
     assert objective.loss(Fixed(), batch).item() == pytest.approx(expected.mean().item(), abs=1e-6)
-    judged = objective.judge(Fixed(), batch)
-    assert judged.predictions == pytest.approx([5 * log_p[1].exp().item()] * 2)
-    assert judged.loss_sum == pytest.approx(expected.sum().item(), abs=1e-6)
+    found = objective.evaluate(Fixed(), batch)
+    assert found.predictions == pytest.approx([5 * log_p[1].exp().item()] * 2)
+    assert found.loss_sum == pytest.approx(expected.sum().item(), abs=1e-6)
     with pytest.raises(DataError, match=r"row 2: label 6.0, expected a number from 0 to 5"):
         objective.encode(rows(1.0, 6.0))
 
@@ -51,4 +51,4 @@ def test_a_head_is_trained_on_the_squared_error(tokenizer):
     objective = RegressionHead(tokenizer, max_length=64)
     batch = Collator(tokenizer, device=torch.device("cpu"))(objective.encode(rows(5.0, 1.0)))
     assert objective.loss(AlwaysTwo(), batch).item() == pytest.approx((9 + 1) / 2)
-    assert objective.judge(AlwaysTwo(), batch).predictions == [2.0, 2.0]
+    assert objective.evaluate(AlwaysTwo(), batch).predictions == [2.0, 2.0]

@@ -10,9 +10,9 @@ import torch
 
 from loretta_core.config import cell_from_overrides
 from loretta_core.train import checkpoint
-from loretta_core.train.engines.zero_shards import MANIFEST, digests, newest
+from loretta_core.train.engines.zero_shards import MANIFEST, digests, newest_valid
 from loretta_core.train.run import run_cell
-from tests.loretta_core.train.group import together
+from tests.loretta_core.train.group import run_workers
 from tests.loretta_core.train.test_workers import Killed, KillSink
 
 BASE = ["model=toy-llama", "task=toy_entailment", "task.train_rows=160", "task.validation_rows=32", "task.test_rows=32"]
@@ -51,7 +51,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(base, root) -> list[dict]:
-    return together(run_all, 2, base, root, timeout_s=900)
+    return run_workers(run_all, 2, base, root, timeout_s=900)
 
 
 def alone(base: list[str], name: str, directory: Path):
@@ -64,7 +64,7 @@ def alone(base: list[str], name: str, directory: Path):
 def test_two_workers_give_the_curve_of_one(name, base, runs, tmp_path):
     one, (two, other) = alone(base, name, tmp_path), (part[name] for part in runs)
     assert two.cell_id == one.cell_id
-    assert two.trainable_params == one.trainable_params
+    assert two.cost.trainable_params == one.cost.trainable_params
     assert two.curves == other.curves
     assert [value for _, value in two.curves["train_loss"]] == pytest.approx([value for _, value in one.curves["train_loss"]], abs=CLOSE.get(name, 1e-4))
 
@@ -95,7 +95,7 @@ def resumed(rank: int, base: list[str], settings: list[str], directory: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", [2, 3])
 def test_a_killed_run_goes_on_with_as_many_workers_and_with_fewer(stage, base, runs, tmp_path):
-    together(killed_at_15, 2, base, ["method=ft", *zero(stage)], tmp_path / "a", timeout_s=600)
+    run_workers(killed_at_15, 2, base, ["method=ft", *zero(stage)], tmp_path / "a", timeout_s=600)
     (step,) = (tmp_path / "a" / "shards").iterdir()
     manifest = json.loads((step / MANIFEST).read_text())
     assert (manifest["world"], manifest["stage"], manifest["precision"], manifest["progress"]["step"]) == (2, stage, "fp32", 10)
@@ -105,7 +105,7 @@ def test_a_killed_run_goes_on_with_as_many_workers_and_with_fewer(stage, base, r
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     whole = [value for _, value in runs[0][f"zero-{stage}"].curves["train_loss"]]
     for directory, workers in (("a", 2), ("b", 1)):
-        again = together(resumed, workers, base, ["method=ft", *zero(stage, workers=workers)], tmp_path / directory, timeout_s=600)[0]
+        again = run_workers(resumed, workers, base, ["method=ft", *zero(stage, workers=workers)], tmp_path / directory, timeout_s=600)[0]
         assert [value for _, value in again.curves["train_loss"]] == pytest.approx(whole, abs=1e-6 if workers == 2 else 1e-4)
 
 
@@ -116,10 +116,10 @@ def stopped_at_13(rank: int, base: list[str], settings: list[str], directory: Pa
 
 @pytest.mark.slow
 def test_a_stopped_run_saves_at_once(base, runs, tmp_path):
-    together(stopped_at_13, 2, base, ["method=ft", *zero(2)], tmp_path, timeout_s=600)
+    run_workers(stopped_at_13, 2, base, ["method=ft", *zero(2)], tmp_path, timeout_s=600)
     (step,) = (tmp_path / "shards").iterdir()
     assert json.loads((step / MANIFEST).read_text())["progress"]["step"] == 13
-    again = together(resumed, 2, base, ["method=ft", *zero(2)], tmp_path, timeout_s=600)[0]
+    again = run_workers(resumed, 2, base, ["method=ft", *zero(2)], tmp_path, timeout_s=600)[0]
     whole = [value for _, value in runs[0]["zero-2"].curves["train_loss"]]
     assert [value for _, value in again.curves["train_loss"]] == pytest.approx(whole, abs=1e-6)
 
@@ -140,14 +140,14 @@ def test_the_newest_whole_checkpoint_is_found(tmp_path):
     manifest_of(tmp_path / "step-10")
     later = manifest_of(tmp_path / "step-20", progress={"step": 20})
     (tmp_path / "step-30").mkdir()  # killed before its manifest
-    assert newest(tmp_path, about=ABOUT).directory == later
-    assert newest(tmp_path / "nothing", about=ABOUT) is None
+    assert newest_valid(tmp_path, about=ABOUT).directory == later
+    assert newest_valid(tmp_path / "nothing", about=ABOUT) is None
 
 
 @pytest.mark.parametrize("change", [{"stage": 3}, {"precision": "bf16"}, {"identity": "other"}])
 def test_a_checkpoint_of_another_run_is_passed_over(change, tmp_path, caplog):
     manifest_of(tmp_path / "step-10", **change)
-    assert newest(tmp_path, about=ABOUT) is None
+    assert newest_valid(tmp_path, about=ABOUT) is None
     assert f"has another {next(iter(change))}" in caplog.text
 
 
@@ -163,5 +163,5 @@ def test_files_that_are_not_those_of_the_manifest_are_not_loaded(damage, tmp_pat
             (step / "piece-of-an-older-save").write_text("weights")
         case "manifest":
             (step / MANIFEST).write_text('{"identity"')
-    assert newest(tmp_path, about=ABOUT) is None
+    assert newest_valid(tmp_path, about=ABOUT) is None
     assert "passed over" in caplog.text

@@ -1,4 +1,4 @@
-"""What stops a `zero` cell before anything starts."""
+"""A `zero` cell whose requirements are missing is refused before anything starts."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def machine(monkeypatch):
     """A machine where everything is installed, but for what a test changes."""
 
     def make(*, versions=VERSIONS, prebuilt=None, programs=("g++", "ninja"), aio="libaio.so.1"):
-        monkeypatch.setattr(here, "_version", versions.get)
+        monkeypatch.setattr(here, "installed_version", versions.get)
         monkeypatch.setattr(here, "prebuilt_torch", lambda: prebuilt)
         monkeypatch.setattr(here.shutil, "which", lambda name: name if name in programs else None)
         monkeypatch.setattr(here.util, "find_spec", lambda name: None)
@@ -27,7 +27,7 @@ def machine(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("facts", "engine", "message"),
+    ("settings", "engine", "message"),
     [
         ({"versions": {"torch": "2.13.0"}}, {}, r"DeepSpeed, which is not installed here: pip install '.\[deepspeed\]'"),
         ({"versions": {"deepspeed": "0.16.3"}}, {}, r"written for DeepSpeed 0.19, and 0.16.3 is installed"),
@@ -37,14 +37,14 @@ def machine(monkeypatch):
         ({}, {"offload": "nvme", "stage": 3, "nvme_path": "/proc/none"}, r"'/proc/none' is not a directory that can be written"),
     ],
 )
-def test_refused_with_what_to_do(facts, engine, message, machine):
-    machine(**facts)
+def test_refused_with_what_to_do(settings, engine, message, machine):
+    machine(**settings)
     with pytest.raises(ConfigError, match=message):
         check_zero(Zero(type="zero", **engine))
 
 
 @pytest.mark.parametrize("engine", [{}, {"offload": "cpu"}, {"offload": "nvme", "stage": 3, "nvme_path": "."}])
-def test_a_machine_with_everything_is_let_through(engine, machine):
+def test_a_machine_with_everything_does_not_raise(engine, machine):
     machine(prebuilt="2.13")
     check_zero(Zero(type="zero", **engine))
 

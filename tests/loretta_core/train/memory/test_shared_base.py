@@ -19,10 +19,10 @@ SMALL = ("model=toy-bert", "task=toy_sentiment", "task.train_rows=32", "task.val
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept():
-    shared_base._kept.clear()
+def _empty_cache():
+    shared_base.clear_cache()
     yield
-    shared_base._kept.clear()
+    shared_base.clear_cache()
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def result(the_cell, directory):
 def test_a_cell_gives_the_same_bits_on_a_base_that_was_kept(method, objective, tmp_path, loads):
     the_cell = cell(f"method={method}", "trainer=adam", f"task.objective={objective}")
     first = result(the_cell, tmp_path / "1")
-    kept = {name: value.clone() for name, value in next(iter(shared_base._kept.values())).model.state_dict().items()}
+    kept = {name: value.clone() for name, value in shared_base.cached_models()[0].state_dict().items()}
     second = result(the_cell, tmp_path / "2")
     assert second == first
     assert loads == ["toy-bert"]
-    assert all(torch.equal(value, kept[name]) for name, value in next(iter(shared_base._kept.values())).model.state_dict().items())
+    assert all(torch.equal(value, kept[name]) for name, value in shared_base.cached_models()[0].state_dict().items())
 
 
 def test_base_biases_that_a_method_trains_in_place_get_storage_of_their_own(tmp_path, loads):
@@ -69,7 +69,7 @@ def test_base_biases_that_a_method_trains_in_place_get_storage_of_their_own(tmp_
 def test_full_fine_tuning_reads_the_checkpoint_and_keeps_nothing(tmp_path, loads):
     run_cell(cell("method=lora", "trainer=adam"), directory=tmp_path / "1")
     run_cell(cell("method=ft", "trainer=adam"), directory=tmp_path / "2")
-    assert shared_base._kept == {}
+    assert shared_base.cached_models() == []
     assert loads == ["toy-bert", "toy-bert"]
 
 

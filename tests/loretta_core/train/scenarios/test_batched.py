@@ -2,9 +2,9 @@
 
 import pytest
 
-from loretta_core.adapters.build import METHODS
 from loretta_core.config import cell_from_overrides
 from loretta_core.errors import ConfigError
+from loretta_core.methods import METHODS
 from loretta_core.train.build import build_run
 
 ENCODER = ["model=toy-bert", "task=toy_sentiment"]

@@ -68,9 +68,9 @@ def cell(model, task, objective, *, llama, data, trainer, method="lora"):
 @pytest.mark.parametrize("trainer", ["adam", "zo_sgd"])
 def test_every_kind_of_task_trains_and_scores(model, task, objective, metric, trainer, llama, data, tmp_path):
     record = run_cell(cell(model, task, objective, llama=llama, data=data, trainer=trainer), directory=tmp_path)
-    assert record.score_name == metric
-    assert record.score_low <= record.score <= record.score_high
-    assert record.test_rows == 20
+    assert record.score.name == metric
+    assert record.score.low <= record.score.value <= record.score.high
+    assert record.score.rows == 20
     assert any("20 training rows, fewer than the 1500 asked for" in note for note in record.warnings)
     assert len(record.curves["train_loss"]) == 2
 
@@ -79,8 +79,8 @@ def test_every_kind_of_task_trains_and_scores(model, task, objective, metric, tr
 @pytest.mark.parametrize("trainer", ["none", "icl"])
 def test_baselines_train_nothing(model, task, objective, metric, trainer, llama, data, tmp_path):
     record = run_cell(cell(model, task, objective, llama=llama, data=data, trainer=trainer), directory=tmp_path)
-    assert record.score == record.initial_score
-    assert record.steps == record.forwards == 0
+    assert record.score.value == record.score.initial
+    assert record.cost.steps == record.cost.forwards == 0
     assert "train_loss" not in record.curves
 
 
@@ -111,4 +111,4 @@ def test_every_generated_task_trains_and_scores(model, task, objective, metric, 
     fields = [f"model={model}", f"task={task}", f"task.objective={objective}", "method=lora", f"trainer={trainer}"]
     small = ["trainer.steps=2", "batch_size=4", "task.train_rows=8", "task.validation_rows=4", "task.test_rows=10"]
     record = run_cell(cell_from_overrides([*fields, *small]), directory=tmp_path)
-    assert (record.score_name, record.test_rows, len(record.curves["train_loss"])) == (metric, 10, 2)
+    assert (record.score.name, record.score.rows, len(record.curves["train_loss"])) == (metric, 10, 2)

@@ -13,7 +13,7 @@ from loretta_core.tt.linear import TTLinear
 from loretta_core.zo.noise import Direction, draw, draw_rows, random_bits
 from loretta_core.zo.optim import ZOSGD
 from loretta_core.zo.parameters import streaming
-from loretta_core.zo.parameters.placement import Drawn
+from loretta_core.zo.parameters.placement import LazyShift
 from loretta_core.zo.replay_log import LogWriter, read_log, replay
 
 SIZES = {"hidden_size": 40, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 50, "max_position_embeddings": 40}
@@ -89,7 +89,7 @@ def test_tensor_trains_do_not_keep_a_perturbed_half():
 def test_every_perturbed_copy_is_theta_plus_its_slice_of_the_direction():
     model = model_of("llama, tied")
     storage = streaming.StreamedParameters(list(model.parameters()))
-    shift = Drawn(Direction(3, 1), "gaussian", tuple(0.01 * (k + 1) for k in range(len(storage.parameters))))
+    shift = LazyShift(Direction(3, 1), "gaussian", tuple(0.01 * (k + 1) for k in range(len(storage.parameters))))
     z_P = draw(Direction(3, 1), size=len(storage))
     start = 0
     for slot, parameter in enumerate(storage.parameters):
@@ -97,7 +97,7 @@ def test_every_perturbed_copy_is_theta_plus_its_slice_of_the_direction():
         torch.testing.assert_close(storage.perturbed(slot, sign=1, shift=shift), expected, rtol=1e-6, atol=1e-7)
         start += parameter.numel()
     ids = torch.tensor([[3, 7, 3], [0, 49, 7]])
-    assert torch.equal(storage.looked_up(0, ids, sign=-1, shift=shift), storage.perturbed(0, sign=-1, shift=shift)[ids])
+    assert torch.equal(storage.perturbed_rows(0, ids, sign=-1, shift=shift), storage.perturbed(0, sign=-1, shift=shift)[ids])
 
 
 @pytest.mark.parametrize("broken", [False, True])
@@ -127,7 +127,7 @@ def test_bf16_weights_move_on_average_as_fp32_ones_would(monkeypatch):
     start = weight.detach().float().clone()
     storage = streaming.StreamedParameters([weight])
     for step in range(10):
-        storage.subtract([Drawn(Direction(0, 0), "rademacher", (wanted,))], decays=[0.0], rounding=Direction(0, step, -1), measure=True)
+        storage.subtract([LazyShift(Direction(0, 0), "rademacher", (wanted,))], decays=[0.0], rounding=Direction(0, step, -1), measure=True)
     z = draw(Direction(0, 0), size=size, distribution="rademacher")
     moved = (start - weight.detach().float()) @ z / size
     assert moved.item() == pytest.approx(10 * wanted, rel=0.02)

@@ -1,0 +1,44 @@
+"""The results that earlier starts of a sweep left, read once when it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.scheduling.asha_actor import PastCell, asha_history
+from jobs.storage.ledger import SweepStatus, refresh_status
+from jobs.tracking.mlflow_repair import unsynced_cells
+from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.store.early_stops import EarlyStop, read_early_stops
+
+
+@dataclass(frozen=True)
+class PriorResults:
+    """The results of a sweep before its cells are computed."""
+
+    status: SweepStatus
+    stopped: Mapping[str, EarlyStop]
+    """Cell id → the note of its early stop."""
+    unsynced: Sequence[CellConfig]
+    """Finished cells whose metrics are not all in MLflow."""
+    asha_history: Sequence[PastCell]
+    """Cells with which those that run are compared; none without early stopping."""
+
+    @property
+    def over(self) -> set[str]:
+        """Ids of the cells that are finished or were stopped early."""
+        return self.status.finished.keys() | self.stopped.keys()
+
+
+def read_prior_results(config: SweepConfig, *, out: Path, known: SweepStatus) -> PriorResults:
+    """Read the results of a sweep. The caller holds the lock of the output directory, so that no other driver changes them.
+
+    Args:
+        known: what was read some moments ago; cells that were finished then are not read again.
+    """
+    status = refresh_status(out, config.cells, known=known)
+    stopped = read_early_stops(out, name=config.name)
+    unsynced = unsynced_cells(out, [cell for cell in config.cells if cell.cell_id in status.finished])
+    history = asha_history(config.cells, finished=status.finished, stopped=stopped) if config.early_stopping else []
+    return PriorResults(status, stopped, unsynced, history)

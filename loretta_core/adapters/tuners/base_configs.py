@@ -1,0 +1,70 @@
+"""Base classes of our methods' PEFT configs, with the fields that several of them have.
+
+The field names are those that users of the authors' package and of PEFT know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from peft import PeftConfig
+
+from loretta_core.adapters.io.import_note import add_import_note
+from loretta_core.errors import MethodError
+
+
+@dataclass
+class TargetedConfig(PeftConfig):
+    """Fields of every config of ours: the layers a method attaches to, and what else trains."""
+
+    target_modules: list[str] | set[str] | str | None = field(
+        default=None, metadata={"help": "Names of linear layers; None takes the site table of the model's architecture."}
+    )
+    exclude_modules: list[str] | set[str] | str | None = field(default=None, metadata={"help": "Names of layers to leave alone."})
+    modules_to_save: list[str] | None = field(default=None, metadata={"help": "Modules trained and saved in full, such as a classifier."})
+    train_norms: bool = field(default=True, metadata={"help": "Train every LayerNorm and RMSNorm, as the paper does."})
+    bias: str = field(default="none", metadata={"help": "Biases of the base model that train: only 'none', so that the base stays what it was."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bias != "none":
+            raise MethodError(
+                f"bias = {self.bias!r}: expected 'none'. Biases of the base model trained in place could not be switched off with the adapter; "
+                "`adapter_bias` selects the biases inside the adapters, the method bitfit trains those of the base"
+            )
+
+    def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
+        super().save_pretrained(save_directory, **kwargs)
+        add_import_note(save_directory)
+
+
+@dataclass
+class BottleneckConfigBase(TargetedConfig):
+    """Fields of bottleneck adapters beside linear layers."""
+
+    bottleneck_size: int = field(default=64, metadata={"help": "Width of the adapter's middle."})
+    non_linearity: str = field(default="relu", metadata={"help": "Activation between the two matrices: relu, gelu, tanh or silu."})
+    adapter_dropout: float = field(default=0.0, metadata={"help": "Dropout on the adapter's input."})
+    adapter_bias: str = field(default="both", metadata={"help": "Which of the two matrices have a bias: both (the paper), down or none."})
+    scaling: float | str = field(default=1.0, metadata={"help": "Factor on the adapter's output."})
+    input_modules: list[str] | None = field(
+        default=None, metadata={"help": "Those of target_modules whose adapter sits on the layer's input; None takes the site table."}
+    )
+
+
+@dataclass
+class TTConfig(TargetedConfig):
+    """Fields of methods whose matrices are tensor trains."""
+
+    tensor_rank: int = field(default=5, metadata={"help": "Rank of the tensor-train cores."})
+    shape: str | list[int] = field(
+        default="auto", metadata={"help": "How widths factor into modes: 'auto', 'paper', or the modes of the first matrix (the second mirrors them)."}
+    )
+    classifier_shape: str | list[int] | None = field(
+        default=None,
+        metadata={
+            "help": "Tensorize the hidden x hidden layer of the classification head: modes as in `shape`, or 'dense' for not at all. "
+            "None: as the paper does with shape='paper', otherwise dense."
+        },
+    )

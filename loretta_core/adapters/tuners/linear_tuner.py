@@ -1,0 +1,175 @@
+"""The PEFT tuner base of methods that attach to linear layers: it finds the layers, replaces them, and wraps the norms where these train as well.
+
+A final subclass says which layer stands in for a linear (`make_layer`) and which block an adapter adds to it (`make_block`). Nothing of the model is changed
+before the targets have been checked against its linear layers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Collection
+from typing import Any, Generic, NoReturn, TypeVar
+
+import torch
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from torch import Tensor, nn
+
+from loretta_core.adapters.io.saved_modules import upcast_saved_modules
+from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
+from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
+from loretta_core.adapters.tuners.trainable_norms import TrainableNorm, wrap_norms
+from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
+from loretta_core.errors import MethodError
+from loretta_core.methods.targets import resolve_targets
+from loretta_core.sites import HEAD_LAYERS
+from loretta_core.tt.linear import TTLinear
+from loretta_core.tt.shapes import Shape
+
+ConfigT = TypeVar("ConfigT", bound=TargetedConfig)
+LayerT = TypeVar("LayerT", bound=AdapterLayer)
+
+
+class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
+    """Base of the tuners that put a layer of ours in place of linear layers. Abstract: a subclass adds `make_layer` and `make_block`."""
+
+    tuner_layer_cls = AdapterLayer
+    method: str
+    """The method's name in a sweep; PEFT's `prefix` is this with an underscore."""
+
+    @abstractmethod
+    def make_layer(self, config: ConfigT, base_layer: nn.Module, path: str) -> LayerT:
+        """Return a layer without blocks to stand in for the linear layer at `path`."""
+
+    @abstractmethod
+    def make_block(self, config: ConfigT, layer: LayerT) -> nn.Module:
+        """Return the block that one adapter adds to `layer`, drawn from torch's global generator."""
+
+    def inject_adapter(
+        self,
+        model: nn.Module,
+        adapter_name: str,
+        autocast_adapter_dtype: bool = True,
+        low_cpu_mem_usage: bool = False,
+        state_dict: dict[str, Tensor] | None = None,
+    ) -> None:
+        config: Any = self.peft_config[adapter_name]
+        model_type = _model_type(model)
+        self._resolve_targets(config, model)
+        self._try_blocks(config, model)
+        shape = self._prepare_head(config, model, model_type=model_type)
+        super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
+        if config.train_norms:
+            for layer in wrap_norms(model, adapter=adapter_name):
+                layer.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+        if shape is not None:
+            tensorize_head(model, config=config, adapter=adapter_name, model_type=model_type, shape=shape)
+
+    def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
+        if not isinstance(config.target_modules, str):  # a string is a pattern, PEFT's way
+            config.target_modules = find_targets(model, config.target_modules, method=self.method)
+
+    def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
+        """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
+        seen: dict[tuple[int, int], nn.Module] = {}
+        for path, module in model.named_modules():
+            if not self._check_target_module_exists(config, path):
+                continue
+            base = module.get_base_layer() if isinstance(module, AdapterLayer) else module
+            if not isinstance(base, LINEAR):
+                raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
+            if (size := linear_size(base)) not in seen:
+                with torch.device("meta"):
+                    seen[size] = self.make_block(config, self.make_layer(config, base, path))
+        if isinstance(config, TTConfig) and config.shape != "paper":
+            _warn_if_rank_is_capped(seen.values(), rank=config.tensor_rank, method=self.method)
+
+    def _prepare_head(self, config: ConfigT, model: nn.Module, *, model_type: str) -> Shape | None:
+        """Return the setting of the modes of a tensorized head, or None for a dense one. PEFT is told to copy the layer, and the tensor train is built once."""
+        if not isinstance(config, TTConfig) or (shape := head_shape(config, model_type=model_type)) is None:
+            return None
+        with torch.device("meta"):
+            make_head(config, head_linear(model, model_type=model_type), shape=shape)
+        saved, path = config.modules_to_save or [], HEAD_LAYERS[model_type]
+        if not any(path == name or path.startswith(f"{name}.") for name in saved):
+            config.modules_to_save = [*saved, path]
+        return shape
+
+    def _create_and_replace(
+        self,
+        peft_config: Any,
+        adapter_name: str,
+        target: Any,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,
+    ) -> None:
+        layer: Any = target if isinstance(target, AdapterLayer) else self.make_layer(peft_config, target, current_key)
+        layer.add_block(adapter_name, self.make_block(peft_config, layer))
+        layer.set_adapter(self.active_adapters)
+        if layer is not target:
+            self._replace_module(parent, target_name, layer, target)
+
+    def _unload_and_optionally_merge(
+        self, merge: bool = True, progressbar: bool = False, safe_merge: bool = False, adapter_names: list[str] | None = None
+    ) -> Any:  # PEFT declares None and returns the model
+        if merge:
+            self._check_merge_allowed()
+        densify_heads(self.model)
+        return super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
+
+    def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
+        # PEFT also hands weights on, which fails for heads without a weight of their own (RoBERTa's); ours stay where they are.
+        setattr(parent, child_name, new_module)
+
+    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise MethodError: a weighted sum of adapters is not an adapter of the same kind."""
+        raise MethodError(
+            f"{self.method} has no add_weighted_adapter: the weighted sum of tensor trains (or of non-linear adapters) is not one of the same rank. "
+            "Activate several adapters together with `model.base_model.set_adapter([…])`: their updates add up"
+        )
+
+    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
+        super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
+        if autocast_adapter_dtype:
+            upcast_saved_modules(self.model, adapter=adapter_name)
+
+    @classmethod
+    def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
+        # PEFT expects the name second to last; our blocks nest deeper: <container>.<adapter name>.down.cores.0
+        for container in (f"{cls.prefix}block", *TrainableNorm.adapter_layer_names):
+            key = key.replace(f".{container}.{adapter_name}.", f".{container}.")
+        return key
+
+
+def _warn_if_rank_is_capped(blocks: Collection[nn.Module], *, rank: int, method: str) -> None:
+    """Warn when no core reaches the rank: near the ends of a train every rank is capped, at no loss, but then the setting has no effect."""
+    trains = [module for block in blocks for module in block.modules() if isinstance(module, TTLinear)]
+    largest = max((inner for train in trains for inner in train.shape.ranks), default=rank)
+    if largest < rank:
+        warnings.warn(f"{method}: tensor_rank = {rank} is capped: no unfolding of these matrices has a rank above {largest}", stacklevel=2)
+
+
+def _model_type(model: nn.Module) -> str:
+    return str(BaseTuner.get_model_config(model)["model_type"])
+
+
+def find_targets(model: nn.Module, targets: Collection[str] | None, *, method: str) -> list[str]:
+    """Return `targets`, or for None those of the architecture's table. Raises MethodError for one that names no linear layer of `model`."""
+    return resolve_targets(targets, linear_paths=linear_paths(model), method=method, model_type=_model_type(model))
+
+
+def linear_paths(model: nn.Module) -> list[str]:
+    """Return the paths of the linear layers of the backbone, also of those that already carry adapters; linear layers inside blocks do not count."""
+    paths: list[str] = []
+    closed: tuple[str, ...] = ()
+    for path, module in model.named_modules():
+        if path.startswith(closed):
+            continue
+        is_layer = isinstance(module, BaseTunerLayer)
+        if is_layer:
+            closed = (*closed, f"{path}.")
+        if isinstance(module.get_base_layer() if is_layer else module, LINEAR):
+            paths.append(path)
+    return paths

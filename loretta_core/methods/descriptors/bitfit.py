@@ -1,0 +1,28 @@
+"""The method `bitfit`. Its tensors: `loretta_core/adapters/tuners/bitfit.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from loretta_core.methods.base import Method
+from loretta_core.methods.refusals import NO_BIAS
+
+
+class Bitfit(Method):
+    """BitFit: the bias terms of the backbone train, nothing else does (arXiv 2106.10199)."""
+
+    type: Literal["bitfit"]
+
+    explanation = "the biases"
+    peft_config = "loretta_core.adapters.tuners.bitfit:BitfitConfig"
+    peft_name = "BITFIT"
+    injects_on_meta = True
+    biases_train = True
+    refused: ClassVar[Mapping[str, str]] = {"llama": NO_BIAS, "mistral": NO_BIAS, "qwen3": NO_BIAS, "gemma": NO_BIAS, "t5": NO_BIAS}
+
+    @classmethod
+    def refusal(cls, *, model_type: str, head: bool, config: Mapping[str, Any]) -> str | None:
+        if config.get("attention_bias") or config.get("mlp_bias"):
+            return None
+        return super().refusal(model_type=model_type, head=head, config=config)

@@ -1,0 +1,50 @@
+"""The method `prefix`, which PEFT implements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from loretta_core.methods.base import Method
+from loretta_core.methods.formulas import dense
+from loretta_core.methods.refusals import NO_CACHE
+
+
+class Prefix(Method):
+    """Prefix tuning: trained keys and values before those of the text, in every layer (arXiv 2101.00190), PEFT's own implementation."""
+
+    type: Literal["prefix"]
+    num_virtual_tokens: int = Field(8, ge=1)
+    """Length of the prefix in tokens (paper: 5 to 200; LoRETTA's baseline: 8)."""
+    prefix_projection: bool = False
+    """Compute the prefix with a two-layer network from one small embedding per token (paper: yes while training)."""
+    encoder_hidden_size: int | None = Field(None, ge=1)
+    """Width of that network, with prefix_projection only; None takes the width of the keys."""
+
+    explanation = "made-up words or keys before the text"
+    peft_config = "peft:PrefixTuningConfig"
+    peft_name = "PREFIX_TUNING"
+    identity_at_init = False
+    merges = False
+    prompt_learning = True
+    refused: ClassVar[Mapping[str, str]] = {
+        "deberta": NO_CACHE,
+        "deberta-v2": NO_CACHE,
+        "albert": NO_CACHE,
+        "t5": "PEFT runs its decoder with the prefix and without the token ids it starts from",
+    }
+
+    @model_validator(mode="after")
+    def _width_is_used(self) -> Self:
+        if self.encoder_hidden_size is not None and not self.prefix_projection:
+            raise ValueError(f"encoder_hidden_size = {self.encoder_hidden_size} is used with prefix_projection = true only")
+        return self
+
+    def parameters_beside(self, *, hidden: int, keys: int, layers: int) -> int:
+        keys_and_values = 2 * layers * keys
+        if not self.prefix_projection:
+            return self.num_virtual_tokens * keys_and_values
+        inner = self.encoder_hidden_size or keys
+        return self.num_virtual_tokens * keys + dense(keys, inner) + dense(inner, keys_and_values)

@@ -1,0 +1,41 @@
+"""The planner's prediction of a run's memory and time, made when its rows are known: recorded beside the measured values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from loretta_core.config.engine import Auto
+from loretta_core.plan.devices import Device, Devices, device_named, this_cpu
+from loretta_core.plan.placement.engine_options import try_engine
+from loretta_core.plan.sizing import size
+from loretta_core.train.build import Run
+
+
+@dataclass(frozen=True)
+class CostPrediction:
+    """Predicted peak memory and step time; each is None where the planner does not know the model or the device."""
+
+    peak_bytes: int | None = None
+    step_s: float | None = None
+
+
+def predict_cost(run: Run, *, resident_bytes: int) -> CostPrediction:
+    """Predict peak memory as it is measured (a CPU: with the `resident_bytes` of the process before the model) and the time of a step."""
+    device = _device(run.collate.device)
+    engine = run.cell.engine
+    if isinstance(engine, Auto):
+        return CostPrediction()
+    tokens = {split: max((len(example.inputs["input_ids"]) for example in run.examples[split]), default=1) for split in ("train", "test")}
+    sized = size(run.cell, tokens=tokens["train"], evaluation_tokens=tokens["test"])
+    if sized is None:
+        return CostPrediction()
+    known = device or this_cpu()  # memory does not depend on which GPU it is
+    option = try_engine(sized, engine, Devices(known, engine.workers))
+    before = resident_bytes if run.collate.device.type == "cpu" else 0
+    return CostPrediction(before + option.memory.peak, option.cost.step_s if device else None)
+
+
+def _device(device: torch.device) -> Device | None:
+    return this_cpu(cores=torch.get_num_threads()) if device.type == "cpu" else device_named(torch.cuda.get_device_name(device))

@@ -1,0 +1,26 @@
+"""`loretta replay` and `loretta export`: both load weights, so they run in a process of their own and torch stays out of this one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def replay_cell(cell: str, *, step: int | None, out: Path, to: Path | None, as_json: bool) -> int:
+    """Run `python -m jobs.replay` and return its exit code."""
+    optional = [*(["--step", str(step)] if step is not None else []), *(["--to", str(to)] if to is not None else [])]
+    return _run_module("jobs.replay", cell, "--out", str(out), *optional, *_json_flag(as_json))
+
+
+def export_cell(cell: str, directory: Path, *, merge: bool, out: Path, as_json: bool) -> int:
+    """Run `python -m jobs.export` and return its exit code."""
+    return _run_module("jobs.export", cell, str(directory), "--out", str(out), *(["--merge"] if merge else []), *_json_flag(as_json))
+
+
+def _json_flag(as_json: bool) -> list[str]:
+    return ["--json"] if as_json else []
+
+
+def _run_module(*words: str) -> int:
+    return subprocess.run([sys.executable, "-m", *words], check=False).returncode

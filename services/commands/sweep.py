@@ -1,0 +1,46 @@
+"""`loretta sweep` and `loretta run`: compute cells here, or on the Ray cluster of RAY_ADDRESS. Like doctor.py, one of the modules that import `jobs`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from loretta_core.config import SweepConfig, cell_from_overrides, load_sweep
+from loretta_core.errors import ConfigError
+
+
+def run_sweep_file(file: Path, *, overrides: Sequence[str], out: Path | None, rerun: Sequence[str], dry_run: bool, as_json: bool) -> int:
+    """Run the cells of a sweep file that are not finished, or print the plan; return the exit code."""
+    config = load_sweep(file, overrides=overrides)
+    directory = out or Path(config.output)
+    if dry_run:
+        print_dry_run(config, out=directory, as_json=as_json)
+        return 0
+    if as_json:
+        raise ConfigError("--json goes with --dry-run; for results as JSON use `loretta compare --json`")
+    return _run(config, out=directory, rerun=rerun)
+
+
+def run_one_cell(overrides: Sequence[str], *, out: Path) -> int:
+    """Run a cell made of overrides alone, as a sweep of one cell; return the exit code."""
+    cell = cell_from_overrides(overrides)
+    return _run(SweepConfig(name=f"run-{cell.cell_id}", description=cell.label, output=str(out), cells=(cell,)), out=out)
+
+
+def print_dry_run(config: SweepConfig, *, out: Path, as_json: bool) -> None:
+    """Print the plan of a sweep, then raise ConfigError for inputs of unfinished cells that are not usable: they do not hide the plan."""
+    from jobs.orchestration.preflight import check_inputs
+    from jobs.storage.ledger import unfinished
+    from services.commands.dry_run import dry_run
+
+    print(dry_run(config, out=out, as_json=as_json), flush=True)
+    check_inputs(unfinished(out, config.cells))
+
+
+def _run(config: SweepConfig, *, out: Path, rerun: Sequence[str] = ()) -> int:
+    from jobs.sweep import resume_arguments
+    from jobs.sweep import sweep as run_sweep
+
+    return run_sweep(config, out=out, rerun=rerun, command=shlex.join(["loretta", *resume_arguments(sys.argv[1:])]))
