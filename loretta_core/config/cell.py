@@ -2,8 +2,8 @@
 
     cell_id = first 16 hex digits of sha256(canonical JSON of {schema_version, model, task, method, trainer, precision, batch_size, seed})
 
-Fields equal to their default are left out of the JSON, so a new field with a default changes no id. Changing a default or a meaning raises
-SCHEMA_VERSION. Placement (`engine`) and the contents of data files are not hashed; the latter are in the record as `inputs_sha256`.
+Fields equal to their default are left out of the JSON, so a new field with a default changes no id. Changing a default or a meaning raises SCHEMA_VERSION.
+Placement (`engine`), what is scored (`score_test`) and the contents of data files are not hashed; the latter are in the record as `inputs_sha256`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ class CellConfig(Strict):
     """Seed of initialisation, batch order, dropout and zeroth-order directions."""
     engine: EngineConfig = Plain(type="plain")
     """Placement; not part of the id."""
+    score_test: bool = True
+    """Whether the test rows are scored; not part of the id. False for a trial of [tune], which is judged on validation rows alone."""
 
     @model_validator(mode="after")
     def _pieces_divide_the_batch(self) -> Self:
@@ -121,7 +123,7 @@ class CellConfig(Strict):
     @cached_property
     def cell_id(self) -> str:
         """16 hex digits that name the cell's directory, MLflow run and Tune trial."""
-        identity = {"schema_version": SCHEMA_VERSION, **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine"})}
+        identity = {"schema_version": SCHEMA_VERSION, **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine", "score_test"})}
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -138,8 +140,8 @@ class CellConfig(Strict):
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field, defaults included, as JSON values."""
-        return self.model_dump(mode="json")
+        """Return every field, defaults included, as JSON values; without `score_test`, which says nothing about the run."""
+        return self.model_dump(mode="json", exclude={"score_test"})
 
     def to_json(self) -> str:
         """Return every field, defaults included, as JSON text."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.sweep.protocol import Decide
 from loretta_core.errors import OutputError
 from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
 
@@ -23,6 +24,21 @@ class Skipped(BaseModel):
 
     cell: str
     reason: str
+
+
+class Contender(BaseModel):
+    """A point of the grid: what is compared. Seeds are no contenders, and neither are the settings that were tried for one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str
+    """What tells it from the others: `lora · adam`, with model and task where these vary."""
+    trials: tuple[str, ...] = ()
+    """Ids of the cells that were tried on validation rows, in their order; empty where nothing is tuned."""
+    winner: str | None = None
+    """Id of the trial whose settings the replicates have; None: not tuned, or not decided yet."""
+    replicates: tuple[str, ...] = ()
+    """Ids of the cells that are scored on the test rows, which differ in their seed alone."""
 
 
 class Manifest(BaseModel):
@@ -40,6 +56,9 @@ class Manifest(BaseModel):
     duplicates: tuple[str, ...] = ()
     """Labels of cells that the sweep named more than once."""
     skipped: tuple[Skipped, ...] = ()
+    contenders: tuple[Contender, ...] = ()
+    """Empty in sweeps without [tune] and [replicate]: then cells that differ in their seed alone are replicates of one contender."""
+    decide: Decide = Decide()
 
 
 def sweep_directory(out: Path, *, name: str) -> Path:

@@ -40,11 +40,15 @@ class Score(BaseModel):
     high: float | None = None
     """Upper end of the 95 % interval of `value`."""
     rows: int | None = None
-    """Number of test rows."""
+    """Number of test rows; None where they were not scored."""
     initial: float | None = None
     """Score on the test rows before any training: zero-shot for a prompt, a random head otherwise."""
     validation: float | None = None
     """Best score on the validation rows; it chose the checkpoint."""
+    validation_loss: float | None = None
+    """Loss on the validation rows at the chosen checkpoint."""
+    majority: float | None = None
+    """Score on the test rows of always giving the most frequent label (or the mean) of the training rows; None for written answers."""
     best_step: int | None = None
     """Step of the chosen checkpoint; 0 means that no later one was better."""
 

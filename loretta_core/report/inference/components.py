@@ -82,7 +82,7 @@ class Components:
 
     @property
     def shared_part(self) -> Array:
-        """What the seed part and the row part of a mean both contain: σ²_e / (S R)."""
+        """The variance that the seed part and the row part of a mean both contain: σ²_e / (S R)."""
         return self.interaction_K / self.seeds_K
 
 

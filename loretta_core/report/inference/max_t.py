@@ -1,4 +1,4 @@
-"""Which of several contenders differ: intervals and p-values that hold for all pairs together.
+"""Comparison of all pairs of contenders: intervals and p-values that hold for all pairs together.
 
     adjusted p of a pair = P( min over all pairs of p* ≤ p )        p* from draws in which all contenders are equal
 

@@ -1,4 +1,4 @@
-"""What the seeds and rows at hand could have shown, and how many more would separate two contenders."""
+"""The power of a comparison: what the seeds and rows at hand could have shown, and how many more would separate two contenders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_ROWS = 10_000_000
 
 @dataclass(frozen=True)
 class Separation:
-    """How much more data would separate two contenders if they differ by what was seen; None where no amount does."""
+    """The amount of data that would separate two contenders if they differ by what was seen; None where no amount does."""
 
     seeds: int | None
     """Seeds of each, with the rows at hand."""

@@ -1,6 +1,6 @@
 """Synthetic tables with known truth: how often intervals cover it, and how often a contender is wrongly called best.
 
-    python -m tests.loretta_core.report.inference.simulate [--draws 2000] [--out FILE]
+    python -m tests.loretta_core.report.scenarios.simulate [--draws 2000] [--out FILE]
 
 Rows are right or wrong by a probit model with the parts of `components.py`: x = 1 if μ_i + a_is + b_r + c_ir + e_isr > 0; b is shared by all contenders, c is a
 contender's own. The true score over seeds and rows is Φ(μ_i / √(1 + σ²_a + σ²_b + σ²_c)), with var e = 1.
@@ -70,12 +70,12 @@ def table(means: Sequence[float], setting: Setting, generator: np.random.Generat
 
 
 def components_of(value_KSR: np.ndarray) -> Components:
-    """As a comparison makes them."""
+    """Return the components as a comparison makes them."""
     return estimate([SeedScores.from_rows(value_SR) for value_SR in value_KSR])
 
 
 def drawn(means: Sequence[float], setting: Setting, *, draws: int) -> Iterator[Components]:
-    """Components of so many tables."""
+    """Yield the components of that many tables."""
     generator = np.random.default_rng(0)
     for _ in range(draws):
         yield components_of(table(means, setting, generator))

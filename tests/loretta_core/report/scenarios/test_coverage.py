@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.loretta_core.report.inference.simulate import EQUAL, SETTINGS, SPREAD_OUT, Setting, measure, race
+from tests.loretta_core.report.scenarios.simulate import EQUAL, SETTINGS, SPREAD_OUT, Setting, measure, race
 
 THREE_STANDARD_ERRORS = 3 * (0.95 * 0.05 / 300) ** 0.5
 
