@@ -44,7 +44,7 @@ def test_it_is_listed_with_its_settings(found):
 
 
 def test_the_dry_run_and_the_plan_count_what_trains(found):
-    trained = [record["trainable_params"] for record in found["records"]]
+    trained = [record["cost"]["trainable_params"] for record in found["records"]]
     assert [cell["trainable_params"] for cell in found["dry_run"]] == trained
     assert [row["trainable_params"] for row in found["plan"]] == trained
     assert all(row["fits"] and row["peak_bytes"] > 0 for row in found["plan"])
@@ -52,7 +52,7 @@ def test_the_dry_run_and_the_plan_count_what_trains(found):
 
 def test_it_trains_with_first_and_zeroth_order(found):
     assert [record["status"] for record in found["records"]] == ["finished"] * 4
-    assert [record["steps"] for record in found["records"]] == [4] * 4
+    assert [record["cost"]["steps"] for record in found["records"]] == [4] * 4
 
 
 def test_plain_peft_reads_the_saved_adapter(found):
