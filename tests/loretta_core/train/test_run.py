@@ -138,7 +138,7 @@ def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
     files = [f"task.{split}={tmp_path / 'rows.jsonl'}" for split in ("train", "validation")]
     cell = cell_from_overrides(["model=toy-bert", "task=jsonl", *files, f"task.metric={metric}", "method=lora", "trainer=adam", "trainer.steps=2"])
     record = run_cell(cell, directory=tmp_path / "cells" / cell.cell_id)
-    (found,) = find_predictions(tmp_path, {cell.cell_id: record}).values()
+    (found,) = find_predictions(tmp_path, {cell.cell_id: record}).predictions.values()
     assert len(found.predictions) == record.score.rows == 12
     assert bool(found.right) == (kept == "right")
     if kept == "right":
