@@ -14,10 +14,10 @@ from pathlib import Path
 from loretta_core.report.cost_notes import cost_notes
 from loretta_core.report.headlines import headlines
 from loretta_core.report.paired import pair_with_best
-from loretta_core.report.rows import ResultRow, build_rows
-from loretta_core.report.tables import Table, comparison_table, to_json, to_markdown, to_text, without_score
-from loretta_core.store.early_stops import read_early_stops
-from loretta_core.store.manifest import read_manifest, sweep_directory
+from loretta_core.report.rows import ResultRow, build_rows, damaged_cells
+from loretta_core.report.tables import Table, comparison_table, old_cells, to_json, to_markdown, to_text, without_score
+from loretta_core.store.early_stops import find_early_stops
+from loretta_core.store.manifest import Manifest, read_manifest, sweep_directory
 from loretta_core.store.output_dir import write_atomically
 from loretta_core.store.predictions import find_predictions
 from loretta_core.store.record_files import find_records
@@ -44,6 +44,11 @@ class SweepComparison:
         return without_score(self.rows)
 
     @property
+    def damaged(self) -> dict[str, str]:
+        """The cells that cannot be compared because a file of theirs is damaged: name → path of the file, what is wrong with it, what to do."""
+        return {row.name: row.reason for row in self.rows if row.status == "damaged"}
+
+    @property
     def text(self) -> str:
         """The comparison for a terminal: table, cells without a score, what to do next."""
         return "\n".join([to_text(self.table), *self.remarks])
@@ -52,7 +57,7 @@ class SweepComparison:
     def remarks(self) -> list[str]:
         """The lines below the table."""
         more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
-        return ["", *self.headlines, *cost_notes(self.rows), *self.missing, "", *more]
+        return ["", *self.headlines, *cost_notes(self.rows), *self.missing, *old_cells(self.rows), "", *more]
 
     @property
     def json(self) -> str:
@@ -70,9 +75,17 @@ def compare(out: Path, *, name: str) -> SweepComparison:
     """Read and compare a sweep; writes nothing. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
     with _garbage_collector_off():
         manifest = read_manifest(out, name=name)
-        records = find_records(out, manifest.cells)
-        rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=read_early_stops(out, name=name)), predictions=find_predictions(out, records)))
+        rows = tuple(read_rows(manifest, out=out, name=name))
         return SweepComparison(name=name, out=out, rows=rows, table=comparison_table(rows), headlines=tuple(headlines(rows)))
+
+
+def read_rows(manifest: Manifest, *, out: Path, name: str) -> list[ResultRow]:
+    """Read what is known of the cells of a sweep; a file that is damaged costs its own cell."""
+    found, stops = find_records(out, manifest.cells), find_early_stops(out, name=name)
+    predicted = find_predictions(out, found.records)
+    damaged = damaged_cells(found.records, records=found.damaged, predictions=predicted.damaged, stops=stops.damaged)
+    rows = build_rows(manifest, records=found.records, stops=stops.stops, damaged=damaged)
+    return pair_with_best(rows, predictions=predicted.predictions)
 
 
 @contextmanager

@@ -99,9 +99,12 @@ def cells(
 @router.get("/sweeps/{name}/comparison", responses=problem_responses(401, 403, 404, 422, 429))
 def comparison(name: SweepName, services: ServicesDep, caller: Reader) -> Comparison:
     """What the sweep says: headlines, Pareto sets, cells without a score. Its rows are under cells."""
-    rows = services.runs.sweep(name).rows
+    view = services.runs.sweep(name)
+    rows = view.rows
     pareto = {cost: sorted(fronts(rows, cost=of)) for cost, of in COSTS.items()}
-    return Comparison(name=name, headlines=headlines(rows), predictions=cost_notes(rows), pareto=pareto, missing=without_score(rows)[:100])
+    return Comparison(
+        name=name, headlines=headlines(rows), predictions=cost_notes(rows), pareto=pareto, damaged=view.damaged, missing=without_score(rows)[:100]
+    )
 
 
 _TABLES = {"text": to_text, "markdown": to_markdown, "latex": to_latex}

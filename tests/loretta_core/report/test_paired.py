@@ -65,8 +65,11 @@ def test_other_rows_are_not_paired(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"metric": "x"}'])
-def test_a_damaged_file_is_left_out(tmp_path, damage):
+def test_a_cell_with_a_damaged_file_is_told_and_not_compared(tmp_path, damage):
     out = sweep(tmp_path, [bits(90), bits(88), bits(60)])
     (out / "cells" / CLOSE.cell_id / PREDICTIONS_NAME).write_text(damage)
     found = compare(out, name="sweep")
-    assert [row.paired is None for row in found.rows] == [True, True, False]
+    assert [(row.cell_id == CLOSE.cell_id, row.status, row.paired is None) for row in found.rows][1:] == [(False, "finished", False), (True, "damaged", True)]
+    (reason,) = found.damaged.values()
+    assert f"{CLOSE.cell_id}/{PREDICTIONS_NAME}: damaged" in reason
+    assert all(reason in said for said in (found.text, found.markdown, json.loads(found.json)[2]["reason"]))
