@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from jobs.console.protocol_lines import protocol_lines
 from jobs.storage.ledger import SweepStatus
 from loretta_core.config import SweepConfig
-from loretta_core.report.protocol_text import protocol_lines
 from loretta_core.report.units import counted
 
 

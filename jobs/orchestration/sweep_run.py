@@ -187,7 +187,7 @@ class SweepRun:
             cells_per_round=self.search.cells_per_round,
             directory=sweep_directory(out, name=config.name),
             worker=WorkerConfig(
-                out=out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=self.options.run_cell, asha_actor=asha_actor, stops_scored=config.tune is None
+                out=out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=self.options.run_cell, asha_actor=asha_actor, stops_scored=not config.contenders
             ),
         )
 

@@ -50,7 +50,7 @@ class Contender(BaseModel):
 
 
 class RaceSeeds(BaseModel):
-    """What a race saved: seeds that were trained, and those of the full grid."""
+    """The seeds that a race trained, and those of the full grid: the difference is what it saved."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -59,7 +59,7 @@ class RaceSeeds(BaseModel):
     trained: int
     """Replicates so far."""
     full: int
-    """Replicates that all contenders would have with the largest number of seeds."""
+    """Replicates that these contenders would have with the largest number of seeds each."""
 
 
 class Manifest(BaseModel):
@@ -129,9 +129,8 @@ def _race(sweep: SweepConfig) -> RaceSeeds | None:
     if sweep.replicate is None or not sweep.replicate.looks:
         return None
     decided = [contender for contender in sweep.contenders if contender.decided]
-    return RaceSeeds(
-        looks=tuple(sweep.replicate.looks), trained=sum(contender.seeds for contender in decided), full=sweep.replicate.most * len(sweep.contenders)
-    )
+    full = sweep.replicate.most * len(decided)
+    return RaceSeeds(looks=tuple(sweep.replicate.looks), trained=sum(contender.seeds for contender in decided), full=full)
 
 
 def read_manifest(out: Path, *, name: str) -> Manifest:

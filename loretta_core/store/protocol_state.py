@@ -1,4 +1,4 @@
-"""How far a sweep with `[tune]` or `[replicate]` has come, from its manifest, and what it takes from the manifest of another sweep.
+"""The state of a sweep with `[tune]` or `[replicate]`, read from its manifest, and the winners that it takes from another sweep.
 
 A winner that was noted stays: the same start on the same file has the same replicates, whatever became of a trial since. It is chosen anew only where the
 contender has other trials than it had.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.console.protocol_lines import contender_lines, protocol_lines
 from loretta_core.config import SweepConfig
 from loretta_core.config.sweep.contenders import GridContender
 from loretta_core.config.sweep.limits import Budget
@@ -12,7 +13,6 @@ from loretta_core.config.sweep.load import Rounds
 from loretta_core.plan.tuning import fix_trials
 from loretta_core.report import units
 from loretta_core.report.labels import component_labels, contender_names, varying_columns
-from loretta_core.report.protocol_text import contender_lines, protocol_lines
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
 from loretta_core.store.output_dir import check_output_dir

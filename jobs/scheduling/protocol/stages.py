@@ -1,4 +1,4 @@
-"""What a sweep with `[tune]` or `[replicate]` computes next, as a function of its records.
+"""The next cells of a sweep with `[tune]` or `[replicate]`, as a function of its records.
 
     trials (all at once, or in rounds by Optuna) ─► winners ─► replicates ─► in a race: looks, each with one more seed for who is not eliminated
 
@@ -25,7 +25,7 @@ from loretta_core.store.records import Record
 
 @dataclass(frozen=True)
 class Results:
-    """What became of the cells of a sweep so far."""
+    """The cells of a sweep that are over, by how they ended."""
 
     finished: Mapping[str, Record]
     failed: Mapping[str, Record]

@@ -213,7 +213,7 @@ def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None 
     protocol = header.tune is not None or header.replicate is not None
     if protocol:
         _check_protocol(tables, header=header)
-    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn, alone=protocol)
+    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn, alone=protocol and not tables.get("include"))
     search = read_search(tables["search"]) if "search" in tables else None
     _check_executor(header.executor, grid.cells)
     settings = {name: getattr(header, name) for name in SweepHeader.model_fields}

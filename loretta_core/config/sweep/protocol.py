@@ -20,7 +20,7 @@ FIRST_REPLICATE_SEED = 1000
 
 
 class TuneBudget(Strict):
-    """What the trials of one contender may cost by the planner's prediction: as many are made as fit."""
+    """The most that the trials of one contender may cost by the planner's prediction: as many are made as fit."""
 
     forwards: float | None = Field(None, gt=0)
     """Forward passes of a batch; a backward pass counts as one or two."""

@@ -51,7 +51,7 @@ class Range(Strict):
 
 
 class Sampler(Strict):
-    """How settings are sampled: what `[search]` and `[tune]` share."""
+    """The way in which settings are sampled: the keys that `[search]` and `[tune]` share."""
 
     algorithm: Literal["random", "optuna"] = "random"
     """`random` knows all cells beforehand; `optuna` needs the extra `search`."""
