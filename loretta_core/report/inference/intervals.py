@@ -42,14 +42,13 @@ def difference_interval(components: Components, first: int, second: int, *, leve
 
 
 def variance_of(weight_PK: Array, *, seed_part: Array, row_covariance_KK: Array, shared_part_K: Array, seeds_K: Array, rows: int) -> tuple[Array, Array]:
-    """Return variance and degrees of freedom of linear combinations of means.
+    """Return variance and degrees of freedom of linear combinations of means, each (P,) or (draws, P).
+
+    The variance is at least either part of it: subtracting what both contain may overshoot.
 
     Args:
         weight_PK: P combinations.
         seed_part: (K,) or (draws, K).
-
-    Returns:
-        (variance, degrees of freedom), each (P,) or (draws, P). The variance is at least either part of it: subtracting what both contain may overshoot.
     """
     square_PK = weight_PK**2
     from_seeds = seed_part @ square_PK.T
