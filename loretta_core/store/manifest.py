@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -59,6 +60,10 @@ class Manifest(BaseModel):
     contenders: tuple[Contender, ...] = ()
     """Empty in sweeps without [tune] and [replicate]: then cells that differ in their seed alone are replicates of one contender."""
     decide: Decide = Decide()
+    algorithm: Literal["random", "optuna"] = "random"
+    """How the trials of a contender were chosen."""
+    usd_per_hour: float | None = None
+    """Price of a worker, `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
 
 
 def sweep_directory(out: Path, *, name: str) -> Path:
@@ -75,6 +80,8 @@ def write_manifest(out: Path, *, sweep: SweepConfig) -> Path:
         resolved={cell.cell_id: cell for cell in sweep.cells},
         duplicates=sweep.duplicates,
         skipped=tuple(Skipped(cell=cell, reason=reason) for cell, reason in sweep.skipped),
+        algorithm="optuna" if sweep.rounds else "random",
+        usd_per_hour=sweep.budget.usd_per_hour if sweep.budget else None,
     )
     path = sweep_directory(out, name=sweep.name) / MANIFEST_NAME
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import OutputError
-from loretta_core.report.paired import pair_with_best
 from loretta_core.report.rows import ResultRow, build_rows
+from loretta_core.report.verdict.findings import Findings, find
 from loretta_core.store.early_stops import EarlyStop, read_early_stops
 from loretta_core.store.layout import find_cell
 from loretta_core.store.manifest import MANIFEST_NAME, Manifest, read_manifest, sweep_names
@@ -33,6 +33,8 @@ class SweepView:
     manifest: Manifest
     rows: tuple[ResultRow, ...]
     """Sorted as the comparison is: by task, best first."""
+    findings: Findings
+    """Contenders and verdicts, made when they are first asked for."""
     version: str
     """Changes when a manifest or a record does."""
     progress: SweepProgress
@@ -96,11 +98,12 @@ class RunIndex:
         stops = read_early_stops(self._out, name=name)
         version = _view_version(manifest_ns, cached, stops)
         if previous is not None and previous.version == version:
-            rows = previous.rows
+            rows, findings = previous.rows, previous.findings
         else:
             records = {cell_id: found.record for cell_id, found in cached.items() if found.record is not None}
-            rows = tuple(pair_with_best(build_rows(manifest, records=records, stops=stops), predictions=self._records.predictions(records)))
-        return SweepView(name, manifest, rows, version, read_progress(self._out, rows))
+            rows = tuple(build_rows(manifest, records=records, stops=stops))
+            findings = find(manifest, rows, predictions=self._records.predictions(records))
+        return SweepView(name, manifest, rows, findings, version, read_progress(self._out, rows))
 
 
 def _view_version(manifest_ns: int, records: Mapping[str, CachedRecord], stops: Mapping[str, EarlyStop]) -> str:

@@ -17,6 +17,7 @@ FILES = [
     "sweep.json",
     "table.json",
     "table.md",
+    "verdict.json",
 ]
 
 
@@ -31,8 +32,11 @@ def test_what_is_written(out):
     assert comparison.report == out / "sweeps" / "quickstart" / "report.html"
     rows = json.loads(files(out)["table.json"])
     assert [row["method"] for row in rows][-2:] == ["ft", "ft"]
-    assert rows == json.loads(comparison.json)
-    assert files(out)["table.md"].decode() == comparison.markdown
+    assert rows == json.loads(comparison.json)["cells"]
+    verdict = json.loads(files(out)["verdict.json"])
+    assert verdict == {key: value for key, value in json.loads(comparison.json).items() if key != "cells"}
+    assert [each["contender"] for each in verdict["contenders"]][-2:] == ["ft · adam", "ft · zo_sgd"]
+    assert files(out)["table.md"].decode() == comparison.markdown()
 
 
 def test_the_same_records_give_the_same_files(out):
@@ -51,16 +55,19 @@ def test_comparing_writes_nothing(out):
 def test_text_for_the_terminal(out):
     text = compare(out, name="quickstart").text
     lines = text.splitlines()
-    assert lines[0].startswith("model")
+    assert lines[0].startswith("Highest on validation, not a verdict: ")
+    assert lines.index("") == next(index for index, line in enumerate(lines) if line.startswith("model")) - 1
     assert len([line for line in lines if line.startswith("toy-bert")]) == 10
-    assert "Best on toy_sentiment: lora with adam" in text
+    assert "Best" not in text
     assert "failed: toy-bert · toy_sentiment · ft · adam" in text
     assert lines[-2] == f"report with figures: {out}/sweeps/quickstart/report.html"
     assert lines[-1] == f"MLflow UI on this data: loretta serve --out {out}"
 
 
 def test_markdown_for_a_readme(out):
-    table, failures = compare(out, name="quickstart").markdown.split("\n\n")
+    answer, more, table, failures = compare(out, name="quickstart").markdown().split("\n\n")
+    assert answer.startswith("**Highest on validation")
+    assert all(line.startswith("- ") for line in more.splitlines())
     assert len(table.splitlines()) == 12
     assert [line.split(":")[0] for line in failures.splitlines()] == ["- failed", "- not run"]
 
@@ -70,7 +77,7 @@ def test_while_the_sweep_runs(tmp_path):
     cells = [make_cell("lora"), make_cell("ft")]
     out = write_sweep(tmp_path, records=[(cell, None) for cell in cells])
     assert write_comparison(out, name="sweep").missing
-    assert sorted(files(out, "sweep")) == ["report.html", "sweep.json", "table.json", "table.md"]
+    assert sorted(files(out, "sweep")) == ["report.html", "sweep.json", "table.json", "table.md", "verdict.json"]
     write_sweep(tmp_path, records=[(cell, make_record(cell)) for cell in cells])
     comparison = write_comparison(out, name="sweep")
     assert not comparison.missing
@@ -84,7 +91,7 @@ def test_a_writer_that_is_killed_leaves_the_old_report(out, monkeypatch):
 
     def crash(descriptor):
         replaced.append(descriptor)
-        if len(replaced) == 6:  # three figures, two tables, the page
+        if len(replaced) == 7:  # three figures, the verdict, two tables, the page
             raise KeyboardInterrupt
 
     cell = make_cell("ft", "zo_sgd")

@@ -67,7 +67,7 @@ def test_json_has_unrounded_numbers_and_every_setting(tmp_path):
     (row,) = rows_of(write_sweep(tmp_path, records=[(LORA, record)]))
     content = json.loads(json.dumps(row.to_json()))
     assert content["score"] == 1 / 3
-    assert content["cell"] == json.loads(LORA.to_json())
+    assert content["cell"] == json.loads(json.dumps(LORA.to_dict()))
     assert content["warnings"] == ["slow"]
     assert (content["status"], content["reason"]) == ("finished", None)
     assert [content[name] for name in ("score_low", "score_high", "test_rows")] == [record.score.low, record.score.high, record.score.rows]
