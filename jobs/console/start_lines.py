@@ -5,30 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from jobs.console.protocol_lines import protocol_lines
 from jobs.storage.ledger import SweepStatus
 from loretta_core.config import SweepConfig
 from loretta_core.report.units import counted
 
 
-def start_lines(config: SweepConfig, status: SweepStatus, *, stopped: int, out: Path) -> Iterator[str]:
+def start_lines(config: SweepConfig, status: SweepStatus, *, stopped: int, out: Path, settled: int = 0) -> Iterator[str]:
     """Write the lines of a sweep that starts.
 
     Args:
         status: of the cells, before any is computed.
         stopped: how many cells an earlier start stopped early.
+        settled: how many failed cells are not tried again, since their contender's winner is chosen.
     """
     total, finished = len(config.cells), len(status.finished)
-    left = total - finished - stopped
+    left = total - finished - stopped - settled
     early = f", {stopped} stopped early" if stopped else ""
     yield f"sweep {config.name}: {finished} of {counted(total, 'cell')} finished{early}, {f'{left} to run' if left else 'nothing to run'} → {out}"
     if config.rounds is not None and not config.rounds.complete:
         samples = counted(config.rounds.search.samples, "sample")
         yield f"search: Optuna draws the later of {samples} per point of the grid from the scores of the earlier"
+    yield from protocol_lines(config)
     for label in config.duplicates:
         yield f"duplicate cell, runs once: {label}"
     for description, reason in config.skipped:
         yield f"skipped: {description}: {reason}"
     for reason in status.damaged.values():
         yield f"runs again: {reason}"
-    if status.failed:
-        yield f"{counted(len(status.failed), 'cell')} that failed last time will be tried again"
+    if len(status.failed) > settled:
+        yield f"{counted(len(status.failed) - settled, 'cell')} that failed last time will be tried again"

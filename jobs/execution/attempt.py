@@ -59,7 +59,7 @@ def attempt(
     directory = cell_directory(config.out, cell_id)
     mlflow_sink = _mlflow_sink(cell, config=config, directory=directory, pack_context=pack_context) if comm.rank == 0 else None
     sinks: list[MetricSink] = [] if mlflow_sink is None else [mlflow_sink]
-    if config.asha_actor is not None:
+    if config.asha_actor is not None and (config.stops_scored or not cell.score_test):
         sinks.append(AshaSink(config.asha_actor, cell_json, comm))
     stop = StopCheck(interrupts, comm)
     try:

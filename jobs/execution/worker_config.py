@@ -31,6 +31,8 @@ class WorkerConfig:
     """module:function with the signature of `loretta_core.train.run.run_cell` (`attempt.ComputeCell`)."""
     asha_actor: AshaClient | None = field(default=None, compare=False)
     """The actor of early stopping; None lets every cell run to its end."""
+    stops_scored: bool = True
+    """Whether early stopping ends cells that are scored on the test rows; False in a sweep with [tune] or [replicate], where it ends trials alone."""
 
     def for_shape(self, shape: WorkerGroupSpec) -> WorkerConfig:
         """Return a copy with the threads of a shape."""

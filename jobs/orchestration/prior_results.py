@@ -40,5 +40,6 @@ def read_prior_results(config: SweepConfig, *, out: Path, known: SweepStatus) ->
     status = refresh_status(out, config.cells, known=known)
     stopped = read_early_stops(out, name=config.name)
     unsynced = unsynced_cells(out, [cell for cell in config.cells if cell.cell_id in status.finished])
-    history = asha_history(config.cells, finished=status.finished, stopped=stopped) if config.early_stopping else []
+    compared = [cell for cell in config.cells if not (config.contenders and cell.score_test)]
+    history = asha_history(compared, finished=status.finished, stopped=stopped) if config.early_stopping else []
     return PriorResults(status, stopped, unsynced, history)

@@ -25,13 +25,14 @@ from jobs.orchestration.cell_lifecycle import CellLifecycle
 from jobs.orchestration.group_run import GroupRun, GroupSettings
 from jobs.orchestration.preflight import check_inputs
 from jobs.orchestration.prior_results import PriorResults, read_prior_results
-from jobs.orchestration.search_rounds import SearchRounds
+from jobs.orchestration.search_rounds import SearchRounds, write_named_manifest
 from jobs.orchestration.signals import Interrupts
 from jobs.scheduling.admission import gpu_price
 from jobs.scheduling.asha_actor import start_asha_actor
 from jobs.scheduling.backlog import CellBacklog
 from jobs.scheduling.budget import Account, open_account
 from jobs.scheduling.optuna_search import check_search
+from jobs.scheduling.protocol.stages import settled_failures
 from jobs.storage.ledger import SweepStatus, read_status, refresh_status
 from jobs.storage.mirror import Mirror
 from jobs.storage.rerun import archive_cells, resolve_cell_ids
@@ -39,11 +40,13 @@ from jobs.tracking import mlflow_repair, mlflow_setup
 from jobs.tracking.mlflow_setup import Tracking
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.errors import ConfigError
+from loretta_core.plan.tuning import fix_trials
 from loretta_core.report.compare import write_comparison
 from loretta_core.report.units import counted
 from loretta_core.store.early_stops import clear_early_stop, read_early_stops
-from loretta_core.store.manifest import sweep_directory, write_manifest
+from loretta_core.store.manifest import sweep_directory
 from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.protocol_state import restore_protocol
 from loretta_core.store.search_state import restore_search
 
 
@@ -85,7 +88,7 @@ class SweepRun:
 
         Raises ConfigError when a model, a data file, a package or the output directory cannot be used, or `rerun` names no cell.
         """
-        self.config = restore_search(self.config, self.options.out)
+        self.config = fix_trials(restore_protocol(restore_search(self.config, self.options.out), self.options.out))
         check_search(self.config)
         self.rerun = resolve_cell_ids(self.config.cells, self.options.rerun)
         self.status = read_status(self.options.out, self.config.cells)
@@ -98,19 +101,21 @@ class SweepRun:
         self.mirror = mirror
         self._archive_reruns()
         self._clear_early_stops()
-        write_manifest(out, sweep=self.config)
+        write_named_manifest(self.config, out)
         self.search = SearchRounds(self.config, out=out, mirror=mirror)
         self.prior = read_prior_results(self.config, out=out, known=self.status)
         self.reporter = SweepReporter(self.config.cells, over=len(self.prior.over))
+        settled = settled_failures(self.config, self.prior.status.failed)
         stopped = len(self.prior.stopped.keys() - self.prior.status.finished.keys())
-        for line in start_lines(self.config, self.prior.status, stopped=stopped, out=out):
+        for line in start_lines(self.config, self.prior.status, stopped=stopped, settled=len(settled), out=out):
             self.reporter.on_message(line)
         if mirror is not None:
             mirror.send_missing(self.prior.status.finished)
 
     def execute(self) -> None:
         """Compute the cells that are missing; without any, send to MLflow what it lacks."""
-        cells = [cell for cell in self.config.cells if cell.cell_id not in self.prior.over] or self.search.next_round()
+        over = self.prior.over | settled_failures(self.config, self.prior.status.failed)
+        cells = [cell for cell in self.config.cells if cell.cell_id not in over] or self.search.next_round()
         if cells:
             with self.interrupts:
                 self.remark = self._compute(cells)
@@ -120,7 +125,8 @@ class SweepRun:
     def finish(self) -> int:
         """Print the comparison, or how to resume after an interruption, and return the exit code."""
         out, config = self.options.out, self.search.config
-        finished = refresh_status(out, config.cells, known=self.prior.status).finished
+        status = refresh_status(out, config.cells, known=self.prior.status)
+        finished = status.finished
         if self.interrupts.requested.is_set():
             total = counted(len(config.cells), "cell")
             self.reporter.on_message(f"stopped: {len(finished)} of {total} are finished and kept; go on with:\n  {self.options.command}")
@@ -128,7 +134,7 @@ class SweepRun:
         print_line(write_comparison(out, name=config.name).text)
         if self.remark:
             self.reporter.on_message(self.remark)
-        over = finished.keys() | read_early_stops(out, name=config.name).keys()
+        over = finished.keys() | read_early_stops(out, name=config.name).keys() | settled_failures(config, status.failed)
         return 0 if len(over) == len(config.cells) or (self.remark and not self.reporter.failed) else 1
 
     def _archive_reruns(self) -> None:
@@ -180,7 +186,9 @@ class SweepRun:
             max_concurrent=self.options.max_concurrent or config.max_concurrent,
             cells_per_round=self.search.cells_per_round,
             directory=sweep_directory(out, name=config.name),
-            worker=WorkerConfig(out=out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=self.options.run_cell, asha_actor=asha_actor),
+            worker=WorkerConfig(
+                out=out.resolve(), home=Path.cwd(), tracking=tracking, run_cell=self.options.run_cell, asha_actor=asha_actor, stops_scored=not config.contenders
+            ),
         )
 
     @contextmanager

@@ -32,6 +32,9 @@ Scored = tuple[Sample, float | None]
 
 def check_search(config: SweepConfig) -> None:
     """Raise ConfigError when the search needs Optuna and it is not installed."""
+    suggests = any(contender.lacks_trials for contender in config.contenders)
+    if suggests and find_spec("optuna") is None:
+        raise ConfigError('tune.algorithm = "optuna" needs Optuna, which is not installed; pip install "loretta-on-ray[search]", or use algorithm = "random"')
     if config.rounds is not None and not config.rounds.complete and find_spec("optuna") is None:
         raise ConfigError('search.algorithm = "optuna" needs Optuna, which is not installed; pip install "loretta-on-ray[search]", or use algorithm = "random"')
 

@@ -35,12 +35,14 @@ FAMILIES: dict[str, dict[str, type[BaseModel]]] = {
 """Component of a cell → its classes by `type`."""
 
 
-def explain(error: ValidationError, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str]) -> str:
-    """Return one line per problem found in the raw table `data`; `known` are the keys its top level may have."""
-    return "\n".join(_one(detail, data=data, origins=origins, known=known) for detail in error.errors(include_url=False))
+def explain(
+    error: ValidationError, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str], tables: Mapping[str, type[BaseModel]] | None = None
+) -> str:
+    """Return one line per problem found in the raw table `data`; `known` are the keys its top level may have, `tables` the classes of its tables."""
+    return "\n".join(_one(detail, data=data, origins=origins, known=known, tables=tables or {}) for detail in error.errors(include_url=False))
 
 
-def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str]) -> str:
+def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str], tables: Mapping[str, type[BaseModel]]) -> str:
     path = [str(part) for part in detail["loc"]]
     if len(path) > 1 and path[0] in FAMILIES and path[1] in FAMILIES[path[0]]:
         del path[1]  # pydantic puts the union's tag into the path; the file has no such level
@@ -48,7 +50,7 @@ def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, kno
     given = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"{place} = {given!r}: unknown key. {_allowed(path[-1], _siblings(path, data) if len(path) > 1 else known)}"
+            return f"{place} = {given!r}: unknown key. {_allowed(path[-1], _siblings(path, data, tables) if len(path) > 1 else known)}"
         case "missing":
             return f"{place}: missing. Give it, or put it under [defaults]."
         case "union_tag_invalid":
@@ -69,11 +71,18 @@ def _place(path: list[str], origins: Origins) -> str:
     return ".".join(path) or "cell"
 
 
-def _siblings(path: list[str], data: Mapping[str, Any]) -> list[str]:
+def _siblings(path: list[str], data: Mapping[str, Any], tables: Mapping[str, type[BaseModel]]) -> list[str]:
+    if len(path) == 2 and path[0] in tables:
+        return keys_of(tables[path[0]])
     table = data.get(path[0])
     kind = table.get("type") if isinstance(table, Mapping) else None
     family = FAMILIES.get(path[0], {})
     return [name for name in family[kind].model_fields if name != "type"] if kind in family else []
+
+
+def keys_of(table: type[BaseModel]) -> list[str]:
+    """Return the keys of a table as a file spells them."""
+    return [field.alias or name for name, field in table.model_fields.items()]
 
 
 def _allowed(given: str, names: Sequence[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from loretta_core.methods.ranges import DefaultRange
 from loretta_core.schema import Typed
 
 DEFAULT_STEPS = 1000
@@ -17,6 +19,10 @@ class _Trainer(Typed):
     """True if the trainer needs forward passes only."""
     scalar_state: ClassVar[bool] = False
     """True if it keeps a few numbers besides the weights, and no more."""
+    lr_factor: ClassVar[float] = 1.0
+    """Factor on the learning rates that a method gives for the trainer's family (`Method.learning_rates`)."""
+    default_space: ClassVar[Mapping[str, DefaultRange]] = {}
+    """Where `[tune]` looks for further settings of the trainer when the sweep file gives no ranges."""
 
     lr: float
     weight_decay: float = Field(0.0, ge=0.0)
@@ -84,6 +90,13 @@ class _ZerothOrder(_Trainer):
 
     zeroth_order: ClassVar[bool] = True
     scalar_state: ClassVar[bool] = True
+    default_space: ClassVar[Mapping[str, DefaultRange]] = {
+        "zo_eps": DefaultRange(
+            1e-3,
+            1e-2,
+            "1e-3 in MeZO (arXiv 2305.17333), 1e-2 there for LoRA on OPT; both in jobs/sweeps/zo_trainers.toml, where 1e-2 allows the larger learning rates",
+        )
+    }
 
     zo_eps: float = Field(1e-3, gt=0)
     """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
@@ -157,6 +170,7 @@ class ZoMomentum(_ZerothOrder):
     """SGD with momentum on zeroth-order estimates (ZO-SGD-MMT of ZO-Bench, arXiv 2402.11592). One number of state per trainable parameter."""
 
     scalar_state: ClassVar[bool] = False
+    lr_factor: ClassVar[float] = 0.1
 
     type: Literal["zo_momentum"]
     lr: float = Field(1e-5, gt=0)
@@ -239,6 +253,7 @@ class _Untrained(Typed):
 
     zeroth_order: ClassVar[bool] = False
     scalar_state: ClassVar[bool] = True
+    default_space: ClassVar[Mapping[str, DefaultRange]] = {}
     stop_at_score: ClassVar[float | None] = None
     carries_tangent: ClassVar[bool] = False
     jumps: ClassVar[bool] = False

@@ -7,6 +7,7 @@ code and back; its class variables and functions are the facts that other rooms 
     plan        every_weight_trains, norms_train, biases_train, parameters_at, parameters_beside, classifier_parameters, activation_bytes, …
     support     refused, refused_with_decoder_head, refusal
     report      explanation
+    tuning      learning_rates
 
 The defaults are those of a method that trains nothing and is refused nowhere. Counts are numbers of parameters; widths are features of a layer.
 """
@@ -18,6 +19,7 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
+from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.schema import Typed
 from loretta_core.sites import DECODERS, Attachment, Side
 
@@ -53,6 +55,11 @@ class Method(Typed):
     """Whether the new matrices are tensor trains; in a batched forward the result of each is a tensor of its own."""
     block_host_s: ClassVar[float] = 0.7e-3
     """Seconds that the host needs to start the operations of one transformer block with its adapters (measured by `tests/benchmarks/bench_packing.py`)."""
+
+    learning_rates: ClassVar[LearningRates] = LearningRates(
+        DefaultRange(1e-5, 1e-2, "no source for this method: the range of lora"),
+    )
+    """Where `[tune]` looks for a learning rate when the sweep file gives no range; settings that change the size of a method are not tuned unasked."""
 
     refused: ClassVar[Mapping[str, str]] = {}
     """Architecture → why the method does not work on it."""

@@ -44,7 +44,7 @@ def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, dev
     trainable = shapes.trainable
     forward_s = forward_flops(shapes.block, load) / flops
     pieces = cell.engine.gradient_accumulation
-    passes = _passes(cell, trainable=trainable, total=shapes.block.total)
+    passes = passes_per_step(cell, trainable=trainable, total=shapes.block.total)
     compute_s = pieces * max(passes * forward_s, _bytes(memory, passes) / device.bandwidth)
     step_s = compute_s + _update_bytes(cell, memory, trainable) / device.bandwidth + _traffic_s(cell, memory, trainable, devices)
     steps = cell.trainer.total_steps(rows=rows, batch_size=cell.batch_size)
@@ -63,8 +63,8 @@ def forward_flops(block: Block, load: Load) -> float:
     return load.count * (2 * block.matrices + 4 * load.tokens * block.queries * block.repeats)
 
 
-def _passes(cell: CellConfig, *, trainable: int, total: int) -> float:
-    """Return the arithmetic of a step in forwards."""
+def passes_per_step(cell: CellConfig, *, trainable: int, total: int) -> float:
+    """Return the arithmetic of a step in forwards: a backward pass counts as one, or as two where every weight trains."""
     trainer = cell.trainer
     if isinstance(trainer, NoTraining | InContext):
         return 0.0

@@ -22,6 +22,16 @@ def component_labels(cells: Sequence[CellConfig]) -> list[dict[str, str]]:
     return [{name: columns[name][index] for name in COMPONENTS} for index in range(len(cells))]
 
 
+def contender_names(cells: Sequence[CellConfig]) -> list[str]:
+    """Name the contenders of a sweep, given as it has them before tuning: `lora · adam`, with what else differs between them."""
+    labels = component_labels(cells)
+    shown = [name for name in COMPONENTS if name in ("method", "trainer") or len({label[name] for label in labels}) > 1]
+    extra = [name for name in varying_columns(cells) if name != "seed"]
+    return [
+        " · ".join([*(label[name] for name in shown), *(f"{name}={getattr(cell, name)}" for name in extra)]) for cell, label in zip(cells, labels, strict=True)
+    ]
+
+
 def varying_columns(cells: Sequence[CellConfig]) -> list[str]:
     """Return those of EXTRA_COLUMNS that take more than one value."""
     return [name for name in EXTRA_COLUMNS if len({getattr(cell, name) for cell in cells}) > 1]

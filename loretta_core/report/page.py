@@ -123,7 +123,7 @@ def _page(manifest: Manifest, *, rows: Sequence[ResultRow], findings: Findings, 
         columns=(*table[0], TextCell("cell", numeric=False)),
         rows=table[1],
         glossary=tuple((title, GLOSSARY[title]) for title in dict.fromkeys([*findings.table.columns, *titles, "cell"])),
-        failures=tuple(row for row in rows if row.score is None),
+        failures=tuple(row for row in rows if row.status != "finished"),
         notes=tuple(_notes(manifest, rows)),
         drawings=tuple(Drawing(d.name, d.title, d.caption, Markup(d.svg)) for d in drawings),
         adapter=_adapter(rows, out=out),
@@ -149,7 +149,7 @@ def _table_with_initial_score(rows: Sequence[ResultRow]) -> tuple[tuple[TextCell
         return tuple(TextCell(text, numeric=index >= first_number) for index, text in enumerate([*cells[:at], initial, *cells[at:]]))
 
     body = [
-        TableLine(line(cells, units.share(row.record.score.initial if row.record else None)), cell_id=row.cell_id, missing=row.score is None)
+        TableLine(line(cells, units.share(row.record.score.initial if row.record else None)), cell_id=row.cell_id, missing=row.status != "finished")
         for cells, row in zip(table.body, rows, strict=True)
     ]
     return line(table.columns, "before training"), tuple(body)

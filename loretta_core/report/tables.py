@@ -101,8 +101,8 @@ def lines_to_latex(lines: Sequence[str]) -> str:
 
 
 def without_score(rows: Sequence[ResultRow]) -> list[str]:
-    """Return one line per cell that has no score, with the reason."""
-    return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.score is None]
+    """Return one line per cell that is not finished, with the reason. A finished trial has no score on the test rows, and needs none."""
+    return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.status != "finished"]
 
 
 _LATEX = {
@@ -117,5 +117,5 @@ def _latex(text: str) -> str:
 
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
-        return row.status
+        return "not scored" if row.status == "finished" else row.status
     return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

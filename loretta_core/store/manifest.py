@@ -7,12 +7,14 @@ can say which cells are missing. The sweep that wrote its manifest last is the m
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.sweep.contenders import GridContender
 from loretta_core.config.sweep.protocol import Decide
 from loretta_core.errors import OutputError
 from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
@@ -40,6 +42,25 @@ class Contender(BaseModel):
     """Id of the trial whose settings the replicates have; None: not tuned, or not decided yet."""
     replicates: tuple[str, ...] = ()
     """Ids of the cells that are scored on the test rows, which differ in their seed alone."""
+    trials_wanted: int | None = None
+    """Number of trials, of which later ones may still have to be suggested by results; None where nothing is tuned."""
+    eliminated_at: int | None = None
+    """Number of seeds after which a race ended for the contender; None: it was not eliminated."""
+    notes: tuple[str, ...] = ()
+    """What people should know of its tuning: a near-tie and its alternative, a best value at the edge of its range, trials taken from another sweep."""
+
+
+class RaceSeeds(BaseModel):
+    """The seeds that a race trained, and those of the full grid: the difference is what it saved."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    looks: tuple[int, ...]
+    """Numbers of seeds after which contenders were compared, fixed in advance."""
+    trained: int
+    """Replicates so far."""
+    full: int
+    """Replicates that these contenders would have with the largest number of seeds each."""
 
 
 class Manifest(BaseModel):
@@ -64,6 +85,8 @@ class Manifest(BaseModel):
     """How the trials of a contender were chosen."""
     usd_per_hour: float | None = None
     """Price of a worker, `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
+    race: RaceSeeds | None = None
+    """None without a race."""
 
 
 def sweep_directory(out: Path, *, name: str) -> Path:
@@ -71,8 +94,13 @@ def sweep_directory(out: Path, *, name: str) -> Path:
     return out / "sweeps" / name
 
 
-def write_manifest(out: Path, *, sweep: SweepConfig) -> Path:
-    """Write the manifest of a sweep atomically."""
+def write_manifest(out: Path, *, sweep: SweepConfig, names: Sequence[str] | None = None) -> Path:
+    """Write the manifest of a sweep atomically.
+
+    Args:
+        names: of its contenders, in their order; None takes the labels of their cells.
+    """
+    names = names or [contender.cell.label for contender in sweep.contenders]
     manifest = Manifest(
         name=sweep.name,
         description=sweep.description,
@@ -80,13 +108,36 @@ def write_manifest(out: Path, *, sweep: SweepConfig) -> Path:
         resolved={cell.cell_id: cell for cell in sweep.cells},
         duplicates=sweep.duplicates,
         skipped=tuple(Skipped(cell=cell, reason=reason) for cell, reason in sweep.skipped),
-        algorithm="optuna" if sweep.rounds else "random",
+        algorithm="optuna" if sweep.rounds or (sweep.tune and sweep.tune.algorithm == "optuna") else "random",
         usd_per_hour=sweep.budget.usd_per_hour if sweep.budget else None,
+        contenders=tuple(_contender(found, name) for found, name in zip(sweep.contenders, names, strict=True)),
+        decide=sweep.decide,
+        race=_race(sweep),
     )
     path = sweep_directory(out, name=sweep.name) / MANIFEST_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, manifest.model_dump_json(indent=1))
     return path
+
+
+def _contender(found: GridContender, name: str) -> Contender:
+    return Contender(
+        name=name,
+        trials=tuple(trial.cell_id for trial in found.trials),
+        winner=found.winner,
+        replicates=tuple(cell.cell_id for cell in found.replicates),
+        trials_wanted=found.count if found.tuned else None,
+        eliminated_at=found.eliminated_at,
+        notes=found.notes,
+    )
+
+
+def _race(sweep: SweepConfig) -> RaceSeeds | None:
+    if sweep.replicate is None or not sweep.replicate.looks:
+        return None
+    decided = [contender for contender in sweep.contenders if contender.decided]
+    full = sweep.replicate.most * len(decided)
+    return RaceSeeds(looks=tuple(sweep.replicate.looks), trained=sum(contender.seeds for contender in decided), full=full)
 
 
 def read_manifest(out: Path, *, name: str) -> Manifest:

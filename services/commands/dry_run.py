@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from jobs.console.protocol_lines import contender_lines, protocol_lines
 from loretta_core.config import SweepConfig
+from loretta_core.config.sweep.contenders import GridContender
 from loretta_core.config.sweep.limits import Budget
 from loretta_core.config.sweep.load import Rounds
+from loretta_core.plan.tuning import fix_trials
 from loretta_core.report import units
-from loretta_core.report.labels import component_labels, varying_columns
+from loretta_core.report.labels import component_labels, contender_names, varying_columns
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
 from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.protocol_state import restore_protocol
 from loretta_core.store.search_state import restore_search
 from services.commands.output import to_json
 from services.queries.sweep_preview import CellPreview, preview_cells
@@ -22,7 +26,7 @@ def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
     """Return the plan as text or JSON. Raise OutputError when `out` is not an output directory of ours."""
     if out.exists() and (out.is_file() or any(out.iterdir())):
         check_output_dir(out)
-    sweep = restore_search(sweep, out)
+    sweep = fix_trials(restore_protocol(restore_search(sweep, out), out))
     cells = preview_cells(sweep, out=out)
     return _json(sweep, cells, out=out) if as_json else _text(sweep, cells, out=out)
 
@@ -67,6 +71,8 @@ def _remarks(sweep: SweepConfig, cells: Sequence[CellPreview], *, out: Path) -> 
         f"{counted(len(cells), 'cell')}: {finished} finished{early}, {len(cells) - finished - stopped} to run. Output: {out}",
         *([f"budget of one start: {_budget(sweep.budget)}"] if sweep.budget else []),
         *([_search(sweep.rounds)] if sweep.rounds and not sweep.rounds.complete else []),
+        *protocol_lines(sweep),
+        *contender_lines(sweep),
         *([f"{sweep.excluded} excluded by the sweep's rules"] if sweep.excluded else []),
         *(f"duplicate, runs once: {label}" for label in sweep.duplicates),
         *(f"skipped: {description}: {reason}" for description, reason in sweep.skipped),
@@ -86,7 +92,7 @@ def _budget(budget: Budget) -> str:
 
 
 def _json(sweep: SweepConfig, cells: Sequence[CellPreview], *, out: Path) -> str:
-    content = {
+    content: dict[str, object] = {
         "name": sweep.name,
         "output": str(out),
         "cells": [{**cell.to_json(), "cell": cell.cell.to_dict()} for cell in cells],
@@ -94,4 +100,19 @@ def _json(sweep: SweepConfig, cells: Sequence[CellPreview], *, out: Path) -> str
         "skipped": [{"cell": description, "reason": reason} for description, reason in sweep.skipped],
         "excluded": sweep.excluded,
     }
+    if sweep.contenders:
+        names = contender_names([contender.cell for contender in sweep.contenders])
+        content["contenders"] = [_contender(contender, name) for contender, name in zip(sweep.contenders, names, strict=True)]
     return to_json(content)
+
+
+def _contender(contender: GridContender, name: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "trials": [trial.cell_id for trial in contender.trials],
+        "trials_wanted": contender.count if contender.tuned else None,
+        "space": {key: values if isinstance(values, list) else values.model_dump() for key, values in (contender.space or {}).items()},
+        "winner": contender.winner,
+        "replicates": [cell.cell_id for cell in contender.replicates],
+        "notes": list(contender.notes),
+    }

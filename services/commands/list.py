@@ -11,6 +11,8 @@ from pydantic_core import PydanticUndefined
 
 from loretta_core.config import FAMILIES
 from loretta_core.config.model import TOY_MODELS
+from loretta_core.config.sweep.spaces import trainer_ranges
+from loretta_core.methods.table import METHODS
 from loretta_core.report.tables import Table, to_text
 from loretta_core.sites import ARCHITECTURES, DECODERS
 from loretta_core.support import HEAD_REFUSED, support_table
@@ -32,6 +34,10 @@ def listing(what: str, *, as_json: bool) -> str:
     if what == "methods":
         for entry in entries:
             entry["refused"] = refused_by(entry["name"])
+            entry["learning_rates"] = {family: found._asdict() for family, found in METHODS[entry["name"]].learning_rates._asdict().items()}
+    if what == "trainers":
+        for entry in entries:
+            entry["default_space"] = {name: found._asdict() for name, found in trainer_ranges(entry["name"]).items()}
     if as_json:
         return json.dumps(entries, indent=1, ensure_ascii=False)
     notes = [textwrap.fill(_NOTES[what], WIDTH)]
@@ -87,7 +93,18 @@ def _text(entry: dict[str, Any]) -> str:
         textwrap.fill(" ".join(description.split()), WIDTH, initial_indent=f"  {setting}".ljust(margin), subsequent_indent=" " * margin)
         for setting, description in shown
     ]
-    return "\n".join([entry["name"], textwrap.fill(entry["description"], WIDTH, initial_indent="  ", subsequent_indent="  "), *lines])
+    description = textwrap.fill(entry["description"], WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return "\n".join([entry["name"], description, *lines, *_ranges(entry)])
+
+
+def _ranges(entry: dict[str, Any]) -> list[str]:
+    """Return the default ranges of [tune], with their sources."""
+    rates = {f"[tune] trainer.lr, {family.replace('_', ' ')}": found for family, found in entry.get("learning_rates", {}).items()}
+    own = {f"[tune] trainer.{name}": found for name, found in entry.get("default_space", {}).items()}
+    return [
+        textwrap.fill(f"{name}: {found['low']:g} to {found['high']:g} ({found['source']})", WIDTH, initial_indent="  ", subsequent_indent="      ")
+        for name, found in {**rates, **own}.items()
+    ]
 
 
 def _default(field: dict[str, Any]) -> str:

@@ -53,6 +53,8 @@ def read_sweep(text: str, *, policy: SubmissionPolicy, overrides: Iterable[str] 
     sweep = resolve_sweep(raw, overrides=overrides)
     if sweep.mirror is not None:
         raise ConfigError(f"mirror = {sweep.mirror!r}: refused. A submitted sweep is written where this server keeps its output and nowhere else; leave it out")
+    if sweep.tune is not None and sweep.tune.from_sweep is not None:
+        raise ConfigError(f"tune.from = {sweep.tune.from_sweep!r}: refused. A submitted sweep reads no directory of this server; leave it out")
     for cell in sweep.cells:
         check_cell(cell, policy=policy)
     return sweep
@@ -80,11 +82,22 @@ def _check_size(raw: Table, overrides: Iterable[str], *, limit: int) -> None:
         if name in lengths:
             lengths[name] = len(value) if isinstance(value, list) else 1
     include, search = raw.get("include", []), raw.get("search", {})
-    samples = changes.get("search.samples", search.get("samples") if isinstance(search, dict) else None)
-    points = math.prod(lengths.values()) if lengths or search else 0
+    samples = changes.get("search.samples", search.get("samples") if isinstance(search, dict) else None) or _cells_each(raw, changes)
+    points = math.prod(lengths.values()) if lengths or search or samples else 0
     cells = points * (samples if isinstance(samples, int) and samples > 0 else 1) + (len(include) if isinstance(include, list) else 0)
     if cells > limit:
         raise ConfigError(f"axes: {cells} combinations; this server takes at most {limit} cells in one sweep. Split it")
+
+
+def _cells_each(raw: Table, changes: Table) -> int | None:
+    """Return how many cells [tune] and [replicate] make of a point of the grid, as far as the file says; None without them."""
+    given = [
+        changes.get(f"{name}.{key}", table.get(key))
+        for name, key in (("tune", "trials"), ("replicate", "seeds"))
+        if isinstance(table := raw.get(name, {}), dict)
+    ]
+    most = [max((one for one in value.get("race", []) if isinstance(one, int)), default=1) if isinstance(value, dict) else value for value in given]
+    return sum(value for value in most if isinstance(value, int)) or None
 
 
 def _is_shipped_or_hub_id(name: str) -> bool:

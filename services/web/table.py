@@ -111,5 +111,5 @@ def _heading(title: str, key: str, numeric: bool, selection: Selection, address:
 
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
-        return row.status
+        return "not scored" if row.status == "finished" else row.status
     return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

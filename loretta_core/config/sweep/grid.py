@@ -27,6 +27,8 @@ class Grid:
     """The cells of a sweep, and what was left out."""
 
     cells: list[CellConfig] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+    """What each cell was built from."""
     duplicates: list[str] = field(default_factory=list)
     """Labels of cells that are named more than once; they run once."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -37,11 +39,11 @@ class Grid:
     """Name of a grid point, without its seed → its samples, in a sweep with [search]."""
 
 
-def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_invalid: bool, drawn: Drawn | None = None) -> Grid:
+def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_invalid: bool, drawn: Drawn | None = None, alone: bool = False) -> Grid:
     """Return the cells of the tables `defaults`, `axes`, `include`, `exclude`, `search` of a sweep, in the order of the axes.
 
     `overrides` maps dotted fields to values; one that names an axis replaces its values, any other is laid over every cell. `drawn` are the
-    samples of `search` that came from results.
+    samples of `search` that came from results; `alone`: without axes the defaults are the one point, as they are with `search`.
     Raises ConfigError for an impossible combination, unless `skip_invalid`, and when nothing is left to run.
     """
     axes = flatten(sweep.get("axes", {}), where="axes.")
@@ -53,7 +55,7 @@ def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_inval
     search = read_search(sweep["search"]) if "search" in sweep else None
 
     grid = Grid()
-    points = grid_points(sweep.get("defaults", {}), axes, places, alone=search is not None)
+    points = grid_points(sweep.get("defaults", {}), axes, places, alone=alone or search is not None)
     if search is not None:
         points = sampled(points, search=search, drawn=drawn or {}, fixed=fixed, tried=grid.tried)
     seen: set[str] = set()
@@ -86,6 +88,7 @@ def _add(grid: Grid, draft: Draft, *, rules: list[Table], seen: set[str], skip_i
     else:
         seen.add(cell.cell_id)
         grid.cells.append(cell)
+        grid.drafts.append(draft)
 
 
 def _nothing_left(grid: Grid, axes: Mapping[str, list[Any]]) -> str:

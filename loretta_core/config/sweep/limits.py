@@ -23,8 +23,8 @@ class Budget(Strict):
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
-        if self.cells is self.hours is self.usd is None:
-            raise ValueError("expected at least one of cells, hours, usd")
+        if self.cells is self.hours is self.usd is self.usd_per_hour is None:
+            raise ValueError("expected at least one of cells, hours, usd, or a price (usd_per_hour)")
         return self
 
 

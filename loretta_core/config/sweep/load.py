@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SkipValidation, ValidationError
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import explain
+from loretta_core.config.sweep.axes import flatten
+from loretta_core.config.sweep.contenders import GridContender, cells_of, make_contenders
 from loretta_core.config.sweep.draft import Draft, Table, lay
-from loretta_core.config.sweep.grid import expand
+from loretta_core.config.sweep.grid import Grid, expand
 from loretta_core.config.sweep.limits import Budget, EarlyStopping
+from loretta_core.config.sweep.protocol import Decide, Replicate, Tune
 from loretta_core.config.sweep.rules import by_priority
 from loretta_core.config.sweep.samples import Tried, read_search
 from loretta_core.config.sweep.search import Drawn, Search
@@ -51,6 +54,12 @@ class SweepHeader(Strict):
     """What one start of the sweep may spend."""
     early_stopping: EarlyStopping | None = None
     """End cells early that do worse than others of their kind; None computes every cell to its end."""
+    tune: Tune | None = None
+    """Every contender gets the same trials, judged on validation rows."""
+    replicate: Replicate | None = None
+    """The winner of each contender is trained with further seeds; only these are scored on the test rows."""
+    decide: Decide = Decide()
+    """What a verdict must respect."""
     mirror: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*://")
     """Where finished cells are copied to and looked for, e.g. `s3://bucket/prefix`; placement, like `output`. None keeps them in `output` alone."""
     executor: ExecutorName = "train"
@@ -98,16 +107,31 @@ class SweepConfig(SweepHeader):
     """How many grid points the `[[exclude]]` rules dropped."""
     rounds: Rounds | None = Field(None, exclude=True, repr=False)
     """State of a search whose later cells depend on results; None where all cells are known."""
+    contenders: SkipValidation[tuple[GridContender, ...]] = Field((), exclude=True, repr=False)
+    """The points of the grid, in a sweep with [tune] or [replicate]."""
 
     def grown(self, drawn: Drawn) -> SweepConfig:
         """Return the same sweep with these samples from results."""
         assert self.rounds is not None
         return _resolve(self.rounds.raw, self.rounds.changes, drawn=drawn)
 
+    def with_contenders(self, contenders: Iterable[GridContender]) -> SweepConfig:
+        """Return the same sweep after results changed its contenders, with their cells. Raises ConfigError for an impossible trial."""
+        contenders = tuple(contenders)
+        impossible = (skipped for contender in contenders for skipped in contender.impossible)
+        return self.model_copy(
+            update={
+                "contenders": contenders,
+                "cells": tuple(by_priority(cells_of(contenders), self.priority)),
+                "skipped": tuple(dict.fromkeys([*self.skipped, *impossible])),
+            }
+        )
+
 
 _TABLES = ("defaults", "axes", "include", "exclude", "search")
-_NESTED = ("budget", "early_stopping", "search")
+_NESTED = ("budget", "early_stopping", "search", "tune", "replicate", "decide")
 """Tables whose fields `--set` may name."""
+_HEADER_TABLES = {"budget": Budget, "early_stopping": EarlyStopping, "tune": Tune, "replicate": Replicate, "decide": Decide}
 
 
 def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfig:
@@ -181,16 +205,19 @@ def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None 
     try:
         header = SweepHeader.model_validate({**raw, **header_changes})
     except ValidationError as error:
-        raise ConfigError(explain(error, data=raw, origins={}, known=[*SweepHeader.model_fields, *_TABLES])) from None
+        raise ConfigError(explain(error, data=raw, origins={}, known=[*SweepHeader.model_fields, *_TABLES], tables=_HEADER_TABLES)) from None
     for name, kind in {"defaults": dict, "axes": dict, "include": list, "exclude": list, "search": dict}.items():
         if not isinstance(tables.get(name, kind()), kind):
             wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
             raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
-    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn)
+    protocol = header.tune is not None or header.replicate is not None
+    if protocol:
+        _check_protocol(tables, header=header)
+    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn, alone=protocol and not tables.get("include"))
     search = read_search(tables["search"]) if "search" in tables else None
     _check_executor(header.executor, grid.cells)
     settings = {name: getattr(header, name) for name in SweepHeader.model_fields}
-    return SweepConfig(
+    sweep = SweepConfig(
         **settings,
         cells=tuple(by_priority(grid.cells, header.priority)),
         duplicates=tuple(grid.duplicates),
@@ -198,6 +225,23 @@ def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None 
         excluded=grid.excluded,
         rounds=Rounds(search, grid.tried, given, overrides) if search is not None and search.algorithm == "optuna" else None,
     )
+    return _with_protocol(sweep, grid, fixed=[*flatten(tables.get("axes", {}), where="axes."), *changes]) if protocol else sweep
+
+
+def _with_protocol(sweep: SweepConfig, grid: Grid, *, fixed: Iterable[str]) -> SweepConfig:
+    """Return the sweep with its points as contenders."""
+    points = zip(grid.cells, grid.drafts, strict=True)
+    contenders, repeated = make_contenders(points, tune=sweep.tune, replicate=sweep.replicate, fixed=fixed, skip_invalid=sweep.skip_invalid)
+    return sweep.model_copy(update={"duplicates": (*sweep.duplicates, *repeated)}).with_contenders(contenders)
+
+
+def _check_protocol(tables: Mapping[str, Any], *, header: SweepHeader) -> None:
+    """Raise ConfigError for what does not go with [tune] and [replicate]."""
+    given = "[tune]" if header.tune is not None else "[replicate]"
+    if "search" in tables:
+        raise ConfigError(f"[search] and {given}: one of them. [tune] supersedes [search]: `samples` is `tune.trials`, the other keys have the same names")
+    if "seed" in flatten(tables.get("axes", {}), where="axes."):
+        raise ConfigError(f"axes.seed with {given}: seeds are given by [replicate] seeds, e.g. seeds = 5; leave the axis out")
 
 
 def _check_executor(executor: ExecutorName, cells: Iterable[CellConfig]) -> None:

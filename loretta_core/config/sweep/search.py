@@ -1,4 +1,4 @@
-"""The table `[search]` of a sweep file: ranges of settings, and the samples drawn from them.
+"""Ranges of settings and the samples drawn from them, as `[tune]` uses them, and the table `[search]`, which `[tune]` supersedes.
 
 With `algorithm = "optuna"` later samples come from what the earlier ones scored. A sampled cell has the id of the same cell written out.
 """
@@ -50,15 +50,9 @@ class Range(Strict):
         return min(round(value), int(self.high)) if self.integer else float(f"{value:.3g}")
 
 
-class Search(Strict):
-    """Random search (Bergstra and Bengio, JMLR 2012). Sample i depends on `seed`, i and the name of the setting: more samples keep those that were there, and
-    every point of the grid gets the same ones.
+class Sampler(Strict):
+    """The way in which settings are sampled: the keys that `[search]` and `[tune]` share."""
 
-    With `algorithm = "optuna"` only the first `startup` samples are these. The others come in rounds, from Optuna's TPE (Bergstra et al., NIPS 2011) on the
-    validation scores of the earlier ones; each point of the grid is searched by itself, and its seeds are replicates whose scores are averaged."""
-
-    samples: int = Field(ge=1, le=10_000)
-    """How many samples each point of the grid is crossed with."""
     algorithm: Literal["random", "optuna"] = "random"
     """`random` knows all cells beforehand; `optuna` needs the extra `search`."""
     startup: int = Field(10, ge=1)
@@ -67,21 +61,47 @@ class Search(Strict):
     """Only `optuna`: how many samples of a point are drawn at a time. They are computed side by side; the next ones see their scores."""
     seed: int = 0
     """Another one draws other samples."""
-    space: dict[str, Range | list[Any]] = Field(min_length=1)
-    """Dotted setting → `{low, high, log, integer}`, or a list to choose from."""
-
-    @model_validator(mode="after")
-    def _lists_have_values(self) -> Self:
-        empty = [name for name, values in self.space.items() if values == []]
-        if empty:
-            raise ValueError(f"space.{empty[0]} = []: expected values to choose from, or a table with low and high")
-        return self
 
     @model_validator(mode="after")
     def _rounds_are_for_optuna(self) -> Self:
         unused = sorted({"startup", "per_round"} & self.model_fields_set)
         if self.algorithm == "random" and unused:
             raise ValueError(f'{unused[0]} = {getattr(self, unused[0])}: only algorithm = "optuna" draws in rounds; leave it out, or choose that algorithm')
+        return self
+
+
+Space = dict[str, Range | list[Any]]
+"""Dotted setting → numbers from a range, or values to choose from."""
+
+
+def check_lists(space: Space) -> None:
+    """Raise ValueError for a list without values."""
+    empty = [name for name, values in space.items() if values == []]
+    if empty:
+        raise ValueError(f"space.{empty[0]} = []: expected values to choose from, or a table with low and high")
+
+
+def drawn_value(values: Range | list[Any], *, seed: int, index: int, name: str) -> Any:
+    """Return the value of a setting in the random sample with this index: a function of the arguments alone."""
+    share = random.Random(f"{seed}/{index}/{name}").random()
+    return values.at(share) if isinstance(values, Range) else values[int(share * len(values))]
+
+
+class Search(Sampler):
+    """Random search (Bergstra and Bengio, JMLR 2012). Sample i depends on `seed`, i and the name of the setting: more samples keep those that were there, and
+    every point of the grid gets the same ones.
+
+    With `algorithm = "optuna"` only the first `startup` samples are these. The others come in rounds, from Optuna's TPE (Bergstra et al., NIPS 2011) on the
+    validation scores of the earlier ones; each point of the grid is searched by itself, and its seeds are replicates whose scores are averaged."""
+
+    samples: int = Field(ge=1, le=10_000)
+    """How many samples each point of the grid is crossed with."""
+    space: Space = Field(min_length=1)
+    """Dotted setting → `{low, high, log, integer}`, or a list to choose from."""
+
+    @model_validator(mode="after")
+    def _lists_have_values(self) -> Self:
+        check_lists(self.space)
         return self
 
     @property
@@ -99,9 +119,4 @@ class Search(Strict):
 
     def sample(self, index: int) -> Sample:
         """Return the random sample with this index."""
-        return {name: self._drawn(name, index) for name in self.space}
-
-    def _drawn(self, name: str, index: int) -> Any:
-        share = random.Random(f"{self.seed}/{index}/{name}").random()
-        values = self.space[name]
-        return values.at(share) if isinstance(values, Range) else values[int(share * len(values))]
+        return {name: drawn_value(values, seed=self.seed, index=index, name=name) for name, values in self.space.items()}

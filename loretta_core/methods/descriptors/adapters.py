@@ -9,6 +9,7 @@ from pydantic import Field
 from loretta_core.methods.base import Method
 from loretta_core.methods.fields import Activation, Targets
 from loretta_core.methods.formulas import adapter_activation_bytes, adapter_biases
+from loretta_core.methods.ranges import TOY_SWEEP, DefaultRange, LearningRates
 from loretta_core.sites import Side
 
 
@@ -32,6 +33,9 @@ class Adapters(Method):
     """Which of an adapter's two matrices have a bias (LoRETTA's printed counts of this baseline have none)."""
 
     explanation = "small dense layers between the frozen ones"
+    learning_rates = LearningRates(
+        DefaultRange(1e-5, 1e-2, f"3e-5 to 3e-3 in the paper (arXiv 1902.00751); best of {TOY_SWEEP}: 3e-3"),
+    )
     peft_config = "loretta_core.adapters.tuners.bottleneck:BottleneckConfig"
     peft_name = "BOTTLENECK"
     attachment = "adapters"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from loretta_core.methods.base import Method
+from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.methods.refusals import NO_BIAS
 
 
@@ -15,6 +16,9 @@ class Bitfit(Method):
     type: Literal["bitfit"]
 
     explanation = "the biases"
+    learning_rates = LearningRates(
+        DefaultRange(1e-5, 1e-2, "1e-4 to 1e-3 in the paper (arXiv 2106.10199), a decade added on both sides"),
+    )
     peft_config = "loretta_core.adapters.tuners.bitfit:BitfitConfig"
     peft_name = "BITFIT"
     injects_on_meta = True

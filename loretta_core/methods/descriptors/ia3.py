@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from loretta_core.methods.base import Method
 from loretta_core.methods.fields import Targets
+from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.sites import Side
 
 
@@ -21,6 +22,9 @@ class Ia3(Method):
     """Those of target_modules whose input is scaled instead of their output; None takes the table for the model's architecture."""
 
     explanation = "factors on activations"
+    learning_rates = LearningRates(
+        DefaultRange(1e-4, 3e-2, "3e-3 in the paper (arXiv 2205.05638), a decade added on both sides"),
+    )
     peft_config = "peft:IA3Config"
     peft_name = "IA3"
     attachment = "scaling"

@@ -9,6 +9,7 @@ from pydantic import Field
 from loretta_core.methods.base import Method
 from loretta_core.methods.fields import Targets
 from loretta_core.methods.formulas import FP32
+from loretta_core.methods.ranges import TOY_SWEEP, DefaultRange, LearningRates
 from loretta_core.sites import Side
 
 
@@ -33,6 +34,9 @@ class Lora(Method):
     others rewrite the frozen weights (pissa, olora) or need data (eva, corda), so the adapter alone would not restore the model."""
 
     explanation = "a low-rank update of some matrices"
+    learning_rates = LearningRates(
+        DefaultRange(1e-5, 1e-2, f"2e-4 to 5e-4 in the paper (arXiv 2106.09685), tuned per model in 2602.04998; best of {TOY_SWEEP}: 3e-3"),
+    )
     peft_config = "peft:LoraConfig"
     peft_name = "LORA"
     attachment = "weights"

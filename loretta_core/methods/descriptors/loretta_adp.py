@@ -9,6 +9,7 @@ from pydantic import Field
 from loretta_core.methods.base import Method
 from loretta_core.methods.fields import Activation, HeadShape, Shape, Targets
 from loretta_core.methods.formulas import adapter_activation_bytes, adapter_biases, tensorized_classifier, tt_pair
+from loretta_core.methods.ranges import TOY_SWEEP, DefaultRange, LearningRates
 from loretta_core.sites import Side
 
 
@@ -40,6 +41,9 @@ class LorettaAdp(Method):
     paper does with shape = "paper" (yes), otherwise dense."""
 
     explanation = "the same two ideas with the new matrices stored as tensor trains, which need fewer numbers"
+    learning_rates = LearningRates(
+        DefaultRange(1e-4, 1e-2, f"1e-4 to 1e-3 in the paper (arXiv 2402.11417); best of {TOY_SWEEP}: 3e-3, of jobs/sweeps/minilm_glue.toml: 5e-3"),
+    )
     peft_config = "loretta_core.adapters.tuners.loretta_adp:LorettaAdpConfig"
     peft_name = "LORETTA_ADP"
     attachment = "adapters"

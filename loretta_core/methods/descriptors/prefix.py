@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from loretta_core.methods.base import Method
 from loretta_core.methods.formulas import dense
+from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.methods.refusals import NO_CACHE
 
 
@@ -24,6 +25,10 @@ class Prefix(Method):
     """Width of that network, with prefix_projection only; None takes the width of the keys."""
 
     explanation = "made-up words or keys before the text"
+    learning_rates = LearningRates(
+        DefaultRange(1e-4, 3e-2, "5e-5 to 8e-5 with a reparametrisation (arXiv 2101.00190), 5e-3 to 3e-2 without (P-tuning v2, 2110.07602)"),
+        DefaultRange(1e-4, 1e-1, "1e-3 to 5e-2 in MeZO (arXiv 2305.17333)"),
+    )
     peft_config = "peft:PrefixTuningConfig"
     peft_name = "PREFIX_TUNING"
     identity_at_init = False

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from loretta_core.methods.base import Method
+from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.methods.refusals import IDS_ONLY, LAST_POSITION, NARROW, embeddings_are_narrow
 
 
@@ -21,6 +22,10 @@ class Prompt(Method):
     """Starting embeddings: `RANDOM` normal with standard deviation 1, `SAMPLE_VOCAB` those of tokens drawn from the vocabulary."""
 
     explanation = "made-up words or keys before the text"
+    learning_rates = LearningRates(
+        DefaultRange(1e-3, 3e-1, "3e-1 in the paper with Adafactor (arXiv 2104.08691), 1e-2 to 3e-2 in PEFT's examples"),
+        DefaultRange(1e-4, 1e-1, "1e-3 to 5e-2 for prefixes in MeZO (arXiv 2305.17333)"),
+    )
     peft_config = "peft:PromptTuningConfig"
     peft_name = "PROMPT_TUNING"
     identity_at_init = False

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from loretta_core.methods.base import Method
 from loretta_core.methods.formulas import bidirectional_lstm, dense
+from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.methods.refusals import IDS_ONLY, LAST_POSITION, NARROW, embeddings_are_narrow
 
 
@@ -31,6 +32,9 @@ class Ptune(Method):
     """Dropout between the layers of the LSTM."""
 
     explanation = "made-up words or keys before the text"
+    learning_rates = LearningRates(
+        DefaultRange(1e-5, 1e-2, "1e-5 to 1e-3 in the paper (arXiv 2103.10385), a decade added"),
+    )
     peft_config = "peft:PromptEncoderConfig"
     peft_name = "P_TUNING"
     identity_at_init = False

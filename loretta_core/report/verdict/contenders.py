@@ -19,9 +19,6 @@ from loretta_core.report.rows import ResultRow
 from loretta_core.store.manifest import Contender, Manifest
 from loretta_core.store.records import Record
 
-FEWEST_VALUES = 3
-"""Values of a setting that must have been tried before its smallest and largest are called the ends of its range."""
-
 
 @dataclass(frozen=True)
 class ContenderResult:
@@ -37,6 +34,10 @@ class ContenderResult:
     trials: tuple[ResultRow, ...] = ()
     winner: ResultRow | None = None
     """The trial that validation chose; None where nothing is tuned, or not decided yet."""
+    notes: tuple[str, ...] = ()
+    """Notes of its tuning: a near-tie, a value at the edge of its range."""
+    eliminated_at: int | None = None
+    """Seeds after which a race ended for it; None: it was not eliminated."""
 
     @property
     def spoken(self) -> str:
@@ -105,18 +106,6 @@ class ContenderResult:
         return ", ".join(f"{name} = {_text(values.get(name))}" for name in self._tuned)
 
     @cached_property
-    def edges(self) -> tuple[str, ...]:
-        """Settings whose chosen value is the smallest or the largest of those tried: the best value may lie beyond."""
-        if self.winner is None:
-            return ()
-        chosen, found = _settings(self.winner), []
-        for name in self._tuned:
-            tried = {value for row in self.trials if isinstance(value := _settings(row).get(name), (int, float)) and not isinstance(value, bool)}
-            if len(tried) >= FEWEST_VALUES and chosen.get(name) in (min(tried), max(tried)):
-                found.append(f"{name} = {_text(chosen[name])} is the {'smallest' if chosen[name] == min(tried) else 'largest'} of {len(tried)} values tried")
-        return tuple(found)
-
-    @cached_property
     def _tuned(self) -> list[str]:
         """Names of the settings in which the trials differ."""
         tables = [_settings(row) for row in self.trials]
@@ -174,7 +163,8 @@ def _named(contender: Contender, by_id: Mapping[str, ResultRow]) -> ContenderRes
     shared = {first.labels["model"], first.labels["task"], first.cell.model.caption, first.cell.task.type}
     name = " · ".join(part for part in contender.name.split(" · ") if part not in shared) or contender.name
     method, trainer = first.cell.method.short_name, first.cell.trainer.short_name
-    return ContenderResult(first.labels["task"], first.labels["model"], method, trainer, name, replicates=replicates, trials=trials, winner=winner)
+    task, model = first.labels["task"], first.labels["model"]
+    return ContenderResult(task, model, method, trainer, name, replicates, trials, winner, notes=contender.notes, eliminated_at=contender.eliminated_at)
 
 
 def _settings(row: ResultRow) -> dict[str, Any]:

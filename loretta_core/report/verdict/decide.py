@@ -24,7 +24,7 @@ from loretta_core.report.verdict.common_rows import CommonRows, common_rows, has
 from loretta_core.report.verdict.contenders import ContenderResult, by_task_and_model
 from loretta_core.report.verdict.costs import broken_constraints, cheapest
 from loretta_core.report.verdict.gaps import failures, missing, untuned_settings
-from loretta_core.report.verdict.tuning import Algorithm, budget_sentence, edge_sentences
+from loretta_core.report.verdict.tuning import Algorithm, budget_sentence, tuning_notes
 from loretta_core.report.verdict.values import Baseline, Estimate, Kind, Standing, Verdict
 from loretta_core.store.predictions import Predictions
 
@@ -74,6 +74,7 @@ def _verdict(contenders: Sequence[ContenderResult], predictions: Mapping[str, Pr
         standings=_by_score(_standing(contender, rows, protocol) for contender, rows in zip(contenders, found.counted, strict=True)),
         baselines=without_training.baselines(contenders),
         budget=budget_sentence(contenders, algorithm=protocol.algorithm),
+        tuning=tuple(tuning_notes(contenders)),
         failures=tuple(failures(contenders)),
         unknown=_unknown(contenders, found, protocol),
     )
@@ -86,7 +87,9 @@ def _without_replicates(base: Verdict, *, why: str) -> Verdict:
     """Return the verdict where fewer than two contenders have two seeds: it claims nothing."""
     trained = [standing for standing in base.standings if standing.contender.trains]
     if not any(standing.score for standing in base.standings):
-        return replace(base, why="no contender has a score on the test rows yet")
+        why = "no contender has a score on the test rows yet"
+        chosen = any(standing.contender.validation is not None for standing in trained)
+        return replace(base, kind="validation only" if chosen and len(trained) > 1 else "none", why=f"{why}, so nothing is claimed" if chosen else why)
     if len(trained) < 2:
         return replace(base, why=f"one contender with {counted(trained[0].seeds, 'seed')}" if trained else "nothing was trained")
     known = any(standing.contender.validation is not None for standing in trained)
@@ -192,7 +195,7 @@ def _mean(rows: Sequence[ResultRow]) -> float:
 
 def _unknown(contenders: Sequence[ContenderResult], found: CommonRows, protocol: Protocol) -> tuple[str, ...]:
     absent = missing(contenders, damaged=protocol.damaged or {})
-    return (*found.left_out, *absent, *edge_sentences(contenders), *untuned_settings(contenders))
+    return (*found.left_out, *absent, *untuned_settings(contenders))
 
 
 def _not_compared(verdict: Verdict) -> list[str]:

@@ -11,11 +11,11 @@ from loretta_core.report.rows import ResultRow
 from loretta_core.report.tables import Table
 from loretta_core.report.verdict.contenders import ContenderResult, build_contenders
 from loretta_core.report.verdict.decide import Protocol, verdicts
-from loretta_core.report.verdict.presentation.sentences import all_lines
+from loretta_core.report.verdict.presentation.sentences import all_lines, race_lines
 from loretta_core.report.verdict.presentation.table import contender_table, contenders_json
 from loretta_core.report.verdict.ranks import MeanRank, mean_ranks
 from loretta_core.report.verdict.values import Standing, Verdict
-from loretta_core.store.manifest import Manifest
+from loretta_core.store.manifest import Manifest, RaceSeeds
 from loretta_core.store.predictions import Predictions
 
 
@@ -26,6 +26,7 @@ class Findings:
     contenders: tuple[ContenderResult, ...]
     predictions: Mapping[str, Predictions]
     protocol: Protocol
+    race: RaceSeeds | None = None
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -40,7 +41,7 @@ class Findings:
     @cached_property
     def lines(self) -> list[str]:
         """The verdicts in words; lines that belong to the one above are indented."""
-        return all_lines(self.verdicts, self.ranks)
+        return [*all_lines(self.verdicts, self.ranks), *race_lines(self.race, self.contenders)]
 
     @property
     def table(self) -> Table:
@@ -73,4 +74,4 @@ def find(manifest: Manifest, rows: Sequence[ResultRow], *, predictions: Mapping[
         damaged: cell id → what is wrong with its files; the verdicts name these cells.
     """
     protocol = Protocol(manifest.decide, manifest.algorithm, manifest.usd_per_hour, damaged or {})
-    return Findings(build_contenders(manifest, rows), predictions, protocol)
+    return Findings(build_contenders(manifest, rows), predictions, protocol, manifest.race)

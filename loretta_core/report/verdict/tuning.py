@@ -1,4 +1,4 @@
-"""Tuning in words: whether the order of the contenders depends on the number of trials, and settings at the end of their range."""
+"""Tuning in words: whether the order of the contenders depends on the number of trials, and notes on the choice of their settings."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def budget_sentence(contenders: Sequence[ContenderResult], *, algorithm: Algorit
     return f"Who leads by {by} depends on the number of trials: {said}."
 
 
-def edge_sentences(contenders: Sequence[ContenderResult]) -> list[str]:
-    """Name chosen settings at the end of the range that was tried."""
-    return [f"{contender.spoken}: {edge}, so the best value may lie beyond" for contender in contenders for edge in contender.edges]
+def tuning_notes(contenders: Sequence[ContenderResult]) -> list[str]:
+    """Return what people should know of the chosen settings: near-ties, values at the edge of their range."""
+    return [f"{contender.spoken}: {note}" for contender in contenders for note in contender.notes]

@@ -101,6 +101,8 @@ class Verdict:
     needed: Needed | None = None
     budget: str = ""
     """A sentence: does the order of the contenders depend on the number of trials?"""
+    tuning: tuple[str, ...] = ()
+    """Notes on the chosen settings: near-ties, values at the edge of their range."""
     failures: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     """What is not known, in words."""
@@ -145,6 +147,7 @@ class Verdict:
             "seeds_to_separate_the_first_two": self.needed.seeds if self.needed else None,
             "rows_to_separate_the_first_two": self.needed.rows if self.needed else None,
             "tuning_budget": self.budget or None,
+            "tuning_notes": list(self.tuning),
             "failures": list(self.failures),
             "not_known": list(self.unknown),
             "why_not": self.why or None,

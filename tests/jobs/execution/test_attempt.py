@@ -15,8 +15,8 @@ from tests.jobs import synthetic
 def compute(out):
     """Attempt a cell without MLflow."""
 
-    def run(the_cell, function=synthetic.run_cell, *, asha=None):
-        config = WorkerConfig(out=out, asha_actor=asha)
+    def run(the_cell, function=synthetic.run_cell, *, asha=None, stops_scored=True):
+        config = WorkerConfig(out=out, asha_actor=asha, stops_scored=stops_scored)
         return attempt(the_cell.cell_id, the_cell.to_json(), config=config, compute=function, interrupts=StopFlag(), comm=SingleProcess())
 
     return run
@@ -52,10 +52,18 @@ def test_a_cell_that_comes_after_sigterm_is_given_back(cell, out, compute, monke
     assert not cell_directory(out, cell().cell_id).exists()
 
 
-def test_a_cell_that_early_stopping_ends_is_stopped(cell, compute):
-    class Strict:
-        def report_score(self, cell_json: str, *, share: float, score: float) -> str:
-            return "others do better"
+class Strict:
+    def report_score(self, cell_json: str, *, share: float, score: float) -> str:
+        return "others do better"
 
+
+def test_early_stopping_ends_trials_and_no_replicates(cell, compute):
+    replicate = cell(f"seed={synthetic.RANKED_SEEDS[0]}")
+    trial = replicate.model_copy(update={"score_test": False})
+    assert compute(trial, asha=Strict(), stops_scored=False).status == "stopped"
+    assert compute(replicate, asha=Strict(), stops_scored=False).status == "finished"
+
+
+def test_a_cell_that_early_stopping_ends_is_stopped(cell, compute):
     outcome = compute(cell(f"seed={synthetic.RANKED_SEEDS[0]}"), asha=Strict())
     assert (outcome.status, outcome.message) == ("stopped", "others do better")

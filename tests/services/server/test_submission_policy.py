@@ -71,6 +71,20 @@ def test_samples_of_a_search_count():
         read_sweep(bomb, policy=SubmissionPolicy())
 
 
+def test_trials_and_replicates_count():
+    grid = 'name = "a"\n[axes]\nbatch_size = %s\n' % [*range(1, 101)]
+    for protocol, cells in (("[tune]\ntrials = 10000", 1000000), ("[replicate]\nseeds = 200", 20000), ("[replicate]\nseeds = { race = [3, 500] }", 50000)):
+        with pytest.raises(ConfigError, match=f"{cells} combinations"):
+            read_sweep(grid + protocol, policy=SubmissionPolicy())
+
+
+def test_the_directory_of_another_sweep_is_not_for_who_submits():
+    protocol = '[tune]\ntrials = 2\nfrom = "/etc/sweeps/x"'
+    text = 'name = "a"\ninclude = [{model = "toy-bert", task = "toy_sentiment", method = "lora", trainer = "adam"}]\n' + protocol
+    with pytest.raises(ConfigError, match=r"tune\.from = '/etc/sweeps/x': refused"):
+        read_sweep(text, policy=SubmissionPolicy())
+
+
 def test_a_mirror_is_not_for_who_submits():
     text = 'name = "a"\nmirror = "file:///etc"\ninclude = [{model = "toy-bert", task = "toy_sentiment", method = "lora", trainer = "adam"}]'
     with pytest.raises(ConfigError, match="mirror = 'file:///etc': refused"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loretta_core.report import units
+from loretta_core.report.verdict.contenders import ContenderResult
 from loretta_core.report.verdict.ranks import MeanRank
 from loretta_core.report.verdict.values import Difference, Estimate, Standing, Verdict
+from loretta_core.store.manifest import RaceSeeds
 
 MAX_NAMED = 5
 """Contenders, failures or gaps that a line names; it counts the others."""
@@ -20,7 +22,7 @@ def lines(verdict: Verdict, *, name_model: bool) -> list[str]:
     """
     where = f"{verdict.task} with {verdict.model}" if name_model else verdict.task
     more = [_others(verdict), _cheapest(verdict), _worse(verdict), _ruled_out(verdict), _baselines(verdict), _power(verdict), verdict.budget]
-    more += [_listed("Failures", verdict.failures), _listed("Not known", verdict.unknown)]
+    more += [_listed("Tuning", verdict.tuning), _listed("Failures", verdict.failures), _listed("Not known", verdict.unknown)]
     return [_answer(verdict, where), *(line for line in more if line)]
 
 
@@ -40,6 +42,15 @@ def rank_lines(ranks: Sequence[MeanRank]) -> list[str]:
         return []
     said = ", ".join(f"{rank.name} {rank.mean:.2f} ({rank.low:.2f} to {rank.high:.2f})" for rank in ranks[:MAX_NAMED])
     return [f"Mean rank over {ranks[0].groups} tasks and models (1 is the highest score; 95 % of draws): {said}{_and_more(len(ranks))}."]
+
+
+def race_lines(race: RaceSeeds | None, contenders: Sequence[ContenderResult]) -> list[str]:
+    """Return one line on what a race saved and who was eliminated; none without a race."""
+    if race is None:
+        return []
+    out = [f"{contender.spoken} after {contender.eliminated_at}" for contender in contenders if contender.eliminated_at is not None]
+    eliminated = f"no further seeds for {units.listed(out)}" if out else "nobody was eliminated"
+    return [f"Race: {race.trained} of {race.full} seeds trained (compared after {', '.join(map(str, race.looks))} seeds); {eliminated}."]
 
 
 def _answer(verdict: Verdict, where: str) -> str:

@@ -104,7 +104,7 @@ def test_priorities_order_cells_and_change_none(load):
     ("head", "message"),
     [
         ("priority = [{ metod = 1 }]", "priority[0].metod: no cell has such a field"),
-        ("budget = { usd_per_hour = 2 }", "expected at least one of cells, hours, usd"),
+        ("budget = {}", "expected at least one of cells, hours, usd, or a price"),
         ("budget = { cels = 2 }", "budget.cels"),
         ("early_stopping = { keep = 1 }", "early_stopping.keep"),
     ],

@@ -2,9 +2,10 @@
 
 from loretta_core.config.sweep.protocol import Decide
 from loretta_core.report.rows import build_rows
+from loretta_core.report.tables import comparison_table, without_score
 from loretta_core.report.verdict.contenders import build_contenders
 from loretta_core.report.verdict.findings import find
-from loretta_core.store.manifest import Contender, Manifest
+from loretta_core.store.manifest import Contender, Manifest, RaceSeeds
 from tests.loretta_core.report.synthetic import bits, failed_record, findings_of, make_cell, make_record, write_replicates
 
 
@@ -49,6 +50,22 @@ def test_a_verdict_on_tuned_contenders_tells_setting_failures_and_tuning():
         "model", "task", "contender", "chosen setting", "trainable parameters", "score", "seeds", "training time", "tuning time", "peak memory",
     )  # fmt: skip
     assert found.table.body[0][2:4] == ("ft · adam", "trainer.lr = 0.01")
+
+
+def test_finished_trials_are_not_listed_as_missing():
+    manifest, records = tuned()
+    rows = build_rows(manifest, records=records)
+    assert [line.split(":")[0] for line in without_score(rows)] == ["failed"]
+    assert "not scored" in {line[-3] for line in comparison_table(rows).body}
+
+
+def test_a_race_is_told():
+    manifest, records = tuned()
+    (lora, ft), race = manifest.contenders, RaceSeeds(looks=(3, 4), trained=7, full=8)
+    raced = manifest.model_copy(update={"contenders": (lora.model_copy(update={"eliminated_at": 3, "notes": ("near-tie with r = 4",)}), ft), "race": race})
+    lines = find(raced, build_rows(raced, records=records), predictions={}).lines
+    assert lines[-1] == "Race: 7 of 8 seeds trained (compared after 3, 4 seeds); no further seeds for lora with adam after 3."
+    assert "  Tuning: lora with adam: near-tie with r = 4." in lines
 
 
 def test_trials_without_a_winner_wait():
