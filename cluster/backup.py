@@ -97,13 +97,10 @@ def restore(file: Path, out: Path, *, store: str = "") -> int:
         out.mkdir(exist_ok=True)
         for path in (Path(scratch) / "out").iterdir():
             path.replace(out / path.name)
-    ids = [path.parent.name for path in out.glob("cells/*/record.json")]
-    records = find_records(out, ids)
-    if len(records) < len(ids):
-        raise LorettaError(
-            f"{out}: {len(ids) - len(records)} records cannot be read, e.g. that of {next(iter(set(ids) - records.keys()))}; those cells run again"
-        )
-    return len(records)
+    found = find_records(out)
+    if found.damaged:
+        raise LorettaError(f"{out}: {len(found.damaged)} records cannot be read, e.g. that of {next(iter(found.damaged))}; those cells run again")
+    return len(found.records)
 
 
 def _files(out: Path) -> Iterator[Path]:

@@ -144,16 +144,20 @@ def list_(what: Positional[Literal["methods", "models", "tasks", "trainers", "en
 
 
 @app.command
-def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, json: Flag = False) -> int:
-    """Look for what a sweep would stumble over or left behind: versions, GPUs, disk, Ray, MLflow, locks, half-written files. Exit code 1 if there is something.
+def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, migrate: OwnDirectory = None, json: Flag = False) -> int:
+    """Look for what a sweep would stumble over or left behind: versions, GPUs, disk, Ray, MLflow, locks, half-written and damaged files.
+    Records, predictions and adapters are verified by their sha256. Exit code 1 if there is something.
 
     Args:
         out: Output directory to look at.
         fix: Free leaked placement groups, remove locks and files of killed processes, end MLflow runs that nobody computes.
+        migrate: Say instead what of an output directory of an earlier version can be kept: its records by schema. Changes nothing.
         json: Print JSON.
     """
-    from services.commands.doctor import diagnose
+    from services.commands.doctor import diagnose, show_migration
 
+    if migrate is not None:
+        return show_migration(migrate, as_json=json)
     return diagnose(out, fix=fix, as_json=json)
 
 

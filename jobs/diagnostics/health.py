@@ -4,8 +4,9 @@
     MLflow runs that no process computes       say "running" for ever; end as KILLED
     lock of a driver that was killed           emptied; harmless, but it names a process that is gone
     half-written temporary files               deleted
+    damaged files of cells and sweeps          named (damage.py); a person decides what to delete
 
-The last three are checked only while no sweep runs in the output directory, and repaired under its lock.
+The last four are checked only while no sweep runs in the output directory, and repaired under its lock.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from jobs.diagnostics import placement_groups
+from jobs.diagnostics.damage import damage_findings
 from jobs.execution.ray_session import ray_session
 from jobs.storage import lock
 from jobs.tracking import mlflow_repair
@@ -57,7 +59,7 @@ def ray_findings(*, fix: bool) -> Iterator[Finding]:
 
 def output_findings(out: Path, *, fix: bool) -> Iterator[Finding]:
     """Check an output directory and the tracking store of its runs."""
-    if not (out / "FORMAT.json").is_file():
+    if not (out / "FORMAT.json").exists() and not (out / "cells").is_dir():
         yield Finding("output", "ok", f"{out}: no output directory of ours yet")
         return
     try:
@@ -69,6 +71,7 @@ def output_findings(out: Path, *, fix: bool) -> Iterator[Finding]:
         with lock.output_lock(out) if fix else nullcontext():
             yield _lock_finding(stale, out=out, fix=fix)
             yield _temporary_finding(out, fix=fix)
+            yield from damage_findings(out)
             yield _mlflow_finding(out, fix=fix)
     except (OutputError, OSError) as error:
         yield Finding("output", "problem", str(error), "make it readable and writable, or give another directory with --out")

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loretta_core.config import CellConfig
-from loretta_core.errors import OutputError
-from loretta_core.store.layout import cell_directory
-from loretta_core.store.record_files import RECORD_NAME, find_records, read_record
+from loretta_core.store.record_files import find_records
 from loretta_core.store.records import Record
 
 
@@ -32,10 +30,10 @@ class SweepStatus:
 def read_status(out: Path, cells: Iterable[CellConfig]) -> SweepStatus:
     """Read the records of the cells and sort them by status."""
     ids = [cell.cell_id for cell in cells]
-    records = find_records(out, ids)
-    finished = {cell_id: record for cell_id, record in records.items() if record.status == "finished"}
-    failed = {cell_id: record for cell_id, record in records.items() if record.status == "failed"}
-    return SweepStatus(finished, failed, {cell_id: _damage(out, cell_id) for cell_id in ids if cell_id not in records and _has_record(out, cell_id)})
+    found = find_records(out, ids)
+    finished = {cell_id: record for cell_id, record in found.records.items() if record.status == "finished"}
+    failed = {cell_id: record for cell_id, record in found.records.items() if record.status == "failed"}
+    return SweepStatus(finished, failed, found.damaged)
 
 
 def refresh_status(out: Path, cells: Iterable[CellConfig], *, known: SweepStatus) -> SweepStatus:
@@ -49,16 +47,3 @@ def unfinished(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
     cells = list(cells)
     finished = read_status(out, cells).finished
     return [cell for cell in cells if cell.cell_id not in finished]
-
-
-def _has_record(out: Path, cell_id: str) -> bool:
-    return (cell_directory(out, cell_id) / RECORD_NAME).exists()
-
-
-def _damage(out: Path, cell_id: str) -> str:
-    """Return why the record cannot be read."""
-    try:
-        read_record(cell_directory(out, cell_id))
-    except OutputError as error:
-        return str(error)
-    return "appeared just now"

@@ -123,7 +123,11 @@ class CellConfig(Strict):
     @cached_property
     def cell_id(self) -> str:
         """16 hex digits that name the cell's directory, MLflow run and Tune trial."""
-        identity = {"schema_version": SCHEMA_VERSION, **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine", "score_test"})}
+        return self.id_under(SCHEMA_VERSION)
+
+    def id_under(self, schema_version: int) -> str:
+        """Return the id that these settings have, or would have had, under a schema version."""
+        identity = {"schema_version": schema_version, **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine", "score_test"})}
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loretta_core.report.cost_notes import cost_notes
-from loretta_core.report.rows import ResultRow, build_rows
+from loretta_core.report.rows import ResultRow, build_rows, damaged_cells
 from loretta_core.report.tables import (
     Table,
     comparison_table,
     json_text,
     lines_to_latex,
     lines_to_markdown,
+    old_cells,
     to_json,
     to_latex,
     to_markdown,
@@ -26,10 +27,10 @@ from loretta_core.report.tables import (
     without_score,
 )
 from loretta_core.report.verdict.findings import Findings, find
-from loretta_core.store.early_stops import read_early_stops
-from loretta_core.store.manifest import read_manifest, sweep_directory
+from loretta_core.store.early_stops import find_early_stops
+from loretta_core.store.manifest import Manifest, read_manifest, sweep_directory
 from loretta_core.store.output_dir import write_atomically
-from loretta_core.store.predictions import find_predictions
+from loretta_core.store.predictions import Predictions, find_predictions
 from loretta_core.store.record_files import find_records
 
 
@@ -57,6 +58,11 @@ class SweepComparison:
         return comparison_table(self.rows) if cells else self.findings.table
 
     @property
+    def damaged(self) -> dict[str, str]:
+        """The cells that cannot be compared because a file of theirs is damaged: name → path of the file, what is wrong with it, what to do."""
+        return {row.name: row.reason for row in self.rows if row.status == "damaged"}
+
+    @property
     def text(self) -> str:
         """The comparison for a terminal: verdict, table, cells without a score, what to do next."""
         return "\n".join([*self.findings.lines, "", to_text(self.table()), *self.remarks])
@@ -65,7 +71,7 @@ class SweepComparison:
     def remarks(self) -> list[str]:
         """The lines below the table."""
         more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
-        notes = [*cost_notes(self.rows), *self.missing]
+        notes = [*cost_notes(self.rows), *self.missing, *old_cells(self.rows)]
         return ["", *notes, *([""] if notes else []), *more]
 
     @property
@@ -102,9 +108,16 @@ def compare(out: Path, *, name: str) -> SweepComparison:
     """Read and compare a sweep; writes nothing. Raises OutputError when there is no such sweep, or its manifest cannot be read."""
     with _garbage_collector_off():
         manifest = read_manifest(out, name=name)
-        records = find_records(out, manifest.cells)
-        rows = tuple(build_rows(manifest, records=records, stops=read_early_stops(out, name=name)))
-        return SweepComparison(name, out, rows, find(manifest, rows, predictions=find_predictions(out, records)))
+        rows, predictions = read_rows(manifest, out=out, name=name)
+        return SweepComparison(name, out, rows, find(manifest, rows, predictions=predictions))
+
+
+def read_rows(manifest: Manifest, *, out: Path, name: str) -> tuple[tuple[ResultRow, ...], dict[str, Predictions]]:
+    """Read what is known of the cells of a sweep, and their predictions; a file that is damaged costs its own cell."""
+    found, stops = find_records(out, manifest.cells), find_early_stops(out, name=name)
+    predicted = find_predictions(out, found.records)
+    damaged = damaged_cells(found.records, records=found.damaged, predictions=predicted.damaged, stops=stops.damaged)
+    return tuple(build_rows(manifest, records=found.records, stops=stops.stops, damaged=damaged)), predicted.predictions
 
 
 @contextmanager

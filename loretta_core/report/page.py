@@ -18,7 +18,7 @@ from loretta_core.report import units
 from loretta_core.report.adapter_docs.loading_code import loading_code
 from loretta_core.report.figures.draw import Drawing
 from loretta_core.report.rows import ResultRow
-from loretta_core.report.tables import Table, comparison_table
+from loretta_core.report.tables import Table, comparison_table, old_cells
 from loretta_core.report.verdict.findings import Findings
 from loretta_core.store.manifest import Manifest
 
@@ -156,7 +156,7 @@ def _table_with_initial_score(rows: Sequence[ResultRow]) -> tuple[tuple[TextCell
 
 
 def _summary(rows: Sequence[ResultRow]) -> str:
-    numbers = {status: sum(row.status == status for row in rows) for status in ("finished", "failed", "stopped early", "not run")}
+    numbers = {status: sum(row.status == status for row in rows) for status in ("finished", "failed", "damaged", "stopped early", "not run")}
     cells = f"{len(rows)} cell{'s' * (len(rows) != 1)}"
     states = ", ".join(f"{number} {status}" for status, number in numbers.items() if number)
     return f"{cells} (a cell is one fine-tuning run, scored on test rows that it never trained on): {states}." if rows else "No cells."
@@ -170,6 +170,7 @@ def _notes(manifest: Manifest, rows: Sequence[ResultRow]) -> list[str]:
             notes[warning] = notes.get(warning, 0) + 1
     return [
         *(f"{warning} ({number} of {len(rows)} cells)" for warning, number in notes.items()),
+        *old_cells(rows),
         *(f"Named more than once in the sweep, run once: {label}" for label in manifest.duplicates),
         *(f"Left out as impossible: {skipped.cell}: {skipped.reason}" for skipped in manifest.skipped),
     ]

@@ -16,7 +16,7 @@ from loretta_core.store.records import Record
 
 NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
 
-Status = Literal["finished", "failed", "stopped early", "not run"]
+Status = Literal["finished", "failed", "stopped early", "not run", "damaged"]
 """Status of a cell in a sweep."""
 
 
@@ -31,10 +31,14 @@ class ResultRow:
     record: Record | None
     stop: EarlyStop | None = None
     """The sweep ended the cell early."""
+    damage: str = ""
+    """Path of a file of the cell that cannot be used, what is wrong with it and what to do; empty where all can be read."""
 
     @property
     def status(self) -> Status:
         """Status of the cell; a finished cell is finished, even where this sweep once stopped it."""
+        if self.damage:
+            return "damaged"
         if self.record is not None and (self.stop is None or self.record.status == "finished"):
             return self.record.status
         return "stopped early" if self.stop else "not run"
@@ -42,7 +46,12 @@ class ResultRow:
     @property
     def score(self) -> float | None:
         """Score of a finished cell; None for any other."""
-        return self.record.score.value if self.record and self.record.status == "finished" else None
+        return self.record.score.value if self.record and self.status == "finished" else None
+
+    @cached_property
+    def old(self) -> bool:
+        """True for a cell of an earlier schema: its settings have another id by now, so it is shown, and no sweep takes it for finished."""
+        return self.cell.cell_id != self.cell_id
 
     @cached_property
     def paper(self) -> PaperScore | None:
@@ -52,6 +61,8 @@ class ResultRow:
     @property
     def reason(self) -> str:
         """Reason why there is no score; empty for a finished cell."""
+        if self.damage:
+            return self.damage
         if self.stop is not None and self.status == "stopped early":
             return f"{self.stop.reason}; it counts as finished nowhere, and without early_stopping it goes on"
         if self.record is None:
@@ -76,6 +87,7 @@ class ResultRow:
             "reason": self.reason or None,
             **numbers,
             **paper,
+            **({"old": True} if self.old else {}),
             "cell": self.cell.to_dict(),
         }
 
@@ -107,16 +119,31 @@ _JSON_NUMBERS: dict[str, Callable[[Record], object]] = {
 """Key of table.json → its value in a record. Scripts read these keys: they stay, however records are laid out."""
 
 
-def build_rows(manifest: Manifest, *, records: Mapping[str, Record], stops: Mapping[str, EarlyStop] | None = None) -> list[ResultRow]:
-    """Join the cells of a manifest with their records and early stops, sorted."""
-    stopped = stops or {}
+def build_rows(
+    manifest: Manifest, *, records: Mapping[str, Record], stops: Mapping[str, EarlyStop] | None = None, damaged: Mapping[str, str] | None = None
+) -> list[ResultRow]:
+    """Join the cells of a manifest with their records, early stops and damaged files (cell id → reason), sorted."""
+    stopped, reasons = stops or {}, damaged or {}
     cells = [manifest.resolved[cell_id] for cell_id in manifest.cells]
     extra = varying_columns(cells)
     rows = [
-        ResultRow(cell_id, cell, {**labels, **{name: str(getattr(cell, name)) for name in extra}}, record=records.get(cell_id), stop=stopped.get(cell_id))
+        ResultRow(
+            cell_id,
+            cell,
+            {**labels, **{name: str(getattr(cell, name)) for name in extra}},
+            record=records.get(cell_id),
+            stop=stopped.get(cell_id),
+            damage=reasons.get(cell_id, ""),
+        )
         for cell_id, cell, labels in zip(manifest.cells, cells, component_labels(cells), strict=True)
     ]
     return _sorted(rows)
+
+
+def damaged_cells(valid: Mapping[str, Record], *, records: Mapping[str, str], predictions: Mapping[str, str], stops: Mapping[str, str]) -> dict[str, str]:
+    """Return the cells that a damaged file takes out of the comparison, with the reason. A finished cell does not need the note of its early stop."""
+    finished = {cell_id for cell_id, record in valid.items() if record.status == "finished"}
+    return {**{cell_id: reason for cell_id, reason in stops.items() if cell_id not in finished}, **predictions, **records}
 
 
 def _sorted(rows: Sequence[ResultRow]) -> list[ResultRow]:

@@ -105,6 +105,15 @@ def without_score(rows: Sequence[ResultRow]) -> list[str]:
     return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.status != "finished"]
 
 
+def old_cells(rows: Sequence[ResultRow]) -> list[str]:
+    """Return a line about the cells of an earlier schema, none where there are none."""
+    number = sum(row.old for row in rows)
+    if not number:
+        return []
+    what = f"{number} of {units.counted(len(rows), 'cell')} {'is' if number == 1 else 'are'} of an earlier schema"
+    return [f"old: {what}: shown as recorded, not taken for finished by a sweep that starts now (`loretta doctor --migrate OUT` says more)"]
+
+
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--", "·": r"$\cdot$", "<": r"\textless{}", ">": r"\textgreater{}",

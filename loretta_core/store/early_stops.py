@@ -6,6 +6,7 @@ sweep, or this one without `early_stopping`, goes on from its checkpoint.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,6 +28,16 @@ class EarlyStop(BaseModel):
     """ISO 8601, UTC."""
 
 
+@dataclass(frozen=True)
+class FoundStops:
+    """The early stops of a sweep."""
+
+    stops: dict[str, EarlyStop]
+    """Cell id → its early stop."""
+    damaged: dict[str, str]
+    """Cell id → path of a file that cannot be used, what is wrong with it, and what to do."""
+
+
 def write_early_stop(stop: EarlyStop, out: Path, *, name: str) -> None:
     """Write the early stop of a cell in the sweep `name`, atomically."""
     path = _directory(out, name) / f"{stop.cell_id}.json"
@@ -36,13 +47,22 @@ def write_early_stop(stop: EarlyStop, out: Path, *, name: str) -> None:
 
 def read_early_stops(out: Path, *, name: str) -> dict[str, EarlyStop]:
     """Return the early stops of a sweep by cell id; a damaged file is left out, its cell runs again."""
-    found: dict[str, EarlyStop] = {}
+    return find_early_stops(out, name=name).stops
+
+
+def find_early_stops(out: Path, *, name: str) -> FoundStops:
+    """Read the early stops of a sweep, and say which files are damaged."""
+    found = FoundStops({}, {})
     for path in sorted(_directory(out, name).glob("*.json")):
         try:
-            stop = EarlyStop.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, UnicodeDecodeError):
+            stop = EarlyStop.model_validate_json(path.read_bytes())
+        except FileNotFoundError:  # cleared between listing and reading
             continue
-        found[stop.cell_id] = stop
+        except (OSError, ValidationError) as error:
+            what = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else "not a complete note of an early stop"
+            found.damaged[path.stem] = f"{path}: damaged ({what}); delete it, or start the sweep again: the cell goes on"
+        else:
+            found.stops[stop.cell_id] = stop
     return found
 
 

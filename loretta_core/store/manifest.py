@@ -149,6 +149,8 @@ def read_manifest(out: Path, *, name: str) -> Manifest:
     except FileNotFoundError:
         known = ", ".join(sweep_names(out)) or "none; start one with `loretta sweep FILE`"
         raise OutputError(f"no sweep {name!r} in {out}. Sweeps there: {known}") from None
+    except OSError as error:
+        raise OutputError(f"{path}: damaged (cannot be read: {error.strerror}); make it readable, or start the sweep again to rewrite it") from None
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
         raise OutputError(f"{path}: damaged (not a complete manifest); start the sweep again, its finished cells stay finished") from None
     if given != OUTPUT_FORMAT:
@@ -167,5 +169,12 @@ def read_manifest(out: Path, *, name: str) -> Manifest:
 
 def sweep_names(out: Path) -> list[str]:
     """Return the names of the sweeps that have a manifest, the most recent first."""
-    paths = sorted((out / "sweeps").glob(f"*/{MANIFEST_NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [path.parent.name for path in paths]
+    return [path.parent.name for path in sorted((out / "sweeps").glob(f"*/{MANIFEST_NAME}"), key=_modified_s, reverse=True)]
+
+
+def _modified_s(path: Path) -> float:
+    """Return when a file was written, 0 where it cannot be looked at."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

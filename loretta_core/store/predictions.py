@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from loretta_core.errors import OutputError
 from loretta_core.store.output_dir import write_atomically
+from loretta_core.store.record_files import RECORD_NAME
 from loretta_core.store.records import Record
 
 PREDICTIONS_NAME = "predictions.json"
@@ -51,17 +54,40 @@ def write_predictions(predictions: Predictions, directory: Path) -> None:
     write_atomically(directory / PREDICTIONS_NAME, predictions.text)
 
 
-def find_predictions(out: Path, records: Mapping[str, Record]) -> dict[str, Predictions]:
-    """Return the predictions of the cells by cell id; a cell whose file is missing, damaged or not the record's is left out."""
-    found: dict[str, Predictions] = {}
+@dataclass(frozen=True)
+class FoundPredictions:
+    """The predictions of some cells; a cell whose record names none is in neither table."""
+
+    predictions: dict[str, Predictions]
+    """Cell id → its predictions."""
+    damaged: dict[str, str]
+    """Cell id → path of a file that cannot be used, what is wrong with it, and what to do."""
+
+
+def find_predictions(out: Path, records: Mapping[str, Record]) -> FoundPredictions:
+    """Read the predictions of the cells whose records have a digest of them, and say which ones are missing or damaged."""
+    found = FoundPredictions({}, {})
     for cell_id, record in records.items():
-        path = out / "cells" / cell_id / PREDICTIONS_NAME
-        if record.digests.predictions is None or not path.is_file():
-            continue
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() == record.digests.predictions:
+        if record.digests.predictions is not None:
+            path = out / "cells" / cell_id / PREDICTIONS_NAME
             try:
-                found[cell_id] = Predictions.model_validate_json(content)
-            except ValidationError:
-                continue
+                found.predictions[cell_id] = _verified(path, record.digests.predictions)
+            except OutputError as error:
+                found.damaged[cell_id] = f"{error}; delete {RECORD_NAME} beside it to run the cell again"
     return found
+
+
+def _verified(path: Path, digest: str) -> Predictions:
+    """Return the predictions in a file that must have the digest."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise OutputError(f"{path}: damaged (missing, though the record has its digest)") from None
+    except OSError as error:
+        raise OutputError(f"{path}: damaged (cannot be read: {error.strerror})") from None
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise OutputError(f"{path}: damaged (it does not have the sha256 that its record says)")
+    try:
+        return Predictions.model_validate_json(content)
+    except ValidationError as error:
+        raise OutputError(f"{path}: written by another version ({error.errors()[0]['msg']})") from None

@@ -1,15 +1,18 @@
 """Records on disk: written whole or not at all, read only when they are what was written.
 
-    OUT/cells/<cell_id>/record.json
+    OUT/cells/<cell_id>/record.json     absent, or valid ("finished" or "failed"), or damaged
 
 A file carries the sha256 of its content, which is verified when it is read. Records of format 1 are read too; new ones are written in the present format.
+A record that is there and cannot be used is damaged, whatever the reason: it costs its own cell, and whoever reads many is told which ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,20 @@ from loretta_core.store.records import RECORD_FORMAT, Record
 RECORD_NAME = "record.json"
 
 
+class NoRecord(OutputError):
+    """The cell has no record: it never ended."""
+
+
+@dataclass(frozen=True)
+class FoundRecords:
+    """The records of some cells; a cell that is in neither table has none."""
+
+    records: dict[str, Record]
+    """Cell id → its valid record."""
+    damaged: dict[str, str]
+    """Cell id → path of a record that cannot be used, what is wrong with it, and what to do."""
+
+
 def write_record(record: Record, directory: Path) -> Path:
     """Write `directory`/record.json atomically, with a digest of its content."""
     content = record.model_dump(mode="json")
@@ -34,7 +51,7 @@ def write_record(record: Record, directory: Path) -> Path:
 
 
 def read_record(directory: Path) -> Record:
-    """Read and verify `directory`/record.json. Raises OutputError when it is missing, damaged, or of another format."""
+    """Read and verify `directory`/record.json. Raises NoRecord when there is none, OutputError when it is damaged or of another format."""
     path = directory / RECORD_NAME
     content = _verified(path)
     try:
@@ -43,17 +60,27 @@ def read_record(directory: Path) -> Record:
         raise OutputError(f"{path}: not a record: {error.errors()[0]['msg']}") from None
 
 
-def find_records(out: Path, cell_ids: Iterable[str] | None = None) -> dict[str, Record]:
-    """Return the valid records of the given cells (or of all) by cell id; a cell without one, or with a damaged one, is left out."""
+def find_records(out: Path, cell_ids: Iterable[str] | None = None) -> FoundRecords:
+    """Read the records of the given cells (or of all), and say which ones are damaged."""
     cells = out / "cells"
-    names = sorted(path.name for path in cells.glob("*") if path.is_dir()) if cell_ids is None else cell_ids
-    found: dict[str, Record] = {}
-    for name in names:
+    found = FoundRecords({}, {})
+    for name in cell_names(out) if cell_ids is None else cell_ids:
         try:
-            found[name] = read_record(cells / name)
-        except OutputError:
+            found.records[name] = read_record(cells / name)
+        except NoRecord:
             continue
+        except OutputError as error:
+            found.damaged[name] = str(error)
     return found
+
+
+def cell_names(out: Path) -> list[str]:
+    """Return the names of all directories in OUT/cells, sorted; none where there is no such directory."""
+    try:
+        with os.scandir(out / "cells") as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir())
+    except FileNotFoundError:
+        return []
 
 
 def content_digest(content: dict[str, Any]) -> str:
@@ -67,7 +94,9 @@ def _verified(path: Path) -> dict[str, Any]:
         content = from_json(path.read_bytes())  # half the time of json.loads, which counts for thousands of records
         digest = content.pop("content_sha256")
     except FileNotFoundError:
-        raise OutputError(f"{path}: no such record") from None
+        raise NoRecord(f"{path}: no such record") from None
+    except OSError as error:
+        raise OutputError(f"{path}: damaged (cannot be read: {error.strerror}); make it readable, or delete it to run the cell again") from None
     except (ValueError, KeyError, AttributeError, TypeError):
         raise OutputError(f"{path}: damaged (not a complete record); delete it to run the cell again") from None
     if content.get("format") not in (1, RECORD_FORMAT):

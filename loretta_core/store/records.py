@@ -115,6 +115,8 @@ class Digests(BaseModel):
     """Trained weights, fp32 in the optimizer's order; zeroth-order cells only. Replaying the log to `score.best_step` gives it again."""
     predictions: str | None = None
     """predictions.json beside the record (`predictions.py`)."""
+    adapter: str | None = None
+    """Files of the adapter (`adapter_files.py`); None in records from before it was kept."""
 
 
 class Record(BaseModel):

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import SweepConfig
 from loretta_core.config.sweep.search import Search
+from loretta_core.errors import OutputError
 from loretta_core.store.manifest import sweep_directory
 from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
 
@@ -39,9 +40,22 @@ def restore_search(config: SweepConfig, out: Path) -> SweepConfig:
         return config
     try:
         state = SearchState.model_validate_json(_path(out, config.name).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValidationError, UnicodeDecodeError):
-        return config  # a damaged file costs nothing: the same results suggest the same samples
+    except (OSError, ValidationError, UnicodeDecodeError):
+        return config  # a damaged file costs nothing: the same results suggest the same samples, and it is written anew. `loretta doctor` names it
     return config.grown(state.points) if state.search == _digest(config.rounds.search) and state.format == OUTPUT_FORMAT else config
+
+
+def check_search_state(out: Path, *, name: str) -> None:
+    """Check that the state of a sweep's search, where there is one, can be read. Raises OutputError that names the file."""
+    path = _path(out, name)
+    try:
+        SearchState.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: damaged (cannot be read: {error.strerror})") from None
+    except ValidationError as error:
+        raise OutputError(f"{path}: damaged (not the state of a search: {error.errors()[0]['msg']})") from None
 
 
 def write_search_state(config: SweepConfig, out: Path) -> None:

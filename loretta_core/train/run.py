@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from loretta_core.config.cell import CellConfig
+from loretta_core.store.adapter_files import ADAPTER_NAME, adapter_digest
+from loretta_core.store.output_dir import write_atomically
 from loretta_core.store.predictions import Predictions, write_predictions
 from loretta_core.store.record_files import write_record
 from loretta_core.store.records import Digests, PackInfo, Record, RunCost, Score, ZerothOrderCounters
@@ -47,7 +49,7 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
     every_sink = [*sinks]
     if workers.first:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "cell.json").write_text(cell.to_json(), encoding="utf-8")
+        write_atomically(directory / "cell.json", cell.to_json())
         every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
         record = _train_and_score(
@@ -116,12 +118,13 @@ def _train_and_score(
     )
     final = run.evaluate("test")
     peak_bytes = max(workers.gather(peak.bytes()))
-    run.save(directory / "adapter")
+    run.save(directory / ADAPTER_NAME)
     predictions = _predictions(run, final)
     expected = predict_cost(run, resident_bytes=before) if pack_context.pack_info is None else CostPrediction()  # the planner knows cells by themselves
     measured = Measured(peak_bytes, expected, started_at, pack_context.clock() - started, pack_context.pack_info)
     record = _record(run, progress, measured, initial=initial, final=final, predictions=predictions)
     if workers.first:
+        record = record.model_copy(update={"digests": record.digests.model_copy(update={"adapter": adapter_digest(directory / ADAPTER_NAME)})})
         write_predictions(predictions, directory)
         write_record(record, directory)
     checkpointer.clear()
@@ -161,7 +164,7 @@ def _record(run: Run, progress: TrainingProgress, measured: Measured, *, initial
         curves=progress.curves,
         environment=environment(run.collate.device),
         digests=Digests(inputs=run.data.inputs_sha256, weights=run.weights_sha256, predictions=predictions.sha256),
-        adapter="adapter",
+        adapter=ADAPTER_NAME,
         warnings=_warnings(run, initial),
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loretta_core.report.rows import Status
 from services.queries.submissions import Job
+from services.queries.sweep_preview import CellStatus
 from services.server.submission_policy import MAX_SWEEP_BYTES
 
 Offset = Annotated[int, Query(ge=0, le=10_000_000, description="How many to leave out.")]
@@ -54,7 +55,7 @@ class PlannedCell(BaseModel):
 
     cell_id: str
     label: str
-    status: Literal["new", "finished", "failed", "damaged"]
+    status: CellStatus
     trainable_params: int | None
     refusal: str | None = None
     """Why it cannot run."""
@@ -111,6 +112,8 @@ class SweepSummary(BaseModel):
     failed: int
     stopped: int
     """Ended early by the sweep."""
+    damaged: int
+    """A file of theirs cannot be read."""
     waiting: int
     running: list[RunningCell]
     eta_s: float | None
@@ -161,7 +164,9 @@ class Cell(BaseModel):
     status: Status
     settings: dict[str, Any]
     record: dict[str, Any] | None
-    """As on disk; null while it runs."""
+    """As on disk; null while it runs, and where it is damaged."""
+    damage: str | None
+    """Path of a damaged file of the cell, what is wrong with it, and what to do."""
     reproduce: str
     """The command that computes it again."""
     load: str | None
@@ -186,5 +191,7 @@ class Comparison(BaseModel):
     """How well cost was predicted."""
     pareto: dict[str, list[str]]
     """Cost → ids of the cells that no other beats."""
+    damaged: dict[str, str]
+    """Cell id → path of a damaged file of the cell, what is wrong with it, and what to do: these cells are not compared."""
     missing: list[str]
     """Cells without a score, with the reason; at most 100."""

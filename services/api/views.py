@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loretta_core.config import CellConfig
 from loretta_core.report.adapter_docs.loading_code import loading_code, reproduce_command
 from loretta_core.report.rows import ResultRow
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.records import Record
 from services.api.schemas import Cell, CellSummary, RunningCell, SweepSummary
 from services.queries.links import mlflow_link
-from services.queries.run_index import SweepView
+from services.queries.run_index import CellView, SweepView
 from services.queries.sweep_progress import CellProgress
 
 
@@ -25,6 +23,7 @@ def sweep_summary(view: SweepView) -> SweepSummary:
         finished=progress.finished,
         failed=progress.failed,
         stopped=progress.stopped,
+        damaged=progress.damaged,
         waiting=progress.waiting,
         running=[running_cell(each) for each in progress.running],
         eta_s=progress.eta_s,
@@ -58,16 +57,18 @@ def cell_summary(row: ResultRow) -> CellSummary:
     )
 
 
-def cell_view(cell: CellConfig, record: Record | None, *, out: Path, mlflow_url: str) -> Cell:
+def cell_view(view: CellView, *, out: Path, mlflow_url: str) -> Cell:
     """Return everything about a cell."""
-    adapter = cell_directory(out, cell.cell_id) / record.adapter if record and record.adapter else None
+    cell, record = view.cell, view.record
+    adapter = cell_directory(out, view.cell_id) / record.adapter if record and record.adapter else None
     return Cell(
-        cell_id=cell.cell_id,
+        cell_id=view.cell_id,
         label=cell.label,
-        status=record.status if record else "not run",
+        status=view.status,
         settings=cell.to_dict(),
         record=record.model_dump(mode="json", exclude={"cell"}) if record else None,
+        damage=view.damage or None,
         reproduce=reproduce_command(cell),
         load=loading_code(cell, adapter=adapter) if adapter else None,
-        mlflow=mlflow_link(out, cell.cell_id, url=mlflow_url),
+        mlflow=mlflow_link(out, view.cell_id, url=mlflow_url),
     )

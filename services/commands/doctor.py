@@ -16,6 +16,7 @@ from pathlib import Path
 
 from loretta_core.findings import Finding
 from loretta_core.report.units import counted
+from services.queries.kept_records import describe, kept_records
 
 CONSTRAINTS = Path(__file__).parents[2] / "constraints.txt"
 """Versions that the project is tested with; the file exists in a checkout, not in an installed wheel."""
@@ -33,6 +34,13 @@ def diagnose(out: Path, *, fix: bool, as_json: bool) -> int:
     text, code = show([*machine_findings(out), *examine(out, fix=fix)], as_json=as_json)
     print(text)
     return code
+
+
+def show_migration(out: Path, *, as_json: bool) -> int:
+    """Print which records of an output directory of an earlier version can be kept; return the exit code. Changes nothing."""
+    kept = kept_records(out)
+    print(json.dumps(asdict(kept), indent=1, ensure_ascii=False) if as_json else "\n".join(describe(kept, out=out)))
+    return 0
 
 
 def machine_findings(out: Path) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from loretta_core.plan.placement.fit import DeviceFit, plan_on
 from loretta_core.plan.sizing import size
 from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.record_files import RECORD_NAME, read_record
+from loretta_core.store.record_files import NoRecord, read_record
 
 CellStatus = Literal["new", "finished", "failed", "damaged", "stopped early"]
 """A failed cell runs again, and so does one whose record is damaged; the sweep itself stopped the last kind."""
@@ -59,10 +59,10 @@ def preview_cells(sweep: SweepConfig, *, out: Path) -> list[CellPreview]:
 def cell_status(cell: CellConfig, *, out: Path, stopped_early: bool = False) -> CellStatus:
     """Return the status of a cell in an output directory; `stopped_early` counts only where there is no record."""
     directory = cell_directory(out, cell.cell_id)
-    if not (directory / RECORD_NAME).exists():
-        return "stopped early" if stopped_early else "new"
     try:
         return read_record(directory).status
+    except NoRecord:
+        return "stopped early" if stopped_early else "new"
     except OutputError:
         return "damaged"
 

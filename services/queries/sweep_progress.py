@@ -47,6 +47,8 @@ class SweepProgress:
     failed: int
     stopped: int
     """Ended early by the sweep."""
+    damaged: int
+    """Cells of which a file cannot be read."""
     running: tuple[CellProgress, ...]
     eta_s: float | None
     """Seconds until the last cell is over; None when nothing is running or nothing is known."""
@@ -54,7 +56,7 @@ class SweepProgress:
     @property
     def waiting(self) -> int:
         """Number of cells that are neither over nor running."""
-        return self.total - self.finished - self.failed - self.stopped - len(self.running)
+        return self.total - self.finished - self.failed - self.stopped - self.damaged - len(self.running)
 
 
 def read_progress(out: Path, rows: Sequence[ResultRow]) -> SweepProgress:
@@ -64,8 +66,8 @@ def read_progress(out: Path, rows: Sequence[ResultRow]) -> SweepProgress:
         found for row in rows if row.status not in ("finished", "stopped early") and (found := _cell_progress(cell_directory(out, row.cell_id), row))
     )
     busy = {each.cell_id for each in running}
-    failed = sum(row.status == "failed" and row.cell_id not in busy for row in rows)
-    return SweepProgress(len(rows), statuses["finished"], failed, statuses["stopped early"], running, _estimate_left_s(rows, running))
+    failed, damaged = (sum(row.status == status and row.cell_id not in busy for row in rows) for status in ("failed", "damaged"))
+    return SweepProgress(len(rows), statuses["finished"], failed, statuses["stopped early"], damaged, running, _estimate_left_s(rows, running))
 
 
 def _cell_progress(directory: Path, row: ResultRow) -> CellProgress | None:
@@ -75,7 +77,7 @@ def _cell_progress(directory: Path, row: ResultRow) -> CellProgress | None:
     except OSError:
         return None
     now = time.time()
-    if now - touched > RUNNING_TIMEOUT_S or (row.record is not None and _record_time(directory) >= touched):
+    if now - touched > RUNNING_TIMEOUT_S or ((row.record is not None or row.damage) and _record_time(directory) >= touched):
         return None
     step, loss = _last_step(journal)
     return CellProgress(row.cell_id, step, row.cell.trainer.model_dump().get("steps"), loss, max(0.0, now - began))
@@ -91,16 +93,19 @@ def _record_time(directory: Path) -> float:
 
 def _last_step(journal: Path) -> tuple[int, float | None]:
     """Return step and loss of the last complete line of a journal that has them, (0, None) without one."""
-    with journal.open("rb") as file:
-        file.seek(max(0, journal.stat().st_size - _TAIL_BYTES))
-        lines = file.read().split(b"\n")[:-1]
+    try:
+        with journal.open("rb") as file:
+            file.seek(max(0, journal.stat().st_size - _TAIL_BYTES))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return 0, None
     for line in reversed(lines):
         try:
             entry = json.loads(line)
         except ValueError:
             continue
-        if isinstance(entry, dict) and "train_loss" in entry and "step" in entry:
-            return entry["step"], entry["train_loss"]
+        if isinstance(entry, dict) and isinstance(step := entry.get("step"), int) and isinstance(loss := entry.get("train_loss"), int | float):
+            return step, loss
     return 0, None
 
 
@@ -116,6 +121,6 @@ def _estimate_left_s(rows: Sequence[ResultRow], running: Sequence[CellProgress])
     left = [
         max(1.0, statistics.mean(known.get((row.labels["method"], row.labels["trainer"]), [usual])) - gone.get(row.cell_id, 0.0))
         for row in rows
-        if row.status == "not run" or (row.status == "failed" and row.cell_id in gone)
+        if row.status == "not run" or (row.status in ("failed", "damaged") and row.cell_id in gone)
     ]
     return max(sum(left) / len(running), max(left))

@@ -51,9 +51,9 @@ def main() -> None:
     parser.add_argument("--alone", type=Path, metavar="DIR", help="where each cell of one seed had the machine to itself")
     options = parser.parse_args()
     ids = [cell.cell_id for sweep in options.sweeps for cell in load_sweep(sweep).cells]
-    alone = step_times(find_records(options.alone, ids).values()) if options.alone else {}
+    alone = step_times(find_records(options.alone, ids).records.values()) if options.alone else {}
     print("| " + " | ".join(HEADER) + " |\n|---|---|---|---:|---:|---:|---:|---:|---:|")
-    for line in rows(find_records(options.out, ids).values(), alone=alone):
+    for line in rows(find_records(options.out, ids).records.values(), alone=alone):
         print("| " + " | ".join(line) + " |")
 
 

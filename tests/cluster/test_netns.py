@@ -148,7 +148,7 @@ def test_a_gang_over_two_nodes_moves_on_when_one_of_them_is_killed(nodes, tmp_pa
     assert set(again) == set(range(1, 2001))
     assert 0 < sum(again.values()) - 2000 < 2000  # from the last checkpoint, not from the beginning
     alone = run_cell(cell.model_copy(update={"engine": Plain(type="plain")}), directory=tmp_path / "alone")
-    record = find_records(out)[cell.cell_id]
+    record = find_records(out).records[cell.cell_id]
     expected, found = ([value for _, value in each.curves["train_loss"]] for each in (alone, record))
     assert found[:50] == pytest.approx(expected[:50], abs=1e-4)
     assert record.score.value == pytest.approx(alone.score.value, abs=0.05)

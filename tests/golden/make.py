@@ -54,7 +54,7 @@ def seen(directory: Path) -> dict[str, object]:
 
 def seen_predictions(out: Path, cell_id: str) -> tuple[int | float | str, ...]:
     """Predictions of a cell of an output directory; they must have the digest of its record."""
-    return find_predictions(out, {cell_id: read_record(out / "cells" / cell_id)})[cell_id].predictions
+    return find_predictions(out, {cell_id: read_record(out / "cells" / cell_id)}).predictions[cell_id].predictions
 
 
 def _finished(cell, *, correct: int, predictions: Predictions | None = None, warnings: tuple[str, ...] = (), packed: bool = False):

@@ -63,7 +63,7 @@ class Place:
     @property
     def records(self) -> dict[int, Record]:
         """Return the records of the sweep by seed."""
-        records = find_records(self.out)
+        records = find_records(self.out).records
         return {seed: records[cell.cell_id] for seed, cell in self.cells.items() if cell.cell_id in records}
 
     def attempts(self, seed: int) -> list[list[str]]:

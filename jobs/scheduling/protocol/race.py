@@ -63,7 +63,7 @@ def _look(running: Sequence[GridContender], records: Mapping[str, Record], *, ou
 def clearly_worse(contenders: Sequence[GridContender], records: Mapping[str, Record], *, out: Path, level: float) -> set[int]:
     """Return the indices of the contenders that another one beats at this level; none where their test rows or metrics differ, or too few seeds are scored."""
     replicates = [[records[cell.cell_id] for cell in contender.replicates if cell.cell_id in records] for contender in contenders]
-    found = find_predictions(out, {record.cell_id: record for group in replicates for record in group})
+    found = find_predictions(out, {record.cell_id: record for group in replicates for record in group}).predictions
     compared = [(index, [(record, found[record.cell_id]) for record in group if record.cell_id in found]) for index, group in enumerate(replicates)]
     compared = [(index, scored) for index, scored in compared if len(scored) > 1]
     kinds = {(given.metric, given.test_sha256) for _, scored in compared for _, given in scored}

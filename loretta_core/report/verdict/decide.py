@@ -43,8 +43,6 @@ class Protocol:
     """How trials were chosen."""
     usd_per_hour: float | None = None
     """Price of a worker; None: costs in money are not known."""
-    damaged: Mapping[str, str] | None = None
-    """Cell id → what is wrong with its files."""
 
 
 def verdicts(contenders: Sequence[ContenderResult], *, predictions: Mapping[str, Predictions], protocol: Protocol) -> tuple[Verdict, ...]:
@@ -76,7 +74,7 @@ def _verdict(contenders: Sequence[ContenderResult], predictions: Mapping[str, Pr
         budget=budget_sentence(contenders, algorithm=protocol.algorithm),
         tuning=tuple(tuning_notes(contenders)),
         failures=tuple(failures(contenders)),
-        unknown=_unknown(contenders, found, protocol),
+        unknown=_unknown(contenders, found),
     )
     if not any(len(rows) > 1 for contender, rows in zip(contenders, found.counted, strict=True) if contender.trains):
         return _without_replicates(base, why="one seed per contender, so nothing is claimed")
@@ -193,8 +191,8 @@ def _mean(rows: Sequence[ResultRow]) -> float:
     return math.fsum(row.score or 0.0 for row in rows) / len(rows)
 
 
-def _unknown(contenders: Sequence[ContenderResult], found: CommonRows, protocol: Protocol) -> tuple[str, ...]:
-    absent = missing(contenders, damaged=protocol.damaged or {})
+def _unknown(contenders: Sequence[ContenderResult], found: CommonRows) -> tuple[str, ...]:
+    absent = missing(contenders)
     return (*found.left_out, *absent, *untuned_settings(contenders))
 
 

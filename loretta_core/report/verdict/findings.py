@@ -67,11 +67,7 @@ class Findings:
         return [{"contender": rank.name, "mean_rank": rank.mean, "low": rank.low, "high": rank.high, "groups": rank.groups} for rank in self.ranks]
 
 
-def find(manifest: Manifest, rows: Sequence[ResultRow], *, predictions: Mapping[str, Predictions], damaged: Mapping[str, str] | None = None) -> Findings:
-    """Return the findings of a sweep.
-
-    Args:
-        damaged: cell id → what is wrong with its files; the verdicts name these cells.
-    """
-    protocol = Protocol(manifest.decide, manifest.algorithm, manifest.usd_per_hour, damaged or {})
+def find(manifest: Manifest, rows: Sequence[ResultRow], *, predictions: Mapping[str, Predictions]) -> Findings:
+    """Return the findings of a sweep."""
+    protocol = Protocol(manifest.decide, manifest.algorithm, manifest.usd_per_hour)
     return Findings(build_contenders(manifest, rows), predictions, protocol, manifest.race)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from loretta_core.report import units
 from loretta_core.report.rows import ResultRow
@@ -20,12 +20,12 @@ def failures(contenders: Sequence[ContenderResult]) -> list[str]:
     ]
 
 
-def missing(contenders: Sequence[ContenderResult], *, damaged: Mapping[str, str]) -> list[str]:
+def missing(contenders: Sequence[ContenderResult]) -> list[str]:
     """Return sentences about cells that did not run, or whose files are damaged."""
     rows = [row for contender in contenders for row in (*contender.replicates, *contender.trials)]
-    lines = [f"damaged: {row.name} ({row.cell_id}): {damaged[row.cell_id]}" for row in rows if row.cell_id in damaged]
+    lines = [f"damaged: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.status == "damaged"]
     for noun, members in (("seed", [each.replicates for each in contenders]), ("trial", [each.trials for each in contenders])):
-        absent = [sum(row.status == "not run" and row.cell_id not in damaged for row in found) for found in members]
+        absent = [sum(row.status == "not run" for row in found) for found in members]
         names = [contender.spoken for contender, number in zip(contenders, absent, strict=True) if number]
         if names:
             lines.append(f"{sum(absent)} of {units.counted(sum(map(len, members)), noun)} not run yet ({units.listed(names)})")

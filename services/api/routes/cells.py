@@ -15,5 +15,4 @@ router = APIRouter(tags=["cells"])
 @router.get("/cells/{cell_id}", responses=problem_responses(401, 403, 404, 422, 429))
 def cell(cell_id: CellId, services: ServicesDep, caller: Reader) -> Cell:
     """A cell by its id or first digits."""
-    config, record = services.runs.cell(cell_id)
-    return cell_view(config, record, out=services.runs.out, mlflow_url=services.settings.mlflow_url)
+    return cell_view(services.runs.cell(cell_id), out=services.runs.out, mlflow_url=services.settings.mlflow_url)

@@ -107,6 +107,7 @@ def comparison(name: SweepName, services: ServicesDep, caller: Reader) -> Compar
         mean_ranks=view.findings.ranks_json(),
         predictions=cost_notes(view.rows),
         pareto={cost: sorted(fronts(view.rows, cost=of)) for cost, of in COSTS.items()},
+        damaged=view.damaged,
         missing=without_score(view.rows)[:100],
     )
 

@@ -52,6 +52,7 @@ def sweep(
     rows = select(view.rows, selection)
     values = {
         "view": view,
+        "damaged": [row for row in rows if row.status == "damaged"][:MAX_FAILURES],
         "failures": [row for row in rows if row.status == "failed"][:MAX_FAILURES],
         "names": {row.cell_id: row.name for row in view.rows} if view.progress.running else {},
         "mlflow": services.settings.mlflow_url,

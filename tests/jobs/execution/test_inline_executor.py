@@ -90,6 +90,6 @@ def test_both_executors_give_equal_results(tmp_path, head):
         command[2] = "jobs.sweep"
         ran = run(command, {**shared(head), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")})
         assert ran.code == 0, ran.errors
-        found[executor] = {cell_id: (record.curves, record.score, record.digests) for cell_id, record in find_records(out).items()}
+        found[executor] = {cell_id: (record.curves, record.score, record.digests) for cell_id, record in find_records(out).records.items()}
     assert len(found["train"]) == 4
     assert found["inline"] == found["train"]  # bitwise: losses, scores, predictions

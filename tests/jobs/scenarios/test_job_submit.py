@@ -29,7 +29,7 @@ def test_the_quickstart_as_a_job(head, tmp_path):
     assert "[2/2]" in job.stdout
     cells = load_sweep(ROOT / QUICKSTART, overrides=SMALL).cells
     assert [(cell.method.type, cell.trainer.type) for cell in cells] == [("loretta_adp", "adam"), ("loretta_adp", "zo_sgd")]
-    records = find_records(tmp_path / "out")
+    records = find_records(tmp_path / "out").records
     assert records.keys() == {cell.cell_id for cell in cells}
     for record in records.values():
         assert (record.status, record.cost.steps, record.score.rows) == ("finished", 5, 64)

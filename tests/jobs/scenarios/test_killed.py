@@ -40,7 +40,7 @@ def test_the_group_starts_anew_and_the_cell_goes_on(head, tmp_path):
         stop_all(process.pid)
     assert process.returncode == 0, output + errors
     assert "it starts anew" in output + errors
-    records = find_records(tmp_path / "out")
+    records = find_records(tmp_path / "out").records
     for cell in load_sweep(file).cells:
         assert (tmp_path / "out" / "cells" / cell.cell_id / "was-killed").exists()
         alone = run_cell(cell.model_copy(update={"engine": Plain(type="plain")}), directory=tmp_path / cell.cell_id)

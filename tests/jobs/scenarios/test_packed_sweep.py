@@ -45,7 +45,7 @@ def command_of(place):
 
 def check(place, directory):
     """Every cell has its record, like that of the cell alone, and its MLflow run."""
-    cells, records = load_sweep(place.file).cells, find_records(place.out)
+    cells, records = load_sweep(place.file).cells, find_records(place.out).records
     for cell in cells:
         found, alone = records[cell.cell_id], run_cell(cell, directory=directory / cell.cell_id)
         assert found.status == "finished"

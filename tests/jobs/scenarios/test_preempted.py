@@ -66,7 +66,7 @@ def test_a_cell_goes_on_from_the_step_at_which_it_was_told(executor, tmp_path, h
     assert [line["status"] for line in ends] == ["failed"] * 3 + ["finished"]
     with one_thread():
         alone = run_cell(cell, directory=tmp_path / "alone")
-    (record,) = find_records(out).values()
+    (record,) = find_records(out).records.values()
     for name in ("curves", "score", "digests"):
         assert getattr(record, name) == getattr(alone, name), name
     if executor == "train":

@@ -51,3 +51,13 @@ def test_a_refreshed_status_reads_only_what_was_not_finished(cell, out):
     (cell_directory(out, cells[0].cell_id) / "record.json").unlink()
     write_record(finished_record(cells[1]), cell_directory(out, cells[1].cell_id))
     assert refresh_status(out, cells, known=known).finished.keys() == {cells[0].cell_id, cells[1].cell_id}
+
+
+def test_a_directory_in_the_place_of_a_record_costs_its_own_cell_and_gives_way_to_the_next_attempt(cell, out):
+    good, bad = cell("seed=0"), cell("seed=1")
+    write_record(finished_record(good), cell_directory(out, good.cell_id))
+    (cell_directory(out, bad.cell_id) / "record.json").mkdir(parents=True)
+    now = read_status(out, [good, bad])
+    assert (list(now.finished), list(now.damaged)) == ([good.cell_id], [bad.cell_id])
+    write_failure(out, bad, Outcome(bad.cell_id, "failed", kind="nan", message="nan"))
+    assert list(read_status(out, [good, bad]).failed) == [bad.cell_id]

@@ -78,7 +78,7 @@ def write_sweep(out, *, records, name="sweep", **fields):
 
 def rows_of(out, *, name="sweep"):
     manifest = read_manifest(out, name=name)
-    return build_rows(manifest, records=find_records(out, manifest.cells))
+    return build_rows(manifest, records=find_records(out, manifest.cells).records)
 
 
 def findings_of(out, *, name="sweep"):

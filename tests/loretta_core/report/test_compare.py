@@ -7,7 +7,8 @@ import pytest
 
 from loretta_core.errors import OutputError
 from loretta_core.report.compare import compare, write_comparison
-from tests.loretta_core.report.synthetic import make_cell, make_record, write_sweep
+from loretta_core.store.predictions import PREDICTIONS_NAME
+from tests.loretta_core.report.synthetic import bits, make_cell, make_record, write_replicates, write_sweep
 
 FILES = [
     "figures/score_against_parameters.svg",
@@ -100,6 +101,18 @@ def test_a_writer_that_is_killed_leaves_the_old_report(out, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_comparison(out, name="quickstart")
     assert files(out)["report.html"] == before
+
+
+@pytest.mark.parametrize("damage", ["", "{}", '{"metric": "x"}'])
+def test_a_seed_with_a_damaged_file_is_told_and_does_not_count(tmp_path, damage):
+    cells = [make_cell(method, "adam", f"seed={seed}") for method in ("ft", "lora") for seed in range(3)]
+    out = write_replicates(tmp_path / "out", cells, [bits(90), bits(91), bits(92), bits(60), bits(61), bits(62)])
+    (out / "cells" / cells[4].cell_id / PREDICTIONS_NAME).write_text(damage)
+    found = compare(out, name="sweep")
+    (reason,) = found.damaged.values()
+    assert f"{cells[4].cell_id}/{PREDICTIONS_NAME}: damaged" in reason
+    assert all(reason in said for said in (found.text, found.findings.verdicts[0].unknown[0], json.loads(found.json)["cells"][-1]["reason"]))
+    assert {each["contender"]: each["seeds"] for each in found.findings.contenders_json()} == {"ft · adam": 3, "lora · adam": 2}
 
 
 def test_records_are_shared_between_sweeps(out):

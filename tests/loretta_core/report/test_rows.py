@@ -5,6 +5,8 @@ import random
 
 import pytest
 
+from loretta_core.report.rows import ResultRow, damaged_cells
+from loretta_core.report.tables import old_cells
 from loretta_core.store.records import Failure
 from tests.loretta_core.report.synthetic import failed_record, make_cell, make_record, rows_of, write_sweep
 
@@ -49,10 +51,25 @@ def test_a_failed_cell_has_no_score_even_if_it_reached_one(tmp_path):
     assert (row.score, row.reason) == (None, "nan: late")
 
 
-def test_a_damaged_record_is_a_cell_that_has_not_run(tmp_path):
-    out = write_sweep(tmp_path, records=[(LORA, make_record(LORA))])
-    (out / "cells" / LORA.cell_id / "record.json").write_text("{")
-    assert [row.status for row in rows_of(out)] == ["not run"]
+def test_a_damaged_file_takes_its_cell_out_with_the_reason():
+    cell = make_cell("lora")
+    row = ResultRow(cell.cell_id, cell, {}, record=make_record(cell), damage="x/predictions.json: damaged")
+    assert (row.status, row.score, row.reason) == ("damaged", None, "x/predictions.json: damaged")
+    assert (row.to_json()["status"], row.to_json()["reason"]) == ("damaged", "x/predictions.json: damaged")
+
+
+def test_a_finished_cell_does_not_need_the_note_of_its_early_stop():
+    valid = {"a": make_record(LORA), "b": failed_record(LORA)}
+    assert damaged_cells(valid, records={"c": "r"}, predictions={"d": "p"}, stops={"a": "s", "b": "s", "c": "s"}) == {"b": "s", "c": "r", "d": "p"}
+
+
+def test_a_cell_whose_settings_have_another_id_by_now_is_old():
+    row = ResultRow("0" * 16, LORA, {}, record=make_record(LORA))
+    assert (row.old, row.to_json()["old"]) == (True, True)
+    (line,) = old_cells([row])
+    assert line.startswith("old: 1 of 1 cell is of an earlier schema: shown as recorded, not taken for finished by a sweep that starts now")
+    current = ResultRow(LORA.cell_id, LORA, {}, record=make_record(LORA))
+    assert ("old" in current.to_json(), old_cells([current])) == (False, [])
 
 
 @pytest.mark.parametrize(("more", "name"), [((), "toy-bert · toy_sentiment · lora · adam"), (("seed=1",), "toy-bert · toy_sentiment · lora · adam · seed 1")])
@@ -67,7 +84,7 @@ def test_json_has_unrounded_numbers_and_every_setting(tmp_path):
     (row,) = rows_of(write_sweep(tmp_path, records=[(LORA, record)]))
     content = json.loads(json.dumps(row.to_json()))
     assert content["score"] == 1 / 3
-    assert content["cell"] == json.loads(json.dumps(LORA.to_dict()))
+    assert content["cell"] == LORA.to_dict()
     assert content["warnings"] == ["slow"]
     assert (content["status"], content["reason"]) == ("finished", None)
     assert [content[name] for name in ("score_low", "score_high", "test_rows")] == [record.score.low, record.score.high, record.score.rows]

@@ -2,13 +2,14 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loretta_core.errors import OutputError
-from loretta_core.store.record_files import content_digest, find_records, read_record, write_record
+from loretta_core.store.record_files import FoundRecords, content_digest, find_records, read_record, write_record
 from loretta_core.store.records import Failure
 from tests.loretta_core.report.synthetic import make_cell, make_record
 
@@ -90,15 +91,55 @@ def test_numbers_that_json_does_not_have_survive(tmp_path, value):
     assert str(read_record(tmp_path).curves["train_loss"][0][1]) == str(value)
 
 
-def test_find_records_leaves_out_what_is_damaged_or_missing(tmp_path):
+def test_what_is_damaged_is_told_beside_the_others(tmp_path):
     good, bad = make_cell("lora"), make_cell("ft")
     for cell in (good, bad):
         write_record(make_record(cell), tmp_path / "cells" / cell.cell_id)
     (tmp_path / "cells" / bad.cell_id / "record.json").write_text("{}")
     (tmp_path / "cells" / "stray.txt").write_text("not a cell")
-    assert list(find_records(tmp_path)) == [good.cell_id]
-    assert list(find_records(tmp_path, [bad.cell_id, "no-such-cell", good.cell_id])) == [good.cell_id]
-    assert find_records(tmp_path / "nowhere") == {}
+    for found in (find_records(tmp_path), find_records(tmp_path, [bad.cell_id, "no-such-cell", good.cell_id])):
+        assert (list(found.records), list(found.damaged)) == ([good.cell_id], [bad.cell_id])
+        assert f"{bad.cell_id}/record.json: damaged" in found.damaged[bad.cell_id]
+    assert find_records(tmp_path / "nowhere") == FoundRecords({}, {})
+
+
+def test_a_directory_in_the_place_of_a_record_is_damage_and_gives_way_to_a_new_record(tmp_path):
+    path = write_record(make_record(CELL), tmp_path)
+    path.unlink()
+    (path / "kept").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"record\.json: damaged \(cannot be read: Is a directory\); make it readable, or delete it"):
+        read_record(tmp_path)
+    write_record(make_record(CELL), tmp_path)
+    assert read_record(tmp_path) == make_record(CELL)
+    assert (tmp_path / "record.json.damaged" / "kept").is_dir()  # nothing is deleted
+
+
+def test_a_record_without_permission_costs_its_own_cell(tmp_path, monkeypatch):
+    good, bad = make_cell("lora"), make_cell("ft")
+    for cell in (good, bad):
+        write_record(make_record(cell), tmp_path / "cells" / cell.cell_id)
+    read_bytes = Path.read_bytes
+
+    def refuse(path):
+        if path.parent.name == bad.cell_id:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    found = find_records(tmp_path)
+    assert (list(found.records), "cannot be read: Permission denied" in found.damaged[bad.cell_id]) == ([good.cell_id], True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_cell_that_cannot_be_entered_costs_nothing_else(tmp_path):
+    for cell in (CELL, make_cell("ft")):
+        write_record(make_record(cell), tmp_path / "cells" / cell.cell_id)
+    (tmp_path / "cells" / CELL.cell_id).chmod(0)
+    try:
+        found = find_records(tmp_path)
+    finally:
+        (tmp_path / "cells" / CELL.cell_id).chmod(0o755)
+    assert (len(found.records), list(found.damaged)) == (1, [CELL.cell_id])
 
 
 @pytest.mark.parametrize("value", [0.25, 1e-05, 1e22, 123456789.123, float("nan")], ids=str)

@@ -102,7 +102,7 @@ def test_an_output_directory_with_records_of_format_1_is_compared(tmp_path):
     out = tmp_path / "made"
     shutil.copytree(made, out)
     check_output_dir(out)
-    records = find_records(out)
+    records = find_records(out).records
     raw = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in out.glob("cells/*/record.json")}
     assert {content["format"] for content in raw.values()} == {1}
     assert {cell_id: record.score.value for cell_id, record in records.items()} == {cell_id: content["score"] for cell_id, content in raw.items()}

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from loretta_core.config import FAMILIES, cell_from_overrides
 from loretta_core.errors import OutputError
+from loretta_core.store.adapter_files import adapter_digest, check_adapter
 from loretta_core.store.predictions import find_predictions
 from loretta_core.store.record_files import read_record, write_record
 from loretta_core.store.records import Digests
@@ -35,7 +36,8 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
     assert record.cost.forwards == 4 * {"adam": 1, "fzoo": 9}.get(trainer, 2)
     assert 0 < record.cost.trainable_params <= record.cost.total_params
-    assert list((tmp_path / "adapter").glob("*.safetensors"))
+    check_adapter(tmp_path / "adapter", digest=record.digests.adapter)  # its weights are whole
+    assert record.digests.adapter == adapter_digest(tmp_path / "adapter")
     assert not list(tmp_path.rglob("*.bin"))
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["status"] == "finished"
@@ -138,7 +140,7 @@ def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
     files = [f"task.{split}={tmp_path / 'rows.jsonl'}" for split in ("train", "validation")]
     cell = cell_from_overrides(["model=toy-bert", "task=jsonl", *files, f"task.metric={metric}", "method=lora", "trainer=adam", "trainer.steps=2"])
     record = run_cell(cell, directory=tmp_path / "cells" / cell.cell_id)
-    (found,) = find_predictions(tmp_path, {cell.cell_id: record}).values()
+    (found,) = find_predictions(tmp_path, {cell.cell_id: record}).predictions.values()
     assert len(found.predictions) == record.score.rows == 12
     assert bool(found.right) == (kept == "right")
     if kept == "right":

@@ -19,4 +19,5 @@ def test_a_view_follows_the_files(results, sweep_file, monkeypatch):
     assert second.version != first.version
     assert sorted(row.score for row in second.rows) == [0.5, 0.9]
     (results / "cells" / cell.cell_id / RECORD_NAME).write_text("{")  # torn
-    assert sorted(row.status for row in here.sweep("small").rows) == ["finished", "not run"]
+    assert sorted(row.status for row in here.sweep("small").rows) == ["damaged", "finished"]
+    assert "record.json: damaged" in here.sweep("small").damaged[cell.cell_id]

@@ -17,6 +17,9 @@ def test_the_status_of_a_cell_comes_from_its_record(results, sweep_file):
         assert cell_status(cell, out=results, stopped_early=True) == ("finished" if cell.seed == 0 else "stopped early")
     (results / "cells" / sweep.cells[0].cell_id / RECORD_NAME).write_text("{")
     assert cell_status(sweep.cells[0], out=results) == "damaged"
+    (results / "cells" / sweep.cells[0].cell_id / RECORD_NAME).unlink()
+    (results / "cells" / sweep.cells[0].cell_id / RECORD_NAME).mkdir()
+    assert cell_status(sweep.cells[0], out=results) == "damaged"
 
 
 def test_a_preview_has_what_the_api_shows(results, sweep_file):

@@ -148,9 +148,10 @@ def test_failures_and_damage_are_named():
     contenders, predictions, _ = three()
     cells = [make_cell("lora", "adam", f"seed={seed}") for seed in (7, 8)]
     labels = contenders[1].replicates[0].labels
-    more = (ResultRow(cells[0].cell_id, cells[0], labels, failed_record(cells[0])), ResultRow(cells[1].cell_id, cells[1], labels, None))
+    damaged = ResultRow(cells[1].cell_id, cells[1], labels, None, damage="record.json: not a complete record")
+    more = (ResultRow(cells[0].cell_id, cells[0], labels, failed_record(cells[0])), damaged)
     lora = ContenderResult("toy", "toy-bert", "lora", "adam", "lora · adam", (*contenders[1].replicates, *more))
-    found = verdict_on([contenders[0], lora], predictions, damaged={cells[1].cell_id: "not a complete record"})
+    found = verdict_on([contenders[0], lora], predictions)
     assert found.failures == ("lora with adam: 1 of 5 seeds failed (nan)",)
     assert next(line for line in found.unknown if line.startswith("damaged: ")).endswith("not a complete record")
     assert found.standings[1].seeds == 3
