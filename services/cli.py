@@ -74,18 +74,26 @@ def plan(file: Positional[Path], *, device: UseAppendAction[tuple[str, ...]] = (
 
 
 @app.command
-def compare(name: Positional[str] = "", *, out: Directory = Path("outputs"), table: Literal["text", "markdown", "latex"] = "text", json: Flag = False) -> int:
-    """Print the comparison of a sweep and write its report again.
+def compare(
+    name: Positional[str] = "",
+    *,
+    out: Directory = Path("outputs"),
+    table: Literal["text", "markdown", "latex"] = "text",
+    cells: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Print the verdict of a sweep and the table of its contenders, and write its report again.
 
     Args:
         name: Name of the sweep; by default the one that was started last.
         out: Output directory.
-        table: markdown and latex (for booktabs) print the table alone and write nothing.
-        json: Print every cell with unrounded numbers and all settings as JSON.
+        table: markdown and latex (for booktabs) print verdict and table alone and write nothing.
+        cells: A line of the table per cell, not per contender.
+        json: Print verdicts, contenders and every cell with unrounded numbers as JSON.
     """
     from services.commands.compare import show_comparison
 
-    show_comparison(out, name=name, as_json=json, table_format=table)
+    show_comparison(out, name=name, as_json=json, table_format=table, cells=cells)
     return 0
 
 

@@ -17,9 +17,9 @@ from loretta_core.methods.glossary import explain_methods
 from loretta_core.report import units
 from loretta_core.report.adapter_docs.loading_code import loading_code
 from loretta_core.report.figures.draw import Drawing
-from loretta_core.report.headlines import headlines
 from loretta_core.report.rows import ResultRow
-from loretta_core.report.tables import comparison_table, old_cells
+from loretta_core.report.tables import Table, comparison_table, old_cells
+from loretta_core.report.verdict.findings import Findings
 from loretta_core.store.manifest import Manifest
 
 GLOSSARY = {
@@ -32,16 +32,19 @@ GLOSSARY = {
     "batch size": "Rows per training step, over all workers.",
     "seed": "Seed of initialisation, batch order and random directions.",
     "trainable parameters": "How many numbers the method trains; the rest of the model stays as it was.",
-    "score": "Share of test rows answered correctly by the checkpoint that did best on the validation rows, ± half of the 95 % Wilson interval. "
-    "The interval covers the choice of test rows only, not that of the seed.",
+    "contender": "What is compared: a point of the grid. Runs that differ in their seed alone are replicates of one contender.",
+    "chosen setting": "The settings that won among those tried for the contender, judged on validation rows.",
+    "score": "Share of test rows answered correctly (or the metric that the verdict names) by the checkpoint that did best on the validation rows. Of a "
+    "contender: the mean over its seeds, ± half of the 95 % interval over seeds and test rows (t, two-way variance components). Of one cell or one seed: ± "
+    "half of an interval that covers the choice of test rows only.",
+    "seeds": "How many runs of the contender count. One says nothing about how much training noise moves the score.",
     "before training": "Score of the untouched model on the same test rows, zero-shot (by chance, if its classification head is fresh). "
     "What training has to beat.",
-    "against best": "Difference to the best cell of the same task and model, and the p-value of a paired test on the rows that both were scored on "
-    "(McNemar's exact test, or the paired bootstrap where a score is no share of rows; Holm's correction). Below 0.05 the rows tell the two apart; another "
-    "seed may not.",
     "paper": "What the LoRETTA paper prints for this model, task and method (NAACL 2024, tables 1 to 3; no seeds, no deviations; GLUE scores are the "
     "best of the evaluations during training on the development set). Its protocol is not ours in every detail.",
-    "training time": "Time in training steps, without loading and evaluation. Runs that shared a machine slowed each other down.",
+    "training time": "Time in training steps, without loading and evaluation; of a contender, the median over its seeds. Runs that shared a machine slowed "
+    "each other down.",
+    "tuning time": "Training time of all trials of the contender together.",
     "peak memory": "GPU memory on a GPU. On a CPU it is the memory of the whole process, libraries included (about 0.5 GiB).",
     "cell": "Name of the run: a digest of its settings. Everything about it lies in cells/<id>/.",
 }
@@ -65,6 +68,14 @@ class TableLine:
 
 
 @dataclass(frozen=True)
+class VerdictLine:
+    """A line of the verdict; `answer`: the first one on a task and model."""
+
+    text: str
+    answer: bool
+
+
+@dataclass(frozen=True)
 class LoadingCode:
     """Python that loads the trained weights of one cell."""
 
@@ -79,7 +90,9 @@ class ReportPage:
     name: str
     description: str
     summary: str
-    headlines: tuple[str, ...]
+    verdict: tuple[VerdictLine, ...]
+    contenders: tuple[tuple[TextCell, ...], ...]
+    """Headings, then a line per contender."""
     columns: tuple[TextCell, ...]
     rows: tuple[TableLine, ...]
     glossary: tuple[tuple[str, str], ...]
@@ -92,24 +105,25 @@ class ReportPage:
     css: Markup
 
 
-def render(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[Drawing], out: Path) -> str:
+def render(manifest: Manifest, *, rows: Sequence[ResultRow], findings: Findings, drawings: Sequence[Drawing], out: Path) -> str:
     """Return the page as HTML text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    return environment.from_string(_file("report.html")).render(page=_page(manifest, rows=rows, drawings=drawings, out=out))
+    return environment.from_string(_file("report.html")).render(page=_page(manifest, rows=rows, findings=findings, drawings=drawings, out=out))
 
 
-def _page(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[Drawing], out: Path) -> ReportPage:
+def _page(manifest: Manifest, *, rows: Sequence[ResultRow], findings: Findings, drawings: Sequence[Drawing], out: Path) -> ReportPage:
     table = _table_with_initial_score(rows)
     titles = [column.text for column in table[0]]
     return ReportPage(
         name=manifest.name,
         description=manifest.description.rstrip("."),
         summary=_summary(rows),
-        headlines=tuple(headlines(rows)),
+        verdict=tuple(VerdictLine(line.strip(), answer=not line.startswith(" ")) for line in findings.lines),
+        contenders=_text_table(findings.table),
         columns=(*table[0], TextCell("cell", numeric=False)),
         rows=table[1],
-        glossary=tuple((title, GLOSSARY[title]) for title in [*titles, "cell"]),
-        failures=tuple(row for row in rows if row.score is None),
+        glossary=tuple((title, GLOSSARY[title]) for title in dict.fromkeys([*findings.table.columns, *titles, "cell"])),
+        failures=tuple(row for row in rows if row.status != "finished"),
         notes=tuple(_notes(manifest, rows)),
         drawings=tuple(Drawing(d.name, d.title, d.caption, Markup(d.svg)) for d in drawings),
         adapter=_adapter(rows, out=out),
@@ -119,28 +133,26 @@ def _page(manifest: Manifest, *, rows: Sequence[ResultRow], drawings: Sequence[D
     )
 
 
+def _text_table(table: Table) -> tuple[tuple[TextCell, ...], ...]:
+    """Return headings and lines of a table."""
+    first_number = len(table.columns) - table.numeric
+    return tuple(tuple(TextCell(text, numeric=index >= first_number) for index, text in enumerate(line)) for line in (table.columns, *table.body))
+
+
 def _table_with_initial_score(rows: Sequence[ResultRow]) -> tuple[tuple[TextCell, ...], tuple[TableLine, ...]]:
-    """Return headings and lines of the comparison, with the score before training and, where there is one, the paired test beside the score."""
+    """Return headings and lines of the table by cell, with the score before training beside the score."""
     table = comparison_table(rows)
     at = table.columns.index("score") + 1
     first_number = len(table.columns) - table.numeric
-    tested = any(row.paired for row in rows)
 
-    def line(cells: Sequence[str], more: Sequence[str]) -> tuple[TextCell, ...]:
-        whole = [*cells[:at], *more[: 1 + tested], *cells[at:]]
-        return tuple(TextCell(text, numeric=index >= first_number) for index, text in enumerate(whole))
+    def line(cells: Sequence[str], initial: str) -> tuple[TextCell, ...]:
+        return tuple(TextCell(text, numeric=index >= first_number) for index, text in enumerate([*cells[:at], initial, *cells[at:]]))
 
     body = [
-        TableLine(
-            line(cells, [units.share(row.record.score.initial if row.record else None), _against_best(row)]), cell_id=row.cell_id, missing=row.score is None
-        )
+        TableLine(line(cells, units.share(row.record.score.initial if row.record else None)), cell_id=row.cell_id, missing=row.status != "finished")
         for cells, row in zip(table.body, rows, strict=True)
     ]
-    return line(table.columns, ["before training", "against best"]), tuple(body)
-
-
-def _against_best(row: ResultRow) -> str:
-    return f"{units.signed(row.paired.difference)}, {units.p_value(row.paired.p)}" if row.paired else units.DASH
+    return line(table.columns, "before training"), tuple(body)
 
 
 def _summary(rows: Sequence[ResultRow]) -> str:

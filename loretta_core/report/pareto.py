@@ -20,13 +20,18 @@ COSTS: dict[str, CostOf] = {
 
 def front(rows: Sequence[ResultRow], *, cost: CostOf) -> list[ResultRow]:
     """Return the Pareto set of rows of one task and model, the cheapest first. Rows without a score or a cost are in none; of equal ones the first stays."""
-    known = sorted(((value, -row.score, index) for index, row in enumerate(rows) if row.score is not None and (value := cost(row)) is not None))
-    kept: list[ResultRow] = []
-    best = float("inf")
-    for _, negated, index in known:
-        if negated < best:
-            kept.append(rows[index])
-            best = negated
+    known = [(value, row.score, row) for row in rows if row.score is not None and (value := cost(row)) is not None]
+    return [known[index][2] for index in front_of([(value, score) for value, score, _ in known])]
+
+
+def front_of(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the places of the (cost, score) pairs that no other beats, the cheapest first; of equal ones the first stays."""
+    kept: list[int] = []
+    best = float("-inf")
+    for _, negated, index in sorted((cost, -score, index) for index, (cost, score) in enumerate(points)):
+        if -negated > best:
+            kept.append(index)
+            best = -negated
     return kept
 
 

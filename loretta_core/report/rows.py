@@ -21,16 +21,6 @@ Status = Literal["finished", "failed", "stopped early", "not run", "damaged"]
 
 
 @dataclass(frozen=True)
-class PairedTest:
-    """Test of a cell against the best one of its task and model, on the rows that both were scored on (`paired.py`)."""
-
-    difference: float
-    """Score of the cell less that of the best one; not above 0."""
-    p: float
-    """p-value of no difference, corrected for the number of cells."""
-
-
-@dataclass(frozen=True)
 class ResultRow:
     """One cell of a comparison."""
 
@@ -39,8 +29,6 @@ class ResultRow:
     labels: Mapping[str, str]
     """model, task, method, trainer, and whichever of precision, batch_size, seed varies in the sweep."""
     record: Record | None
-    paired: PairedTest | None = None
-    """None for the best cell, and where rows cannot be compared."""
     stop: EarlyStop | None = None
     """The sweep ended the cell early."""
     damage: str = ""
@@ -91,7 +79,6 @@ class ResultRow:
     def to_json(self) -> dict[str, Any]:
         """Return the row with every number unrounded, as in table.json."""
         numbers = {name: value(self.record) if self.record else None for name, value in _JSON_NUMBERS.items()}
-        paired = {"paired_difference": self.paired.difference, "paired_p": self.paired.p} if self.paired else {}
         paper = {"paper_score": self.paper.value, "paper_source": self.paper.text} if self.paper else {}
         return {
             "cell_id": self.cell_id,
@@ -99,7 +86,6 @@ class ResultRow:
             "status": self.status,
             "reason": self.reason or None,
             **numbers,
-            **paired,
             **paper,
             **({"old": True} if self.old else {}),
             "cell": self.cell.to_dict(),

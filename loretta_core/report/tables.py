@@ -75,12 +75,34 @@ def to_latex(table: Table) -> str:
 
 def to_json(rows: Sequence[ResultRow]) -> str:
     """Return every cell with unrounded numbers as JSON, as in table.json."""
-    return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False)
+    return json_text([row.to_json() for row in rows])
+
+
+def json_text(value: object) -> str:
+    """Return a value as indented JSON."""
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def lines_to_markdown(lines: Sequence[str]) -> str:
+    """Return the lines of verdicts in Markdown: answers in bold, what belongs to them as lists."""
+    found: list[str] = []
+    for line in lines:
+        text = " ".join(line.split()).replace("*", "\\*").replace("_", "\\_").replace("<", "&lt;").replace(">", "&gt;")
+        answer = not line.startswith(" ")
+        if (found and answer != found[-1].startswith("**")) or (found and answer):
+            found.append("")
+        found.append(f"**{text}**" if answer else f"- {text}")
+    return "\n".join(found)
+
+
+def lines_to_latex(lines: Sequence[str]) -> str:
+    """Return the lines of verdicts in LaTeX: a paragraph for each."""
+    return "\n\n".join(rf"\textbf{{{_latex(line)}}}" if not line.startswith(" ") else _latex(line) for line in lines)
 
 
 def without_score(rows: Sequence[ResultRow]) -> list[str]:
-    """Return one line per cell that has no score, with the reason."""
-    return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.score is None]
+    """Return one line per cell that is not finished, with the reason. A finished trial has no score on the test rows, and needs none."""
+    return [f"{row.status}: {row.name} ({row.cell_id}): {row.reason}" for row in rows if row.status != "finished"]
 
 
 def old_cells(rows: Sequence[ResultRow]) -> list[str]:
@@ -104,5 +126,5 @@ def _latex(text: str) -> str:
 
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
-        return row.status
+        return "not scored" if row.status == "finished" else row.status
     return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 DASH = "–"
 """Stands for a number that was never reached."""
 
@@ -24,8 +26,13 @@ def count(value: int | None) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Write a number with its noun: `1 cell`, `2 cells`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Write a number with its noun: `1 cell`, `2,000 cells`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], *, most: int = 5) -> str:
+    """Write the first of several names, and how many there are beside them: `a, b and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def short_count(value: float) -> str:
@@ -65,11 +72,6 @@ def share(value: float | None) -> str:
 def signed(value: float) -> str:
     """Write a difference of scores: -0.0123 → `−0.012`."""
     return f"{value:+.3f}".replace("-", "−")
-
-
-def p_value(value: float) -> str:
-    """Write a p-value: 0.0312 → `p 0.031`, 0.0002 → `p < 0.001`."""
-    return "p < 0.001" if value < 0.001 else f"p {value:.3f}"
 
 
 def with_interval(value: float | None, *, low: float | None, high: float | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -80,6 +81,10 @@ class Manifest(BaseModel):
     contenders: tuple[Contender, ...] = ()
     """Empty in sweeps without [tune] and [replicate]: then cells that differ in their seed alone are replicates of one contender."""
     decide: Decide = Decide()
+    algorithm: Literal["random", "optuna"] = "random"
+    """How the trials of a contender were chosen."""
+    usd_per_hour: float | None = None
+    """Price of a worker, `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
     race: RaceSeeds | None = None
     """None without a race."""
 
@@ -103,6 +108,8 @@ def write_manifest(out: Path, *, sweep: SweepConfig, names: Sequence[str] | None
         resolved={cell.cell_id: cell for cell in sweep.cells},
         duplicates=sweep.duplicates,
         skipped=tuple(Skipped(cell=cell, reason=reason) for cell, reason in sweep.skipped),
+        algorithm="optuna" if sweep.rounds or (sweep.tune and sweep.tune.algorithm == "optuna") else "random",
+        usd_per_hour=sweep.budget.usd_per_hour if sweep.budget else None,
         contenders=tuple(_contender(found, name) for found, name in zip(sweep.contenders, names, strict=True)),
         decide=sweep.decide,
         race=_race(sweep),

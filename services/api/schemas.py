@@ -146,8 +146,6 @@ class CellSummary(BaseModel):
     train_seconds: float | None
     peak_memory_bytes: int | None
     forwards: int | None
-    paired_difference: float | None
-    paired_p: float | None
     paper: str | None
     """The paper's number for this model, method and task, with its source."""
 
@@ -181,7 +179,14 @@ class Comparison(BaseModel):
     """What a sweep says."""
 
     name: str
-    headlines: list[str]
+    verdict: list[str]
+    """The verdicts in words, an answer for each task and model first; lines that belong to it are indented."""
+    verdicts: list[dict[str, Any]]
+    """The same with unrounded numbers."""
+    contenders: list[dict[str, Any]]
+    """Every contender, as `loretta compare --json` prints them."""
+    mean_ranks: list[dict[str, Any]]
+    """Mean ranks over several tasks and models; empty for one."""
     predictions: list[str]
     """How well cost was predicted."""
     pareto: dict[str, list[str]]

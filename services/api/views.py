@@ -53,8 +53,6 @@ def cell_summary(row: ResultRow) -> CellSummary:
         train_seconds=record.cost.train_s if record else None,
         peak_memory_bytes=record.cost.peak_memory_bytes if record else None,
         forwards=record.cost.forwards if record else None,
-        paired_difference=row.paired.difference if row.paired else None,
-        paired_p=row.paired.p if row.paired else None,
         paper=row.paper.text if row.paper else None,
     )
 

@@ -1,4 +1,4 @@
-"""`loretta compare`: print the table of a sweep and write its report."""
+"""`loretta compare`: print the verdict and the table of a sweep and write its report."""
 
 from __future__ import annotations
 
@@ -6,30 +6,33 @@ from pathlib import Path
 
 from loretta_core.errors import OutputError
 from loretta_core.report.compare import compare, write_comparison
-from loretta_core.report.tables import to_latex, to_markdown
 from loretta_core.store.manifest import sweep_names
 from loretta_core.store.output_dir import check_output_dir
-from services.commands.output import print_table
+from services.commands.output import print_lines, print_table
 
 
-def show_comparison(out: Path, *, name: str, as_json: bool, table_format: str = "text") -> None:
-    """Print the comparison of sweep `name`, or of the most recent one; as `markdown` or `latex` the table alone. Raise OutputError when there is none."""
+def show_comparison(out: Path, *, name: str, as_json: bool, table_format: str = "text", cells: bool = False) -> None:
+    """Print the comparison of sweep `name`, or of the most recent one; as `markdown` or `latex` verdict and table alone. Raise OutputError when there is none.
+
+    Args:
+        cells: print a line per cell, not per contender.
+    """
     if not out.is_dir():
         raise OutputError(f"{out}: no such output directory; give the right one with --out, or start a sweep with `loretta sweep FILE`")
     check_output_dir(out)
     chosen = name or _most_recent(out)
     if as_json:
         print(compare(out, name=chosen).json)
-        return
-    if table_format in _TABLES:
-        print(_TABLES[table_format](compare(out, name=chosen).table))
-        return
-    comparison = write_comparison(out, name=chosen)
-    print_table(comparison.table)
-    print("\n".join(comparison.remarks))
-
-
-_TABLES = {"markdown": to_markdown, "latex": to_latex}
+    elif table_format == "markdown":
+        print(compare(out, name=chosen).markdown(cells=cells), end="")
+    elif table_format == "latex":
+        print(compare(out, name=chosen).latex(cells=cells))
+    else:
+        comparison = write_comparison(out, name=chosen)
+        print_lines(comparison.findings.lines)
+        print()
+        print_table(comparison.table(cells=cells))
+        print("\n".join(comparison.remarks))
 
 
 def _most_recent(out: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 
 from loretta_core.report.tables import Table, to_text
 
@@ -11,6 +12,21 @@ from loretta_core.report.tables import Table, to_text
 def to_json(value: object, *, indent: int | None = 1) -> str:
     """Return a value as JSON, on one line with `indent=None`."""
     return json.dumps(value, indent=indent, ensure_ascii=False)
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print lines, folded to the width of the terminal when stdout is one; the first line of a block, which is not indented, is bold."""
+    if not sys.stdout.isatty():
+        print("\n".join(lines))
+        return
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False)
+    for line in lines:
+        indent = len(line) - len(line.lstrip(" "))
+        console.print(Padding(Text(line.lstrip(" "), style="" if indent else "bold"), (0, 0, 0, indent)))
 
 
 def print_table(table: Table) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import OutputError
-from loretta_core.report.paired import pair_with_best
 from loretta_core.report.rows import ResultRow, Status, build_rows, damaged_cells
+from loretta_core.report.verdict.findings import Findings, find
 from loretta_core.store.early_stops import FoundStops, find_early_stops
 from loretta_core.store.layout import find_cell
 from loretta_core.store.manifest import MANIFEST_NAME, Manifest, read_manifest, sweep_names
@@ -33,6 +33,8 @@ class SweepView:
     manifest: Manifest
     rows: tuple[ResultRow, ...]
     """Sorted as the comparison is: by task, best first."""
+    findings: Findings
+    """Contenders and verdicts, made when they are first asked for."""
     version: str
     """Changes when a manifest or a record does, and with what is damaged."""
     progress: SweepProgress
@@ -133,16 +135,17 @@ class RunIndex:
         stops = find_early_stops(self._out, name=name)
         version = _view_version(manifest_ns, cached, stops)
         unchanged = previous is not None and previous.version == version  # never where something is damaged: predictions may be mended meanwhile
-        rows = previous.rows if previous is not None and unchanged else self._rows(manifest, cached, stops)
-        view = SweepView(name, manifest, rows, version, read_progress(self._out, rows))
+        rows, findings = (previous.rows, previous.findings) if previous is not None and unchanged else self._compare(manifest, cached, stops)
+        view = SweepView(name, manifest, rows, findings, version, read_progress(self._out, rows))
         return replace(view, version=_digest(version, sorted(view.damaged.items()))) if view.damaged else view
 
-    def _rows(self, manifest: Manifest, cached: Mapping[str, CachedRecord], stops: FoundStops) -> tuple[ResultRow, ...]:
+    def _compare(self, manifest: Manifest, cached: Mapping[str, CachedRecord], stops: FoundStops) -> tuple[tuple[ResultRow, ...], Findings]:
         records = {cell_id: found.record for cell_id, found in cached.items() if found.record is not None}
         predicted = self._records.predictions(records)
         broken = {cell_id: found.damage for cell_id, found in cached.items() if found.damage}
         damaged = damaged_cells(records, records=broken, predictions=predicted.damaged, stops=stops.damaged)
-        return tuple(pair_with_best(build_rows(manifest, records=records, stops=stops.stops, damaged=damaged), predictions=predicted.predictions))
+        rows = tuple(build_rows(manifest, records=records, stops=stops.stops, damaged=damaged))
+        return rows, find(manifest, rows, predictions=predicted.predictions)
 
 
 def _view_version(manifest_ns: int, records: Mapping[str, CachedRecord], stops: FoundStops) -> str:

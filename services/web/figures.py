@@ -11,11 +11,12 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from loretta_core.report.rows import ResultRow
+from loretta_core.report.verdict.values import Standing
 
 MAX_CACHED = 200
 """Drawings in memory, about 100 KB each."""
 
-MAX_ROWS = 1500
+MAX_POINTS = 500
 """Most points of a figure: more are neither legible nor drawn within the time that a reader waits."""
 
 FIGURE_TITLES = {
@@ -34,11 +35,11 @@ class FigureCache:
     _drawings: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def comparison(self, name: str, *, rows: Sequence[ResultRow], key: str) -> str:
-        """Return a figure of a comparison as SVG, empty when there is nothing to draw. The key identifies the rows."""
+    def comparison(self, name: str, *, standings: Sequence[Standing], key: str) -> str:
+        """Return a figure of a comparison as SVG, empty when there is nothing to draw. The key identifies the contenders."""
         from loretta_core.report.figures.draw import draw  # matplotlib: half a second that no other page pays
 
-        return self._get_or_draw((name, key), lambda: "".join(drawing.svg for drawing in draw(rows[:MAX_ROWS], names=(name,))))
+        return self._get_or_draw((name, key), lambda: "".join(drawing.svg for drawing in draw(standings[:MAX_POINTS], names=(name,))))
 
     def training_loss(self, row: ResultRow, *, key: str) -> str:
         """Return the training loss of one cell as SVG. The key identifies its version."""

@@ -54,7 +54,6 @@ class _Column:
 _NUMBERS = (
     _Column("score", "score", lambda row: _score(row)),
     _Column("before", "", lambda row: units.share(row.record.score.initial if row.record else None)),
-    _Column("against best", "", lambda row: f"{units.signed(row.paired.difference)}, {units.p_value(row.paired.p)}" if row.paired else units.DASH),
     _Column("paper", "", lambda row: units.share(row.paper.value if row.paper else None), lambda row: row.paper.text if row.paper else ""),
     _Column("trainable parameters", "trainable_params", lambda row: units.count(row.record.cost.trainable_params if row.record else None)),
     _Column("training time", "train_seconds", lambda row: units.seconds(row.record.cost.train_s if row.record else None)),
@@ -112,5 +111,5 @@ def _heading(title: str, key: str, numeric: bool, selection: Selection, address:
 
 def _score(row: ResultRow) -> str:
     if row.record is None or row.score is None:
-        return row.status
+        return "not scored" if row.status == "finished" else row.status
     return units.with_interval(row.score, low=row.record.score.low, high=row.record.score.high)

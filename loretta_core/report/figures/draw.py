@@ -10,6 +10,7 @@ from loretta_core.report.figures.curves import loss_curves
 from loretta_core.report.figures.scatter import scatter
 from loretta_core.report.pareto import COSTS
 from loretta_core.report.rows import ResultRow
+from loretta_core.report.verdict.values import Standing
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ REPORT_FIGURES = ("score_against_parameters", "score_against_time", "training_lo
 """Figures of report.html; the page of a server has the other two as well."""
 
 
-def draw(rows: Sequence[ResultRow], *, names: Sequence[str] = REPORT_FIGURES) -> list[Drawing]:
-    """Draw the named figures, in this order; those that have nothing to show are left out."""
-    drawings = [_training_loss(rows) if name == "training_loss" else _score_against(rows, name=name, axis=_COST_AXES[name]) for name in names]
+def draw(standings: Sequence[Standing], *, names: Sequence[str] = REPORT_FIGURES) -> list[Drawing]:
+    """Draw the named figures of contenders, in this order; those that have nothing to show are left out."""
+    drawings = [_training_loss(standings) if name == "training_loss" else _score_against(standings, name=name, axis=_COST_AXES[name]) for name in names]
     return [drawing for drawing in drawings if drawing.svg]
 
 
@@ -45,9 +46,9 @@ class _CostAxis:
 
 
 _READING = (
-    "Each point is one cell, named by its method (the best of several seeds; where there is no room, the name is left out). Bars are 95 % intervals: two cells "
-    "whose bars overlap widely are not told apart by this test set. The line joins the cells that no other beats in both; the dashed one is the model before "
-    "any training."
+    "Each point is one contender, the mean over its seeds, named by its method (where there is no room, the name is left out). Bars are 95 % intervals over "
+    "seeds and test rows, with one seed over rows alone; the verdict says which contenders are separated. The line joins the contenders that no other beats in "
+    "both; the dashed one is the model before any training."
 )
 
 _COST_AXES = {
@@ -80,8 +81,8 @@ _COST_AXES = {
 }
 
 
-def _score_against(rows: Sequence[ResultRow], *, name: str, axis: _CostAxis) -> Drawing:
-    svg = scatter(rows, name=name, cost=COSTS[axis.key], axis=f"{axis.words} (logarithmic)", unit=axis.unit, ticks=axis.ticks)
+def _score_against(standings: Sequence[Standing], *, name: str, axis: _CostAxis) -> Drawing:
+    svg = scatter(standings, name=name, cost=COSTS[axis.key], axis=f"{axis.words} (logarithmic)", unit=axis.unit, ticks=axis.ticks)
     return Drawing(name=name, title=f"Score against {axis.words}", caption=axis.caption, svg=svg)
 
 
@@ -90,7 +91,8 @@ def cell_curve(row: ResultRow) -> str:
     return loss_curves([row], name="training_loss", empty_sides=False)
 
 
-def _training_loss(rows: Sequence[ResultRow]) -> Drawing:
+def _training_loss(standings: Sequence[Standing]) -> Drawing:
+    rows = [row for standing in standings for row in standing.contender.replicates]
     return Drawing(
         name="training_loss",
         title="Training loss",

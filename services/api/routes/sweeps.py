@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 
 from loretta_core.report.cost_notes import cost_notes
-from loretta_core.report.headlines import headlines
 from loretta_core.report.pareto import COSTS, fronts
 from loretta_core.report.rows import Status
 from loretta_core.report.tables import comparison_table, to_latex, to_markdown, to_text, without_score
@@ -98,12 +97,18 @@ def cells(
 
 @router.get("/sweeps/{name}/comparison", responses=problem_responses(401, 403, 404, 422, 429))
 def comparison(name: SweepName, services: ServicesDep, caller: Reader) -> Comparison:
-    """What the sweep says: headlines, Pareto sets, cells without a score. Its rows are under cells."""
+    """What the sweep says: verdicts, contenders, Pareto sets, cells without a score. Its rows are under cells."""
     view = services.runs.sweep(name)
-    rows = view.rows
-    pareto = {cost: sorted(fronts(rows, cost=of)) for cost, of in COSTS.items()}
     return Comparison(
-        name=name, headlines=headlines(rows), predictions=cost_notes(rows), pareto=pareto, damaged=view.damaged, missing=without_score(rows)[:100]
+        name=name,
+        verdict=view.findings.lines,
+        verdicts=view.findings.verdicts_json(),
+        contenders=view.findings.contenders_json(),
+        mean_ranks=view.findings.ranks_json(),
+        predictions=cost_notes(view.rows),
+        pareto={cost: sorted(fronts(view.rows, cost=of)) for cost, of in COSTS.items()},
+        damaged=view.damaged,
+        missing=without_score(view.rows)[:100],
     )
 
 
@@ -111,6 +116,7 @@ _TABLES = {"text": to_text, "markdown": to_markdown, "latex": to_latex}
 
 
 @router.get("/sweeps/{name}/table", response_class=PlainTextResponse, responses=problem_responses(401, 403, 404, 422, 429))
-def table(name: SweepName, services: ServicesDep, caller: Reader, format: Literal["text", "markdown", "latex"] = "markdown") -> Response:
-    """The comparison's table as text."""
-    return PlainTextResponse(_TABLES[format](comparison_table(services.runs.sweep(name).rows)) + "\n")
+def table(name: SweepName, services: ServicesDep, caller: Reader, format: Literal["text", "markdown", "latex"] = "markdown", cells: bool = False) -> Response:
+    """The comparison's table as text: by contender, or with `cells` by cell."""
+    view = services.runs.sweep(name)
+    return PlainTextResponse(_TABLES[format](comparison_table(view.rows) if cells else view.findings.table) + "\n")

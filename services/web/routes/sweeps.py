@@ -10,7 +10,6 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from loretta_core.report.cost_notes import cost_notes
-from loretta_core.report.headlines import headlines
 from loretta_core.report.rows import ResultRow
 from services.api.dependencies import Services, ServicesDep
 from services.api.schemas import SortKey, SweepName
@@ -57,7 +56,7 @@ def sweep(
         "failures": [row for row in rows if row.status == "failed"][:MAX_FAILURES],
         "names": {row.cell_id: row.name for row in view.rows} if view.progress.running else {},
         "mlflow": services.settings.mlflow_url,
-        **_findings(rows),
+        **_findings(view, rows),
         **_table(view, rows, selection=selection, offset=offset),
     }
     return render(request, "sweep.html", caller=caller, values=values, live=bool(view.progress.running) or _is_active(services, name))
@@ -70,14 +69,17 @@ def figure(name: SweepName, figure: str, request: Request, services: ServicesDep
     if figure not in FIGURE_TITLES:
         raise HTTPException(404, f"no figure {figure!r}")
     figures: FigureCache = request.app.state.figures
-    return svg_response(figures.comparison(figure, rows=select(view.rows, filters), key=f"{name} {view.version} {query_string(filters)}"))
+    selected = {row.cell_id for row in select(view.rows, filters)}
+    standings = [each for each in view.findings.standings if any(row.cell_id in selected for row in each.contender.replicates)]
+    return svg_response(figures.comparison(figure, standings=standings, key=f"{name} {view.version} {query_string(filters)}"))
 
 
-def _findings(rows: Sequence[ResultRow]) -> dict[str, object]:
-    """Return what the selected rows say: sentences, and the figures that can be drawn."""
+def _findings(view: SweepView, rows: Sequence[ResultRow]) -> dict[str, object]:
+    """Return the verdict on the whole sweep, and what the selected rows say: notes on costs, and the figures that can be drawn."""
     scored = any(row.score is not None for row in rows)
     return {
-        "headlines": headlines(rows) if scored else [],
+        "verdict": view.findings.lines,
+        "contenders": view.findings.table,
         "predictions": cost_notes(rows),
         "figures": FIGURE_TITLES if scored else {},
     }

@@ -4,10 +4,12 @@ import math
 import random
 
 from loretta_core.config import SweepConfig, cell_from_overrides
+from loretta_core.report.compare import compare
 from loretta_core.report.rows import build_rows
 from loretta_core.report.stats import wilson_interval
 from loretta_core.store.manifest import read_manifest, write_manifest
 from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.predictions import Predictions, write_predictions
 from loretta_core.store.record_files import find_records, write_record
 from loretta_core.store.records import Digests, Failure, Record, RunCost, Score
 
@@ -77,6 +79,26 @@ def write_sweep(out, *, records, name="sweep", **fields):
 def rows_of(out, *, name="sweep"):
     manifest = read_manifest(out, name=name)
     return build_rows(manifest, records=find_records(out, manifest.cells).records)
+
+
+def findings_of(out, *, name="sweep"):
+    return compare(out, name=name).findings
+
+
+def write_replicates(out, cells, rights, *, tests="t", metric="accuracy", name="sweep", **costs):
+    """A sweep whose cells have these rows right, with predictions; `tests` names the test rows, one letter for all or one each."""
+    records = [(cell, make_record(cell, correct=right.count("1"), rows=len(right), **costs)) for cell, right in zip(cells, rights, strict=True)]
+    write_sweep(out, records=records, name=name)
+    for (_, record), right, test in zip(records, rights, tests if len(tests) > 1 else tests * len(cells), strict=True):
+        keep_predictions(out, record, Predictions(metric=metric, test_sha256=test, predictions=tuple(map(int, right)), right=right))
+    return out
+
+
+def keep_predictions(out, record, predictions):
+    """Write predictions beside a record that has their digest."""
+    directory = out / "cells" / record.cell_id
+    write_predictions(predictions, directory)
+    write_record(record.model_copy(update={"digests": Digests(predictions=predictions.sha256)}), directory)
 
 
 def bits(right: int, *, rows: int = 100, first: int = 0) -> str:

@@ -33,7 +33,7 @@ def test_cells_that_were_computed_together_are_shown_like_others_with_a_remark(o
     write_sweep(out, records=list(zip(cells, records, strict=True)), name="packed")
     comparison = compare(out, name="packed")
     assert "2 cells were computed in 1 pack: the time of such a cell is its share" in comparison.text
-    assert {(row["method"], row["pack_id"], row["pack_cells"]) for row in json.loads(comparison.json)} == {
+    assert {(row["method"], row["pack_id"], row["pack_cells"]) for row in json.loads(comparison.json)["cells"]} == {
         ("lora", "0123456789ab", 2),
         ("adapters", "0123456789ab", 2),
         ("ft", None, None),

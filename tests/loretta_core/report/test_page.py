@@ -88,7 +88,9 @@ def test_the_page_parses_and_says_everything(quickstart):
     assert text.startswith("<!doctype html>")
     assert page.elements.count("svg") == 3
     assert page.elements.count("h1") == 1
-    assert "Best on toy_sentiment: lora with adam, accuracy 0.910 ± 0.018. Before training: 0.720." in page.text
+    assert "Highest on validation, not a verdict: " in page.text
+    assert "One seed per contender, so nothing is claimed." in page.text
+    assert "Without training: 0.720 ± 0.028 (the model before training)." in page.text
     assert "10 cells (a cell is one fine-tuning run, scored on test rows that it never trained on): 8 finished, 1 failed, 1 not run." in page.text
     assert "Five methods & two trainers" in page.text
     assert "nan: loss is <nan> at step 12" in page.text
@@ -100,8 +102,9 @@ def test_the_page_parses_and_says_everything(quickstart):
 
 def test_the_table(quickstart):
     page, _, _ = quickstart
-    width = page.cells.index("cell") + 1
-    header, first = page.cells[:width], page.cells[width : 2 * width]
+    cells = page.cells[page.cells.index("model", 1) :]  # the first table is that by contender
+    width = cells.index("cell") + 1
+    header, first = cells[:width], cells[width : 2 * width]
     assert header == [
         "model", "task", "method", "trainer", "trainable parameters", "score", "before training", "training time", "peak memory", "cell",
     ]  # fmt: skip
@@ -111,7 +114,7 @@ def test_the_table(quickstart):
 def test_every_column_is_explained(tmp_path):
     cells = [make_cell("lora", "adam", f"seed={seed}", f"batch_size={size}", f"precision={dtype}") for seed, size, dtype in ((0, 8, "fp32"), (1, 16, "bf16"))]
     page, _ = page_of(write_sweep(tmp_path, records=[(cell, make_record(cell)) for cell in cells]), name="sweep")
-    for title in page.cells[: page.cells.index("cell") + 1]:
+    for title in [*page.cells[: page.cells.index("peak memory") + 1], *page.cells[page.cells.index("model", 1) : page.cells.index("cell") + 1]]:
         assert GLOSSARY[title] in page.text
 
 
@@ -119,7 +122,7 @@ def test_nothing_is_loaded_from_elsewhere(quickstart):
     page, _, _ = quickstart
     links = [value for _, name, value in page.attributes if name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset")]
     assert links
-    assert not [link for link in links if not (link.startswith("#") or link in ("table.md", "table.json"))]
+    assert not [link for link in links if not (link.startswith("#") or link in ("table.md", "table.json", "verdict.json"))]
     assert not re.search(r"@import|url\((?!#)", page.css)
     styles = [value for _, name, value in page.attributes if name in ("style", "clip-path", "fill")]
     assert not [style for style in styles if re.search(r"url\((?!#)", style)]
@@ -130,6 +133,14 @@ def test_the_linked_files_exist(quickstart):
     _, _, out = quickstart
     assert (out / "sweeps" / "quickstart" / "table.md").is_file()
     assert (out / "sweeps" / "quickstart" / "table.json").is_file()
+    assert (out / "sweeps" / "quickstart" / "verdict.json").is_file()
+
+
+def test_the_table_by_contender_comes_first(quickstart):
+    page, _, _ = quickstart
+    header, first = page.cells[:8], page.cells[8:16]
+    assert header == ["model", "task", "contender", "trainable parameters", "score", "seeds", "training time", "peak memory"]
+    assert first == ["toy-bert", "toy_sentiment", "lora · adam", "16,384", "0.910 ± 0.018", "1", "7.5 s", "612 MiB"]
 
 
 @pytest.mark.parametrize("evil", [EVIL, "<img src=x onerror=alert(1)>", "\"><svg onload='alert(1)'>", "{{ 7 * 7 }}{% raw %}", "</style></svg><p>"])

@@ -99,7 +99,7 @@ def test_compare_goes_on_or_refuses_and_names_the_file(damaged, capsys):
     if what in COMPARED:
         assert (str(path) in said.out + said.err, "damaged" in said.out + said.err or "format" in said.err) == (True, True)
     if code == 0:
-        statuses = {row["cell_id"]: row["status"] for row in json.loads(said.out)}
+        statuses = {row["cell_id"]: row["status"] for row in json.loads(said.out)["cells"]}
         broken = {"record": ids[0], "predictions": ids[0], "early stop": ids[2]}.get(what)
         assert statuses == {ids[0]: "finished", ids[1]: "finished", ids[2]: "stopped early", **({broken: "damaged"} if broken else {})}
 

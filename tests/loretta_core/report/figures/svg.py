@@ -1,15 +1,19 @@
-"""Reading an SVG in tests: its texts, where they stand, its size; and the rows to draw."""
+"""Reading an SVG in tests: its texts, where they stand, its size; and the cells and contenders to draw."""
 
 import re
 from xml.etree import ElementTree
 
-from tests.loretta_core.report.synthetic import rows_of, write_sweep
+from tests.loretta_core.report.synthetic import findings_of, rows_of, write_sweep
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def rows_with(tmp_path, *records):
     return rows_of(write_sweep(tmp_path, records=list(records)))
+
+
+def standings_with(tmp_path, *records):
+    return findings_of(write_sweep(tmp_path, records=list(records))).standings
 
 
 def texts(svg):

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 from loretta_core.report.figures.draw import draw
-from tests.loretta_core.report.figures.svg import rows_with, texts
-from tests.loretta_core.report.synthetic import failed_record, make_cell, make_record, rows_of
+from tests.loretta_core.report.figures.svg import standings_with, texts
+from tests.loretta_core.report.synthetic import failed_record, findings_of, make_cell, make_record
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.integration
@@ -20,7 +20,7 @@ FIGURES = ("score_against_parameters", "score_against_time", "training_loss")
 
 
 def test_three_well_formed_figures(out):
-    drawings = draw(rows_of(out, name="quickstart"))
+    drawings = draw(findings_of(out, name="quickstart").standings)
     assert [drawing.name for drawing in drawings] == list(FIGURES)
     for drawing in drawings:
         assert drawing.svg.startswith("<svg")
@@ -35,7 +35,7 @@ def test_three_well_formed_figures(out):
 def test_ids_and_references_belong_together(out):
     """Three figures in one page: ids of one must not answer references of another."""
     ids, references = [], []
-    for drawing in draw(rows_of(out, name="quickstart")):
+    for drawing in draw(findings_of(out, name="quickstart").standings):
         mine = re.findall(r'\bid="([^"]+)"', drawing.svg)
         assert all(identifier.startswith(f"{drawing.name}-") for identifier in mine)
         ids += mine
@@ -47,26 +47,26 @@ def test_ids_and_references_belong_together(out):
 
 def test_the_same_records_give_the_same_bytes(out):
     code = (
-        "import sys; from pathlib import Path; from tests.loretta_core.report.synthetic import rows_of; from loretta_core.report.figures.draw import draw\n"
-        "sys.stdout.write(''.join(d.svg for d in draw(rows_of(Path(sys.argv[1]), name='quickstart'))))"
+        "import sys; from pathlib import Path; from tests.loretta_core.report.synthetic import findings_of; from loretta_core.report.figures.draw import draw\n"
+        "sys.stdout.write(''.join(d.svg for d in draw(findings_of(Path(sys.argv[1]), name='quickstart').standings)))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "12", "MPLBACKEND": "pdf"}
     other = subprocess.run([sys.executable, "-c", code, str(out)], capture_output=True, text=True, check=True, env=environment, cwd=ROOT)
-    here = "".join(drawing.svg for drawing in draw(rows_of(out, name="quickstart")))
+    here = "".join(drawing.svg for drawing in draw(findings_of(out, name="quickstart").standings))
     assert here == other.stdout
-    assert here == "".join(drawing.svg for drawing in draw(rows_of(out, name="quickstart")))
+    assert here == "".join(drawing.svg for drawing in draw(findings_of(out, name="quickstart").standings))
 
 
 def test_no_data_no_figure(tmp_path):
     assert draw([]) == []
     failed, missing = make_cell("lora"), make_cell("ft")
-    assert draw(rows_with(tmp_path, (failed, failed_record(failed)), (missing, None))) == []
+    assert draw(standings_with(tmp_path, (failed, failed_record(failed)), (missing, None))) == []
 
 
 def test_one_point(tmp_path):
     cell = make_cell()
     record = make_record(cell, curves={"train_loss": [(1, 0.7)]}, cost={"trainable_params": 1, "train_s": 0.001})
-    drawings = draw(rows_with(tmp_path, (cell, record)))
+    drawings = draw(standings_with(tmp_path, (cell, record)))
     assert [drawing.name for drawing in drawings] == list(FIGURES)
     for drawing in drawings:
         assert "lora" in texts(drawing.svg)
@@ -82,7 +82,7 @@ def test_one_point(tmp_path):
 )
 def test_a_record_without_costs_is_left_out(tmp_path, changes):
     cell = make_cell()
-    assert draw(rows_with(tmp_path, (cell, make_record(cell, **changes)))) == []
+    assert draw(standings_with(tmp_path, (cell, make_record(cell, **changes)))) == []
 
 
 @pytest.mark.parametrize(
@@ -90,27 +90,29 @@ def test_a_record_without_costs_is_left_out(tmp_path, changes):
 )
 def test_a_figure_of_partial_numbers_is_accepted_by_an_xml_parser(tmp_path, changes):
     cell, other = make_cell(), make_cell("ft")
-    for drawing in draw(rows_with(tmp_path, (cell, make_record(cell, **changes)), (other, make_record(other)))):
+    for drawing in draw(standings_with(tmp_path, (cell, make_record(cell, **changes)), (other, make_record(other)))):
         ElementTree.fromstring(drawing.svg)
 
 
 def test_any_model_name_is_shown_as_it_is(tmp_path):
     names = ["a$b$c", "$x_{$", "<script>", "a & b", "_hidden", "ünï"]
     cells = [make_cell("lora", "adam", f"model=dir/{name}") for name in names]
-    for drawing in draw(rows_with(tmp_path, *((cell, make_record(cell)) for cell in cells))):
+    for drawing in draw(standings_with(tmp_path, *((cell, make_record(cell)) for cell in cells))):
         titles = {text.split(" on toy_sentiment")[0] for text in texts(drawing.svg) if " on toy_sentiment" in text}
         assert titles == set(names)
 
 
 def test_time_has_round_ticks(tmp_path):
     cells = [make_cell("lora"), make_cell("ft")]
-    drawings = draw(rows_with(tmp_path, *((cell, make_record(cell, cost={"train_s": seconds})) for cell, seconds in zip(cells, (1100.0, 2500.0), strict=True))))
+    drawings = draw(
+        standings_with(tmp_path, *((cell, make_record(cell, cost={"train_s": seconds})) for cell, seconds in zip(cells, (1100.0, 2500.0), strict=True)))
+    )
     assert {"20 min", "30 min", "1 h"} <= set(texts(drawings[1].svg))
 
 
 def test_a_panel_for_each_model_and_task(tmp_path):
     cells = [make_cell("lora", "adam", f"model={model}", f"task.data_seed={seed}") for model in ("toy-bert", "org/large") for seed in (0, 1)]
-    drawings = draw(rows_with(tmp_path, *((cell, make_record(cell)) for cell in cells)))
+    drawings = draw(standings_with(tmp_path, *((cell, make_record(cell)) for cell in cells)))
     titles = {f"{model} on toy_sentiment data_seed={seed}" for model in ("toy-bert", "large") for seed in (0, 1)}
     for drawing in drawings:
         assert titles <= set(texts(drawing.svg))

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from loretta_core.report import units
 from loretta_core.report.figures.scatter import legend_columns, scatter, spaced_ticks
-from tests.loretta_core.report.figures.svg import SVG, boxes_of_names, rows_with, size, texts
+from tests.loretta_core.report.figures.svg import SVG, boxes_of_names, size, standings_with, texts
 from tests.loretta_core.report.synthetic import make_cell, make_record
 
 pytestmark = pytest.mark.integration
 
 
-def by_parameters(rows):
-    return scatter(rows, name="x", cost=lambda row: row.record.cost.trainable_params if row.record else None, axis="parameters", unit=units.short_count)
+def by_parameters(standings):
+    return scatter(standings, name="x", cost=lambda row: row.record.cost.trainable_params if row.record else None, axis="parameters", unit=units.short_count)
 
 
 def marker_positions(svg):
@@ -29,7 +29,7 @@ def marker_positions(svg):
 def test_costs_are_on_a_logarithmic_axis(tmp_path):
     cells = [make_cell("lora", "adam", f"method.r={r}") for r in (1, 2, 4, 8)]
     svg = by_parameters(
-        rows_with(tmp_path, *((cell, make_record(cell, cost={"trainable_params": 10**power})) for cell, power in zip(cells, (3, 4, 5, 6), strict=True)))
+        standings_with(tmp_path, *((cell, make_record(cell, cost={"trainable_params": 10**power})) for cell, power in zip(cells, (3, 4, 5, 6), strict=True)))
     )
     steps = [right - left for left, right in itertools.pairwise(marker_positions(svg))]
     assert len(steps) == 3
@@ -46,7 +46,7 @@ def test_there_are_always_two_to_nine_time_ticks(low, ratio):
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_legend_fits(tmp_path, count):
     cells = [make_cell("lora", "zo_sgd", f"trainer.lr={lr}", f"trainer.steps={100 + index}") for index, lr in enumerate([1e-5, 2e-5, 5e-5, 1e-4, 2e-4][:count])]
-    svg = by_parameters(rows_with(tmp_path, *((cell, make_record(cell)) for cell in cells)))
+    svg = by_parameters(standings_with(tmp_path, *((cell, make_record(cell)) for cell in cells)))
     entries = {text for text in texts(svg) if text.endswith("(forward passes only)")}
     assert len(entries) == count
     width, height = size(svg)

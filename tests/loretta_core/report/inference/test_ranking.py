@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from loretta_core.report.inference.components import SeedScores, estimate
-from loretta_core.report.inference.ranking import probability_best
+from loretta_core.report.inference.ranking import probability_best, rank_over_groups
 
 
 def of_scores(*scores):
@@ -35,3 +35,14 @@ def test_a_lucky_seed_is_not_much_of_a_chance():
 def test_one_seed_gives_none():
     with pytest.raises(ValueError, match="expected at least 2 each"):
         probability_best(of_scores([0.5], [0.6]))
+
+
+def test_ranks_are_averaged_over_tasks_and_models():
+    first, second = of_scores([0.9, 0.91, 0.9], [0.5, 0.51, 0.5], [0.2, 0.2, 0.21]), of_scores([0.5, 0.51, 0.5], [0.9, 0.91, 0.9], [0.2, 0.2, 0.21])
+    ranks = rank_over_groups([first, second])
+    assert [mean for mean, _, _ in ranks] == [1.5, 1.5, 3.0]
+    assert all(low <= mean <= high for mean, low, high in ranks)
+
+
+def test_ties_share_their_rank():
+    assert [mean for mean, _, _ in rank_over_groups([of_scores([0.5, 0.5], [0.5, 0.5], [0.4, 0.4])])] == [1.5, 1.5, 3.0]

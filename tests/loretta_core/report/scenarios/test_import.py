@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests.loretta_core.report.synthetic import make_cell, make_record, write_sweep
 from tests.paths import ROOT
 
 HEAVY = ("torch", "transformers", "peft", "ray", "mlflow", "fastapi", "sklearn")
@@ -26,3 +27,12 @@ def test_no_module_of_the_report_imports_torch():
 @pytest.mark.parametrize("module", ["report.compare", "store.records", "store.manifest", "report.tables", "report.adapter_docs.loading_code"])
 def test_reading_needs_no_drawing(module):
     assert not loaded(f"import loretta_core.{module}") & {*HEAVY, "matplotlib", "jinja2", "numpy"}
+
+
+@pytest.mark.parametrize(("seeds", "numpy"), [(1, False), (2, True)])
+def test_numpy_is_imported_where_contenders_are_compared(seeds, numpy, tmp_path):
+    cells = [make_cell(method, "adam", f"seed={seed}") for method in ("lora", "ft") for seed in range(seeds)]
+    out = write_sweep(tmp_path / "out", records=[(cell, make_record(cell)) for cell in cells])
+    found = loaded(f"from pathlib import Path; from loretta_core.report.compare import compare; compare(Path({str(out)!r}), name='sweep').text")
+    assert ("numpy" in found) == numpy
+    assert not found & {*HEAVY, "matplotlib", "jinja2"}
