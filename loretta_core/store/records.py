@@ -49,6 +49,8 @@ class Score(BaseModel):
     """Loss on the validation rows at the chosen checkpoint."""
     majority: float | None = None
     """Score on the test rows of always giving the most frequent label (or the mean) of the training rows; None for written answers."""
+    scored_on: Literal["test", "validation"] | None = None
+    """Rows that gave `value`: "validation" where there are no rows that nothing was chosen on. None where nothing is scored, and in records of before."""
     best_step: int | None = None
     """Step of the chosen checkpoint; 0 means that no later one was better."""
 
