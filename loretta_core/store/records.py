@@ -1,6 +1,7 @@
 """The record of a cell: everything about a run that is over, as one value. How it is written and read is in `record_files.py`.
 
-A cell is finished if and only if its directory holds a valid record with status "finished". Reports and the ledger read records, never logs.
+A cell is finished if and only if its directory holds a valid record with status "finished", and with a test score where the cell is to have one. Reports and
+the ledger read records, never logs.
 """
 
 from __future__ import annotations
@@ -149,3 +150,8 @@ class Record(BaseModel):
     adapter: str | None = None
     """Directory of the trained weights, relative to the cell's directory."""
     warnings: list[str] = []
+
+    @property
+    def unscored(self) -> bool:
+        """True if the cell was trained and its test rows were not scored: it is finished as a trial, and not as a cell that is to be scored."""
+        return self.status == "finished" and self.score.value is None

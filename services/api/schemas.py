@@ -54,7 +54,7 @@ class PlannedCell(BaseModel):
 
     cell_id: str
     label: str
-    status: Literal["new", "finished", "failed", "damaged"]
+    status: Literal["new", "finished", "failed", "damaged", "unscored"]
     trainable_params: int | None
     refusal: str | None = None
     """Why it cannot run."""

@@ -17,8 +17,8 @@ from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.record_files import RECORD_NAME, read_record
 
-CellStatus = Literal["new", "finished", "failed", "damaged", "stopped early"]
-"""A failed cell runs again, and so does one whose record is damaged; the sweep itself stopped the last kind."""
+CellStatus = Literal["new", "finished", "failed", "damaged", "unscored", "stopped early"]
+"""A failed cell runs again, and so does one whose record is damaged; an unscored one is trained and lacks its test score; the sweep stopped the last kind."""
 
 
 class PreviewJson(TypedDict):
@@ -62,7 +62,8 @@ def cell_status(cell: CellConfig, *, out: Path, stopped_early: bool = False) -> 
     if not (directory / RECORD_NAME).exists():
         return "stopped early" if stopped_early else "new"
     try:
-        return read_record(directory).status
+        record = read_record(directory)
+        return "unscored" if record.unscored and cell.score_test else record.status
     except OutputError:
         return "damaged"
 

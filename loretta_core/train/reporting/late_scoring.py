@@ -67,8 +67,7 @@ def _unscored_record(cell: CellConfig, directory: Path) -> Record | None:
         record = read_record(directory)
     except OutputError:
         return None
-    unscored = record.status == "finished" and record.score.value is None and record.cell_id == cell.cell_id
-    return record if unscored and (directory / (record.adapter or "adapter")).is_dir() else None
+    return record if record.unscored and record.cell_id == cell.cell_id and (directory / (record.adapter or "adapter")).is_dir() else None
 
 
 def _load(run: Run, record: Record, directory: Path) -> bool:
