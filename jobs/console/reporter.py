@@ -14,6 +14,7 @@ from jobs.console.live_table import PrintLine, Snapshot
 from jobs.failures.outcome import Outcome
 from jobs.scheduling.estimate import Estimate
 from loretta_core.config import CellConfig
+from loretta_core.report import units
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.report.units import DASH
 from loretta_core.store.records import Record
@@ -135,7 +136,8 @@ def duration(seconds: float) -> str:
 def _result(outcome: Outcome, record: Record | None) -> str:
     if outcome.status == "stopped":
         return f"stopped early: {outcome.message}"
-    if outcome.status == "failed" or record is None or record.score.value is None:
+    if outcome.status == "failed" or record is None:
         return f"failed ({outcome.kind}): {outcome.message}"
     late = f" ({outcome.message})" if outcome.message else ""
-    return f"{record.score.name} {record.score.value:.3f} in {duration(outcome.seconds)}{late}"
+    split, value = ("validation ", record.score.validation) if record.unscored else ("", record.score.value)
+    return f"{split}{record.score.name} {units.share(value)} in {duration(outcome.seconds)}{late}"

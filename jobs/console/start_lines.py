@@ -33,5 +33,7 @@ def start_lines(config: SweepConfig, status: SweepStatus, *, stopped: int, out: 
         yield f"skipped: {description}: {reason}"
     for reason in status.damaged.values():
         yield f"runs again: {reason}"
+    if status.unscored:
+        yield f"{counted(len(status.unscored), 'cell')} already trained: only the test rows are scored"
     if len(status.failed) > settled:
         yield f"{counted(len(status.failed) - settled, 'cell')} that failed last time will be tried again"

@@ -104,12 +104,15 @@ def reconcile(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, track
     Args:
         name: of the sweep.
     """
-    record = read_status(out, [cell]).finished.get(cell.cell_id)
+    status = read_status(out, [cell])
+    record = status.finished.get(cell.cell_id)
     if record is not None:
         return replace(outcome, status="finished"), record  # a process that died, or a sink that broke, after the record was written
     if outcome.status == "finished":
         message = f"the worker wrote no record that can be read at {cell_directory(out, cell.cell_id)}: do all nodes of the cluster share {out}?"
         outcome = replace(outcome, status="failed", kind="infrastructure", message=message)
+    if outcome.status == "failed" and cell.cell_id in status.unscored:
+        return outcome, status.unscored[cell.cell_id]  # what failed is the scoring of the test rows: the cell stays trained, and is scored next time
     if outcome.status == "failed":
         record = write_failure(out, cell, outcome)
         if outcome.kind == "infrastructure":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jobs.failures.outcome import Outcome
 from loretta_core.config import CellConfig
-from loretta_core.store.layout import cell_directory
+from loretta_core.store.layout import ARRIVED_NAME, cell_directory
 from loretta_core.store.record_files import write_record
 from loretta_core.store.records import Failure, Record, RunCost
 
@@ -36,8 +36,9 @@ def write_failure(out: Path, cell: CellConfig, outcome: Outcome) -> Record:
 
 
 def clear_stale_outputs(out: Path, cell_id: str) -> None:
-    """Delete the traceback of an earlier attempt: it explains nothing about this one."""
+    """Delete the traceback of an earlier attempt, which explains nothing about this one, and the mark that all of its journal is in MLflow."""
     _trace_file(out, cell_id).unlink(missing_ok=True)
+    (cell_directory(out, cell_id) / ARRIVED_NAME).unlink(missing_ok=True)
 
 
 def _trace_file(out: Path, cell_id: str) -> Path:

@@ -11,18 +11,21 @@ pyarrow reaches S3 (and what speaks its protocol), GCS, HDFS, or a `file:///` di
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.storage.ledger import read_status
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.report.units import counted
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
+from loretta_core.store.predictions import PREDICTIONS_NAME
 from loretta_core.store.record_files import RECORD_NAME, read_record
+from loretta_core.store.records import Record
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -45,12 +48,19 @@ class Mirror:
     _store: FileSystem
     _prefix: str
     _complete: set[str] = field(default_factory=set)
+    _scored: set[str] = field(default_factory=set)
+    """Those with test scores: what is there without them may be replaced."""
     _uploaders: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MAX_TRANSFERS, thread_name_prefix="mirror"))
     _uploads: list[Future[None]] = field(default_factory=list)
 
     def fetch(self, cells: Iterable[CellConfig]) -> int:
-        """Copy those of the cells that are complete in the store to OUT; returns how many. What is damaged there stays there, and the cell is computed."""
-        wanted = [cell.cell_id for cell in cells if cell.cell_id in self._complete]
+        """Copy those of the cells that are complete in the store to OUT; returns how many. What is damaged there stays there, and the cell is computed.
+
+        A cell without the test score that it is to have is fetched where OUT does not have as much: it need not be trained again.
+        """
+        cells = [cell for cell in cells if cell.cell_id in self._complete]
+        trained = read_status(self.out, cells).unscored
+        wanted = [cell.cell_id for cell in cells if cell.cell_id in self._scored or cell.cell_id not in trained]
         with ThreadPoolExecutor(MAX_TRANSFERS) as fetchers:
             return sum(fetchers.map(self._fetch, wanted))
 
@@ -58,10 +68,10 @@ class Mirror:
         """Copy a finished cell to the store, in the background."""
         self._uploads.append(self._uploaders.submit(self._send, cell_id))
 
-    def send_missing(self, cell_ids: Iterable[str]) -> None:
-        """Copy finished cells that the store lacks: finished by a sweep without a mirror, or while the store was unreachable."""
-        for cell_id in cell_ids:
-            if cell_id not in self._complete:
+    def send_missing(self, finished: Mapping[str, Record]) -> None:
+        """Copy finished cells that the store lacks, or has without their test scores: finished without a mirror, or while it was unreachable."""
+        for cell_id, record in finished.items():
+            if cell_id not in self._complete or (record.digests.predictions is not None and cell_id not in self._scored):
                 self.send(cell_id)
 
     def invalidate(self, cell_ids: Iterable[str]) -> None:
@@ -69,6 +79,7 @@ class Mirror:
         for cell_id in self._complete.intersection(cell_ids):
             self._store.delete_file(self._path(cell_id, RECORD_NAME))
             self._complete.discard(cell_id)
+            self._scored.discard(cell_id)
 
     def close(self) -> str:
         """Wait for the copies. Returns a line about those that failed, or ""."""
@@ -86,7 +97,9 @@ class Mirror:
         if bucket and self._store.get_file_info(bucket).type == FileType.NotFound:
             raise FileNotFoundError(f"there is no bucket {bucket}")
         found = self._store.get_file_info(FileSelector(f"{self._prefix}/cells", allow_not_found=True, recursive=True))
-        self._complete = {parts[-2] for each in found if (parts := each.path.split("/"))[-1] == RECORD_NAME}
+        names = [each.path.split("/")[-2:] for each in found]
+        self._complete = {cell_id for cell_id, name in names if name == RECORD_NAME}
+        self._scored = {cell_id for cell_id, name in names if name == PREDICTIONS_NAME} & self._complete
 
     def _fetch(self, cell_id: str) -> bool:
         """Copy one cell to OUT/arriving, and into its place if its record is whole; return whether it was."""

@@ -22,7 +22,7 @@ from loretta_core.config.task import TaskConfig
 from loretta_core.config.trainer import TrainerConfig
 from loretta_core.schema import Strict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 COMPONENTS = ("model", "task", "method", "trainer")
 """The four tables of a cell, in the order in which tables and axes show them."""

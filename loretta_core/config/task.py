@@ -37,7 +37,7 @@ class _Toy(Typed):
     test_rows: Rows = 1000
     """Rows that give the score (low-data setting: 1,000)."""
     data_seed: int = Field(0, ge=0)
-    """Seed of the generator. Independent of the cell's seed, so that seeds compare on the same data."""
+    """Seed of the training and validation rows; the test rows do not depend on it. Independent of the cell's seed, so that seeds compare on the same data."""
     max_length: int = Field(64, ge=8)
     """Longest input in tokens; longer ones are cut in the text, never in the prompt."""
 
@@ -80,9 +80,10 @@ class Jsonl(Typed):
     train: str
     """Path of the training file, one JSON object a line."""
     validation: str
-    """Path of the validation file; it chooses the best checkpoint, and gives the score too when `test` is not set."""
+    """Path of the validation file; it chooses the best checkpoint."""
     test: str | None = None
-    """Path of the test file. When None, the score is the one of the chosen checkpoint on `validation`, and the record says so."""
+    """Path of the test file. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
+    training rows the score is the one of the chosen checkpoint on `validation`, and the record says so."""
     text: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
     """One column, or two for sentence pairs; a prompt may use any number."""
     label: str = "label"
@@ -105,13 +106,13 @@ class Jsonl(Typed):
     metric: MetricName | None = None
     """None: accuracy; mean of Pearson and Spearman for a number; token F1 (SQuAD) for a written answer."""
     train_rows: Rows | None = None
-    """Use this many training rows, drawn with `data_seed`; None uses all."""
+    """Use this many training rows, drawn with `data_seed`; None uses all (that are not held out)."""
     validation_rows: Rows | None = None
     """Use this many validation rows, drawn with `data_seed`; None uses all."""
     test_rows: Rows | None = None
-    """Use this many test rows, drawn with `data_seed`; None uses all."""
+    """Use this many test rows, the same ones for every `data_seed`; None uses all."""
     data_seed: int = Field(0, ge=0)
-    """Seed of the row draws."""
+    """Seed of the draws of training and validation rows; the test rows do not depend on it."""
     max_length: int = Field(128, ge=8)
     """Longest input in tokens; longer ones are cut in the text, never in the prompt."""
 
@@ -169,7 +170,8 @@ class _Benchmark(Typed):
     shots: Rows = 16
     """Rows per class of k_shot (MeZO: 16 and 512)."""
     data_seed: int = Field(0, ge=0)
-    """Seed of the row draws. Independent of the cell's seed, so that seeds compare on the same data."""
+    """Seed of the draws of training and validation rows; the test rows do not depend on it. Independent of the cell's seed, so that seeds compare on the same
+    data."""
     max_length: int | None = Field(None, ge=8)
     """Longest input in tokens. None is the papers' choice: 128, and 2,048 for a decoder. Longer texts are cut, answers and prompts never."""
     metric: MetricName | None = None

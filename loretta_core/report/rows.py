@@ -39,6 +39,8 @@ class ResultRow:
         """Status of the cell; a finished cell is finished, even where this sweep once stopped it."""
         if self.damage:
             return "damaged"
+        if self.record is not None and self.record.unscored and self.cell.score_test:
+            return "not run"  # a trial of another sweep, whose test rows are not scored yet
         if self.record is not None and (self.stop is None or self.record.status == "finished"):
             return self.record.status
         return "stopped early" if self.stop else "not run"
@@ -65,7 +67,7 @@ class ResultRow:
             return self.damage
         if self.stop is not None and self.status == "stopped early":
             return f"{self.stop.reason}; it counts as finished nowhere, and without early_stopping it goes on"
-        if self.record is None:
+        if self.record is None or self.status == "not run":
             return NOT_RUN
         if self.record.error is None:
             return "" if self.record.status == "finished" else "failed without a reason"

@@ -1,6 +1,7 @@
 """The record of a cell: everything about a run that is over, as one value. How it is written and read is in `record_files.py`.
 
-A cell is finished if and only if its directory holds a valid record with status "finished". Reports and the ledger read records, never logs.
+A cell is finished if and only if its directory holds a valid record with status "finished", and with a test score where the cell is to have one. Reports and
+the ledger read records, never logs.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Score(BaseModel):
     """Loss on the validation rows at the chosen checkpoint."""
     majority: float | None = None
     """Score on the test rows of always giving the most frequent label (or the mean) of the training rows; None for written answers."""
+    scored_on: Literal["test", "validation"] | None = None
+    """Rows that gave `value`: "validation" where there are no rows that nothing was chosen on. None where nothing is scored, and in records of before."""
     best_step: int | None = None
     """Step of the chosen checkpoint; 0 means that no later one was better."""
 
@@ -149,3 +152,8 @@ class Record(BaseModel):
     adapter: str | None = None
     """Directory of the trained weights, relative to the cell's directory."""
     warnings: list[str] = []
+
+    @property
+    def unscored(self) -> bool:
+        """True if the cell was trained and its test rows were not scored: it is finished as a trial, and not as a cell that is to be scored."""
+        return self.status == "finished" and self.score.value is None

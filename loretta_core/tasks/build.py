@@ -16,6 +16,7 @@ from loretta_core.tasks.data.benchmarks import BENCHMARKS, STSB_RANGE
 from loretta_core.tasks.data.jsonl import load_jsonl
 from loretta_core.tasks.data.mezo_prompts import RANK_BY_LM_LOSS
 from loretta_core.tasks.data.rows import Row, TaskData, content_of
+from loretta_core.tasks.data.scored_rows import count_shared
 from loretta_core.tasks.data.splits import load_benchmark
 from loretta_core.tasks.data.toy import toy_rows
 from loretta_core.tasks.formats.candidates import CandidateRanking
@@ -31,9 +32,9 @@ def load_data(task: TaskConfig) -> TaskData:
             splits, names = toy_rows(task)
             return _task_data(splits, names, metric="squad_f1" if task.type == "toy_qa" else "accuracy")
         case Jsonl():
-            splits, names = load_jsonl(task)
+            splits, names, notes = load_jsonl(task)
             metric = task.metric or ("squad_f1" if task.answer else "pearson_spearman" if task.regression else "accuracy")
-            return _task_data(splits, names, metric=metric)
+            return _task_data(splits, names, metric=metric, notes=notes)
         case Glue() | Decoder():
             benchmark = BENCHMARKS[task.type]
             splits, notes = load_benchmark(task)
@@ -81,16 +82,18 @@ def _one_word_per_label(verbalizer: Sequence[str], num_labels: int) -> None:
 
 def _task_data(splits: dict[str, list[Row]], names: tuple[str, ...], *, metric: str = "accuracy", notes: tuple[str, ...] = ()) -> TaskData:
     content = {split: [content_of(row) for row in rows] for split, rows in splits.items()}
-    validation: Sequence[Row] = splits["validation"]
+    validation, test = splits["validation"], splits.get("test", splits["validation"])
+    seen = count_shared(test, others=validation) == len(test)  # also where the same file is named twice
     return TaskData(
         splits["train"],
         validation,
-        splits.get("test", validation),
+        test,
         names,
         _digest([names, content]),
         test_sha256=_digest([names, content.get("test", content["validation"])]),
         metric=metric,
         notes=notes,
+        scored_on="validation" if seen else "test",
     )
 
 

@@ -132,7 +132,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     device, config = device_of(cell), load_config(cell.model)
     check_supported(cell.method.type, config=config, head=cell.task.objective == "head")
     tokenizer = load_tokenizer(cell.model)
-    data = load_data(cell.task)
+    data = load_data(cell.task) if cell.score_test else load_data(cell.task).without_test()
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs)
     examples = _encoded(cell, data, objective=objective, tokenizer=tokenizer)
     for split, encoded in examples.items():
@@ -174,11 +174,12 @@ def _adapted(cell: CellConfig, *, outputs: int) -> nn.Module:
 
 
 def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
-    """Encode every split; demonstrations are put before the prompts that are scored, not before those that are trained on."""
+    """Encode every split that the cell may see; demonstrations are put before the prompts that are scored, not before those that are trained on."""
     shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     return {
         split: encode_once(objective, rows, training=split == "train" and not cell.trainer.jumps, task=cell.task, tokenizer=tokenizer)
         for split, rows in (("train", data.train), ("validation", shown.validation), ("test", shown.test))
+        if split != "test" or cell.score_test
     }
 
 

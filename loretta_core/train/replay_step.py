@@ -23,7 +23,7 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
     record = read_record(directory)
     log = read_log(directory / LOG_NAME)
     cell = CellConfig.model_validate(record.cell)
-    run = build_run(cell.model_copy(update={"engine": Plain(type="plain")}))  # one process replays what several computed
+    run = build_run(cell.model_copy(update={"engine": Plain(type="plain"), "score_test": False}))  # one process replays what several computed
     wanted = record.score.best_step if step is None else step
     assert wanted is not None, "a finished record has a chosen step"
     digest = _replayed(run, log, step=wanted)

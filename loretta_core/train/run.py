@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from torch import Tensor
+
 from loretta_core.config.cell import CellConfig
 from loretta_core.store.adapter_files import ADAPTER_NAME, adapter_digest
 from loretta_core.store.output_dir import write_atomically
-from loretta_core.store.predictions import Predictions, write_predictions
+from loretta_core.store.predictions import PREDICTIONS_NAME, Predictions, write_predictions
 from loretta_core.store.record_files import write_record
 from loretta_core.store.records import Digests, PackInfo, Record, RunCost, Score, ZerothOrderCounters
-from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import FileCheckpointer
-from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.loop import fit
 from loretta_core.train.memory import allocator
 from loretta_core.train.memory.shared_base import cached_bytes
 from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.reporting.cost_prediction import CostPrediction, predict_cost
 from loretta_core.train.reporting.environment import environment
-from loretta_core.train.reporting.majority_baseline import no_better_than_majority
+from loretta_core.train.reporting.late_scoring import TRAINED_NAME, keep_trained, score_test_rows
 from loretta_core.train.reporting.peak_memory import PeakMemory, resident_bytes
+from loretta_core.train.reporting.test_scores import notes_on, with_test_scores
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
 from loretta_core.train.state import StopReason, TrainingProgress, never_stop
 from loretta_core.train.workers import Workers, workers_of
@@ -38,6 +39,7 @@ SKIPS_ALLOWED = 20
 def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] = (), pack_context: PackContext = SOLO, stop: StopReason = never_stop) -> Record:
     """Train and score a cell, together with the other workers of its engine; continue from its checkpoint if it was interrupted.
 
+    With `score_test = False` the test rows are neither encoded nor scored. A cell that was trained so and is to be scored now is scored with its saved weights.
     Writes into `directory`: cell.json, metrics.jsonl, replay.zolog (zeroth order), adapter/, predictions.json, while training checkpoint.safetensors (or
     shards/), and last record.json: a cell with a record is finished. Only the first worker writes; `sinks` of the others get the same metrics. `pack_context`:
     how the cell shares computation with the cells of its pack (`loretta_core.pack`). `stop`: called before every step.
@@ -52,7 +54,8 @@ def run_cell(cell: CellConfig, *, directory: Path, sinks: Sequence[MetricSink] =
         write_atomically(directory / "cell.json", cell.to_json())
         every_sink.insert(0, JsonlSink(directory / JOURNAL_NAME))
     try:
-        record = _train_and_score(
+        scored = score_test_rows(cell, directory=directory, workers=workers) if cell.score_test else None
+        record = scored or _train_and_score(
             cell, directory=directory, sinks=every_sink, workers=workers, pack_context=pack_context, stop=stop, started_at=started_at, started=started
         )
     except BaseException:
@@ -99,7 +102,7 @@ def _train_and_score(
     before = resident_bytes() - cached_bytes()
     run = build_run(cell, workers=workers, directory=directory, pack_context=pack_context)
     peak = PeakMemory(run.collate.device)
-    initial = run.evaluate("test")
+    initial = run.evaluate("test") if cell.score_test else None
     checkpointer = run.engine.checkpointer or FileCheckpointer(directory / "checkpoint.safetensors", identity=run.identity, workers=workers)
     progress = fit(
         step=run.engine.step,
@@ -116,27 +119,30 @@ def _train_and_score(
         stop=stop,
         clock=pack_context.clock,
     )
-    final = run.evaluate("test")
+    final = run.evaluate("test") if cell.score_test else None
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / ADAPTER_NAME)
-    predictions = _predictions(run, final)
     expected = predict_cost(run, resident_bytes=before) if pack_context.pack_info is None else CostPrediction()  # the planner knows cells by themselves
     measured = Measured(peak_bytes, expected, started_at, pack_context.clock() - started, pack_context.pack_info)
-    record = _record(run, progress, measured, initial=initial, final=final, predictions=predictions)
+    record, predictions = _record(run, progress, measured), None
+    if initial is not None and final is not None:
+        record, predictions = with_test_scores(record, run, initial=initial, final=final)
     if workers.first:
         record = record.model_copy(update={"digests": record.digests.model_copy(update={"adapter": adapter_digest(directory / ADAPTER_NAME)})})
-        write_predictions(predictions, directory)
-        write_record(record, directory)
+        _write(record, predictions, run=run, best=progress.best, directory=directory)
     checkpointer.clear()
     return record
 
 
-def _predictions(run: Run, final: Evaluation) -> Predictions:
-    metric, references = run.data.metric, [example.reference for example in run.examples["test"]]
-    right = right_rows(metric, final.predictions, references)
-    values = () if right else tuple(round(value, 6) for value in resampled(metric, final.predictions, references).tolist())
-    rounded = tuple(round(value, 6) if isinstance(value, float) else value for value in final.predictions)
-    return Predictions(metric=metric, test_sha256=run.data.test_sha256, predictions=rounded, right=right, resampled=values)
+def _write(record: Record, predictions: Predictions | None, *, run: Run, best: Mapping[str, Tensor], directory: Path) -> None:
+    """Write what a finished cell leaves beside its adapter, the record last. Without test scores, the weights stay such that these can be had later."""
+    if predictions is None:
+        (directory / PREDICTIONS_NAME).unlink(missing_ok=True)  # of an earlier computation
+        keep_trained(run, best, directory)
+    else:
+        (directory / TRAINED_NAME).unlink(missing_ok=True)
+        write_predictions(predictions, directory)
+    write_record(record, directory)
 
 
 @dataclass(frozen=True)
@@ -150,35 +156,32 @@ class Measured:
     pack: PackInfo | None
 
 
-def _record(run: Run, progress: TrainingProgress, measured: Measured, *, initial: Evaluation, final: Evaluation, predictions: Predictions) -> Record:
+def _record(run: Run, progress: TrainingProgress, measured: Measured) -> Record:
+    """Return the record without test scores."""
     return Record(
         cell_id=run.cell.cell_id,
         cell=run.cell.to_dict(),
         status="finished",
         started_at=measured.started_at.isoformat(timespec="seconds"),
         finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        score=_score(run, progress, initial=initial, final=final),
+        score=_score(run, progress),
         cost=_cost(run, progress, measured),
         pack=measured.pack,
         zeroth_order=_zeroth_order_counters(run),
         curves=progress.curves,
         environment=environment(run.collate.device),
-        digests=Digests(inputs=run.data.inputs_sha256, weights=run.weights_sha256, predictions=predictions.sha256),
+        digests=Digests(inputs=run.data.inputs_sha256, weights=run.weights_sha256),
         adapter=ADAPTER_NAME,
-        warnings=_warnings(run, initial),
+        warnings=notes_on(run),
     )
 
 
-def _score(run: Run, progress: TrainingProgress, *, initial: Evaluation, final: Evaluation) -> Score:
-    low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
+def _score(run: Run, progress: TrainingProgress) -> Score:
+    loss = dict(progress.curves["validation_loss"])[progress.best_step]
     return Score(
-        value=final.score,
         name=run.data.metric,
-        low=low,
-        high=high,
-        rows=len(final.predictions),
-        initial=initial.score,
         validation=progress.best_score,
+        validation_loss=loss if math.isfinite(loss) else None,
         best_step=progress.best_step,
     )
 
@@ -209,20 +212,3 @@ def _zeroth_order_counters(run: Run) -> ZerothOrderCounters | None:
         signal_to_noise=ratio if math.isfinite(ratio) else None,
         update_gain=optimizer.update_gain,
     )
-
-
-def _cut_texts(run: Run) -> list[str]:
-    cut = {split: (sum(example.cut for example in examples), len(examples)) for split, examples in run.examples.items()}
-    return [f"{number} of {rows} {split} texts are longer than task.max_length and were cut" for split, (number, rows) in cut.items() if number]
-
-
-def _warnings(run: Run, initial: Evaluation) -> list[str]:
-    notes = [*run.cell.cautions, *run.data.notes, *_cut_texts(run)]
-    if no_better_than_majority(run, initial):
-        notes.append(
-            "zero-shot, the prompt is no better than always giving the most frequent label: zeroth-order training from there rarely learns "
-            "(MeZO, arXiv 2305.17333, appendix A); try another prompt or model, or a first-order trainer"
-        )
-    if run.data.scored_on == "validation":
-        notes.append("there is no test split: the score is on the validation rows, which also chose the checkpoint, and is optimistic")
-    return notes

@@ -58,6 +58,7 @@ _STATUS_TEXTS = {
     "new": "new",
     "failed": "failed, runs again",
     "damaged": "damaged record, runs again",
+    "unscored": "trained, test rows to score",
     "stopped early": "stopped early",
 }
 

@@ -164,11 +164,12 @@ def tested(cell: CellConfig) -> Predictions:
 
 def finished_record(cell: CellConfig, *, score: float = 0.9, validation: float = 0.9) -> Record:
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    scores = Score(value=score, low=0.88, high=0.92, rows=100, initial=0.5, validation=validation, best_step=STEPS)
     return Record(
         cell_id=cell.cell_id,
         cell=cell.to_dict(),
         status="finished",
-        score=Score(value=score, low=0.88, high=0.92, rows=100, initial=0.5, validation=validation, best_step=STEPS),
+        score=scores if cell.score_test else Score(validation=validation, best_step=STEPS),
         cost=RunCost(trainable_params=10, total_params=100, train_s=0.1, wall_s=0.1, steps=STEPS, forwards=STEPS, peak_memory_bytes=1000),
         curves={"validation_score": [(step, cell.seed / 1000) for step in range(STEPS)]},
         started_at=now,

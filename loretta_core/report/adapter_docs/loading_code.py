@@ -59,7 +59,7 @@ def known_outputs(cell: CellConfig) -> int | None:
 
 def reproduce_command(cell: CellConfig, *, out: str = "outputs") -> str:
     """Return `loretta run …` with every setting that differs from its default: typed in a shell, it computes a cell of the same id."""
-    settings = cell.model_dump(mode="json", exclude_defaults=True)
+    settings = cell.model_dump(mode="json", exclude_defaults=True, exclude={"score_test"})
     parts = [f"--set {shlex.quote(f'{name}={_toml(value)}')}" for name, value in settings.items()]
     return " ".join(["loretta run", *parts, "--out", shlex.quote(out)])
 

@@ -51,7 +51,8 @@ def _front_matter(cell: CellConfig, record: Record) -> str:
     library = "transformers" if cell.method.every_weight_trains else "peft"
     kind = "text-generation" if cell.task.objective == "causal" else "text-classification"
     result = {"task": {"type": kind}, "dataset": {"name": cell.task.type, "type": cell.task.type}}
-    metrics = [{"type": record.score.name, "value": record.score.value, "name": f"test {record.score.name}"}]
+    split, value = ("validation", record.score.validation) if record.unscored else ("test", record.score.value)
+    metrics = [{"type": record.score.name, "value": value, "name": f"{split} {record.score.name}"}]
     fields: dict[str, Any] = {
         "library_name": library,
         "tags": ["loretta-on-ray", cell.method.short_name, cell.trainer.type],
@@ -70,8 +71,12 @@ def _summary(cell: CellConfig, record: Record) -> str:
 
 def _scores(record: Record) -> Facts:
     interval = f", 95 % interval {units.share(record.score.low)} to {units.share(record.score.high)}" if record.score.low is not None else ""
+    if record.unscored:
+        test = "not scored: the cell is a trial, which was judged on validation rows alone"
+    else:
+        test = f"{units.share(record.score.value)}{interval}, on {units.count(record.score.rows)} rows"
     return [
-        (f"test {record.score.name}", f"{units.share(record.score.value)}{interval}, on {units.count(record.score.rows)} rows"),
+        (f"test {record.score.name}", test),
         ("before training", units.share(record.score.initial)),
         ("validation, which chose the checkpoint", f"{units.share(record.score.validation)} at step {record.score.best_step}"),
         *[("note", warning) for warning in record.warnings],

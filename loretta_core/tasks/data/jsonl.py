@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ from loretta_core.config.task import Jsonl
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.files import read_rows
 from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.scored_rows import draw_test_rows, hold_out
 from loretta_core.tasks.data.templates import fill
 
 
-def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
-    """Return the rows of the splits and the label names. `test` is absent when the task names no test file.
+def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tuple[str, ...]]:
+    """Return the rows of the splits, the label names, and notes on the splits for the record.
+
+    Where the task names no test file, test rows are held out of the training file before any are drawn; `test` is absent when there are too few for that.
 
     Raises DataError that names the file and line: missing file, bad JSON, missing column, empty text, unknown label, an `id` twice, empty split.
     """
@@ -25,13 +28,26 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     for split, items in raw.items():
         check_ids(items, files[split])
     names = () if task.answer or task.regression else tuple(task.labels) if task.labels else _names_of(raw["train"], task)
+    rows = {split: [_row(item, task=task, names=names, place=f"{files[split]}:{number}") for number, item in items] for split, items in raw.items()}
     limits = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
-    return {
-        split: _draw(
-            [_row(item, task=task, names=names, place=f"{files[split]}:{number}") for number, item in items], limits[split], task.data_seed, files[split]
-        )
-        for split, items in raw.items()
-    }, names
+    for split, path in files.items():
+        _check_limit(rows[split], limits[split], path)
+    rows, notes = (rows, ()) if task.test else _with_test_rows(rows, task)
+    draws: Mapping[str, Draw] = {split: draw_test_rows if split == "test" else random.Random(task.data_seed).sample for split in rows}
+    return {split: _first(some, limits[split], draws[split]) for split, some in rows.items()}, names, notes
+
+
+Draw = Callable[[list[Row], int], list[Row]]
+
+
+def _with_test_rows(rows: dict[str, list[Row]], task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+    """Add test rows that are held out of the training rows, with a note on how many; none where there are too few."""
+    kept, held = hold_out(rows["train"], validation=rows["validation"], wanted=task.test_rows)
+    if not held:
+        return rows, ()
+    trained = min(len(kept), task.train_rows or len(kept))
+    note = f"task.test names no file: {len(held)} of the {len(rows['train'])} training rows were held out as test rows, {trained} train"
+    return {**rows, "train": kept, "test": held}, (note,)
 
 
 def check_ids(items: Sequence[tuple[int, Mapping[str, Any]]], path: str) -> None:
@@ -85,9 +101,11 @@ def _answers(value: Any, place: str, name: str) -> tuple[str, ...]:
     return answers
 
 
-def _draw(rows: list[Row], limit: int | None, seed: int, path: str) -> list[Row]:
-    if limit is None or limit == len(rows):
-        return rows
-    if limit > len(rows):
+def _check_limit(rows: Sequence[Row], limit: int | None, path: str) -> None:
+    if limit is not None and limit > len(rows):
         raise DataError(f"{path}: {len(rows)} rows, and {limit} are asked for; lower the row count in [task] or leave it out to use all")
-    return random.Random(seed).sample(rows, limit)
+
+
+def _first(rows: list[Row], limit: int | None, draw: Draw) -> list[Row]:
+    """Draw `limit` rows; all in their order where there are no more."""
+    return rows if limit is None or limit >= len(rows) else draw(rows, limit)

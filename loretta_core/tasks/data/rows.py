@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Split = Literal["train", "validation", "test"]
@@ -30,7 +30,7 @@ class TaskData:
     train: Sequence[Row]
     validation: Sequence[Row]
     test: Sequence[Row]
-    """The rows that give the score. The same object as `validation` when the task has no test split."""
+    """The rows that give the score; those of `validation` where `scored_on` says so, and none after `without_test`."""
     label_names: tuple[str, ...]
     """Names of the labels in order; empty for a number and for free answers."""
     inputs_sha256: str
@@ -41,16 +41,17 @@ class TaskData:
     """Name of the metric that scores predictions (`scoring/metrics.py`)."""
     notes: tuple[str, ...] = ()
     """Notes on the splits for the reader of the score."""
+    scored_on: Split = "test"
+    """The split that the score is computed on: "validation" where there are no rows that nothing was chosen on."""
 
     @property
     def outputs(self) -> int:
         """The number of labels, or 1 for a number."""
         return len(self.label_names) or 1
 
-    @property
-    def scored_on(self) -> Split:
-        """The split that the score is computed on."""
-        return "validation" if self.test is self.validation else "test"
+    def without_test(self) -> TaskData:
+        """Return the same data without the test rows, for a cell that must not see them; the digests stay."""
+        return replace(self, test=())
 
 
 def content_of(row: Row) -> list[object]:

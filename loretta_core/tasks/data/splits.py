@@ -1,4 +1,6 @@
-"""Loads and splits a published task by MeZO's protocol: train is shuffled by seed, its end chooses the checkpoint, test is official validation."""
+"""Loads and splits a published task by MeZO's protocol: train is shuffled by seed, its end chooses the checkpoint, test is official validation, always the same
+rows of it.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from loretta_core.tasks.data.files import SUFFIXES, read_rows
 from loretta_core.tasks.data.jsonl import check_ids, text_of
 from loretta_core.tasks.data.mezo_prompts import PROMPTS
 from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.scored_rows import TEST_SEED
 
 Item = Mapping[str, Any]
 
@@ -26,7 +29,7 @@ def load_benchmark(task: Glue | Decoder) -> tuple[dict[str, list[Row]], tuple[st
     train, held = (_rows(task, benchmark, split) for split in ("train", benchmark.validation))
     order = np.random.RandomState(task.data_seed).permutation(len(train))
     shuffled = [train[index] for index in order]
-    picked = np.random.RandomState(task.data_seed).permutation(len(held))[: task.test_rows]
+    picked = np.random.RandomState(TEST_SEED).permutation(len(held))[: task.test_rows]
     splits = {"test": [held[index] for index in picked]}
     splits["train"], splits["validation"], notes = _divide(task, shuffled)
     return splits, notes

@@ -11,11 +11,12 @@ were mostly put politely): they are right on single clauses, and wrong on contra
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypedDict, TypeVar
 
 from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
 from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.scored_rows import TEST_SEED
 from loretta_core.tasks.data.toy_questions import ANSWERS, ENTAILMENT, HOW, answered, inferences
 from loretta_core.tasks.data.toy_text import VERDICTS, opinions
 
@@ -45,34 +46,43 @@ def toy_rows(task: ToyTask) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
             causal = task.objective == "causal"
             return {split: [_sentiment(item, causal=causal) for item in items] for split, items in generated.items()}, ("negative", "positive")
         case ToyEntailment():
-            make: Callable[[random.Random], Iterator[tuple[str, Row]]] = _asked_entailment if task.objective == "causal" else _paired_entailment
-            return _splits(make(random.Random(task.data_seed)), counts), ("entailment", "contradiction")
+            source = _asked_entailment if task.objective == "causal" else _paired_entailment
+            return _splits(source, counts, seed=task.data_seed), ("entailment", "contradiction")
         case ToyQa():
-            return _splits(_questions(random.Random(task.data_seed)), counts), ()
+            return _splits(_questions, counts, seed=task.data_seed), ()
 
 
 def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[str, list[LabelledText]]:
-    """Draw the splits. Labels: 0 negative, 1 positive, in equal numbers up to chance. No sentence occurs twice, within a split or across splits.
+    """Draw the splits; `seed` does not change a split named "test". Labels: 0 negative, 1 positive, in equal numbers up to chance. No sentence occurs twice,
+    within a split or across splits.
 
     Raises ValueError if a split asks for less than one row.
     """
     if any(rows < 1 for rows in rows_per_split.values()):
         raise ValueError(f"expected at least one row per split, got {dict(rows_per_split)}")
-    source = opinions(random.Random(seed), for_task=True, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE)
-    return _splits(((opinion.text, LabelledText(text=opinion.text, label=opinion.label)) for opinion in source), rows_per_split)
+    return _splits(_sentiments, rows_per_split, seed=seed)
 
 
-def _splits(source: Iterator[tuple[str, R]], rows_per_split: Mapping[str, int]) -> dict[str, list[R]]:
-    """Fill the splits with the next rows of (text, row) pairs whose text has not occurred yet."""
-    seen: set[str] = set()
-    splits: dict[str, list[R]] = {}
+def _splits(source: Callable[[random.Random], Iterator[tuple[str, R]]], rows_per_split: Mapping[str, int], *, seed: int) -> dict[str, list[R]]:
+    """Draw all splits with TEST_SEED, keep the test rows, and redraw the others with `seed`. With seed 0, they come out the same again."""
+    fixed = _fill(source(random.Random(TEST_SEED)), rows_per_split, avoid=())
+    test = {split: pairs for split, pairs in fixed.items() if split == "test"}
+    others = {split: rows for split, rows in rows_per_split.items() if split != "test"}
+    redrawn = _fill(source(random.Random(seed)), others, avoid=[text for pairs in test.values() for text, _ in pairs])
+    return {split: [row for _, row in ({**redrawn, **test})[split]] for split in rows_per_split}
+
+
+def _fill(source: Iterator[tuple[str, R]], rows_per_split: Mapping[str, int], *, avoid: Iterable[str]) -> dict[str, list[tuple[str, R]]]:
+    """Fill the splits with the next (text, row) pairs whose text is not to be avoided and has not occurred yet."""
+    seen = set(avoid)
+    splits: dict[str, list[tuple[str, R]]] = {}
     for split, rows in rows_per_split.items():
-        chosen: list[R] = []
+        chosen: list[tuple[str, R]] = []
         while len(chosen) < rows:
             text, row = next(source)
             if text not in seen:
                 seen.add(text)
-                chosen.append(row)
+                chosen.append((text, row))
         splits[split] = chosen
     return splits
 
@@ -81,6 +91,11 @@ def _sentiment(item: LabelledText, *, causal: bool) -> Row:
     if causal:
         return Row({"prompt": f"{item['text']} it was"}, item["label"], candidates=tuple(f" {word}" for word in VERBALIZER))
     return Row({"text": item["text"]}, item["label"])
+
+
+def _sentiments(rng: random.Random) -> Iterator[tuple[str, LabelledText]]:
+    for opinion in opinions(rng, for_task=True, contrast_rate=CONTRAST_RATE, negation_rate=NEGATION_RATE):
+        yield opinion.text, LabelledText(text=opinion.text, label=opinion.label)
 
 
 def _asked_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:

@@ -27,8 +27,8 @@ def predict_cost(run: Run, *, resident_bytes: int) -> CostPrediction:
     engine = run.cell.engine
     if isinstance(engine, Auto):
         return CostPrediction()
-    tokens = {split: max((len(example.inputs["input_ids"]) for example in run.examples[split]), default=1) for split in ("train", "test")}
-    sized = size(run.cell, tokens=tokens["train"], evaluation_tokens=tokens["test"])
+    tokens = {split: max((len(example.inputs["input_ids"]) for example in examples), default=1) for split, examples in run.examples.items()}
+    sized = size(run.cell, tokens=tokens["train"], evaluation_tokens=tokens.get("test", tokens["validation"]))
     if sized is None:
         return CostPrediction()
     known = device or this_cpu()  # memory does not depend on which GPU it is

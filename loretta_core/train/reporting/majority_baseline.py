@@ -1,13 +1,27 @@
-"""Compares a zero-shot score with the majority-class baseline. Zeroth order needs a prompt that beats it: MeZO without one stays at chance
-(arXiv 2305.17333, appendix A).
+"""The score of an answer that needs no model: the most frequent label, or the mean. Zeroth order needs a prompt that beats it: MeZO without one stays at
+chance (arXiv 2305.17333, appendix A).
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
+from loretta_core.tasks.data.rows import TaskData
+from loretta_core.tasks.scoring.metrics import score
 from loretta_core.train.build import Run
 from loretta_core.train.evaluate import Evaluation, score_interval
+
+
+def majority_score(data: TaskData) -> float | None:
+    """Return the score on the test rows of always giving the most frequent label of the training rows (the smallest of several), or their mean where labels
+    are numbers; None for written answers. Computed from the labels alone.
+    """
+    labels, true = [row.label for row in data.train], [row.label for row in data.test]
+    if any(row.answers for row in data.test):
+        return None
+    answer = Counter(sorted(labels)).most_common(1)[0][0] if data.label_names else math.fsum(labels) / len(labels)
+    return score(data.metric, [answer] * len(true), true)
 
 
 def no_better_than_majority(run: Run, initial: Evaluation) -> bool:

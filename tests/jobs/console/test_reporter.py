@@ -25,6 +25,12 @@ def test_lines_count_what_is_over(cell, capsys):
     assert (reporter.over, reporter.failed) == (3, 1)
 
 
+def test_a_trial_has_a_validation_score_only(cell, capsys):
+    trial = cell().model_copy(update={"score_test": False})
+    SweepReporter([trial]).on_outcome(Outcome(trial.cell_id, "finished", seconds=21), finished_record(trial))
+    assert capsys.readouterr().out.endswith("seed 0: validation accuracy 0.900 in 21 s\n")
+
+
 def test_names_tell_cells_apart_by_what_varies(cell):
     cells = [cell(f"trainer.lr={lr}", f"batch_size={size}", f"method.r={r}") for lr, size, r in ((1e-3, 8, 8), (1e-2, 8, 8), (1e-3, 16, 8), (1e-3, 8, 4))]
     shown = names(cells)

@@ -18,11 +18,13 @@ def test_everything_that_is_not_as_usual_is_said(cell):
     cells = [cell(f"seed={seed}") for seed in range(5)]
     config = SweepConfig(name="small", cells=cells, duplicates=("lora · seed 0",), skipped=(("bitfit on toy-llama", "it has no biases"),))
     finished, failed = finished_record(cells[0]), finished_record(cells[1]).model_copy(update={"status": "failed"})
-    status = SweepStatus({cells[0].cell_id: finished}, {cells[1].cell_id: failed}, {cells[2].cell_id: "record.json: not a complete record"})
+    damaged, unscored = {cells[2].cell_id: "record.json: not a complete record"}, {cells[3].cell_id: finished_record(cells[3])}
+    status = SweepStatus({cells[0].cell_id: finished}, {cells[1].cell_id: failed}, damaged, unscored)
     assert list(start_lines(config, status, stopped=1, out=Path("out"))) == [
         "sweep small: 1 of 5 cells finished, 1 stopped early, 3 to run → out",
         "duplicate cell, runs once: lora · seed 0",
         "skipped: bitfit on toy-llama: it has no biases",
         "runs again: record.json: not a complete record",
+        "1 cell already trained: only the test rows are scored",
         "1 cell that failed last time will be tried again",
     ]

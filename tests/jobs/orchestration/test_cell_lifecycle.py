@@ -46,6 +46,14 @@ def test_a_failure_is_recorded(kind, ended_from_outside, cell, out, closed):
     assert closed == ended_from_outside
 
 
+def test_scoring_that_fails_leaves_the_trained_cell_as_it_is(cell, out, closed):
+    trained = finished_record(cell().model_copy(update={"score_test": False}))
+    write_record(trained, cell_directory(out, cell().cell_id))
+    failed = Outcome(cell().cell_id, "failed", kind="config", message="a test text is too long")
+    assert reconcile(failed, cell=cell(), out=out, name="small", tracking=NOWHERE) == (failed, trained)
+    assert read_record(cell_directory(out, cell().cell_id)) == trained
+
+
 def test_an_interruption_leaves_no_record(cell, out, closed):
     outcome, record = reconcile(Outcome(cell().cell_id, "interrupted"), cell=cell(), out=out, name="small", tracking=NOWHERE)
     assert (outcome.status, record) == ("interrupted", None)

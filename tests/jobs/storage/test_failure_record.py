@@ -1,8 +1,8 @@
 """The record of a failed cell, and the traceback beside it."""
 
 from jobs.failures.outcome import Outcome
-from jobs.storage.failure_record import write_failure
-from loretta_core.store.layout import cell_directory
+from jobs.storage.failure_record import clear_stale_outputs, write_failure
+from loretta_core.store.layout import ARRIVED_NAME, cell_directory
 from loretta_core.store.record_files import read_record
 
 
@@ -15,6 +15,14 @@ def test_a_failure_is_recorded_with_its_traceback_beside_it(cell, out):
     assert record.cell == cell().to_dict()
     assert record.started_at < record.finished_at
     assert (directory / "error.txt").read_text() == "Traceback …"
+
+
+def test_a_new_attempt_has_a_journal_that_is_not_in_mlflow_yet(cell, out):
+    directory = cell_directory(out, cell().cell_id)
+    directory.mkdir(parents=True)
+    (directory / ARRIVED_NAME).write_text("{}")
+    clear_stale_outputs(out, cell().cell_id)
+    assert not (directory / ARRIVED_NAME).exists()
 
 
 def test_the_traceback_of_an_earlier_failure_does_not_stay_beside_a_later_one(cell, out):

@@ -27,6 +27,20 @@ def test_a_cell_has_the_status_that_its_record_says(cell, out):
     assert unfinished(out, cells) == [new, failed, torn, edited]
 
 
+def test_a_trial_is_finished_where_no_test_score_is_asked_for_and_unscored_where_one_is(cell, out):
+    scored, trial = cell(), cell().model_copy(update={"score_test": False})
+    write_record(finished_record(trial), cell_directory(out, trial.cell_id))
+    assert list(read_status(out, [trial]).finished) == [trial.cell_id]
+    assert unfinished(out, [trial]) == []
+    now = read_status(out, [scored])
+    assert (now.finished, now.failed, now.damaged, list(now.unscored)) == ({}, {}, {}, [scored.cell_id])
+    assert unfinished(out, [scored]) == [scored]
+
+    write_record(finished_record(scored), cell_directory(out, scored.cell_id))
+    assert unfinished(out, [scored, trial]) == []
+    assert refresh_status(out, [scored], known=now).unscored == {}
+
+
 def test_a_record_of_another_format_is_not_taken_for_finished(cell, out):
     directory = cell_directory(out, cell().cell_id)
     path = write_record(finished_record(cell()), directory)

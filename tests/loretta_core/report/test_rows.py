@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from loretta_core.report.rows import ResultRow, damaged_cells
+from loretta_core.report.rows import NOT_RUN, ResultRow, damaged_cells
 from loretta_core.report.tables import old_cells
-from loretta_core.store.records import Failure
+from loretta_core.store.records import Failure, Score
 from tests.loretta_core.report.synthetic import failed_record, make_cell, make_record, rows_of, write_sweep
 
 LORA, FT, ADAPTERS = (make_cell(method) for method in ("lora", "ft", "adapters"))
@@ -36,6 +36,14 @@ def test_tasks_keep_the_order_of_the_sweep(tmp_path):
 def test_equal_scores_keep_the_order_of_the_sweep(tmp_path):
     cells = [make_cell("lora", "adam", f"seed={seed}") for seed in random.Random(0).sample(range(100), 8)]
     assert [row.cell for row in rows_of(write_sweep(tmp_path, records=[(cell, make_record(cell)) for cell in cells]))] == cells
+
+
+def test_a_trial_whose_test_score_is_wanted_is_still_to_be_run(tmp_path):
+    trial = make_record(LORA).model_copy(update={"score": Score(validation=0.9)})
+    (wanted,) = rows_of(write_sweep(tmp_path / "a", records=[(LORA, trial)]))
+    (judged,) = rows_of(write_sweep(tmp_path / "b", records=[(LORA.model_copy(update={"score_test": False}), trial)]))
+    assert (wanted.status, wanted.reason, wanted.score) == ("not run", NOT_RUN, None)
+    assert (judged.status, judged.reason, judged.score) == ("finished", "", None)
 
 
 def test_reasons(tmp_path):

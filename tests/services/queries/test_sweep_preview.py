@@ -4,7 +4,8 @@ import pytest
 
 from loretta_core.config import load_sweep
 from loretta_core.errors import ConfigError
-from loretta_core.store.record_files import RECORD_NAME
+from loretta_core.store.record_files import RECORD_NAME, read_record, write_record
+from loretta_core.store.records import Score
 from services.queries.sweep_preview import cell_status, predict_on_devices, preview_cells
 from tests.services.conftest import SWEEP
 
@@ -20,6 +21,14 @@ def test_the_status_of_a_cell_comes_from_its_record(results, sweep_file):
     (results / "cells" / sweep.cells[0].cell_id / RECORD_NAME).unlink()
     (results / "cells" / sweep.cells[0].cell_id / RECORD_NAME).mkdir()
     assert cell_status(sweep.cells[0], out=results) == "damaged"
+
+
+def test_a_trial_of_another_sweep_lacks_its_test_score(results, sweep_file):
+    (cell, *_) = load_sweep(sweep_file).cells
+    directory = results / "cells" / cell.cell_id
+    write_record(read_record(directory).model_copy(update={"score": Score(validation=0.9)}), directory)
+    assert cell_status(cell, out=results) == "unscored"
+    assert cell_status(cell.model_copy(update={"score_test": False}), out=results) == "finished"
 
 
 def test_a_preview_has_what_the_api_shows(results, sweep_file):

@@ -40,6 +40,49 @@ def test_a_draw_depends_on_data_seed_only(task):
     assert first == again != other
 
 
+MANY = [{"text": f"sentence {index}", "label": index % 2} for index in range(200)]
+OTHERS = [{"text": f"another {index}", "label": index % 2} for index in range(30)]
+
+
+def texts(rows):
+    return [row.text["text"] for row in rows]
+
+
+def test_without_a_test_file_a_fifth_of_the_training_rows_is_held_out(task):
+    data = load_data(task(MANY, OTHERS))
+    assert (len(data.train), len(data.validation), len(data.test), data.scored_on) == (160, 30, 40, "test")
+    assert sorted(texts((*data.train, *data.test))) == sorted(row["text"] for row in MANY)
+    assert data.notes == ("task.test names no file: 40 of the 200 training rows were held out as test rows, 160 train",)
+
+
+def test_the_rows_that_are_held_out_are_the_same_whatever_is_drawn_to_train(task):
+    tests = [texts(load_data(task(MANY, OTHERS, **fields)).test) for fields in ({}, {"data_seed": 3}, {"train_rows": 50}, {"train_rows": 200})]
+    assert all(each == tests[0] for each in tests)
+    drawn = load_data(task(MANY, OTHERS, train_rows=50, test_rows=15))
+    assert (len(drawn.train), len(drawn.test)) == (50, 15)
+    assert not set(texts(drawn.train)) & set(texts(drawn.test))
+
+
+def test_no_row_is_held_out_whose_text_chooses_or_trains_elsewhere(task):
+    twice = [{"text": f" Sentence  {index}", "label": index % 2} for index in range(100)]
+    data = load_data(task([*MANY, *twice], [*OTHERS, *MANY[100:150]]))
+    assert set(texts(data.test)) == {f"sentence {index}" for index in range(150, 200)}
+
+
+def test_a_file_of_test_rows_that_chose_the_checkpoint_is_no_test_file(task, tmp_path):
+    assert load_data(task(MANY, OTHERS, test=str(tmp_path / "validation.jsonl"))).scored_on == "validation"
+
+
+def test_data_seed_redraws_training_and_validation_rows_only(task, tmp_path):
+    (tmp_path / "test.jsonl").write_text("\n".join(json.dumps({"text": f"test {index}", "label": index % 2}) for index in range(20)))
+    fields = {"test": str(tmp_path / "test.jsonl"), "train_rows": 20, "validation_rows": 10, "test_rows": 8}
+    first, second = (load_data(task(MANY, OTHERS, data_seed=seed, **fields)) for seed in (0, 5))
+    assert (first.test, first.test_sha256) == (second.test, second.test_sha256)
+    assert first.train != second.train
+    assert first.validation != second.validation
+    assert first.notes == ()
+
+
 def test_the_digest_sees_every_row(task):
     changed = [*ROWS[:-1], {"text": "another", "label": 1}]
     assert load_data(task()).inputs_sha256 != load_data(task(validation=changed)).inputs_sha256

@@ -7,8 +7,10 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from loretta_core.assets.baselines import ENTAILMENT, QA, answer_rules, word_classifiers
+from loretta_core.config.task import ToySentiment
 from loretta_core.tasks.build import load_data
 from loretta_core.tasks.data import toy, toy_text
+from loretta_core.tasks.data.scored_rows import count_shared
 from loretta_core.tasks.data.toy_text import opinions, vocabulary
 
 pytestmark = pytest.mark.integration
@@ -63,6 +65,19 @@ def test_questions_are_seeded_and_no_text_occurs_twice(task):
     assert load_data(task.model_copy(update={"data_seed": 1})).inputs_sha256 != data.inputs_sha256
     texts = [row.text.get("premise", row.text.get("prompt", "").partition(" does this")[0].partition(" how was")[0]) for row in (*data.train, *data.test)]
     assert len(set(texts)) == len(texts)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [ENTAILMENT, ENTAILMENT.model_copy(update={"objective": "head"}), QA, ToySentiment(type="toy_sentiment")],
+    ids=["entailment", "entailment head", "qa", "sentiment"],
+)
+def test_data_seed_redraws_training_and_validation_rows_only(task):
+    first, second = (load_data(task.model_copy(update={"data_seed": seed})) for seed in (0, 7))
+    assert (first.test, first.test_sha256) == (second.test, second.test_sha256)
+    assert first.train != second.train
+    assert first.validation != second.validation
+    assert all(count_shared(data.test, others=[*data.train, *data.validation]) == 0 for data in (first, second))
 
 
 def test_what_is_asked_about_is_not_in_the_pre_training_share():

@@ -100,6 +100,13 @@ NAMES = [*ROWS, *(f"{name} prompt" for name in ROWS if name not in DECODERS), "s
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_no_seed_moves_the_test_rows(name, tmp_path):
+    task = config(name, tmp_path)
+    first, second = (load_data(task.model_copy(update={"data_seed": seed})) for seed in (0, 11))
+    assert (first.test, first.test_sha256) == (second.test, second.test_sha256)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_loads_encodes_and_scores(name, tmp_path):
     task = config(name, tmp_path)
     data = load_data(task)

@@ -56,6 +56,13 @@ def test_sizes_and_the_oracle(name, data):
             assert score("accuracy", [label] * len(labels), labels) == count / len(labels)
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_no_seed_moves_the_test_rows(name, data):
+    first, second = data[name], load_data(TASKS[name].model_copy(update={"data_seed": 11}))
+    assert (first.test, first.test_sha256, first.scored_on) == (second.test, second.test_sha256, "test")
+    assert first.inputs_sha256 != second.inputs_sha256
+
+
 @pytest.mark.parametrize(("name", "majority"), [("cb", 28 / 56), ("copa", 55 / 100), ("sst2", 444 / 872), ("multirc", 244 / 399), ("boolq", 611 / 1000)])
 def test_the_known_majority_rates(name, majority, data):
     labels = [row.label for row in data[name].test]
