@@ -40,7 +40,7 @@ from loretta_core.config import CellConfig
 from loretta_core.config.sweep.load import parse_toml, resolve_sweep
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.record_files import write_record
-from loretta_core.store.records import Record, RunCost
+from loretta_core.store.records import Record, RunCost, Score
 
 Way = Literal["warm", "cold", "naive"]
 WAYS: tuple[Way, ...] = ("warm", "cold", "naive")
@@ -230,7 +230,8 @@ class Simulation:
             await self._spend("repeated", min(10.0, needed))
             return Outcome(cell_id, "failed", kind="memory", message="out of memory")
         await self._train(cell_id, needed)
-        write_record(Record(cell_id=cell.cell_id, cell=cell.to_dict(), status="finished", cost=RunCost(wall_s=needed)), cell_directory(self.out, cell.cell_id))
+        record = Record(cell_id=cell.cell_id, cell=cell.to_dict(), status="finished", score=Score(value=0.0), cost=RunCost(wall_s=needed))
+        write_record(record, cell_directory(self.out, cell.cell_id))
         return Outcome(cell_id, "finished", seconds=needed)
 
     async def _train(self, cell_id: str, needed_s: float) -> None:
