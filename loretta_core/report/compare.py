@@ -138,7 +138,7 @@ def write_comparison(out: Path, *, name: str) -> SweepComparison:
     from loretta_core.report.page import render
 
     comparison = compare(out, name=name)
-    drawings = draw(comparison.findings.standings)
+    drawings = draw(comparison.findings.standings, algorithm=comparison.findings.protocol.algorithm)
     directory = sweep_directory(out, name=name)
     (directory / "figures").mkdir(exist_ok=True)
     for drawing in drawings:

@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from loretta_core.report import units
+from loretta_core.report.figures.budgets import budgets
 from loretta_core.report.figures.curves import loss_curves
+from loretta_core.report.figures.learning_rates import learning_rates
 from loretta_core.report.figures.scatter import scatter
 from loretta_core.report.pareto import COSTS
 from loretta_core.report.rows import ResultRow
+from loretta_core.report.verdict.tuning import Algorithm
 from loretta_core.report.verdict.values import Standing
 
 
@@ -24,14 +27,28 @@ class Drawing:
     svg: str
 
 
-REPORT_FIGURES = ("score_against_parameters", "score_against_time", "training_loss")
-"""Figures of report.html; the page of a server has the other two as well."""
+REPORT_FIGURES = ("score_against_parameters", "score_against_time", "learning_rates", "tuning_budget", "training_loss")
+"""Figures of report.html, where they have something to show; the page of a server has two more costs, and not those of the trials."""
 
 
-def draw(standings: Sequence[Standing], *, names: Sequence[str] = REPORT_FIGURES) -> list[Drawing]:
-    """Draw the named figures of contenders, in this order; those that have nothing to show are left out."""
-    drawings = [_training_loss(standings) if name == "training_loss" else _score_against(standings, name=name, axis=_COST_AXES[name]) for name in names]
+def draw(standings: Sequence[Standing], *, names: Sequence[str] = REPORT_FIGURES, algorithm: Algorithm = "random") -> list[Drawing]:
+    """Draw the named figures of contenders, in this order; those that have nothing to show are left out.
+
+    Args:
+        algorithm: how the trials were chosen.
+    """
+    drawings = (_drawing(standings, name=name, algorithm=algorithm) for name in names)
     return [drawing for drawing in drawings if drawing.svg]
+
+
+def _drawing(standings: Sequence[Standing], *, name: str, algorithm: Algorithm) -> Drawing:
+    if name == "training_loss":
+        return _training_loss(standings)
+    if name == "learning_rates":
+        return _learning_rates(standings)
+    if name == "tuning_budget":
+        return _tuning_budget(standings, algorithm=algorithm)
+    return _score_against(standings, name=name, axis=_COST_AXES[name])
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,27 @@ _COST_AXES = {
 def _score_against(standings: Sequence[Standing], *, name: str, axis: _CostAxis) -> Drawing:
     svg = scatter(standings, name=name, cost=COSTS[axis.key], axis=f"{axis.words} (logarithmic)", unit=axis.unit, ticks=axis.ticks)
     return Drawing(name=name, title=f"Score against {axis.words}", caption=axis.caption, svg=svg)
+
+
+def _learning_rates(standings: Sequence[Standing]) -> Drawing:
+    svg, note = learning_rates([standing.contender for standing in standings], name="learning_rates")
+    caption = (
+        "How the learning rate moves the score: each point is one trial, a ring marks the chosen one, a cross at the lower edge a trial that failed (a number: "
+        f"so many). Lines join trials that differ in the learning rate alone.{note}"
+    )
+    return Drawing(name="learning_rates", title="Validation score over the learning rate", caption=caption, svg=svg)
+
+
+def _tuning_budget(standings: Sequence[Standing], *, algorithm: Algorithm) -> Drawing:
+    svg, note = budgets([standing.contender for standing in standings], name="tuning_budget", algorithm=algorithm)
+    meaning = (
+        "What fewer random trials would have found: the mean of the best validation score over all choices of that many of the finished trials, shown up to "
+        "half of them."
+        if algorithm == "random"
+        else "The best validation score so far after each finished trial; not an expectation, because the search learns from its trials."
+    )
+    caption = f"{meaning} Where lines cross, which contender leads depends on the number of trials.{note}"
+    return Drawing(name="tuning_budget", title="Validation score over the number of trials", caption=caption, svg=svg)
 
 
 def cell_curve(row: ResultRow) -> str:

@@ -6,7 +6,7 @@ Bars are 95 % intervals, the staircase is the Pareto front, the dashed line the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from matplotlib.transforms import Bbox
 
 from loretta_core.report.figures.placement import Label, place
-from loretta_core.report.figures.style import MUTED, colour_of, marker_of, panels, settle, styled, to_svg, wrapped
+from loretta_core.report.figures.style import MUTED, colour_of, legend_below, marker_of, panels, settle, styled, to_svg, wrapped
 from loretta_core.report.pareto import CostOf, front_of
 from loretta_core.report.verdict.values import Standing
 
@@ -26,7 +26,8 @@ class Point:
 
     model: str
     task: str
-    method: str
+    name: str
+    """Name without the trainer, which the legend tells."""
     trainer: str
     zeroth_order: bool
     x: float
@@ -62,10 +63,7 @@ def scatter(standings: Sequence[Standing], *, name: str, cost: CostOf, axis: str
             _points(panel, members, trainers=trainers)
             _frame(panel, members, unit=unit, ticks=ticks)
             panel.set(xlabel=axis, ylabel=f"{members[0].metric} on test data", title=wrapped(f"{model} on {task}"))
-        legend = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
-        columns = legend_columns(legend, width=figure.get_figwidth())
-        figure.set_figheight(figure.get_figheight() + 0.23 * (math.ceil(len(legend) / columns) - 1))
-        figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns, title="trained with")
+        legend_below(figure, axes, title="trained with")
         settle(figure)
         for panel, members in zip(axes, groups.values(), strict=True):
             _label(panel, members, trainers=trainers)
@@ -84,7 +82,7 @@ def _point(standing: Standing, cost: CostOf) -> Point | None:
     return Point(
         contender.model,
         contender.task,
-        contender.method,
+        " · ".join(part for part in contender.name.split(" · ") if part != contender.trainer) or contender.method,
         contender.trainer,
         zeroth_order,
         median(costs),
@@ -94,11 +92,6 @@ def _point(standing: Standing, cost: CostOf) -> Point | None:
         records[0].score.name,
         initial,
     )
-
-
-def legend_columns(names: Iterable[str], *, width: float) -> int:
-    """Return how many entries of a legend fit side by side into `width` inches: 6.2 points a letter, 50 for the marker and the gaps."""
-    return max(1, min(3, len(list(names)), int(width * 72 / (50 + 6.2 * max(map(len, names))))))
 
 
 def _pareto_front(axes: Axes, points: Sequence[Point]) -> None:
@@ -166,12 +159,10 @@ def spaced_ticks(ticks: Sequence[float], *, low: float, high: float) -> list[flo
 
 
 def _label(axes: Axes, points: Sequence[Point], *, trainers: Sequence[str]) -> None:
-    """Write the method's name at the best point of each method and trainer; other settings of the same name share it."""
+    """Write the name of each contender beside its point, the best first."""
     colours = colour_of(trainers)
-    best: dict[tuple[str, str], Label] = {}
-    for point in points:  # they come best first
-        best.setdefault((point.method, point.trainer), Label(x=point.x, y=point.y, text=point.method, colour=colours[point.trainer]))
-    place(axes, list(best.values()), obstacles=[*_bars(axes, points), *_texts(axes), *_initial_score_line(axes, points)])
+    labels = [Label(x=point.x, y=point.y, text=point.name, colour=colours[point.trainer]) for point in points]  # they come best first
+    place(axes, labels, obstacles=[*_bars(axes, points), *_texts(axes), *_initial_score_line(axes, points)])
 
 
 def _bars(axes: Axes, points: Sequence[Point]) -> list[Bbox]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -64,6 +64,19 @@ def settle(figure: Figure) -> None:
     """Lay the figure out and keep it so: what is written afterwards is measured in pixels and must not move the panels."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes], *, title: str) -> None:
+    """Write one legend for all panels below them, in as many columns as fit, and make the figure higher for its lines. Call it before `settle`."""
+    legend = {name: handle for panel in axes for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)}
+    columns = legend_columns(legend, width=figure.get_figwidth())
+    figure.set_figheight(figure.get_figheight() + 0.23 * (math.ceil(len(legend) / columns) - 1))
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncols=columns, title=title)
+
+
+def legend_columns(names: Iterable[str], *, width: float) -> int:
+    """Return how many entries of a legend fit side by side into `width` inches: 6.2 points a letter, 50 for the marker and the gaps."""
+    return max(1, min(3, len(list(names)), int(width * 72 / (50 + 6.2 * max(map(len, names))))))
 
 
 def to_svg(figure: Figure, *, name: str) -> str:

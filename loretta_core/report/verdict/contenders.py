@@ -103,10 +103,10 @@ class ContenderResult:
         if chosen is None or not self.trials:
             return ""
         values = _settings(chosen)
-        return ", ".join(f"{name} = {_text(values.get(name))}" for name in self._tuned)
+        return ", ".join(f"{name} = {_text(values.get(name))}" for name in self.tuned)
 
     @cached_property
-    def _tuned(self) -> list[str]:
+    def tuned(self) -> list[str]:
         """Names of the settings in which the trials differ."""
         tables = [_settings(row) for row in self.trials]
         names = dict.fromkeys(name for table in tables for name in table)

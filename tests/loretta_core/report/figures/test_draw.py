@@ -11,6 +11,7 @@ import pytest
 
 from loretta_core.report.figures.draw import draw
 from tests.loretta_core.report.figures.svg import standings_with, texts
+from tests.loretta_core.report.figures.tried import standings_of_trials
 from tests.loretta_core.report.synthetic import failed_record, findings_of, make_cell, make_record
 from tests.paths import ROOT
 
@@ -116,3 +117,15 @@ def test_a_panel_for_each_model_and_task(tmp_path):
     titles = {f"{model} on toy_sentiment data_seed={seed}" for model in ("toy-bert", "large") for seed in (0, 1)}
     for drawing in drawings:
         assert titles <= set(texts(drawing.svg))
+
+
+@pytest.mark.parametrize(("algorithm", "meaning"), [("random", "fewer random trials"), ("optuna", "not an expectation")])
+def test_tuning_has_two_figures_after_those_of_costs(algorithm, meaning):
+    drawings = draw(standings_of_trials([(0.7, 0.9, 0.8, 0.5)]), algorithm=algorithm)
+    assert [drawing.name for drawing in drawings] == [*FIGURES[:2], "learning_rates", "tuning_budget", FIGURES[2]]
+    assert meaning in drawings[3].caption
+
+
+def test_of_many_contenders_the_captions_name_those_left_out():
+    drawings = draw(standings_of_trials([(0.7, 0.9, 0.8, 0.5)] * 21), names=("learning_rates", "tuning_budget"))
+    assert all(drawing.caption.endswith("drawn, of 21.") for drawing in drawings)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loretta_core.report import units
-from loretta_core.report.figures.scatter import legend_columns, scatter, spaced_ticks
+from loretta_core.report.figures.scatter import scatter, spaced_ticks
 from tests.loretta_core.report.figures.svg import SVG, boxes_of_names, size, standings_with, texts
+from tests.loretta_core.report.figures.tried import standings_of_trials
 from tests.loretta_core.report.synthetic import make_cell, make_record
 
 pytestmark = pytest.mark.integration
@@ -54,7 +55,6 @@ def test_the_legend_fits(tmp_path, count):
     assert all(x > 0 and x + 5 * len(name) < width and 0 < y < height for name, x, y in found), (found, width)
 
 
-def test_legend_columns():
-    assert legend_columns(["adam", "zo"], width=7.6) == 2
-    assert legend_columns(["x" * 30] * 5, width=7.6) == 2
-    assert legend_columns(["x" * 300], width=7.6) == 1
+def test_contenders_of_one_method_are_named_apart():
+    svg = by_parameters(standings_of_trials([(0.7, 0.9), (0.6, 0.8)]))
+    assert {"lora r=1", "lora r=2"} <= set(texts(svg))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loretta_core.report.figures.style import PALETTE, colour_of, ink
+from loretta_core.report.figures.style import PALETTE, colour_of, ink, legend_columns
 
 pytestmark = pytest.mark.integration
 
@@ -22,3 +22,9 @@ def test_names_are_readable_on_white(colour):
 def test_colours_repeat_only_when_they_run_out():
     assert len(set(colour_of("abcdefgh").values())) == 8
     assert colour_of("ab", skip=2) == {"a": PALETTE[2], "b": PALETTE[3]}
+
+
+def test_legend_columns():
+    assert legend_columns(["adam", "zo"], width=7.6) == 2
+    assert legend_columns(["x" * 30] * 5, width=7.6) == 2
+    assert legend_columns(["x" * 300], width=7.6) == 1
