@@ -140,7 +140,7 @@ def test_the_command_of_the_card_computes_the_same_cell(path):
         words = shlex.split(reproduce_command(cell))
         overrides = [value for name, value in itertools.pairwise(words) if name == "--set"]
         again = cell_from_overrides(overrides)
-        assert again == cell
+        assert again.cell_id == cell.cell_id
 
 
 def _weights(out: Path, cell: CellConfig) -> None:

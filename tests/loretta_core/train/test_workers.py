@@ -90,7 +90,8 @@ def test_two_workers_give_the_curve_and_the_score_of_one(name, runs, tmp_path):
     for curve in one.curves:
         assert [value for _, value in two.curves[curve]] == pytest.approx([value for _, value in one.curves[curve]], abs=tolerance)
     assert two.curves == other.curves
-    assert (two.score, two.digests) == (other.score, other.digests)
+    own = two.digests.model_copy(update={"adapter": None})  # the first worker writes it
+    assert (two.score, own) == (other.score, other.digests)
     if name == "zo directions":
         assert two.digests.weights == one.digests.weights
 
