@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from loretta_core.errors import ConfigError, LorettaError
+from loretta_core.store.adapter_files import ADAPTER_NAME
 from loretta_core.store.layout import find_cell
 
 
@@ -47,7 +48,7 @@ def replay_cell(cell: str, *, out: Path, step: int | None, to: Path | None) -> R
 
     target = to or directory / "replayed" / ("best" if step is None else f"step-{step}")
     restored, digest = restore_step(directory, step=step, to=target)
-    return Replayed(directory.name, restored, digest, target / "adapter")
+    return Replayed(directory.name, restored, digest, target / ADAPTER_NAME)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,9 @@
 """Shared fixtures: small models and tokenizers made on the spot, offline."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -23,3 +26,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=f"torch {torch.__version__} sees no CUDA device here"))
+
+
+@pytest.fixture
+def load_which(tmp_path: Path) -> Callable[..., Any]:
+    """load_which("tune.trials=4") → the sweep of `tests/which.py` with overrides, read from a file."""
+    from loretta_core.config import load_sweep
+    from tests.which import SWEEP
+
+    def load(*overrides: str, text: str = SWEEP) -> Any:
+        file = tmp_path / "which.toml"
+        file.write_text(text)
+        return load_sweep(file, overrides=overrides)
+
+    return load

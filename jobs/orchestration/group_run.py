@@ -93,9 +93,8 @@ class GroupRun:
 
     def _refuse(self) -> bool:
         """Record all cells as failed when no such group can be formed; returns whether it was so."""
-        if (
-            self.settings.executor == "inline" and self.spec.workers > 1
-        ):  # an `auto` cell that fits no single device; sweep files that ask for several are refused
+        if self.settings.executor == "inline" and self.spec.workers > 1:
+            # An `auto` cell that fits no single device; sweep files that ask for several workers are refused when they are read.
             kind, reason = "config", explain_single_process(self.spec)
         elif unplaceable := explain_unplaceable(self.spec, nodes()):
             kind, reason = "infrastructure", unplaceable

@@ -7,6 +7,7 @@ from pathlib import Path
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Plain
 from loretta_core.errors import OutputError
+from loretta_core.store.adapter_files import ADAPTER_NAME
 from loretta_core.store.record_files import read_record
 from loretta_core.store.records import Record
 from loretta_core.train.build import LOG_NAME, Run, build_run
@@ -29,7 +30,7 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
     digest = _replayed(run, log, step=wanted)
     if wanted == record.score.best_step and digest != record.digests.weights:
         raise OutputError(_differs(directory, record, run))
-    run.save(to / "adapter")
+    run.save(to / ADAPTER_NAME)
     return wanted, digest
 
 

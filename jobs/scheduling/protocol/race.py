@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from loretta_core.config.sweep.contenders import GridContender
 from loretta_core.config.sweep.protocol import Replicate
 from loretta_core.report.units import counted
-from loretta_core.store.predictions import Predictions, find_predictions
+from loretta_core.store.predictions import find_predictions
 from loretta_core.store.records import Record
-
-if TYPE_CHECKING:
-    from loretta_core.report.inference.components import SeedScores
 
 
 def next_look(contenders: Sequence[GridContender], records: Mapping[str, Record], *, out: Path, replicate: Replicate) -> tuple[GridContender, ...]:
@@ -69,22 +65,11 @@ def clearly_worse(contenders: Sequence[GridContender], records: Mapping[str, Rec
     kinds = {(given.metric, given.test_sha256) for _, scored in compared for _, given in scored}
     if len(compared) < 2 or len(kinds) != 1:
         return set()
-    from loretta_core.report.inference.components import estimate
+    from loretta_core.report.inference.components import SeedScores, estimate
     from loretta_core.report.inference.racing import eliminated
 
-    return {compared[index][0] for index in eliminated(estimate([_seed_scores(scored) for _, scored in compared]), level=level)}
-
-
-def _seed_scores(scored: Sequence[tuple[Record, Predictions]]) -> SeedScores:
-    """Return the test scores of a contender's seeds with their rows."""
-    import numpy as np
-
-    from loretta_core.report.inference.components import SeedScores
-
-    if scored[0][1].right:
-        return SeedScores.from_rows(np.array([[character == "1" for character in given.right] for _, given in scored], dtype=float))
-    scores = np.array([record.score.value for record, _ in scored], dtype=float)
-    return SeedScores.from_resamples(scores, np.array([given.resampled for _, given in scored]), rows=len(scored[0][1].predictions))
+    scores = [SeedScores.from_predictions([record.score.value or 0.0 for record, _ in scored], [given for _, given in scored]) for _, scored in compared]
+    return {compared[index][0] for index in eliminated(estimate(scores), level=level)}
 
 
 def _levels(looks: Sequence[int]) -> list[float]:

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from loretta_core.store.predictions import Predictions
+
 Array = NDArray[np.float64]
 
 
@@ -49,6 +51,14 @@ class SeedScores:
         """Build from the value of every row (1 for right, 0 for wrong; or token F1) for every seed: the score is their mean."""
         value_SR = np.asarray(value_SR, dtype=np.float64)
         return cls(value_SR.mean(axis=1), value_SR, 1 / value_SR.shape[1], value_SR.shape[1])
+
+    @classmethod
+    def from_predictions(cls, scores: Sequence[float], predictions: Sequence[Predictions]) -> SeedScores:
+        """Build from the test score and the predictions of every seed, which must be of the same rows and metric."""
+        first = predictions[0]
+        if first.right:
+            return cls.from_rows(np.array([np.frombuffer(each.right.encode(), dtype=np.uint8) == ord("1") for each in predictions], dtype=np.float64))
+        return cls.from_resamples(np.array(scores), np.array([each.resampled for each in predictions]), rows=len(first.predictions))
 
     @classmethod
     def from_resamples(cls, score_S: Array, resampled_SM: Array, *, rows: int) -> SeedScores:

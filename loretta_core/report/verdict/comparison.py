@@ -18,12 +18,9 @@ from loretta_core.report.inference.power import needed_to_separate, smallest_dif
 from loretta_core.report.inference.ranking import probability_best
 from loretta_core.report.rows import ResultRow
 from loretta_core.report.stats import Z_95
-from loretta_core.report.verdict.values import Difference, Estimate, Needed
+from loretta_core.report.verdict.values import SIGNIFICANCE_LEVEL, Difference, Estimate, Needed
 from loretta_core.store.predictions import Predictions
 
-LEVEL = 0.05
-MOST_CONTENDERS = 150
-"""Contenders of one task and model that are compared: more take minutes, and their pairs are too many to show anything."""
 MOST_VALUES, FEWEST_DRAWS = 4_000_000, 500
 """Draws × pairs, which bounds memory; and the draws that are made in any case."""
 
@@ -75,7 +72,7 @@ class GroupComparison:
 
     @cached_property
     def _half_widths(self) -> np.ndarray:
-        return self.pairs.half_width(level=1 - LEVEL)
+        return self.pairs.half_width(level=1 - SIGNIFICANCE_LEVEL)
 
     @cached_property
     def _adjusted_p(self) -> np.ndarray:
@@ -84,7 +81,7 @@ class GroupComparison:
 
 def compare_paired(members: Sequence[Sequence[ResultRow]], predictions: Mapping[str, Predictions]) -> GroupComparison:
     """Compare contenders row by row: every replicate has predictions of the same rows."""
-    return GroupComparison(estimate([_seed_scores(rows, [predictions[row.cell_id] for row in rows]) for rows in members]))
+    return GroupComparison(estimate([_seed_scores(rows, predictions) for rows in members]))
 
 
 def compare_unpaired(members: Sequence[Sequence[ResultRow]]) -> GroupComparison:
@@ -109,11 +106,8 @@ def needed_of(comparison: GroupComparison, names: Sequence[str]) -> Needed:
     return Needed(names[0], names[1], seeds, rows)
 
 
-def _seed_scores(rows: Sequence[ResultRow], found: Sequence[Predictions]) -> SeedScores:
-    if found[0].right:
-        return SeedScores.from_rows(np.array([np.frombuffer(each.right.encode(), dtype=np.uint8) == ord("1") for each in found], dtype=np.float64))
-    score_S, resampled_SM = np.array([row.score for row in rows]), np.array([each.resampled for each in found])
-    return SeedScores.from_resamples(score_S, resampled_SM, rows=len(found[0].predictions))
+def _seed_scores(rows: Sequence[ResultRow], predictions: Mapping[str, Predictions]) -> SeedScores:
+    return SeedScores.from_predictions([row.score or 0.0 for row in rows], [predictions[row.cell_id] for row in rows])
 
 
 def _row_variance(row: ResultRow) -> float:

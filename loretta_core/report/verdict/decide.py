@@ -25,13 +25,11 @@ from loretta_core.report.verdict.contenders import ContenderResult, by_task_and_
 from loretta_core.report.verdict.costs import broken_constraints, cheapest
 from loretta_core.report.verdict.gaps import failures, missing, untuned_settings
 from loretta_core.report.verdict.tuning import Algorithm, budget_sentence, tuning_notes
-from loretta_core.report.verdict.values import Baseline, Estimate, Kind, Standing, Verdict
+from loretta_core.report.verdict.values import MOST_CONTENDERS, SIGNIFICANCE_LEVEL, Baseline, Estimate, Kind, Standing, Verdict
 from loretta_core.store.predictions import Predictions
 
 if TYPE_CHECKING:
     from loretta_core.report.verdict.comparison import GroupComparison
-
-SIGNIFICANCE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -84,22 +82,21 @@ def _verdict(contenders: Sequence[ContenderResult], predictions: Mapping[str, Pr
 def _without_replicates(base: Verdict, *, why: str) -> Verdict:
     """Return the verdict where fewer than two contenders have two seeds: it claims nothing."""
     trained = [standing for standing in base.standings if standing.contender.trains]
-    if not any(standing.score for standing in base.standings):
-        why = "no contender has a score on the test rows yet"
-        chosen = any(standing.contender.validation is not None for standing in trained)
-        return replace(base, kind="validation only" if chosen and len(trained) > 1 else "none", why=f"{why}, so nothing is claimed" if chosen else why)
-    if len(trained) < 2:
-        return replace(base, why=f"one contender with {counted(trained[0].seeds, 'seed')}" if trained else "nothing was trained")
-    known = any(standing.contender.validation is not None for standing in trained)
-    return replace(base, kind="validation only" if known else "none", why=why)
+    validated = any(standing.contender.validation is not None for standing in trained)
+    scored = any(standing.score for standing in base.standings)
+    if not scored:
+        why = "no contender has a score on the test rows yet" + (", so nothing is claimed" if validated else "")
+    elif len(trained) < 2:
+        why = f"one contender with {counted(trained[0].seeds, 'seed')}" if trained else "nothing was trained"
+    return replace(base, kind="validation only" if validated and len(trained) > 1 else "none", why=why)
 
 
 def _compared(base: Verdict, contenders: Sequence[ContenderResult], found: CommonRows, predictions: Mapping[str, Predictions], protocol: Protocol) -> Verdict:
     from loretta_core.report.verdict import comparison as inference  # numpy and scipy: half a second that reading need not pay
 
     members = comparable(contenders, found)
-    if len(members) > inference.MOST_CONTENDERS:
-        return replace(base, why=f"{len(members)} contenders, and all pairs of at most {inference.MOST_CONTENDERS} are compared; use [tune] for settings")
+    if len(members) > MOST_CONTENDERS:
+        return replace(base, why=f"{len(members)} contenders, and all pairs of at most {MOST_CONTENDERS} are compared; use [tune] for settings")
     rows = [replicates for _, replicates in members]
     if not members or (found.paired and (found.rows or 0) < 2):
         return replace(base, why="no contender has two seeds and an interval over the test rows")

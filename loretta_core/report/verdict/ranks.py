@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from loretta_core.report.verdict.common_rows import common_rows
 from loretta_core.report.verdict.contenders import ContenderResult, by_task_and_model
 from loretta_core.report.verdict.decide import comparable
+from loretta_core.report.verdict.values import MOST_CONTENDERS
 from loretta_core.store.predictions import Predictions
-
-MOST_CONTENDERS = 150
 
 
 @dataclass(frozen=True)

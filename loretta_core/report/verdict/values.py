@@ -10,6 +10,12 @@ from typing import Any, Literal
 
 from loretta_core.report.verdict.contenders import ContenderResult
 
+SIGNIFICANCE_LEVEL = 0.05
+"""Level of all pairs together, and one less the coverage of their intervals."""
+
+MOST_CONTENDERS = 150
+"""Contenders of one task and model that are compared: more take minutes, and their pairs are too many to show anything."""
+
 Kind = Literal["use", "no training", "validation only", "none"]
 """A contender is recommended; nothing trained scores higher than the model without training; one seed, so only validation scores are named; nothing to say."""
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from loretta_core.adapters.io.trained_values import read_trained_values
 from loretta_core.config.cell import CellConfig
 from loretta_core.errors import OutputError
+from loretta_core.store.adapter_files import ADAPTER_NAME
 from loretta_core.store.predictions import write_predictions
 from loretta_core.store.record_files import read_record, write_record
 from loretta_core.store.records import Record
@@ -58,7 +59,7 @@ def score_test_rows(cell: CellConfig, *, directory: Path, workers: Workers = SIN
 
 def keep_trained(run: Run, best: Mapping[str, Tensor], directory: Path) -> None:
     """Write the trained parameters beside an adapter that does not hold them, for `score_test_rows`."""
-    if read_trained_values(directory / "adapter", run.model) is None:
+    if read_trained_values(directory / ADAPTER_NAME, run.model) is None:
         write_tensors(directory / TRAINED_NAME, best, {})
 
 
@@ -67,7 +68,7 @@ def _unscored_record(cell: CellConfig, directory: Path) -> Record | None:
         record = read_record(directory)
     except OutputError:
         return None
-    return record if record.unscored and record.cell_id == cell.cell_id and (directory / (record.adapter or "adapter")).is_dir() else None
+    return record if record.unscored and record.cell_id == cell.cell_id and (directory / (record.adapter or ADAPTER_NAME)).is_dir() else None
 
 
 def _load(run: Run, record: Record, directory: Path) -> bool:
@@ -84,6 +85,6 @@ def _load(run: Run, record: Record, directory: Path) -> bool:
 def _trained_values(run: Run, directory: Path) -> Mapping[str, Tensor] | None:
     kept = directory / TRAINED_NAME
     try:
-        return load_file(kept) if kept.is_file() else read_trained_values(directory / "adapter", run.model)
+        return load_file(kept) if kept.is_file() else read_trained_values(directory / ADAPTER_NAME, run.model)
     except (OSError, SafetensorError):
         return None

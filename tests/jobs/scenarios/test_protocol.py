@@ -10,7 +10,7 @@ from loretta_core.store.protocol_state import restore_protocol
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import FUNCTION
 from tests.jobs.test_sweep import Place, run, shared, start, wait_until
-from tests.loretta_core.config.sweep.test_protocol import SWEEP
+from tests.which import SWEEP
 
 
 def noted(here: Place) -> Manifest | None:

@@ -5,7 +5,7 @@ import pytest
 from loretta_core.config import load_sweep
 from loretta_core.errors import ConfigError
 from loretta_core.plan.tuning import affordable, fix_trials
-from tests.loretta_core.config.sweep.test_protocol import SWEEP
+from tests.which import SWEEP
 
 
 @pytest.fixture

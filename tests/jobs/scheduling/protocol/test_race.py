@@ -9,7 +9,7 @@ from loretta_core.config import load_sweep
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.record_files import read_record
 from tests.jobs.synthetic import run_tuned_cell
-from tests.loretta_core.config.sweep.test_protocol import SWEEP
+from tests.which import SWEEP
 
 
 @pytest.fixture

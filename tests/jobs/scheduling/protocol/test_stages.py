@@ -7,29 +7,18 @@ import pytest
 from jobs.orchestration.search_rounds import SearchRounds
 from jobs.scheduling.protocol.stages import next_stage, settled_failures
 from jobs.storage.ledger import unfinished
-from loretta_core.config import load_sweep
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.manifest import read_manifest
 from loretta_core.store.protocol_state import restore_protocol
 from loretta_core.store.record_files import write_record
 from tests.jobs.synthetic import run_tuned_cell, tuned_record
-from tests.loretta_core.config.sweep.test_protocol import SWEEP
 from tests.loretta_core.report.synthetic import failed_record
+from tests.which import SWEEP
 
 needs_optuna = pytest.mark.skipif(find_spec("optuna") is None, reason='needs Optuna: pip install "loretta-on-ray[search]"')
 OPTUNA = ("tune.algorithm=optuna", "tune.trials=7", "tune.startup=2", "tune.per_round=2")
 RACE = ("replicate.seeds={race=[3, 5]}",)
-
-
-@pytest.fixture
-def load(tmp_path):
-    def read(*overrides, text=SWEEP):
-        file = tmp_path / "which.toml"
-        file.write_text(text)
-        return load_sweep(file, overrides=overrides)
-
-    return read
 
 
 def compute(out, cells):
@@ -50,8 +39,8 @@ def cell_ids(config):
     return sorted(cell.cell_id for cell in config.cells)
 
 
-def test_trials_then_winners_then_replicates(load, out):
-    rounds = SearchRounds(load(), out=out)
+def test_trials_then_winners_then_replicates(load_which, out):
+    rounds = SearchRounds(load_which(), out=out)
     trials = rounds.config.cells
     assert not rounds.next_round()  # no trial is computed yet
     compute(out, trials)
@@ -69,10 +58,10 @@ def test_trials_then_winners_then_replicates(load, out):
 
 
 @pytest.mark.parametrize("overrides", [(), RACE, pytest.param(OPTUNA, marks=needs_optuna), pytest.param((*OPTUNA, *RACE), marks=needs_optuna)])
-def test_a_sweep_that_is_killed_after_every_cell_computes_what_it_would_have(load, tmp_path, out, overrides):
-    expected = to_the_end(load(*overrides), tmp_path / "other")
+def test_a_sweep_that_is_killed_after_every_cell_computes_what_it_would_have(load_which, tmp_path, out, overrides):
+    expected = to_the_end(load_which(*overrides), tmp_path / "other")
     while True:
-        config = restore_protocol(load(*overrides), out)
+        config = restore_protocol(load_which(*overrides), out)
         rounds = SearchRounds(config, out=out)
         missing = unfinished(out, config.cells) or rounds.next_round()
         if not missing:
@@ -84,26 +73,26 @@ def test_a_sweep_that_is_killed_after_every_cell_computes_what_it_would_have(loa
     assert noted.race == wanted.race
 
 
-def test_a_race_says_what_it_saved(load, out):
-    config = to_the_end(load(*RACE), out)
+def test_a_race_says_what_it_saved(load_which, out):
+    config = to_the_end(load_which(*RACE), out)
     race = read_manifest(out, name="which").race
     assert [contender.seeds for contender in config.contenders] == [5, 5, 3]
     assert (race.looks, race.trained, race.full) == ((3, 4, 5), 13, 15)
     assert read_manifest(out, name="which").contenders[2].eliminated_at == 3
 
 
-def test_a_winner_stays_although_a_record_changes(load, out):
-    before = to_the_end(load(), out)
+def test_a_winner_stays_although_a_record_changes(load_which, out):
+    before = to_the_end(load_which(), out)
     loser = next(trial for trial in before.contenders[0].trials if trial.cell_id != before.contenders[0].winner)
     record = tuned_record(loser)
     write_record(record.model_copy(update={"score": record.score.model_copy(update={"validation": 1.0})}), cell_directory(out, loser.cell_id))
-    assert [each.winner for each in restore_protocol(load(), out).contenders] == [each.winner for each in before.contenders]
-    assert restore_protocol(load("tune.trials=4"), out).contenders[0].winner is None  # other trials, another choice
+    assert [each.winner for each in restore_protocol(load_which(), out).contenders] == [each.winner for each in before.contenders]
+    assert restore_protocol(load_which("tune.trials=4"), out).contenders[0].winner is None  # other trials, another choice
 
 
-def test_a_contender_added_later_leaves_the_others_as_they_are(load, out):
-    before = to_the_end(load(), out)
-    config = restore_protocol(load(text=SWEEP.replace('["lora", "ft"]', '["lora", "bitfit", "ft"]')), out)
+def test_a_contender_added_later_leaves_the_others_as_they_are(load_which, out):
+    before = to_the_end(load_which(), out)
+    config = restore_protocol(load_which(text=SWEEP.replace('["lora", "ft"]', '["lora", "bitfit", "ft"]')), out)
     new = [contender for contender in config.contenders if contender.cell.method.type == "bitfit"]
     assert {cell.cell_id for cell in unfinished(out, config.cells)} == {trial.cell_id for contender in new for trial in contender.trials}
     after = to_the_end(config, out)
@@ -111,13 +100,13 @@ def test_a_contender_added_later_leaves_the_others_as_they_are(load, out):
     assert {*cell_ids(before)} < {*cell_ids(after)}
 
 
-def test_more_seeds_keep_those_that_were_there(load, out):
-    before = to_the_end(load(), out)
-    assert {*cell_ids(before)} < {*cell_ids(restore_protocol(load("replicate.seeds=5"), out))}
+def test_more_seeds_keep_those_that_were_there(load_which, out):
+    before = to_the_end(load_which(), out)
+    assert {*cell_ids(before)} < {*cell_ids(restore_protocol(load_which("replicate.seeds=5"), out))}
 
 
-def test_failed_and_stopped_trials_are_over_and_do_not_win(load, out):
-    config = load()
+def test_failed_and_stopped_trials_are_over_and_do_not_win(load_which, out):
+    config = load_which()
     first, *rest = config.contenders
     compute(out, [trial for contender in rest for trial in contender.trials])
     write_record(failed_record(first.trials[0]), cell_directory(out, first.trials[0].cell_id))
@@ -130,8 +119,8 @@ def test_failed_and_stopped_trials_are_over_and_do_not_win(load, out):
     assert settled_failures(config, [first.trials[0].cell_id]) == set()
 
 
-def test_a_contender_whose_trials_all_fail_has_no_replicates_and_the_others_go_on(load, out):
-    config = load()
+def test_a_contender_whose_trials_all_fail_has_no_replicates_and_the_others_go_on(load_which, out):
+    config = load_which()
     first, *rest = config.contenders
     compute(out, [trial for contender in rest for trial in contender.trials])
     for trial in first.trials:
@@ -141,8 +130,8 @@ def test_a_contender_whose_trials_all_fail_has_no_replicates_and_the_others_go_o
     assert after.contenders[0].notes == ("no winner: none of 3 trials finished",)
 
 
-def test_test_scores_choose_no_winner(load, tmp_path, out):
-    config = load()
+def test_test_scores_choose_no_winner(load_which, tmp_path, out):
+    config = load_which()
     for directory, score in ((out, 0.1), (tmp_path / "other", 0.9)):
         for index, cell in enumerate(config.cells):
             write_record(tuned_record(cell, score=score if index % 2 else 1 - score), cell_directory(directory, cell.cell_id))
@@ -151,8 +140,8 @@ def test_test_scores_choose_no_winner(load, tmp_path, out):
 
 
 @needs_optuna
-def test_optuna_suggests_the_later_trials_of_every_contender(load, out):
-    config = to_the_end(load(*OPTUNA), out)
+def test_optuna_suggests_the_later_trials_of_every_contender(load_which, out):
+    config = to_the_end(load_which(*OPTUNA), out)
     assert [len(contender.trials) for contender in config.contenders] == [7, 7, 7]
     assert all(not trial.score_test and trial.seed == 0 for contender in config.contenders for trial in contender.trials)
     assert config.contenders[0].trials[0] == config.contenders[0].cell

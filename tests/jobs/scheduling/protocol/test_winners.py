@@ -5,7 +5,7 @@ import pytest
 from jobs.scheduling.protocol.winners import choose_winner, edges
 from loretta_core.config import load_sweep
 from tests.jobs.synthetic import finished_record
-from tests.loretta_core.config.sweep.test_protocol import SWEEP
+from tests.which import SWEEP
 
 
 @pytest.fixture

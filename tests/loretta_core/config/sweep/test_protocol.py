@@ -6,32 +6,7 @@ from loretta_core.config import load_sweep
 from loretta_core.config.sweep.protocol import Replicate
 from loretta_core.errors import ConfigError
 from tests.paths import ROOT
-
-SWEEP = """
-[defaults]
-model = "toy-bert"
-task = "toy_sentiment"
-[axes]
-method = ["lora", "ft"]
-trainer = ["adam", "zo_sgd"]
-[[exclude]]
-method = "ft"
-trainer = "zo_sgd"
-[tune]
-trials = 3
-[replicate]
-seeds = 3
-"""
-
-
-@pytest.fixture
-def load(tmp_path):
-    def read(*overrides, text=SWEEP):
-        file = tmp_path / "which.toml"
-        file.write_text(text)
-        return load_sweep(file, overrides=overrides)
-
-    return read
+from tests.which import SWEEP
 
 
 @pytest.mark.parametrize(
@@ -56,25 +31,25 @@ def load(tmp_path):
         (["decide.within=-1"], "decide.within = -1"),
     ],
 )
-def test_what_is_refused_says_what_to_do(load, overrides, words):
+def test_what_is_refused_says_what_to_do(load_which, overrides, words):
     with pytest.raises(ConfigError) as refusal:
-        load(*overrides)
+        load_which(*overrides)
     assert words in str(refusal.value)
 
 
-def test_a_seed_is_no_axis(load):
+def test_a_seed_is_no_axis(load_which):
     for text in (SWEEP, SWEEP.replace("[tune]\ntrials = 3\n", "")):
         with pytest.raises(ConfigError, match="seeds are given by \\[replicate\\] seeds"):
-            load(text=text.replace("[axes]", "[axes]\nseed = [0, 1]"))
+            load_which(text=text.replace("[axes]", "[axes]\nseed = [0, 1]"))
 
 
-def test_a_seed_is_not_given_to_what_is_replicated_alone(load):
+def test_a_seed_is_not_given_to_what_is_replicated_alone(load_which):
     with pytest.raises(ConfigError, match="seed = 3: seeds are given by"):
-        load("seed=3", text=SWEEP.replace("[tune]\ntrials = 3\n", ""))
+        load_which("seed=3", text=SWEEP.replace("[tune]\ntrials = 3\n", ""))
 
 
-def test_numbers_can_be_set_on_the_command_line(load):
-    sweep = load("tune.trials=4", "replicate.seeds={race=[3, 10]}", "decide.within=0.02")
+def test_numbers_can_be_set_on_the_command_line(load_which):
+    sweep = load_which("tune.trials=4", "replicate.seeds={race=[3, 10]}", "decide.within=0.02")
     assert (sweep.tune.trials, sweep.replicate.first, sweep.replicate.most, sweep.decide.within) == (4, 3, 10, 0.02)
     assert sweep.replicate.looks == [3, 4, 5, 6, 7, 8, 9, 10]
 
@@ -84,8 +59,8 @@ def test_a_number_of_seeds_has_no_looks():
     assert Replicate(seeds=5).first == Replicate(seeds=5).most == 5
 
 
-def test_a_sweep_without_the_protocol_has_no_contenders(load):
-    sweep = load(text=SWEEP[: SWEEP.index("[tune]")])
+def test_a_sweep_without_the_protocol_has_no_contenders(load_which):
+    sweep = load_which(text=SWEEP[: SWEEP.index("[tune]")])
     assert sweep.contenders == ()
     assert all(cell.score_test for cell in sweep.cells)
 
