@@ -8,6 +8,7 @@ import torch
 
 from loretta_core.config import cell_from_overrides
 from loretta_core.pack.lockstep import run_in_lockstep
+from loretta_core.store.adapter_files import ADAPTER_NAME, adapter_digest
 from loretta_core.store.record_files import read_record
 from loretta_core.tasks.base import Example
 from loretta_core.train import build
@@ -69,6 +70,8 @@ def test_scores_that_come_later_are_bit_for_bit_those_that_come_at_once(kind, tm
     assert same_but_for_the_clock(later, at_once)
     assert (tmp_path / "later" / "predictions.json").read_bytes() == (tmp_path / "at once" / "predictions.json").read_bytes()
     assert later.cost == trial.cost
+    assert later.digests.adapter == trial.digests.adapter == adapter_digest(tmp_path / "later" / ADAPTER_NAME)
+    assert later.cell["method"]["type"] == "ft" or later.digests.adapter == at_once.digests.adapter
     assert not (tmp_path / "later" / TRAINED_NAME).exists()
 
 
