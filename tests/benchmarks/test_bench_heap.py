@@ -11,7 +11,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("bench_heap.py")
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_a_quick_run_writes_its_report(tmp_path):
     command = [sys.executable, str(SCRIPT), "--quick", "--json", str(tmp_path / "bench.json")]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=300, check=False)

@@ -22,7 +22,7 @@ def results(out, *options):
     return [one["name"] for one in report["results"]]
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_a_quick_run_writes_its_report(tmp_path):
     (name,) = results(tmp_path / "bench.json", "--only", "2 cells")
     assert name == "cells per hour, toy-bert, 8 rows, lora zo_sgd, 2 cells, same rows"

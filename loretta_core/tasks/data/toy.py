@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypedDict, TypeVar
+from functools import lru_cache
+from typing import TypeAlias, TypedDict, TypeVar
 
 from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
 from loretta_core.tasks.data.rows import Row
@@ -28,6 +29,8 @@ CONTRAST_RATE = 0.6
 NEGATION_RATE = 0.4
 
 R = TypeVar("R")
+Source: TypeAlias = Callable[[random.Random], Iterator[tuple[str, R]]]
+"""What yields endless (text, row) pairs from a generator of random numbers."""
 
 
 class LabelledText(TypedDict):
@@ -60,16 +63,27 @@ def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[
     """
     if any(rows < 1 for rows in rows_per_split.values()):
         raise ValueError(f"expected at least one row per split, got {dict(rows_per_split)}")
-    return _splits(_sentiments, rows_per_split, seed=seed)
+    # A row is a dict that a caller may change; what was drawn is kept for others.
+    return {split: [item.copy() for item in items] for split, items in _splits(_sentiments, rows_per_split, seed=seed).items()}
 
 
-def _splits(source: Callable[[random.Random], Iterator[tuple[str, R]]], rows_per_split: Mapping[str, int], *, seed: int) -> dict[str, list[R]]:
-    """Draw all splits with TEST_SEED, keep the test rows, and redraw the others with `seed`. With seed 0, they come out the same again."""
-    fixed = _fill(source(random.Random(TEST_SEED)), rows_per_split, avoid=())
-    test = {split: pairs for split, pairs in fixed.items() if split == "test"}
-    others = {split: rows for split, rows in rows_per_split.items() if split != "test"}
-    redrawn = _fill(source(random.Random(seed)), others, avoid=[text for pairs in test.values() for text, _ in pairs])
-    return {split: [row for _, row in ({**redrawn, **test})[split]] for split in rows_per_split}
+def _splits(source: Source[R], rows_per_split: Mapping[str, int], *, seed: int) -> dict[str, list[R]]:
+    """Draw all splits with TEST_SEED, keep the test rows, and redraw the others with `seed`."""
+    counts = tuple(rows_per_split.items())
+    fixed = _drawn(source, counts, seed=TEST_SEED)
+    if seed == TEST_SEED:
+        chosen = fixed
+    else:
+        test = tuple(text for text, _ in fixed.get("test", ()))
+        others = tuple((split, rows) for split, rows in counts if split != "test")
+        chosen = {**fixed, **_drawn(source, others, seed=seed, avoid=test)}
+    return {split: [row for _, row in chosen[split]] for split in rows_per_split}
+
+
+@lru_cache(maxsize=16)
+def _drawn(source: Source[R], counts: tuple[tuple[str, int], ...], *, seed: int, avoid: tuple[str, ...] = ()) -> dict[str, list[tuple[str, R]]]:
+    """Draw once in a process what every cell of a task reads: drawing 2,000 rows takes as long as tens of steps of a toy model."""
+    return _fill(source(random.Random(seed)), dict(counts), avoid=avoid)
 
 
 def _fill(source: Iterator[tuple[str, R]], rows_per_split: Mapping[str, int], *, avoid: Iterable[str]) -> dict[str, list[tuple[str, R]]]:

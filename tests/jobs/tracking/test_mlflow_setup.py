@@ -100,7 +100,7 @@ def test_a_kill_while_the_database_is_made_leaves_none_or_a_whole_one(out):
     assert not list(out.glob(".mlflow.db*"))
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_processes_that_open_a_fresh_database_at_once_all_succeed(out):
     command = [sys.executable, "-c", PREPARE, default_uri(out), str(out)]
     processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]

@@ -39,7 +39,7 @@ class StopsAt:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], ZEROTH_ORDER[:2]], ids=["first", "zeroth"])
+@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], pytest.param(ZEROTH_ORDER[:2], marks=pytest.mark.slow)], ids=["first", "zeroth"])
 def test_one_that_stops_leaves_and_the_others_do_not_notice(trainers, tmp_path, fp64):
     cells = cells_of(trainers)
     alone = [run_cell(cell, directory=tmp_path / "alone" / cell.cell_id) for cell in cells]
@@ -62,7 +62,7 @@ def test_one_that_diverges_does_not_touch_the_others(tmp_path, fp64):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], ZEROTH_ORDER[:2]], ids=["first", "zeroth"])
+@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], pytest.param(ZEROTH_ORDER[:2], marks=pytest.mark.slow)], ids=["first", "zeroth"])
 def test_a_pack_that_was_killed_goes_on_to_the_same_end(trainers, tmp_path, fp64, monkeypatch):
     monkeypatch.setattr(checkpoint, "MIN_INTERVAL_S", 0.0)
     cells = cells_of(trainers)
