@@ -32,7 +32,7 @@ def reported(out, *options):
 QUICK = {"overhead_per_cell_s", "bare_loop_s", "bare_overhead_s"}
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_quick_run_reports_the_default_executor(tmp_path):
     assert reported(tmp_path / "bench.json", "--quick", "--cells", "2") == QUICK

@@ -239,7 +239,8 @@ def test_a_cluster_that_refuses_the_token_is_named(tmp_path, head):
     assert here.records == {}
 
 
-@pytest.mark.parametrize("executor", ["train", pytest.param("inline", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["train", "inline"])
 def test_ctrl_c_keeps_what_is_finished_and_the_same_command_goes_on(executor, tmp_path, head):
     here = place(tmp_path, 0, 1, SLOW_SEED, 2)
     arguments = ["--max-concurrent", "1", "--set", f"executor={executor}"]
