@@ -84,7 +84,7 @@ class Manifest(BaseModel):
     algorithm: Literal["random", "optuna"] = "random"
     """How the trials of a contender were chosen."""
     usd_per_hour: float | None = None
-    """Price of a worker, `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
+    """Price of a device (a GPU, else a worker), `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
     race: RaceSeeds | None = None
     """None without a race."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from loretta_core.config.price import price_usd
 from loretta_core.report.rows import ResultRow
 from loretta_core.store.manifest import Contender, Manifest
 from loretta_core.store.records import Record
@@ -89,6 +90,10 @@ class ContenderResult:
         found = self._costs(lambda record: record.cost.peak_memory_bytes)
         return round(statistics.median(found)) if found else None
 
+    def prices(self, usd_per_hour: float | None) -> list[float]:
+        """Return the price of each replicate's training on all its workers; empty where the price of a device is not known."""
+        return self._costs(lambda record: _price_usd(record, usd_per_hour=usd_per_hour))
+
     @property
     def tuning_s(self) -> float | None:
         """Training time of all trials together; None without trials."""
@@ -118,6 +123,12 @@ class ContenderResult:
 
     def _costs(self, cost: Callable[[Record], float | None]) -> list[float]:
         return [value for row in self.replicates if row.record is not None and row.score is not None and (value := cost(row.record)) is not None]
+
+
+def _price_usd(record: Record, *, usd_per_hour: float | None) -> float | None:
+    """Return the price of training; the record says what engine an `auto` cell got."""
+    engine = record.cell.get("engine") or {}
+    return price_usd(record.cost.train_s, workers=engine.get("workers", 1), gpus=engine.get("gpus", 0.0), usd_per_hour=usd_per_hour)
 
 
 def build_contenders(manifest: Manifest, rows: Sequence[ResultRow]) -> tuple[ContenderResult, ...]:

@@ -40,7 +40,7 @@ class Protocol:
     algorithm: Algorithm = "random"
     """How trials were chosen."""
     usd_per_hour: float | None = None
-    """Price of a worker; None: costs in money are not known."""
+    """Price of a device (a GPU, else a worker) for an hour; None: costs in money are not known."""
 
 
 def verdicts(contenders: Sequence[ContenderResult], *, predictions: Mapping[str, Predictions], protocol: Protocol) -> tuple[Verdict, ...]:
