@@ -55,7 +55,9 @@ class CellLifecycle:
         admission = admit(cells, self.nodes())
         self.cells |= {cell.cell_id: cell for cell in cells}
         self.placed += len(admission.placed)
-        self.events.on_cells_added(cells, placed=admission.placed, predicted_s=predict_durations(admission.placed, self.nodes()))
+        scoring_s = {cell_id: record.cost.beside_training_s for cell_id, record in read_status(self.out, cells).unscored.items()}
+        predicted_s = predict_durations(admission.placed, self.nodes())
+        self.events.on_cells_added(cells, placed=admission.placed, predicted_s=predicted_s, scoring_s=scoring_s)
         for cell, reason in admission.refused:
             self.on_outcome(Outcome(cell.cell_id, "failed", kind="memory", message=reason))
         return admission.placed

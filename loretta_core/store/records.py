@@ -80,6 +80,11 @@ class RunCost(BaseModel):
     predicted_peak_memory_bytes: int | None = None
     """What the planner expected for the rows of this run, on a CPU with what the process held before; None for models it does not know."""
 
+    @property
+    def beside_training_s(self) -> float:
+        """Seconds of loading and evaluation; about what scoring the test rows takes once the cell is trained. 0 where it is not known."""
+        return max(0.0, (self.wall_s or 0.0) - (self.train_s or 0.0))
+
 
 class PackInfo(BaseModel):
     """The pack that a cell was computed in: cells that share one copy of the frozen model."""
