@@ -13,4 +13,4 @@ def price_usd(seconds: float | None, *, workers: int, gpus: float, usd_per_hour:
         gpus: of one worker; 0 without a GPU.
         usd_per_hour: of one device, a GPU or else a worker.
     """
-    return None if seconds is None or usd_per_hour is None else seconds / 3600 * workers * (gpus or 1.0) * usd_per_hour
+    return None if seconds is None or usd_per_hour is None else usd_per_hour * workers * (gpus or 1.0) * seconds / 3600

@@ -54,7 +54,7 @@ def sweep(
         "view": view,
         "damaged": [row for row in rows if row.status == "damaged"][:MAX_FAILURES],
         "failures": [row for row in rows if row.status == "failed"][:MAX_FAILURES],
-        "names": {row.cell_id: row.name for row in view.rows} if view.progress.running else {},
+        "names": view.names if view.progress.running else {},
         "mlflow": services.settings.mlflow_url,
         **_findings(view, rows),
         **_table(view, rows, selection=selection, offset=offset),
