@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,7 @@ from loretta_core.train.sinks import JOURNAL_NAME
 
 RUN_AGAIN = f"delete {RECORD_NAME} of the cell and start its sweep again: the cell runs again, the others stay finished"
 
+_CELL_ID = re.compile(r"[0-9a-f]{16}")
 _CELL_KEYS = {"model", "task", "method", "trainer"}
 _TAIL_BYTES = 65536
 
@@ -36,9 +38,8 @@ _TAIL_BYTES = 65536
 def damage_findings(out: Path) -> Iterator[Finding]:
     """Read and verify the files of all cells and sweeps: one finding per damaged file, and one per kind of file where none is."""
     names = cell_names(out)
-    found = find_records(out, names)
-    moved = {name: _foreign(out, name, record) for name, record in found.records.items() if record.cell_id != name}
-    yield from _findings("record", found.damaged | moved, of=len(found.records) + len(found.damaged), advice=RUN_AGAIN)
+    found = find_records(out, [*names, *_strays(out, names)])
+    yield from _findings("record", found.damaged, of=len(found.records) + len(found.damaged), advice=RUN_AGAIN)
     predictions = find_predictions(out, found.records)
     yield from _findings("predictions", predictions.damaged, of=len(predictions.predictions) + len(predictions.damaged), advice=RUN_AGAIN)
     yield from _findings("settings", _damaged_settings(out, names), of=len(names), advice="delete it; the next start of the cell writes it again")
@@ -73,8 +74,10 @@ def _findings(what: str, damaged: Mapping[str, str], *, of: int, advice: str) ->
         yield Finding(what, "problem", reason, advice)
 
 
-def _foreign(out: Path, name: str, record: Record) -> str:
-    return f"{cell_directory(out, name) / RECORD_NAME}: damaged (it is the record of cell {record.cell_id}, not of {name})"
+def _strays(out: Path, names: Iterable[str]) -> list[str]:
+    """Return the cells that have something else where their directory should be: a file, a link to nowhere."""
+    found = (path.name for path in (out / "cells").iterdir()) if (out / "cells").is_dir() else ()
+    return sorted({name for name in found if _CELL_ID.fullmatch(name)} - {*names})
 
 
 def _damaged_settings(out: Path, names: Iterable[str]) -> dict[str, str]:
