@@ -47,13 +47,23 @@ class SweepReporter:
         self._names = names(self.cells)
         self._by_id = {cell.cell_id: cell for cell in self.cells}
 
-    def on_cells_added(self, cells: Sequence[CellConfig], *, placed: Sequence[CellConfig], predicted_s: Mapping[str, float]) -> None:
+    def on_cells_added(
+        self,
+        cells: Sequence[CellConfig],
+        *,
+        placed: Sequence[CellConfig],
+        predicted_s: Mapping[str, float],
+        scoring_s: Mapping[str, float],
+        roles: Mapping[str, str],
+    ) -> None:
         """Count the cells that will be computed; a search adds some that the sweep did not know when it started."""
         new = [cell for cell in cells if cell.cell_id not in self._by_id]
         if new:
             self.cells = (*self.cells, *new)
             self._names, self._by_id = names(self.cells), {cell.cell_id: cell for cell in self.cells}
+        self._names |= roles
         self._estimate.predicted_s |= predicted_s
+        self._estimate.scoring_s |= scoring_s
         for cell in placed:
             self._estimate.add_waiting(cell)
 

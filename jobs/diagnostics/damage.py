@@ -10,7 +10,10 @@ Records come first, since they alone decide what is finished; adapters come last
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from loretta_core.errors import OutputError
@@ -27,6 +30,7 @@ from loretta_core.train.sinks import JOURNAL_NAME
 
 RUN_AGAIN = f"delete {RECORD_NAME} of the cell and start its sweep again: the cell runs again, the others stay finished"
 
+_CELL_ID = re.compile(r"[0-9a-f]{16}")
 _CELL_KEYS = {"model", "task", "method", "trainer"}
 _TAIL_BYTES = 65536
 
@@ -34,9 +38,8 @@ _TAIL_BYTES = 65536
 def damage_findings(out: Path) -> Iterator[Finding]:
     """Read and verify the files of all cells and sweeps: one finding per damaged file, and one per kind of file where none is."""
     names = cell_names(out)
-    found = find_records(out, names)
-    moved = {name: _foreign(out, name, record) for name, record in found.records.items() if record.cell_id != name}
-    yield from _findings("record", found.damaged | moved, of=len(found.records) + len(found.damaged), advice=RUN_AGAIN)
+    found = find_records(out, [*names, *_strays(out, names)])
+    yield from _findings("record", found.damaged, of=len(found.records) + len(found.damaged), advice=RUN_AGAIN)
     predictions = find_predictions(out, found.records)
     yield from _findings("predictions", predictions.damaged, of=len(predictions.predictions) + len(predictions.damaged), advice=RUN_AGAIN)
     yield from _findings("settings", _damaged_settings(out, names), of=len(names), advice="delete it; the next start of the cell writes it again")
@@ -44,7 +47,23 @@ def damage_findings(out: Path) -> Iterator[Finding]:
     yield from _findings("journal", _damaged_journals(out, finished), of=len(finished), advice="delete it: score and curves are in the record")
     yield from _sweep_findings(out)
     saved = {name: record for name, record in finished.items() if record.adapter is not None}
-    yield from _findings("adapter", _damaged_adapters(out, saved), of=len(saved), advice=RUN_AGAIN)
+    yield from _findings("adapter", damaged_adapters(out, saved), of=len(saved), advice=RUN_AGAIN)
+
+
+def damaged_adapters(out: Path, saved: Mapping[str, Record], *, threads: int | None = None) -> dict[str, str]:
+    """Return cell → what is wrong with its adapter, for the cells whose adapter is not what their record says.
+
+    Args:
+        saved: records of cells with an adapter.
+        threads: adapters that are read at once, None for one a core: SHA-256 lets go of the interpreter's lock, and takes most of the time.
+    """
+
+    def check(name: str) -> None:
+        check_adapter(cell_directory(out, name) / (saved[name].adapter or ""), digest=saved[name].digests.adapter)
+
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        checks = {name: pool.submit(check, name) for name in saved}
+        return _refused(saved, lambda name: checks[name].result())
 
 
 def _findings(what: str, damaged: Mapping[str, str], *, of: int, advice: str) -> Iterator[Finding]:
@@ -55,8 +74,10 @@ def _findings(what: str, damaged: Mapping[str, str], *, of: int, advice: str) ->
         yield Finding(what, "problem", reason, advice)
 
 
-def _foreign(out: Path, name: str, record: Record) -> str:
-    return f"{cell_directory(out, name) / RECORD_NAME}: damaged (it is the record of cell {record.cell_id}, not of {name})"
+def _strays(out: Path, names: Iterable[str]) -> list[str]:
+    """Return the cells that have something else where their directory should be: a file, a link to nowhere."""
+    found = (path.name for path in (out / "cells").iterdir()) if (out / "cells").is_dir() else ()
+    return sorted({name for name in found if _CELL_ID.fullmatch(name)} - {*names})
 
 
 def _damaged_settings(out: Path, names: Iterable[str]) -> dict[str, str]:
@@ -82,10 +103,6 @@ def _check_journal(path: Path) -> None:
     last = json.loads(tail.splitlines()[-1]) if tail.endswith(b"\n") else None
     if not (isinstance(last, dict) and ("step" in last or "status" in last)):
         raise ValueError("its last line is not one of a journal")
-
-
-def _damaged_adapters(out: Path, saved: Mapping[str, Record]) -> dict[str, str]:
-    return _refused(saved, lambda name: check_adapter(cell_directory(out, name) / (saved[name].adapter or ""), digest=saved[name].digests.adapter))
 
 
 def _damaged(paths: Mapping[str, Path], check: Callable[[Path], None]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from jobs.failures.outcome import Outcome
 from jobs.failures.retry import is_storage_full
 from jobs.orchestration.events import SweepEvents
-from jobs.orchestration.search_rounds import SearchRounds
+from jobs.orchestration.search_rounds import SearchRounds, named_roles
 from jobs.scheduling.admission import admit
 from jobs.scheduling.asha_actor import read_points
 from jobs.scheduling.budget import Account
@@ -55,7 +55,9 @@ class CellLifecycle:
         admission = admit(cells, self.nodes())
         self.cells |= {cell.cell_id: cell for cell in cells}
         self.placed += len(admission.placed)
-        self.events.on_cells_added(cells, placed=admission.placed, predicted_s=predict_durations(admission.placed, self.nodes()))
+        scoring_s = {cell_id: record.cost.beside_training_s for cell_id, record in read_status(self.out, cells).unscored.items()}
+        predicted_s = predict_durations(admission.placed, self.nodes())
+        self.events.on_cells_added(cells, placed=admission.placed, predicted_s=predicted_s, scoring_s=scoring_s, roles=named_roles(self.search.config))
         for cell, reason in admission.refused:
             self.on_outcome(Outcome(cell.cell_id, "failed", kind="memory", message=reason))
         return admission.placed

@@ -13,12 +13,22 @@ from loretta_core.store.records import Record
 class SweepEvents(Protocol):
     """Receives the events of one start of a sweep, in the driver."""
 
-    def on_cells_added(self, cells: Sequence[CellConfig], *, placed: Sequence[CellConfig], predicted_s: Mapping[str, float]) -> None:
+    def on_cells_added(
+        self,
+        cells: Sequence[CellConfig],
+        *,
+        placed: Sequence[CellConfig],
+        predicted_s: Mapping[str, float],
+        scoring_s: Mapping[str, float],
+        roles: Mapping[str, str],
+    ) -> None:
         """The sweep has got cells to compute: those with which it starts, or another round of a search.
 
         Args:
             placed: those of them that a node can hold, with their engines.
             predicted_s: cell id → seconds that the planner expects.
+            scoring_s: cell id → expected seconds, for cells that are trained already and whose test rows are scored now.
+            roles: cell id → what the cell is for, in a sweep with [tune] or [replicate]: `trial 3 of 8 of lora · adam`.
         """
         ...
 

@@ -14,7 +14,8 @@ from jobs.storage.ledger import unfinished
 from jobs.storage.mirror import Mirror
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.report.labels import contender_names
-from loretta_core.store.manifest import write_manifest
+from loretta_core.report.roles import cell_roles
+from loretta_core.store.manifest import manifest_of, write_manifest
 
 
 class SearchRounds:
@@ -59,6 +60,15 @@ class SearchRounds:
         return next_stage(self.config, out=self._out) if self.config.contenders else draw_round(self.config, out=self._out)
 
 
+def named_roles(config: SweepConfig) -> dict[str, str]:
+    """Return cell id → role of the cell, with the short names of the manifest; empty for a sweep without a protocol."""
+    return cell_roles(manifest_of(config, names=_short_names(config))) if config.contenders else {}
+
+
 def write_named_manifest(config: SweepConfig, out: Path) -> None:
     """Write the manifest of a sweep, with short names for its contenders."""
-    write_manifest(out, sweep=config, names=contender_names([contender.cell for contender in config.contenders]))
+    write_manifest(out, sweep=config, names=_short_names(config))
+
+
+def _short_names(config: SweepConfig) -> list[str]:
+    return contender_names([contender.cell for contender in config.contenders])

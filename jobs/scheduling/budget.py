@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from loretta_core.config import CellConfig
+from loretta_core.config.price import price_usd
 from loretta_core.config.sweep.limits import Budget
 from loretta_core.errors import ConfigError
 from loretta_core.report.units import counted
@@ -21,8 +22,8 @@ class Account:
     """Cells that were started so far."""
     hours: float = field(default=0.0, init=False)
     """Hours of workers so far."""
-    device_hours: float = field(default=0.0, init=False)
-    """Hours that are paid for: a worker on a quarter of a GPU costs a quarter."""
+    usd: float = field(default=0.0, init=False)
+    """Money so far; 0 where no price is known."""
 
     def try_start(self) -> bool:
         """Count one more cell as started, if the budget allows it; returns whether it does."""
@@ -33,9 +34,9 @@ class Account:
 
     def charge(self, cell: CellConfig, *, seconds: float) -> None:
         """Add the time of a cell that is over, however it ended: a failure costs as much."""
-        hours = seconds * cell.engine.workers / 3600
-        self.hours += hours
-        self.device_hours += hours * (cell.engine.gpus or 1.0)
+        engine = cell.engine
+        self.hours += seconds * engine.workers / 3600
+        self.usd += price_usd(seconds, workers=engine.workers, gpus=engine.gpus, usd_per_hour=self.usd_per_hour) or 0.0
 
     @property
     def spent(self) -> str:
@@ -46,9 +47,8 @@ class Account:
             return f"budget.cells = {self.budget.cells}"
         if self.budget.hours is not None and self.hours >= self.budget.hours:
             return f"budget.hours = {self.budget.hours:g} ({self.hours:.2f} hours of workers)"
-        usd = self.device_hours * (self.usd_per_hour or 0.0)
-        if self.budget.usd is not None and usd >= self.budget.usd:
-            return f"budget.usd = {self.budget.usd:g} ({usd:.2f} USD)"
+        if self.budget.usd is not None and self.usd >= self.budget.usd:
+            return f"budget.usd = {self.budget.usd:g} ({self.usd:.2f} USD)"
         return ""
 
     def remark(self, left: int) -> str:

@@ -1,6 +1,7 @@
 """The remaining time of a sweep: the planner's seconds per cell, corrected by the measured times of finished cells.
 
     expected(cell)  =  predicted(cell) · Σ measured / Σ predicted over the finished cells of the same trainer, else of all
+                       of a trained cell whose test rows are scored: what it took beside training, corrected by other such cells alone
     left            =  max( Σ expected of what waits and runs / concurrency,  longest rest of what runs )
 
 A cell that the planner cannot predict is taken to last as long as the finished ones did on average; while there is none of these, there is no estimate. All
@@ -19,6 +20,9 @@ from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError
 from loretta_core.plan.placement.engine_options import try_engine
 from loretta_core.plan.sizing import size
+
+SCORING = "scoring of test rows"
+"""Stands for the trainer of a cell that is trained already."""
 
 
 @dataclass
@@ -41,6 +45,8 @@ class Estimate:
 
     predicted_s: dict[str, float]
     """Cell id → the planner's seconds; cells that it does not know are left out."""
+    scoring_s: dict[str, float] = field(default_factory=dict)
+    """Cell id → expected seconds, for cells that are trained and lack their test score."""
     _by_trainer: dict[str, _TrainerSums] = field(default_factory=lambda: defaultdict(_TrainerSums))
     _finished: int = 0
     _finished_s: float = 0.0
@@ -55,18 +61,19 @@ class Estimate:
 
     def add_finished(self, cell: CellConfig, seconds: float) -> None:
         """Count a finished cell with the time that it took."""
-        self._finished += 1
-        self._finished_s += seconds
-        predicted = self.predicted_s.get(cell.cell_id)
+        if cell.cell_id not in self.scoring_s:
+            self._finished += 1
+            self._finished_s += seconds
+        predicted = self._predicted_s(cell)
         if predicted:
-            sums = self._by_trainer[cell.trainer.type]
+            sums = self._by_trainer[self._kind(cell)]
             sums.predicted_s += predicted
             sums.measured_s += seconds
 
     def expected_s(self, cell: CellConfig) -> float | None:
         """Return the expected seconds of one cell; None while nothing is known."""
-        predicted = self.predicted_s.get(cell.cell_id)
-        return self._mean_s() if predicted is None else predicted * self._correction(cell.trainer.type)
+        predicted = self._predicted_s(cell)
+        return self._mean_s() if predicted is None else predicted * self._correction(self._kind(cell))
 
     def remaining_s(self, running: Sequence[tuple[CellConfig, float, int]], *, concurrency: int) -> float | None:
         """Return the seconds until the sweep is over; None while nothing is known.
@@ -85,9 +92,15 @@ class Estimate:
         return max(all_s / max(1, concurrency), max((rest * pack_size for rest, pack_size in rests), default=0.0))
 
     def _count_waiting(self, cell: CellConfig, times: int) -> None:
-        sums, predicted = self._by_trainer[cell.trainer.type], self.predicted_s.get(cell.cell_id)
+        sums, predicted = self._by_trainer[self._kind(cell)], self._predicted_s(cell)
         sums.waiting_s += times * (predicted or 0.0)
         sums.unknown += times * (predicted is None)
+
+    def _predicted_s(self, cell: CellConfig) -> float | None:
+        return self.scoring_s.get(cell.cell_id, self.predicted_s.get(cell.cell_id))
+
+    def _kind(self, cell: CellConfig) -> str:
+        return SCORING if cell.cell_id in self.scoring_s else cell.trainer.type
 
     def _mean_s(self) -> float | None:
         return self._finished_s / self._finished if self._finished else None
@@ -96,8 +109,9 @@ class Estimate:
         own = self._by_trainer[trainer]
         if own.predicted_s:
             return own.measured_s / own.predicted_s
-        predicted_s = sum(sums.predicted_s for sums in self._by_trainer.values())
-        return sum(sums.measured_s for sums in self._by_trainer.values()) / predicted_s if predicted_s else 1.0
+        trained = [sums for kind, sums in self._by_trainer.items() if kind != SCORING and trainer != SCORING]
+        predicted_s = sum(sums.predicted_s for sums in trained)
+        return sum(sums.measured_s for sums in trained) / predicted_s if predicted_s else 1.0
 
 
 def predict_durations(cells: Iterable[CellConfig], nodes: Sequence[Node]) -> dict[str, float]:

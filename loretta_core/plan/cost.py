@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
+from loretta_core.config.price import price_usd
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.plan.architectures.blocks import Block
 from loretta_core.plan.devices import UTILISATION, Devices
@@ -51,7 +52,7 @@ def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, dev
     evaluations = 2 + (steps // cell.trainer.evaluation_period(steps) if steps else 0)
     evaluation_s = evaluations * EVALUATED_ROWS / (load.rows * workers) * forward_s
     total_s = steps * step_s + evaluation_s
-    return Cost(step_s if steps else 0.0, total_s, None if device.price is None else device.price * workers * total_s / 3600)
+    return Cost(step_s if steps else 0.0, total_s, price_usd(total_s, workers=workers, gpus=cell.engine.gpus, usd_per_hour=device.price))
 
 
 EVALUATED_ROWS = 500

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.price import price_usd
 from loretta_core.config.sweep.contenders import GridContender
 from loretta_core.config.sweep.protocol import TuneBudget
 from loretta_core.config.sweep.search import Sample
@@ -67,9 +68,13 @@ def _cost_function(budget: TuneBudget, *, usd_per_hour: float | None) -> Callabl
     """Return what a cell costs in the unit of the budget; None where it cannot be predicted."""
     devices = parse_devices(budget.device)
 
-    def hours(cell: CellConfig) -> float | None:
+    def seconds(cell: CellConfig) -> float | None:
         sized = size(cell)
-        return None if sized is None else try_engine(sized, own_engine(cell.engine), devices).cost.total_s * cell.engine.workers / 3600
+        return None if sized is None else try_engine(sized, own_engine(cell.engine), devices).cost.total_s
+
+    def hours(cell: CellConfig) -> float | None:
+        spent = seconds(cell)
+        return None if spent is None else spent * cell.engine.workers / 3600
 
     def forwards(cell: CellConfig) -> float | None:
         sized = size(cell)
@@ -79,7 +84,7 @@ def _cost_function(budget: TuneBudget, *, usd_per_hour: float | None) -> Callabl
         return steps * passes_per_step(cell, trainable=sized.shapes.trainable, total=sized.shapes.block.total)
 
     def usd(cell: CellConfig) -> float | None:
-        price, spent = usd_per_hour if usd_per_hour is not None else devices.device.price, hours(cell)
-        return None if price is None or spent is None else price * spent
+        price = usd_per_hour if usd_per_hour is not None else devices.device.price
+        return price_usd(seconds(cell), workers=cell.engine.workers, gpus=cell.engine.gpus, usd_per_hour=price)
 
     return forwards if budget.forwards is not None else hours if budget.hours is not None else usd

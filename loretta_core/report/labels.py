@@ -37,6 +37,33 @@ def varying_columns(cells: Sequence[CellConfig]) -> list[str]:
     return [name for name in EXTRA_COLUMNS if len({getattr(cell, name) for cell in cells}) > 1]
 
 
+def differing_settings(cells: Sequence[CellConfig]) -> list[str]:
+    """Return the dotted names of the settings in which cells differ, seed and placement aside."""
+    tables = [_settings(cell) for cell in cells]
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [name for name in names if len({repr(table.get(name)) for table in tables}) > 1]
+
+
+def settings_text(cell: CellConfig, names: Sequence[str]) -> str:
+    """Write settings of a cell: `trainer.lr = 0.001, method.r = 8`."""
+    values = _settings(cell)
+    return ", ".join(f"{name} = {_number_or_text(values.get(name))}" for name in names)
+
+
+def _settings(cell: CellConfig) -> dict[str, object]:
+    """Return dotted name → value of every setting but the seed and placement."""
+    found: dict[str, object] = {}
+    for name, value in cell.to_dict().items():
+        if name in ("seed", "engine"):
+            continue
+        found.update({f"{name}.{inner}": each for inner, each in value.items()} if isinstance(value, dict) else {name: value})
+    return found
+
+
+def _number_or_text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _distinguish(parts: Sequence[Typed]) -> list[str]:
     """Return one label per component; equal components get equal labels and different ones different labels."""
     keys = [part.model_dump_json() for part in parts]

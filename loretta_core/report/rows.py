@@ -15,6 +15,7 @@ from loretta_core.store.manifest import Manifest
 from loretta_core.store.records import Record
 
 NOT_RUN = "not run yet, or interrupted; start the sweep again to run it"
+NOT_SCORED = "trained already, and its test rows are not scored yet; start the sweep again to score them"
 
 Status = Literal["finished", "failed", "stopped early", "not run", "damaged"]
 """Status of a cell in a sweep."""
@@ -68,7 +69,7 @@ class ResultRow:
         if self.stop is not None and self.status == "stopped early":
             return f"{self.stop.reason}; it counts as finished nowhere, and without early_stopping it goes on"
         if self.record is None or self.status == "not run":
-            return NOT_RUN
+            return NOT_SCORED if self.record is not None and self.record.unscored else NOT_RUN
         if self.record.error is None:
             return "" if self.record.status == "finished" else "failed without a reason"
         return f"{self.record.error.kind}: {self.record.error.message}"

@@ -70,8 +70,8 @@ def share(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """Write a difference of scores: -0.0123 → `−0.012`."""
-    return f"{value:+.3f}".replace("-", "−")
+    """Write a difference of scores: -0.0123 → `−0.012`; what rounds to zero has no sign."""
+    return f"{value:+.3f}".replace("-", "−") if abs(value) >= 0.0005 else "0.000"
 
 
 def with_interval(value: float | None, *, low: float | None, high: float | None) -> str:

@@ -84,7 +84,7 @@ class Manifest(BaseModel):
     algorithm: Literal["random", "optuna"] = "random"
     """How the trials of a contender were chosen."""
     usd_per_hour: float | None = None
-    """Price of a worker, `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
+    """Price of a device (a GPU, else a worker), `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
     race: RaceSeeds | None = None
     """None without a race."""
 
@@ -94,14 +94,14 @@ def sweep_directory(out: Path, *, name: str) -> Path:
     return out / "sweeps" / name
 
 
-def write_manifest(out: Path, *, sweep: SweepConfig, names: Sequence[str] | None = None) -> Path:
-    """Write the manifest of a sweep atomically.
+def manifest_of(sweep: SweepConfig, *, names: Sequence[str] | None = None) -> Manifest:
+    """Return the manifest of a sweep.
 
     Args:
         names: of its contenders, in their order; None takes the labels of their cells.
     """
     names = names or [contender.cell.label for contender in sweep.contenders]
-    manifest = Manifest(
+    return Manifest(
         name=sweep.name,
         description=sweep.description,
         cells=tuple(cell.cell_id for cell in sweep.cells),
@@ -114,9 +114,13 @@ def write_manifest(out: Path, *, sweep: SweepConfig, names: Sequence[str] | None
         decide=sweep.decide,
         race=_race(sweep),
     )
+
+
+def write_manifest(out: Path, *, sweep: SweepConfig, names: Sequence[str] | None = None) -> Path:
+    """Write the manifest of a sweep atomically; `names` as for `manifest_of`."""
     path = sweep_directory(out, name=sweep.name) / MANIFEST_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, manifest.model_dump_json(indent=1))
+    write_atomically(path, manifest_of(sweep, names=names).model_dump_json(indent=1))
     return path
 
 

@@ -60,13 +60,22 @@ def read_record(directory: Path) -> Record:
         raise OutputError(f"{path}: not a record: {error.errors()[0]['msg']}") from None
 
 
+def read_cell_record(directory: Path) -> Record:
+    """Read the record of the cell that a directory is named after. Raises what `read_record` raises, and OutputError for the record of another cell."""
+    record = read_record(directory)
+    if record.cell_id != directory.name:
+        path = directory / RECORD_NAME
+        raise OutputError(f"{path}: damaged (it is the record of cell {record.cell_id}, not of {directory.name}); delete it to run the cell again")
+    return record
+
+
 def find_records(out: Path, cell_ids: Iterable[str] | None = None) -> FoundRecords:
     """Read the records of the given cells (or of all), and say which ones are damaged."""
     cells = out / "cells"
     found = FoundRecords({}, {})
     for name in cell_names(out) if cell_ids is None else cell_ids:
         try:
-            found.records[name] = read_record(cells / name)
+            found.records[name] = read_cell_record(cells / name)
         except NoRecord:
             continue
         except OutputError as error:

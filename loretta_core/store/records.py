@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 RECORD_FORMAT = 2
 """Layout of a record. Format 1 kept all numbers side by side; `record_format_1.py` translates it."""
@@ -32,13 +32,13 @@ class Score(BaseModel):
 
     model_config = _FROZEN
 
-    value: float | None = None
+    value: FiniteFloat | None = None
     """Score on the test rows with the chosen checkpoint."""
     name: str = "accuracy"
     """Metric of the task: accuracy, f1, …"""
-    low: float | None = None
+    low: FiniteFloat | None = None
     """Lower end of the 95 % interval of `value`."""
-    high: float | None = None
+    high: FiniteFloat | None = None
     """Upper end of the 95 % interval of `value`."""
     rows: int | None = None
     """Number of test rows; None where they were not scored."""
@@ -79,6 +79,11 @@ class RunCost(BaseModel):
     """Device memory on a GPU, resident memory of the process on a CPU. In a pack: that of all its cells."""
     predicted_peak_memory_bytes: int | None = None
     """What the planner expected for the rows of this run, on a CPU with what the process held before; None for models it does not know."""
+
+    @property
+    def beside_training_s(self) -> float:
+        """Seconds of loading and evaluation; about what scoring the test rows takes once the cell is trained. 0 where it is not known."""
+        return max(0.0, (self.wall_s or 0.0) - (self.train_s or 0.0))
 
 
 class PackInfo(BaseModel):

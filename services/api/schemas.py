@@ -96,6 +96,8 @@ class RunningCell(BaseModel):
     """A cell in training."""
 
     cell_id: str
+    name: str
+    """What it is for, as in `trial 3 of 8 of lora · adam`, else its labels."""
     step: int
     steps: int | None
     loss: float | None

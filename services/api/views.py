@@ -25,15 +25,15 @@ def sweep_summary(view: SweepView) -> SweepSummary:
         stopped=progress.stopped,
         damaged=progress.damaged,
         waiting=progress.waiting,
-        running=[running_cell(each) for each in progress.running],
+        running=[running_cell(each, name=view.names[each.cell_id]) for each in progress.running],
         eta_s=progress.eta_s,
         version=view.version,
     )
 
 
-def running_cell(cell: CellProgress) -> RunningCell:
+def running_cell(cell: CellProgress, *, name: str) -> RunningCell:
     """Return the progress of a cell in training."""
-    return RunningCell(cell_id=cell.cell_id, step=cell.step, steps=cell.steps, loss=cell.loss, seconds=cell.elapsed_s)
+    return RunningCell(cell_id=cell.cell_id, name=name, step=cell.step, steps=cell.steps, loss=cell.loss, seconds=cell.elapsed_s)
 
 
 def cell_summary(row: ResultRow) -> CellSummary:

@@ -67,9 +67,11 @@ def _remarks(sweep: SweepConfig, cells: Sequence[CellPreview], *, out: Path) -> 
     statuses = [cell.status for cell in cells]
     finished, stopped = statuses.count("finished"), statuses.count("stopped early")
     early = f", {stopped} stopped early" if stopped else ""
+    scored = statuses.count("unscored")
+    trained = f", {scored} of them trained already: only the test rows are scored" if scored else ""
     cautions = {caution: None for cell in sweep.cells for caution in cell.cautions}
     return [
-        f"{counted(len(cells), 'cell')}: {finished} finished{early}, {len(cells) - finished - stopped} to run. Output: {out}",
+        f"{counted(len(cells), 'cell')}: {finished} finished{early}, {len(cells) - finished - stopped} to run{trained}. Output: {out}",
         *([f"budget of one start: {_budget(sweep.budget)}"] if sweep.budget else []),
         *([_search(sweep.rounds)] if sweep.rounds and not sweep.rounds.complete else []),
         *protocol_lines(sweep),

@@ -13,6 +13,9 @@ from loretta_core.report.tables import Table
 from services.commands.api_client import connect
 from services.commands.output import print_table, to_json
 
+MAX_RUNNING = 12
+"""Most running cells of a sweep that are named."""
+
 
 def submit_sweep(file: Path, *, overrides: Sequence[str], as_json: bool) -> None:
     """Send a sweep file to the server and print its job. Raise ConfigError for a mistake in it, without asking a server."""
@@ -62,7 +65,13 @@ def job_text(job: Mapping[str, Any], *, progress: Mapping[str, Any] | None = Non
         parts = [f"{progress['finished']} of {progress['total']} finished", f"{progress['failed']} failed", f"{len(progress['running'])} running"]
         left = f", about {units.seconds(progress['eta_s'])} left" if progress["eta_s"] is not None else ""
         lines.append(", ".join(parts) + left)
+        lines += [_running_text(each) for each in progress["running"][:MAX_RUNNING]]
     return "\n".join(lines)
+
+
+def _running_text(cell: Mapping[str, Any]) -> str:
+    of = f" of {cell['steps']}" if cell["steps"] else ""
+    return f"  {cell['name']}: step {cell['step']}{of}, {units.seconds(cell['seconds'])}"
 
 
 def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> Table:

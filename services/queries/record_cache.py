@@ -9,7 +9,7 @@ from pathlib import Path
 from loretta_core.errors import OutputError
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.predictions import FoundPredictions, Predictions, find_predictions
-from loretta_core.store.record_files import RECORD_NAME, read_record
+from loretta_core.store.record_files import RECORD_NAME, read_cell_record
 from loretta_core.store.records import Record
 
 FileVersion = tuple[int, int, int]
@@ -72,6 +72,6 @@ def _version(path: Path) -> FileVersion:
 
 def _read(directory: Path, version: FileVersion) -> CachedRecord:
     try:
-        return CachedRecord(version, read_record(directory))
+        return CachedRecord(version, read_cell_record(directory))
     except OutputError as error:
         return CachedRecord(version, None, damage=str(error))

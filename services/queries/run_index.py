@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import OutputError
+from loretta_core.report.roles import cell_roles
 from loretta_core.report.rows import ResultRow, Status, build_rows, damaged_cells
 from loretta_core.report.verdict.findings import Findings, find
 from loretta_core.store.early_stops import FoundStops, find_early_stops
@@ -38,6 +40,11 @@ class SweepView:
     version: str
     """Changes when a manifest or a record does, and with what is damaged."""
     progress: SweepProgress
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Cell id → its name: what it is for in a sweep with [tune] or [replicate], else its labels."""
+        return {row.cell_id: row.name for row in self.rows} | cell_roles(self.manifest)
 
     @property
     def damaged(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ from loretta_core.plan.placement.fit import DeviceFit, plan_on
 from loretta_core.plan.sizing import size
 from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.record_files import NoRecord, read_record
+from loretta_core.store.record_files import NoRecord, read_cell_record
 
 CellStatus = Literal["new", "finished", "failed", "damaged", "unscored", "stopped early"]
 """A failed cell runs again, and so does one whose record is damaged; an unscored one is trained and lacks its test score; the sweep stopped the last kind."""
@@ -60,7 +60,7 @@ def cell_status(cell: CellConfig, *, out: Path, stopped_early: bool = False) -> 
     """Return the status of a cell in an output directory; `stopped_early` counts only where there is no record."""
     directory = cell_directory(out, cell.cell_id)
     try:
-        record = read_record(directory)
+        record = read_cell_record(directory)
         return "unscored" if record.unscored and cell.score_test else record.status
     except NoRecord:
         return "stopped early" if stopped_early else "new"

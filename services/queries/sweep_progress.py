@@ -1,6 +1,7 @@
 """Progress of a sweep: cells finished, failed, running and waiting, steps of the running ones from their journals, and the estimated time left.
 
-The estimate takes what finished cells of the same method and trainer took, else of any, and as many at once as are running now. It knows nothing of queues.
+The estimate takes what finished cells of the same method and trainer took, else of any, and as many at once as are running now; of a trained cell that lacks
+its test score alone, what it took beside training. It knows nothing of queues.
 """
 
 from __future__ import annotations
@@ -118,8 +119,14 @@ def _estimate_left_s(rows: Sequence[ResultRow], running: Sequence[CellProgress])
         return None
     usual = statistics.mean(value for values in known.values() for value in values)
     gone = {each.cell_id: each.elapsed_s for each in running}
+
+    def expected(row: ResultRow) -> float:
+        if row.record is not None and row.record.unscored:
+            return row.record.cost.beside_training_s
+        return statistics.mean(known.get((row.labels["method"], row.labels["trainer"]), [usual]))
+
     left = [
-        max(1.0, statistics.mean(known.get((row.labels["method"], row.labels["trainer"]), [usual])) - gone.get(row.cell_id, 0.0))
+        max(1.0, expected(row) - gone.get(row.cell_id, 0.0))
         for row in rows
         if row.status == "not run" or (row.status in ("failed", "damaged") and row.cell_id in gone)
     ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from loretta_core.report.rows import ResultRow
+from loretta_core.report.verdict.contenders import ContenderResult
+from loretta_core.report.verdict.tuning import Algorithm, has_budget, has_learning_rates
 from loretta_core.report.verdict.values import Standing
 
 MAX_CACHED = 200
@@ -19,11 +21,16 @@ MAX_CACHED = 200
 MAX_POINTS = 500
 """Most points of a figure: more are neither legible nor drawn within the time that a reader waits."""
 
+TUNING_FIGURES: Mapping[str, Callable[[ContenderResult], bool]] = {"learning_rates": has_learning_rates, "tuning_budget": has_budget}
+"""Figures of the trials, each with the question whether a contender has something to show there."""
+
 FIGURE_TITLES = {
     "score_against_parameters": "Score against trainable parameters",
     "score_against_time": "Score against training time",
     "score_against_memory": "Score against peak memory",
     "score_against_forwards": "Score against forward passes",
+    "learning_rates": "Validation score over the learning rate",
+    "tuning_budget": "Validation score over the number of trials",
     "training_loss": "Training loss",
 }
 
@@ -35,11 +42,15 @@ class FigureCache:
     _drawings: OrderedDict[tuple[str, str], str] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def comparison(self, name: str, *, standings: Sequence[Standing], key: str) -> str:
-        """Return a figure of a comparison as SVG, empty when there is nothing to draw. The key identifies the contenders."""
+    def comparison(self, name: str, *, standings: Sequence[Standing], algorithm: Algorithm, key: str) -> str:
+        """Return a figure of a comparison as SVG, empty when there is nothing to draw. The key identifies the contenders.
+
+        Args:
+            algorithm: how their trials were chosen.
+        """
         from loretta_core.report.figures.draw import draw  # matplotlib: half a second that no other page pays
 
-        return self._get_or_draw((name, key), lambda: "".join(drawing.svg for drawing in draw(standings[:MAX_POINTS], names=(name,))))
+        return self._get_or_draw((name, key), lambda: "".join(drawing.svg for drawing in draw(standings[:MAX_POINTS], names=(name,), algorithm=algorithm)))
 
     def training_loss(self, row: ResultRow, *, key: str) -> str:
         """Return the training loss of one cell as SVG. The key identifies its version."""
@@ -54,6 +65,16 @@ class FigureCache:
                 if len(self._drawings) > MAX_CACHED:
                     self._drawings.popitem(last=False)
             return self._drawings[key]
+
+
+def figure_titles(contenders: Sequence[ContenderResult], *, scored: bool) -> dict[str, str]:
+    """Return name → title of the figures of a sweep that have something to show.
+
+    Args:
+        scored: some cell has a test score.
+    """
+    shown = {name: any(map(has, contenders)) for name, has in TUNING_FIGURES.items()}
+    return {name: title for name, title in FIGURE_TITLES.items() if shown.get(name, scored)}
 
 
 def svg_response(drawing: str) -> Response:

@@ -210,6 +210,7 @@ def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None 
         if not isinstance(tables.get(name, kind()), kind):
             wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
             raise ConfigError(f"{name} = {tables[name]!r}: expected the table {wanted}")
+    _check_price(header)
     protocol = header.tune is not None or header.replicate is not None
     if protocol:
         _check_protocol(tables, header=header)
@@ -242,6 +243,12 @@ def _check_protocol(tables: Mapping[str, Any], *, header: SweepHeader) -> None:
         raise ConfigError(f"[search] and {given}: one of them. [tune] supersedes [search]: `samples` is `tune.trials`, the other keys have the same names")
     if "seed" in flatten(tables.get("axes", {}), where="axes."):
         raise ConfigError(f"axes.seed with {given}: seeds are given by [replicate] seeds, e.g. seeds = 5; leave the axis out")
+
+
+def _check_price(header: SweepHeader) -> None:
+    """Raise ConfigError where an answer has to respect a price and none is known: it would rule out every contender."""
+    if header.decide.max_usd is not None and (header.budget is None or header.budget.usd_per_hour is None):
+        raise ConfigError(f"decide.max_usd = {header.decide.max_usd:g}: what a device costs is not known; give budget.usd_per_hour, or decide.max_train_hours")
 
 
 def _check_executor(executor: ExecutorName, cells: Iterable[CellConfig]) -> None:

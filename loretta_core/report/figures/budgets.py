@@ -14,12 +14,12 @@ from loretta_core.report.figures.series import left_out_note, look_of, panels_of
 from loretta_core.report.figures.style import legend_below, panels, settle, styled, to_svg, wrapped
 from loretta_core.report.inference.tuning_budget import best_so_far, expected_best
 from loretta_core.report.verdict.contenders import ContenderResult
-from loretta_core.report.verdict.tuning import FEWEST_TRIALS, Algorithm
+from loretta_core.report.verdict.tuning import Algorithm, has_budget
 
 
 def budgets(contenders: Iterable[ContenderResult], *, name: str, algorithm: Algorithm) -> tuple[str, str]:
     """Return the figure as SVG, and what its caption must add. Empty where no contender has as many finished trials as the verdict asks for."""
-    groups = panels_of(contender for contender in contenders if len(contender.trial_scores) >= FEWEST_TRIALS)
+    groups = panels_of(filter(has_budget, contenders))
     if not groups:
         return "", ""
     looks = look_of(groups)

@@ -28,7 +28,7 @@ class Drawing:
 
 
 REPORT_FIGURES = ("score_against_parameters", "score_against_time", "learning_rates", "tuning_budget", "training_loss")
-"""Figures of report.html, where they have something to show; the page of a server has two more costs, and not those of the trials."""
+"""Figures of report.html, where they have something to show; the page of a server has two more costs."""
 
 
 def draw(standings: Sequence[Standing], *, names: Sequence[str] = REPORT_FIGURES, algorithm: Algorithm = "random") -> list[Drawing]:

@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from loretta_core.report.figures.series import Look, Panel, left_out_note, look_of, panels_of
 from loretta_core.report.figures.style import INK, MUTED, legend_below, panels, settle, styled, to_svg, wrapped
-from loretta_core.report.rows import ResultRow
 from loretta_core.report.verdict.contenders import ContenderResult, validation_score
+from loretta_core.report.verdict.tuning import has_learning_rates, learning_rate, trial_points
 
 SETTING = "trainer.lr"
 """The setting on the horizontal axis."""
@@ -21,7 +21,7 @@ SETTING = "trainer.lr"
 
 def learning_rates(contenders: Iterable[ContenderResult], *, name: str) -> tuple[str, str]:
     """Return the figure as SVG, and what its caption must add. Empty where no contender has trials at two learning rates."""
-    groups = panels_of(contender for contender in contenders if len({x for x, _ in trial_points(contender)}) > 1)
+    groups = panels_of(filter(has_learning_rates, contenders))
     if not groups:
         return "", ""
     looks = look_of(groups)
@@ -35,18 +35,6 @@ def learning_rates(contenders: Iterable[ContenderResult], *, name: str) -> tuple
         legend_below(figure, axes, title="contender")
         settle(figure)
         return to_svg(figure, name=name), left_out_note(groups)
-
-
-def trial_points(contender: ContenderResult) -> list[tuple[float, float]]:
-    """Return (learning rate, validation score) of the trials that have both, by learning rate."""
-    found = ((learning_rate(row), validation_score(row)) for row in contender.trials)
-    return sorted((x, y) for x, y in found if x and y is not None)
-
-
-def learning_rate(row: ResultRow) -> float | None:
-    """Return the learning rate of a cell, None where its trainer has none."""
-    value = getattr(row.cell.trainer, "lr", None)
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _draw(axes: Axes, contender: ContenderResult, *, look: Look) -> None:

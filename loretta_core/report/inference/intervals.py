@@ -2,8 +2,9 @@
 
     Var(x̄_i − x̄_j) = seed part of i + seed part of j + Var over rows of the difference − seed × row, which both parts contain
 
-Seeds are independent and never paired; rows are shared, so that the row part is that of the paired difference. Degrees of freedom are Satterthwaite's
-(Biometrics Bulletin 2, 1946): of a sum of mean squares, each with its own.
+Seeds are independent and never paired; rows are shared, so that the row part is that of the paired difference. The sum has a floor (`row_floor`): where all
+rows are right in every run, or two contenders answer alike, nothing varies over the rows at hand, and over others something would. Degrees of freedom are
+Satterthwaite's (Biometrics Bulletin 2, 1946): of a sum of mean squares, each with its own.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def difference_interval(components: Components, first: int, second: int, *, leve
 def variance_of(weight_PK: Array, *, seed_part: Array, row_covariance_KK: Array, shared_part_K: Array, seeds_K: Array, rows: int) -> tuple[Array, Array]:
     """Return variance and degrees of freedom of linear combinations of means, each (P,) or (draws, P).
 
-    The variance is at least either part of it: subtracting what both contain may overshoot.
+    The variance is at least either part of it: subtracting what both contain may overshoot. And it is at least `row_floor` for each mean.
 
     Args:
         weight_PK: P combinations.
@@ -54,13 +55,21 @@ def variance_of(weight_PK: Array, *, seed_part: Array, row_covariance_KK: Array,
     from_seeds = seed_part @ square_PK.T
     from_rows_P = np.einsum("pk,kl,pl->p", weight_PK, row_covariance_KK, weight_PK)
     shared_P = square_PK @ shared_part_K
-    variance = np.maximum(from_seeds + from_rows_P - shared_P, np.maximum(from_seeds, from_rows_P))
+    least_P = np.maximum(from_rows_P, row_floor(rows) * square_PK.sum(axis=1))
+    variance = np.maximum(from_seeds + from_rows_P - shared_P, np.maximum(from_seeds, least_P))
     freedom_K = np.maximum(seeds_K - 1, 1)
     spread = (seed_part**2 / freedom_K) @ (square_PK**2).T
     spread = spread + from_rows_P**2 / (rows - 1) + (square_PK**2) @ (shared_part_K**2 / (freedom_K * (rows - 1)))
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(spread > 0, variance**2 / spread, float(rows - 1))
     return variance, np.clip(freedom, 1.0, rows - 1)
+
+
+def row_floor(rows: int) -> float:
+    """Return the variance of a mean over rows that are all right, by Agresti and Coull (The American Statistician 52, 1998): as if two more were right and two
+    wrong. A score whose rows vary has more."""
+    share = (rows + 2) / (rows + 4)
+    return share * (1 - share) / (rows + 4)
 
 
 def variances(components: Components, weight_PK: Array) -> tuple[Array, Array]:

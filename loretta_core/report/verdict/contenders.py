@@ -13,8 +13,9 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+from loretta_core.config.price import price_usd
+from loretta_core.report.labels import differing_settings, settings_text
 from loretta_core.report.rows import ResultRow
 from loretta_core.store.manifest import Contender, Manifest
 from loretta_core.store.records import Record
@@ -89,6 +90,10 @@ class ContenderResult:
         found = self._costs(lambda record: record.cost.peak_memory_bytes)
         return round(statistics.median(found)) if found else None
 
+    def prices(self, usd_per_hour: float | None) -> list[float]:
+        """Return the price of each replicate's training on all its workers; empty where the price of a device is not known."""
+        return self._costs(lambda record: _price_usd(record, usd_per_hour=usd_per_hour))
+
     @property
     def tuning_s(self) -> float | None:
         """Training time of all trials together; None without trials."""
@@ -102,15 +107,12 @@ class ContenderResult:
         chosen = self.winner or (self.replicates[0] if self.replicates else None)
         if chosen is None or not self.trials:
             return ""
-        values = _settings(chosen)
-        return ", ".join(f"{name} = {_text(values.get(name))}" for name in self.tuned)
+        return settings_text(chosen.cell, self.tuned)
 
     @cached_property
     def tuned(self) -> list[str]:
         """Names of the settings in which the trials differ."""
-        tables = [_settings(row) for row in self.trials]
-        names = dict.fromkeys(name for table in tables for name in table)
-        return [name for name in names if len({repr(table.get(name)) for table in tables}) > 1]
+        return differing_settings([row.cell for row in self.trials])
 
     def most(self, cost: Callable[[Record], float | None]) -> float | None:
         """Return the largest cost of a replicate; None where none is known."""
@@ -118,6 +120,12 @@ class ContenderResult:
 
     def _costs(self, cost: Callable[[Record], float | None]) -> list[float]:
         return [value for row in self.replicates if row.record is not None and row.score is not None and (value := cost(row.record)) is not None]
+
+
+def _price_usd(record: Record, *, usd_per_hour: float | None) -> float | None:
+    """Return the price of training; the record says what engine an `auto` cell got."""
+    engine = record.cell.get("engine") or {}
+    return price_usd(record.cost.train_s, workers=engine.get("workers", 1), gpus=engine.get("gpus", 0.0), usd_per_hour=usd_per_hour)
 
 
 def build_contenders(manifest: Manifest, rows: Sequence[ResultRow]) -> tuple[ContenderResult, ...]:
@@ -165,17 +173,3 @@ def _named(contender: Contender, by_id: Mapping[str, ResultRow]) -> ContenderRes
     method, trainer = first.cell.method.short_name, first.cell.trainer.short_name
     task, model = first.labels["task"], first.labels["model"]
     return ContenderResult(task, model, method, trainer, name, replicates, trials, winner, notes=contender.notes, eliminated_at=contender.eliminated_at)
-
-
-def _settings(row: ResultRow) -> dict[str, Any]:
-    """Return dotted name → value of every setting but the seed and placement."""
-    found: dict[str, Any] = {}
-    for name, value in row.cell.to_dict().items():
-        if name in ("seed", "engine"):
-            continue
-        found.update({f"{name}.{inner}": each for inner, each in value.items()} if isinstance(value, dict) else {name: value})
-    return found
-
-
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

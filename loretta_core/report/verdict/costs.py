@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from loretta_core.config.sweep.protocol import Decide
@@ -18,7 +19,7 @@ GIB = 2**30
 def broken_constraints(contender: ContenderResult, *, decide: Decide, usd_per_hour: float | None) -> tuple[str, ...]:
     """Return the constraints that a contender breaks, in words. A cost that is not known breaks its constraint: the answer must respect it."""
     hours = _hours(contender)
-    usd = hours * usd_per_hour if hours is not None and usd_per_hour is not None else None
+    usd = max(contender.prices(usd_per_hour), default=None)
     memory = contender.most(lambda record: record.cost.peak_memory_bytes)
     params = contender.most(lambda record: record.cost.trainable_params)
     limits: list[tuple[str, float | None, float | None, Callable[[float], str]]] = [
@@ -40,7 +41,7 @@ def cheapest(standings: Sequence[Standing], *, usd_per_hour: float | None) -> tu
         "trainable parameters": (lambda each: each.trainable_params, lambda value: units.count(round(value))),
         "training time": (lambda each: each.train_s, units.seconds),
         "peak memory": (lambda each: each.peak_memory_bytes, lambda value: units.size(round(value))),
-        "cost": (lambda each: None if usd_per_hour is None or each.train_s is None else each.train_s / 3600 * usd_per_hour, lambda value: f"{value:.2f} USD"),
+        "cost": (lambda each: statistics.median(each.prices(usd_per_hour)) if each.prices(usd_per_hour) else None, lambda value: f"{value:.2f} USD"),
     }
     found = []
     for name, (cost, show) in costs.items():

@@ -40,7 +40,7 @@ class Protocol:
     algorithm: Algorithm = "random"
     """How trials were chosen."""
     usd_per_hour: float | None = None
-    """Price of a worker; None: costs in money are not known."""
+    """Price of a device (a GPU, else a worker) for an hour; None: costs in money are not known."""
 
 
 def verdicts(contenders: Sequence[ContenderResult], *, predictions: Mapping[str, Predictions], protocol: Protocol) -> tuple[Verdict, ...]:
@@ -49,13 +49,14 @@ def verdicts(contenders: Sequence[ContenderResult], *, predictions: Mapping[str,
 
 
 def comparable(contenders: Sequence[ContenderResult], found: CommonRows) -> list[tuple[ContenderResult, tuple[ResultRow, ...]]]:
-    """Return the contenders with at least two seeds on the common rows and their replicates, the highest mean first. The order does not depend on names."""
+    """Return the contenders with at least two seeds on the common rows and their replicates, the highest mean first, of equal ones the cheaper. The order does
+    not depend on names."""
     usable = [
         (contender, rows)
         for contender, rows in zip(contenders, found.counted, strict=True)
         if contender.trains and len(rows) > 1 and (found.paired or all(map(has_row_interval, rows)))
     ]
-    return sorted(usable, key=lambda member: (-_mean(member[1]), sorted(row.cell_id for row in member[1])))
+    return sorted(usable, key=lambda member: (*_high_and_cheap(member[0], _mean(member[1])), sorted(row.cell_id for row in member[1])))
 
 
 def _verdict(contenders: Sequence[ContenderResult], predictions: Mapping[str, Predictions], protocol: Protocol) -> Verdict:
@@ -103,7 +104,7 @@ def _compared(base: Verdict, contenders: Sequence[ContenderResult], found: Commo
     compared = inference.compare_paired(rows, predictions) if found.paired else inference.compare_unpaired(rows)
     measured = _measured(base, [contender for contender, _ in members], compared)
     if len(members) == 1:
-        return _without_replicates(measured, why=f"{members[0][0].spoken} alone has several seeds, so nothing is claimed")
+        return _without_replicates(measured, why=f"only {members[0][0].spoken} has several seeds, so nothing is claimed")
     measured = _related(measured, [contender for contender, _ in members], compared)
     if measured.recommended is None:
         return replace(measured, why="every contender with several seeds breaks a constraint of [decide]")
@@ -181,7 +182,13 @@ def _standing(contender: ContenderResult, rows: Sequence[ResultRow], protocol: P
 
 
 def _by_score(standings: Iterable[Standing]) -> tuple[Standing, ...]:
-    return tuple(sorted(standings, key=lambda each: (each.score is None, -(each.score.value if each.score else 0.0))))
+    return tuple(sorted(standings, key=lambda each: (each.score is None, *_high_and_cheap(each.contender, each.score.value if each.score else 0.0))))
+
+
+def _high_and_cheap(contender: ContenderResult, mean: float) -> tuple[float, ...]:
+    """Return a sort key: means that differ by rounding alone are equal, and then the fewer parameters, then the less time comes first."""
+    costs = (math.inf if cost is None else float(cost) for cost in (contender.trainable_params, contender.train_s))
+    return (-round(mean, 12), *costs)
 
 
 def _mean(rows: Sequence[ResultRow]) -> float:

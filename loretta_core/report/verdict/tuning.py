@@ -7,7 +7,8 @@ from typing import Literal
 
 from loretta_core.report import units
 from loretta_core.report.inference.tuning_budget import best_so_far, expected_best
-from loretta_core.report.verdict.contenders import ContenderResult
+from loretta_core.report.rows import ResultRow
+from loretta_core.report.verdict.contenders import ContenderResult, validation_score
 
 FEWEST_TRIALS = 4
 
@@ -19,7 +20,7 @@ def budget_sentence(contenders: Sequence[ContenderResult], *, algorithm: Algorit
 
     For random search by the expected best of k trials, for k up to half of them. A search that learns from its trials has no such estimator: best so far.
     """
-    tuned = [contender for contender in contenders if len(contender.trial_scores) >= FEWEST_TRIALS]
+    tuned = [contender for contender in contenders if has_budget(contender)]
     if len(tuned) < 2:
         return ""
     random = algorithm == "random"
@@ -34,6 +35,28 @@ def budget_sentence(contenders: Sequence[ContenderResult], *, algorithm: Algorit
         return f"The order by {by} depends on the number of trials (1 to {most}); {leaders[0][1]} leads throughout."
     said = ", ".join(f"{name} from {units.counted(k, 'trial')} on" for k, name in leaders)
     return f"Who leads by {by} depends on the number of trials: {said}."
+
+
+def has_budget(contender: ContenderResult) -> bool:
+    """Return whether enough trials finished to say what fewer would have found."""
+    return len(contender.trial_scores) >= FEWEST_TRIALS
+
+
+def has_learning_rates(contender: ContenderResult) -> bool:
+    """Return whether trials finished at two learning rates at least."""
+    return len({rate for rate, _ in trial_points(contender)}) > 1
+
+
+def trial_points(contender: ContenderResult) -> list[tuple[float, float]]:
+    """Return (learning rate, validation score) of the trials that have both, by learning rate."""
+    found = ((learning_rate(row), validation_score(row)) for row in contender.trials)
+    return sorted((rate, score) for rate, score in found if rate and score is not None)
+
+
+def learning_rate(row: ResultRow) -> float | None:
+    """Return the learning rate of a cell, None where its trainer has none."""
+    value = getattr(row.cell.trainer, "lr", None)
+    return float(value) if isinstance(value, int | float) else None
 
 
 def tuning_notes(contenders: Sequence[ContenderResult]) -> list[str]:

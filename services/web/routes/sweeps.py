@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 
 from loretta_core.report.cost_notes import cost_notes
 from loretta_core.report.rows import ResultRow
+from loretta_core.report.verdict.values import Standing
 from services.api.dependencies import Services, ServicesDep
 from services.api.schemas import SortKey, SweepName
 from services.queries.errors import RayUnavailable
 from services.queries.filters import Selection, choices, paginate, select
 from services.queries.ray_jobs import ACTIVE
 from services.queries.run_index import SweepView
-from services.web.figures import FIGURE_TITLES, FigureCache, svg_response
+from services.web.figures import FIGURE_TITLES, FigureCache, figure_titles, svg_response
 from services.web.session import Reader
 from services.web.table import ROWS_PER_PAGE, build_table, distinguishing_labels, query_string, shared_labels
 from services.web.templating import render
@@ -54,7 +55,7 @@ def sweep(
         "view": view,
         "damaged": [row for row in rows if row.status == "damaged"][:MAX_FAILURES],
         "failures": [row for row in rows if row.status == "failed"][:MAX_FAILURES],
-        "names": {row.cell_id: row.name for row in view.rows} if view.progress.running else {},
+        "names": view.names if view.progress.running else {},
         "mlflow": services.settings.mlflow_url,
         **_findings(view, rows),
         **_table(view, rows, selection=selection, offset=offset),
@@ -69,19 +70,25 @@ def figure(name: SweepName, figure: str, request: Request, services: ServicesDep
     if figure not in FIGURE_TITLES:
         raise HTTPException(404, f"no figure {figure!r}")
     figures: FigureCache = request.app.state.figures
-    selected = {row.cell_id for row in select(view.rows, filters)}
-    standings = [each for each in view.findings.standings if any(row.cell_id in selected for row in each.contender.replicates)]
-    return svg_response(figures.comparison(figure, standings=standings, key=f"{name} {view.version} {query_string(filters)}"))
+    standings = _selected(view, select(view.rows, filters))
+    algorithm, key = view.findings.protocol.algorithm, f"{name} {view.version} {query_string(filters)}"
+    return svg_response(figures.comparison(figure, standings=standings, algorithm=algorithm, key=key))
+
+
+def _selected(view: SweepView, rows: Sequence[ResultRow]) -> list[Standing]:
+    """Return the contenders that have a cell among the selected rows."""
+    selected = {row.cell_id for row in rows}
+    return [each for each in view.findings.standings if any(row.cell_id in selected for row in (*each.contender.replicates, *each.contender.trials))]
 
 
 def _findings(view: SweepView, rows: Sequence[ResultRow]) -> dict[str, object]:
     """Return the verdict on the whole sweep, and what the selected rows say: notes on costs, and the figures that can be drawn."""
-    scored = any(row.score is not None for row in rows)
+    contenders = [each.contender for each in _selected(view, rows)]
     return {
         "verdict": view.findings.lines,
         "contenders": view.findings.table,
         "predictions": cost_notes(rows),
-        "figures": FIGURE_TITLES if scored else {},
+        "figures": figure_titles(contenders, scored=any(contender.scored for contender in contenders)),
     }
 
 

@@ -20,7 +20,7 @@ from loretta_core.config import cell_from_overrides
 from tests.jobs.synthetic import finished_record
 cells = [cell_from_overrides(["model=toy-bert", "task=toy_sentiment", "method=lora", "trainer=adam", f"seed={seed}"]) for seed in range(3)]
 reporter = SweepReporter(cells)
-reporter.on_cells_added(cells, placed=cells, predicted_s={cell.cell_id: 100.0 for cell in cells})
+reporter.on_cells_added(cells, placed=cells, predicted_s={cell.cell_id: 100.0 for cell in cells}, scoring_s={}, roles={})
 with reporter.live():
     reporter.on_cell_started(cells[0])
     reporter.on_outcome(Outcome(cells[0].cell_id, "finished", seconds=200.0), finished_record(cells[0]))
@@ -59,7 +59,7 @@ def _read(terminal: int) -> bytes:
 def test_anything_else_gets_plain_lines(cell, capsys):
     cells = [cell("seed=0"), cell("seed=1")]
     reporter = SweepReporter(cells)
-    reporter.on_cells_added(cells, placed=cells, predicted_s={each.cell_id: 60.0 for each in cells})
+    reporter.on_cells_added(cells, placed=cells, predicted_s={each.cell_id: 60.0 for each in cells}, scoring_s={}, roles={})
     with reporter.live():
         reporter.on_cell_started(cells[0])
         reporter.on_outcome(Outcome(cells[0].cell_id, "finished", seconds=30.0), finished_record(cells[0]))

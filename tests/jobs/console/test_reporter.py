@@ -42,3 +42,14 @@ def test_names_say_nothing_that_all_cells_share(cell):
     assert list(names([cell("batch_size=8", "seed=0"), cell("batch_size=8", "seed=1")]).values()) == [
         f"toy-bert · toy_sentiment · lora · adam · seed {seed}" for seed in (0, 1)
     ]
+
+
+def test_a_cell_with_a_role_is_named_by_it(cell, capsys):
+    trial = cell().model_copy(update={"score_test": False})
+    reporter = SweepReporter([trial])
+    role = {trial.cell_id: "trial 3 of 8 of lora · adam"}
+    reporter.on_cells_added([trial], placed=[trial], predicted_s={}, scoring_s={}, roles=role)
+    reporter.on_cell_started(trial)
+    assert reporter.snapshot().rows[0][0] == "trial 3 of 8 of lora · adam"
+    reporter.on_outcome(Outcome(trial.cell_id, "finished", seconds=21), finished_record(trial))
+    assert capsys.readouterr().out == "[1/1] trial 3 of 8 of lora · adam: validation accuracy 0.900 in 21 s\n"

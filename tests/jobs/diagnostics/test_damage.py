@@ -22,7 +22,16 @@ def test_the_record_of_another_cell_is_found(cell, out):
     shutil.copytree(here, there)
     ((what, text, advice),) = problems(out)
     assert (what, advice) == ("record", RUN_AGAIN)
-    assert text == f"{there}/record.json: damaged (it is the record of cell {here.name}, not of {there.name})"
+    assert text == f"{there}/record.json: damaged (it is the record of cell {here.name}, not of {there.name}); delete it to run the cell again"
+
+
+def test_a_file_in_the_place_of_a_cell_is_found(cell, out):
+    path = cell_directory(out, cell().cell_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("")
+    (path.parent / "notes.txt").write_text("no cell")
+    ((what, text, _),) = problems(out)
+    assert (what, f"{path}/record.json: damaged (cannot be read: Not a directory)" in text) == ("record", True)
 
 
 def test_a_deleted_adapter_is_found(cell, out):

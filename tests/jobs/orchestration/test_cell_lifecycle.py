@@ -94,7 +94,7 @@ class Events:
     def __init__(self):
         self.seen = []
 
-    def on_cells_added(self, cells, *, placed, predicted_s):
+    def on_cells_added(self, cells, *, placed, predicted_s, scoring_s, roles):
         self.seen.append(("added", len(cells), len(placed)))
 
     def on_cell_started(self, cell, *, pack_size):

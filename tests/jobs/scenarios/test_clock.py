@@ -52,7 +52,7 @@ def _is_duration(node):
 def test_a_step_of_the_wall_clock_changes_no_duration(jump_s, cell, monkeypatch, capsys):
     cells = [cell(f"seed={seed}") for seed in range(3)]
     reporter, account = SweepReporter(cells), Account(Budget(hours=1))
-    reporter.on_cells_added(cells, placed=cells, predicted_s=dict.fromkeys((each.cell_id for each in cells), 1.0))
+    reporter.on_cells_added(cells, placed=cells, predicted_s=dict.fromkeys((each.cell_id for each in cells), 1.0), scoring_s={}, roles={})
     reporter.on_cell_started(cells[0])
     clock = time.time
     monkeypatch.setattr(time, "time", lambda: clock() + jump_s)

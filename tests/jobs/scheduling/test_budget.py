@@ -46,5 +46,5 @@ def test_money_without_a_price_is_refused():
 def test_a_share_of_a_gpu_costs_its_share(cell):
     account = open_account(Budget(usd=1), price=2.0)
     account.charge(cell("engine.gpus=0.25"), seconds=3600)
-    assert account.device_hours == 0.25
+    assert account.usd == 0.5
     assert account.try_start()

@@ -54,3 +54,17 @@ def test_the_planner_knows_the_toy_models(cell):
 @pytest.mark.parametrize("concurrency", [0, 1])
 def test_an_empty_sweep_is_over(concurrency):
     assert Estimate({}).remaining_s([], concurrency=concurrency) == 0.0
+
+
+def test_a_trained_cell_whose_test_rows_are_scored_is_no_training(cell):
+    trained, new = cell("seed=0"), cell("seed=1")
+    estimate = Estimate({trained.cell_id: 100.0, new.cell_id: 100.0}, scoring_s={trained.cell_id: 2.0})
+    for each in (trained, new):
+        estimate.add_waiting(each)
+    assert estimate.remaining_s([], concurrency=1) == 102.0
+    estimate.remove_waiting(trained)
+    estimate.add_finished(trained, 20.0)  # says nothing about trainings
+    assert (estimate.expected_s(new), estimate.expected_s(trained)) == (100.0, 20.0)
+    assert estimate.expected_s(cell("seed=2")) is None
+    estimate.add_finished(new, 50.0)
+    assert estimate.expected_s(trained) == 20.0

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from loretta_core.report.rows import NOT_RUN, ResultRow, damaged_cells
+from loretta_core.report.rows import NOT_SCORED, ResultRow, damaged_cells
 from loretta_core.report.tables import old_cells
 from loretta_core.store.records import Failure, Score
 from tests.loretta_core.report.synthetic import failed_record, make_cell, make_record, rows_of, write_sweep
@@ -42,7 +42,7 @@ def test_a_trial_whose_test_score_is_wanted_is_still_to_be_run(tmp_path):
     trial = make_record(LORA).model_copy(update={"score": Score(validation=0.9)})
     (wanted,) = rows_of(write_sweep(tmp_path / "a", records=[(LORA, trial)]))
     (judged,) = rows_of(write_sweep(tmp_path / "b", records=[(LORA.model_copy(update={"score_test": False}), trial)]))
-    assert (wanted.status, wanted.reason, wanted.score) == ("not run", NOT_RUN, None)
+    assert (wanted.status, wanted.reason, wanted.score) == ("not run", NOT_SCORED, None)
     assert (judged.status, judged.reason, judged.score) == ("finished", "", None)
 
 

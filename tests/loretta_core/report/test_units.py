@@ -58,6 +58,11 @@ def test_share(value, text):
     assert units.share(value) == text
 
 
+@pytest.mark.parametrize(("value", "text"), [(-0.0123, "−0.012"), (0.0123, "+0.012"), (-1e-16, "0.000"), (0.0, "0.000")])
+def test_a_difference_has_a_sign_unless_it_rounds_to_zero(value, text):
+    assert units.signed(value) == text
+
+
 def test_interval():
     assert units.with_interval(0.9, low=0.88, high=0.92) == "0.900 ± 0.020"
     assert units.with_interval(0.9, low=None, high=0.92) == "0.900"

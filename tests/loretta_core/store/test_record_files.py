@@ -103,6 +103,23 @@ def test_what_is_damaged_is_told_beside_the_others(tmp_path):
     assert find_records(tmp_path / "nowhere") == FoundRecords({}, {})
 
 
+def test_the_record_of_another_cell_is_damage(tmp_path):
+    here, there = make_cell("lora"), make_cell("ft")
+    for cell in (here, there):
+        write_record(make_record(here), tmp_path / "cells" / cell.cell_id)
+    found = find_records(tmp_path)
+    assert list(found.records) == [here.cell_id]
+    assert f"it is the record of cell {here.cell_id}, not of {there.cell_id}" in found.damaged[there.cell_id]
+
+
+def test_a_score_that_is_no_number_is_damage(tmp_path):
+    content = make_record(CELL).model_dump(mode="json")
+    content["score"]["value"] = float("nan")
+    (tmp_path / "record.json").write_text(json.dumps({**content, "content_sha256": content_digest(content)}))
+    with pytest.raises(OutputError, match="finite number"):
+        read_record(tmp_path)
+
+
 def test_a_directory_in_the_place_of_a_record_is_damage_and_gives_way_to_a_new_record(tmp_path):
     path = write_record(make_record(CELL), tmp_path)
     path.unlink()

@@ -4,7 +4,9 @@ import json
 
 from loretta_core.config import load_sweep
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
+from loretta_core.store.record_files import write_record
 from services.commands.dry_run import dry_run
+from tests.jobs.synthetic import finished_record
 
 SWEEP = """
 [defaults]
@@ -45,4 +47,7 @@ def test_cells_that_the_sweep_stopped_early_and_its_budget_are_shown(tmp_path):
     text = dry_run(stopping, out=tmp_path / "out", as_json=False)
     assert "3 cells: 0 finished, 1 stopped early, 2 to run" in text
     assert "budget of one start: hours = 2" in text
+    write_record(finished_record(stopping.cells[1].model_copy(update={"score_test": False})), tmp_path / "out" / "cells" / stopping.cells[1].cell_id)
+    text = dry_run(stopping, out=tmp_path / "out", as_json=False)
+    assert "2 to run, 1 of them trained already: only the test rows are scored. Output" in text
     assert "stopped early" not in dry_run(load_sweep(file, overrides=["name=small"]), out=tmp_path / "out", as_json=False)  # without the rule it runs on

@@ -2,11 +2,15 @@
 
 import json
 import time
+from dataclasses import replace
+
+import pytest
 
 from loretta_core.config import load_sweep
+from loretta_core.config.sweep.contenders import with_seed
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
 from loretta_core.store.record_files import RECORD_NAME, write_record
-from loretta_core.store.records import Failure, Score
+from loretta_core.store.records import Failure, RunCost, Score
 from services.queries import sweep_progress
 from services.queries.run_index import RunIndex
 from services.queries.sweep_progress import read_progress
@@ -54,3 +58,23 @@ def test_a_failed_cell_is_failed_until_it_is_tried_again(results, sweep_file, mo
     assert (read_progress(results, rows).failed, len(read_progress(results, rows).running)) == (0, 1)
     monkeypatch.setattr(sweep_progress, "RUNNING_TIMEOUT_S", -1.0)
     assert read_progress(results, rows).running == ()
+
+
+def test_a_trained_cell_without_a_test_score_counts_with_what_its_scoring_takes(results, sweep_file):
+    first = load_sweep(sweep_file).cells[0]
+    directory = results / "cells" / first.cell_id
+    (directory / RECORD_NAME).unlink()
+    (directory / "cell.json").write_text(first.to_json())
+    (directory / "metrics.jsonl").write_text('{"step": 1, "train_loss": 1.0}\n')  # runs
+    more = [with_seed(first, seed, score_test=True) for seed in (7, 8)]
+    cost = {"train_s": 900.0, "wall_s": 1000.0}
+    done = finished_record(more[0])
+    trained = finished_record(more[1].model_copy(update={"score_test": False}))
+    rows = [replace(RunIndex(results).sweep("small").rows[0], cell_id=first.cell_id, record=None)]
+    rows += [
+        replace(rows[0], cell_id=cell.cell_id, cell=cell, record=record.model_copy(update={"cost": RunCost(**cost)}))
+        for cell, record in zip(more, (done, trained), strict=True)
+    ]
+    progress = read_progress(results, rows)
+    assert (progress.finished, len(progress.running), progress.waiting) == (1, 1, 1)
+    assert progress.eta_s == pytest.approx(1100, abs=5)

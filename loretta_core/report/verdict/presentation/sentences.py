@@ -156,6 +156,8 @@ def _power(verdict: Verdict) -> str:
     if verdict.smallest_difference is None or verdict.needed is None:
         return ""
     said = f"A difference of {verdict.smallest_difference:.3f} would have been shown with probability 0.8"
+    if verdict.smallest_difference >= 1:
+        said = "With so few seeds and rows no difference below 1 would have been shown with probability 0.8"
     if verdict.is_best or not verdict.of_relation("not separated"):
         return f"{said}."
     needed = verdict.needed

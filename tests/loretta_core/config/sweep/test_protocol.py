@@ -29,6 +29,7 @@ from tests.which import SWEEP
         (["tune.startup=2"], 'only algorithm = "optuna" draws in rounds'),
         (["search.samples=3"], "[tune] supersedes [search]"),
         (["decide.within=-1"], "decide.within = -1"),
+        (["decide.max_usd=1"], "what a device costs is not known; give budget.usd_per_hour"),
     ],
 )
 def test_what_is_refused_says_what_to_do(load_which, overrides, words):

@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from loretta_core.report.figures.learning_rates import learning_rates, trial_points
+from loretta_core.report.figures.learning_rates import learning_rates
+from loretta_core.report.verdict.tuning import trial_points
 from tests.loretta_core.report.figures.svg import SVG, boxes_of_names, size, texts
 from tests.loretta_core.report.figures.tried import contenders_with
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from loretta_core.report.inference.components import SeedScores, estimate
-from loretta_core.report.inference.intervals import difference_interval, mean_interval
+from loretta_core.report.inference.intervals import difference_interval, mean_interval, row_floor
 
 
 def test_where_rows_do_not_differ_it_is_the_t_interval_of_the_seeds():
@@ -53,3 +53,19 @@ def test_a_difference_changes_its_sign_with_the_order():
     components = estimate([SeedScores.from_rows(np.random.default_rng(seed).random((3, 20))) for seed in range(2)])
     first, second = difference_interval(components, 0, 1), difference_interval(components, 1, 0)
     assert (first.low, first.high) == (pytest.approx(-second.high), pytest.approx(-second.low))
+
+
+@pytest.mark.parametrize(("rows", "apart"), [(2, False), (12, True)])
+def test_rows_that_do_not_vary_still_say_how_few_they_are(rows, apart):
+    """All right against all wrong: two rows show nothing, twelve do. Two that answer alike need not be equal on other rows."""
+    right, wrong = (SeedScores.from_rows(np.full((3, rows), value)) for value in (1.0, 0.0))
+    components = estimate([right, wrong, right])
+    assert (difference_interval(components, 0, 1).low > 0) == apart
+    alike = difference_interval(components, 0, 2)
+    assert alike.low < 0 < alike.high
+    assert mean_interval(components, 0).low < 1
+
+
+def test_the_floor_is_below_the_variance_of_rows_that_vary():
+    assert row_floor(100) == pytest.approx(2 * 102 / 104**3)
+    assert row_floor(100) < 0.96 * 0.04 / 100

@@ -20,7 +20,7 @@ from scipy import stats
 
 from loretta_core.report.inference.components import Components, SeedScores, estimate
 from loretta_core.report.inference.intervals import difference_interval, mean_interval
-from loretta_core.report.inference.max_t import compare_all_pairs
+from loretta_core.report.inference.max_t import AllPairs, compare_all_pairs
 from loretta_core.report.inference.racing import eliminated, levels
 
 ROW_SPREAD, OWN_ROW_SPREAD = 1.0, 0.7
@@ -81,9 +81,8 @@ def drawn(means: Sequence[float], setting: Setting, *, draws: int) -> Iterator[C
         yield components_of(table(means, setting, generator))
 
 
-def best_of(components: Components, *, resamples: int) -> int | None:
+def best_of(components: Components, pairs: AllPairs) -> int | None:
     """The contender that is separated from all others and above them, or None."""
-    pairs = compare_all_pairs(components, draws=resamples)
     top = int(components.mean_K.argmax())
     others = [index for index in range(len(components)) if index != top]
     return top if all(pairs.adjusted[pairs.index_of(top, other)[0]] <= 0.05 for other in others) else None
@@ -100,9 +99,9 @@ def measure(setting: Setting, *, draws: int, resamples: int = 500) -> Found:
         alone = [difference_interval(components, *map(int, pair)) for pair in pairs.pair_P2]
         of_differences.append(np.mean([found.low <= true <= found.high for found, true in zip(alone, differences, strict=True)]))
         at_once.append(bool((np.abs(pairs.difference_P - differences) <= pairs.half_width()).all()))
-        right.append(best_of(components, resamples=resamples) == 0)
+        right.append(best_of(components, pairs) == 0)
     for components in drawn(EQUAL, setting, draws=draws):
-        wrong.append(best_of(components, resamples=resamples) is not None)
+        wrong.append(best_of(components, compare_all_pairs(components, draws=resamples)) is not None)
     return Found(*(round(float(np.mean(values)), 4) for values in (of_means, of_differences, at_once, wrong, right)))
 
 

@@ -89,6 +89,15 @@ def test_a_lucky_seed_is_no_winner_and_nothing_is_called_best():
     assert [each.contender.method for each in found.of_relation("not separated")] == ["lora"]
 
 
+def test_of_equal_means_the_cheaper_comes_first():
+    """.1 + .2 + .3 and .3 + .2 + .1 differ by rounding."""
+    predictions = {}
+    shares = {"ft": (10, 20, 30), "loretta_adp": (30, 20, 10), "lora": (30, 10, 20)}
+    contenders = [contender(name, [[1] * right + [0] * (100 - right) for right in rights], predictions=predictions) for name, rights in shares.items()]
+    for order in (contenders, contenders[::-1]):
+        assert [each.contender.method for each in verdict_on(order, predictions).standings] == ["loretta_adp", "lora", "ft"]
+
+
 def test_one_seed_claims_nothing():
     contenders = [contender("ft", [[1] * 90 + [0] * 10], validation=0.7), contender("lora", [[1] * 60 + [0] * 40], validation=0.8)]
     found = verdict_on(contenders)

@@ -29,6 +29,11 @@ def test_no_winner_is_not_a_tie(tmp_path):
     assert "tie" not in text
 
 
+def test_two_lucky_seeds_show_nothing(tmp_path):
+    said = lines(tmp_path, [bits(95), bits(60), bits(90), bits(90)], ("ft", "lora"))
+    assert "  With so few seeds and rows no difference below 1 would have been shown with probability 0.8; " in "\n".join(said)
+
+
 def test_one_seed_names_the_highest_on_validation_as_that(tmp_path):
     cells = [make_cell("ft"), make_cell("lora")]
     records = [(cells[0], make_record(cells[0], score={"validation": 0.7})), (cells[1], make_record(cells[1], correct=700, score={"validation": 0.8}))]
