@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from loretta_core.report.inference.components import Components
+from loretta_core.report.inference.intervals import row_floor
 from loretta_core.report.inference.max_t import AllPairs
 
 POWER = 0.8
@@ -46,6 +47,7 @@ def needed_to_separate(components: Components, pairs: AllPairs, *, first: int, s
     covariance = components.row_covariance_KK[np.ix_(both, both)]
     of_rows = max(0.0, float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1] - (interaction_K / seeds_K)[both].sum()))  # σ²_b / R of the difference
     now = int(seeds_K[both].min())
+    of_rows = max(of_rows, 2 * row_floor(components.rows) - (of_seeds + crossed) / now)  # rows that do not vary would not make the others needless
     seeds = _ceil((of_seeds + crossed) / (allowed - of_rows)) if allowed > of_rows else None
     at_fixed_seeds = of_seeds / now
     rows = _ceil(components.rows * (of_rows + crossed / now) / (allowed - at_fixed_seeds)) if allowed > at_fixed_seeds else None

@@ -48,3 +48,9 @@ def test_no_difference_is_never_separated():
 def test_the_order_of_the_two_does_not_matter(first):
     components, pairs = two(0.03)
     assert needed_to_separate(components, pairs, first=first, second=1 - first) == needed_to_separate(components, pairs, first=0, second=1)
+
+
+def test_two_rows_that_do_not_vary_need_more():
+    components = estimate([SeedScores.from_rows(np.full((3, 2), value)) for value in (1.0, 0.0)])
+    needed = needed_to_separate(components, compare_all_pairs(components), first=0, second=1)
+    assert (needed.seeds, needed.rows > 2) == (None, True)
