@@ -6,11 +6,13 @@ The field names are those that users of the authors' package and of PEFT know.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from peft import PeftConfig
 
 from loretta_core.adapters.io.import_note import add_import_note
+from loretta_core.adapters.tuners.layer_choice import check_chosen_layers
 from loretta_core.errors import MethodError
 
 
@@ -21,13 +23,22 @@ class TargetedConfig(PeftConfig):
     target_modules: list[str] | set[str] | str | None = field(
         default=None, metadata={"help": "Names of linear layers; None takes the site table of the model's architecture."}
     )
-    exclude_modules: list[str] | set[str] | str | None = field(default=None, metadata={"help": "Names of layers to leave alone."})
+    exclude_modules: list[str] | set[str] | str | None = field(default=None, metadata={"help": "Names of layers and norms to leave alone."})
+    layers_to_transform: list[int] | int | None = field(
+        default=None, metadata={"help": "Numbers of the blocks of the model whose layers and norms train; None: all. Not with a pattern as target_modules."}
+    )
+    layers_pattern: list[str] | str | None = field(
+        default=None, metadata={"help": "Names of the lists of blocks that layers_to_transform counts in, such as 'layers'; None: any."}
+    )
     modules_to_save: list[str] | None = field(default=None, metadata={"help": "Modules trained and saved in full, such as a classifier."})
     train_norms: bool = field(default=True, metadata={"help": "Train every LayerNorm and RMSNorm, as the paper does."})
+    loretta_version: str | None = field(default=None, metadata={"help": "Version of this project that made the adapter."})
     bias: str = field(default="none", metadata={"help": "Biases of the base model that train: only 'none', so that the base stays what it was."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_chosen_layers(self)
+        self.loretta_version = self.loretta_version or version("loretta-on-ray")
         if self.bias != "none":
             raise MethodError(
                 f"bias = {self.bias!r}: expected 'none'. Biases of the base model trained in place could not be switched off with the adapter; "

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from loretta_core.adapters.io.import_note import add_import_note
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer
@@ -34,6 +35,10 @@ class BitfitConfig(PeftConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = peft_type("BITFIT")
+
+    def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
+        super().save_pretrained(save_directory, **kwargs)
+        add_import_note(save_directory)
 
 
 class Biases(nn.Module):

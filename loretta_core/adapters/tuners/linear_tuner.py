@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection
+from functools import partial
 from typing import Any, Generic, NoReturn, TypeVar
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
+from loretta_core.adapters.tuners.layer_choice import check_choice_is_met, is_chosen
+from loretta_core.adapters.tuners.quantized import check_requantization, quantization_of
 from loretta_core.adapters.tuners.trainable_norms import TrainableNorm, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
@@ -45,6 +48,10 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
     def make_block(self, config: ConfigT, layer: LayerT) -> nn.Module:
         """Return the block that one adapter adds to `layer`, drawn from torch's global generator."""
 
+    def settings_at(self, config: ConfigT, path: str) -> ConfigT:
+        """Return the settings of the layer at `path`: those of the adapter, unless a subclass knows settings of single layers."""
+        return config
+
     def inject_adapter(
         self,
         model: nn.Module,
@@ -60,7 +67,7 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         shape = self._prepare_head(config, model, model_type=model_type)
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         if config.train_norms:
-            for layer in wrap_norms(model, adapter=adapter_name):
+            for layer in wrap_norms(model, adapter=adapter_name, chosen=partial(is_chosen, config)):
                 layer.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
         if shape is not None:
             tensorize_head(model, config=config, adapter=adapter_name, model_type=model_type, shape=shape)
@@ -71,16 +78,21 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
 
     def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
         """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
-        seen: dict[tuple[int, int], nn.Module] = {}
+        seen: dict[tuple[object, ...], nn.Module] = {}
+        targets: list[str] = []
         for path, module in model.named_modules():
             if not self._check_target_module_exists(config, path):
                 continue
             base = module.get_base_layer() if isinstance(module, AdapterLayer) else module
             if not isinstance(base, LINEAR):
                 raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
-            if (size := linear_size(base)) not in seen:
+            targets.append(path)
+            own = self.settings_at(config, path)
+            kind = linear_size(base) if own is config else (*linear_size(base), repr(own))
+            if kind not in seen:
                 with torch.device("meta"):
-                    seen[size] = self.make_block(config, self.make_layer(config, base, path))
+                    seen[kind] = self.make_block(own, self.make_layer(own, base, path))
+        check_choice_is_met(config, targets, linear_paths=linear_paths(model), method=self.method)
         if isinstance(config, TTConfig) and config.shape != "paper":
             _warn_if_rank_is_capped(seen.values(), rank=config.tensor_rank, method=self.method)
 
@@ -106,10 +118,15 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         parameter_name: str | None = None,
     ) -> None:
         layer: Any = target if isinstance(target, AdapterLayer) else self.make_layer(peft_config, target, current_key)
-        layer.add_block(adapter_name, self.make_block(peft_config, layer))
+        layer.add_block(adapter_name, self.make_block(self.settings_at(peft_config, current_key), layer))
         layer.set_adapter(self.active_adapters)
         if layer is not target:
+            layer.quantization_backend = quantization_of(target, model=self.model)
             self._replace_module(parent, target_name, layer, target)
+
+    def _check_merge_allowed(self) -> None:
+        super()._check_merge_allowed()
+        check_requantization(self.model)
 
     def _unload_and_optionally_merge(
         self, merge: bool = True, progressbar: bool = False, safe_merge: bool = False, adapter_names: list[str] | None = None

@@ -13,7 +13,8 @@ subtracts nothing. B0 and A0 are frozen copies, saved with the adapter, so that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from transformers.pytorch_utils import Conv1D
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import TTConfig
+from loretta_core.adapters.tuners.layer_choice import own_value
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.errors import MethodError
 from loretta_core.tt.frozen import FrozenTT
@@ -37,6 +39,9 @@ class LorettaRepConfig(TTConfig):
 
     r: int = field(default=8, metadata={"help": "Width of the bottleneck between the two factors."})
     lora_alpha: float = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
+    use_rslora: bool = field(default=False, metadata={"help": "Scale the update by lora_alpha / sqrt(r) instead (rank-stabilized LoRA)."})
+    rank_pattern: dict[str, int] = field(default_factory=dict, metadata={"help": "Name or regular expression of a layer → its own r."})
+    alpha_pattern: dict[str, float] = field(default_factory=dict, metadata={"help": "Name or regular expression of a layer → its own lora_alpha."})
     lora_dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
     init_weights: str = field(default="zero", metadata={"help": "How the update starts at nothing: 'zero' or 'subtract'."})
 
@@ -54,7 +59,8 @@ class TTLowRank(nn.Module):
         self.A = TTLinear(in_features, config.r, rank=rank, shape=config.shape, bias=False)
         self.B = TTLinear(config.r, out_features, rank=rank, shape=mirrored(config.shape), bias=False, zero_init=not subtracts)
         self.dropout = nn.Dropout(config.lora_dropout)
-        self.scaling = config.lora_alpha / config.r
+        self.initial_scaling = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
+        self.scaling = self.initial_scaling
         self.start_A = FrozenTT(self.A) if subtracts else None
         self.start_B = FrozenTT(self.B) if subtracts else None
 
@@ -73,6 +79,22 @@ class TTLowRank(nn.Module):
         return self.scaling * product
 
     @torch.no_grad()
+    def lora_factors(self) -> tuple[Tensor, Tensor]:
+        """Return dense (B (out_features, R), A (R, in_features)): the update is scaling * B A. R is r, or 2 r with a subtracted start."""
+        left_OR, right_RI = self.B.to_dense(), self.A.to_dense()
+        if self.start_A is not None and self.start_B is not None:
+            left_OR = torch.cat([left_OR, -self.start_B.to_dense()], dim=1)
+            right_RI = torch.cat([right_RI, self.start_A.to_dense()])
+        return left_OR, right_RI
+
+    @torch.no_grad()
+    def set_factors_(self, left_OR: Tensor, right_RI: Tensor) -> None:
+        """Set the factors to the trains nearest to these, so that the update is their product. Only without a subtracted start."""
+        assert self.start_A is None
+        self.A.set_dense_(right_RI.to(self.A.cores[0].dtype))
+        self.B.set_dense_((left_OR / self.scaling).to(self.B.cores[0].dtype))
+
+    @torch.no_grad()
     def set_delta_(self, delta_OI: Tensor) -> float:
         """Set the factors to a given update (out_features, in_features): its best rank-r factors, each as its nearest train.
 
@@ -84,8 +106,7 @@ class TTLowRank(nn.Module):
         width = self.A.shape.out_features
         root = nn.functional.pad(s, (0, max(0, width - len(s))))[:width].sqrt()
         u, vh = _first(u, width, dim=1), _first(vh, width, dim=0)
-        self.A.set_dense_((root[:, None] * vh).to(self.A.cores[0].dtype))
-        self.B.set_dense_((u * root / self.scaling).to(self.B.cores[0].dtype))
+        self.set_factors_(u * root, root[:, None] * vh)
         return float((self.delta_weight().double() - delta_OI).norm() / delta_OI.double().norm())
 
 
@@ -107,10 +128,49 @@ class LorettaRepLayer(AdapterLayer):
         return y
 
     def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
+        return {"weight": self.get_base_weight().float() + self._in_layout_of_base(block)}
+
+    def get_delta_weight(self, adapter: str) -> Tensor:
+        """Return the update of `adapter` in the layout of the base layer's weight. PEFT's name: `peft.convert_to_lora` asks for it."""
+        return self._in_layout_of_base(self.blocks[adapter])
+
+    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
+        """Return True: the update is a matrix that is added to the weight."""
+        return True
+
+    def _in_layout_of_base(self, block: nn.Module) -> Tensor:
         assert isinstance(block, TTLowRank)
         delta_OI = block.delta_weight().float()
-        base_weight = self.get_base_weight().float()
-        return {"weight": base_weight + (delta_OI.t() if isinstance(self.get_base_layer(), Conv1D) else delta_OI)}
+        return delta_OI.t() if isinstance(self.get_base_layer(), Conv1D) else delta_OI
+
+    @property
+    def scaling(self) -> dict[str, float]:
+        """The factor on the update of each adapter, as LoRA's layers have it; assigning a dict sets them."""
+        return {name: block.scaling for name, block in self._updates().items()}
+
+    @scaling.setter
+    def scaling(self, factors: dict[str, float]) -> None:
+        for name, factor in factors.items():
+            self._updates()[name].scaling = factor
+
+    def set_scale(self, adapter: str, scale: float) -> None:
+        """Set the factor of `adapter` to `scale` times the one that its settings give; a layer without that adapter stays as it is."""
+        for block in self._updates(adapter).values():
+            block.scaling = scale * block.initial_scaling
+
+    def scale_layer(self, scale: float) -> None:
+        """Multiply the factor of every active adapter."""
+        for block in self._updates(*self.active_adapters).values():
+            block.scaling *= scale
+
+    def unscale_layer(self, scale: float | None = None) -> None:
+        """Divide the factor of every active adapter; None sets it to what its settings give."""
+        for block in self._updates(*self.active_adapters).values():
+            block.scaling = block.initial_scaling if scale is None else block.scaling / scale
+
+    def _updates(self, *adapters: str) -> dict[str, TTLowRank]:
+        """Return the updates of `adapters` by name; of all without an argument."""
+        return {name: block for name, block in self.blocks.items() if isinstance(block, TTLowRank) and (not adapters or name in adapters)}
 
 
 class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
@@ -125,9 +185,16 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
     def make_block(self, config: LorettaRepConfig, layer: LorettaRepLayer) -> nn.Module:
         return TTLowRank(in_features=layer.in_features, out_features=layer.out_features, config=config)
 
+    def settings_at(self, config: LorettaRepConfig, path: str) -> LorettaRepConfig:
+        if not config.rank_pattern and not config.alpha_pattern:
+            return config
+        r = own_value(config.rank_pattern, path, default=config.r)
+        return replace(config, r=r, lora_alpha=own_value(config.alpha_pattern, path, default=config.lora_alpha), rank_pattern={}, alpha_pattern={})
+
     def _resolve_targets(self, config: LorettaRepConfig, model: nn.Module) -> None:
-        if config.r < 1:
-            raise MethodError(f"{self.method}: r = {config.r}; expected at least 1")
+        for name, r in {"r": config.r, **{f"rank_pattern[{name!r}]": r for name, r in config.rank_pattern.items()}}.items():
+            if not isinstance(r, int) or r < 1:
+                raise MethodError(f"{self.method}: {name} = {r!r}; expected at least 1")
         if config.init_weights not in STARTS:
             raise MethodError(f"{self.method}: init_weights = {config.init_weights!r}; expected one of {', '.join(STARTS)}")
         super()._resolve_targets(config, model)

@@ -6,6 +6,7 @@ class. Each adapter trains its own fp32 copy, so that disabling or switching ada
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 from peft.utils.other import AuxiliaryTrainingWrapper
@@ -33,10 +34,12 @@ def is_norm(module: nn.Module) -> bool:
     return type(module).__name__.endswith(_CLASS_NAMES) and any(True for _ in module.parameters(recurse=False))
 
 
-def wrap_norms(model: nn.Module, *, adapter: str) -> list[TrainableNorm]:
-    """Give `adapter` its copy of every norm of the backbone; norms inside a trained head train with the head. Returns the layers."""
+def wrap_norms(model: nn.Module, *, adapter: str, chosen: Callable[[str], bool]) -> list[TrainableNorm]:
+    """Give `adapter` its copy of every norm of the backbone whose path is `chosen`; norms inside a trained head train with the head. Returns the layers."""
     layers = []
     for path, module in _norms_outside_wrappers(model):
+        if not chosen(path):
+            continue
         parent_path, _, name = path.rpartition(".")
         layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module)
         layer.add_block(adapter, deepcopy(layer.get_base_layer()).float().requires_grad_(True))
