@@ -3,7 +3,8 @@
 PEFT's bookkeeping (active adapters, disabling, merging, deleting) in one place; a method adds only how a block enters the forward pass. Blocks are fp32
 whatever the base is: activations are cast to the block's dtype and its result back.
 
-State: <path>.<container>.<adapter name>.<block parameter>, e.g. `…output.dense.loretta_adp_block.default.down.cores.0`.
+State: <path>.<container>.<adapter name>.<block parameter>, e.g. `…output.dense.loretta_adp_block.default.down.cores.0`. Every container starts with the
+tuner's prefix (`loretta_adp_`): that is how transformers knows the keys of a saved adapter.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
         # PEFT builds blocks without memory (meta) when it loads with low_cpu_mem_usage, and places them itself afterwards.
         on_meta = any(parameter.is_meta for parameter in parameters)
         self.blocks[name] = block if on_meta else block.to(next(self.base_layer.parameters()).device)
+
+    def add_late_block(self, name: str, block: nn.Module, *, active: list[str], frozen: bool) -> None:
+        """Add a block after PEFT has settled which adapters are active and what trains: nothing changes for the blocks that are there already."""
+        self.add_block(name, block.requires_grad_(name in active and not frozen))
+        self._active_adapter = list(active)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.disable_adapters:

@@ -60,7 +60,7 @@ class BottleneckConfigBase(TargetedConfig):
     adapter_bias: str = field(default="both", metadata={"help": "Which of the two matrices have a bias: both (the paper), down or none."})
     scaling: float | str = field(default=1.0, metadata={"help": "Factor on the adapter's output."})
     input_modules: list[str] | None = field(
-        default=None, metadata={"help": "Those of target_modules whose adapter sits on the layer's input; None takes the site table."}
+        default=None, metadata={"help": "Those of target_modules whose adapter sits on the layer's input; None decides it at injection."}
     )
 
 

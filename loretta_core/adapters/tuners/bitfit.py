@@ -93,8 +93,7 @@ class BitfitModel(BaseTuner):
         # PEFT has wrapped the trained head by now, whose biases are not ours. Children come before their parents, or their paths would change on the way.
         for path, module in reversed(_owners(model)):
             layer = module if isinstance(module, BitfitLayer) else BitfitLayer(module)
-            layer.add_block(adapter_name, Biases(layer.get_base_layer()))
-            layer.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+            layer.add_late_block(adapter_name, Biases(layer.get_base_layer()), active=self.active_adapters, frozen=config.inference_mode)
             model.set_submodule(path, layer)
 
     def _create_and_replace(

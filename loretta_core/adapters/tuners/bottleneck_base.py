@@ -12,11 +12,11 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, linear_size, run_block
 from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.errors import MethodError
-from loretta_core.methods.targets import input_side_names
+from loretta_core.methods.targets import is_on_input, shortest_names
 from loretta_core.sites import matching
 
 ConfigT = TypeVar("ConfigT", bound=BottleneckConfigBase)
@@ -90,9 +90,17 @@ class BottleneckTuner(LinearTuner[ConfigT, BottleneckLayer]):
         if config.bottleneck_size < 1:
             raise MethodError(f"{self.method}: bottleneck_size = {config.bottleneck_size}; expected at least 1")
         super()._resolve_targets(config, model)
-        if config.input_modules is None and not isinstance(config.target_modules, str):
-            model_type = str(self.get_model_config(model)["model_type"])
-            config.input_modules = list(input_side_names(config.target_modules or (), model_type=model_type, method=self.method))
+        if config.input_modules is None:
+            config.input_modules = self._decide_sides(config, model)
+
+    def _decide_sides(self, config: ConfigT, model: nn.Module) -> list[str]:
+        """Return names of the targeted layers that get their adapter on the input. They are saved, so that loading need not decide again."""
+        model_type = str(self.get_model_config(model)["model_type"])
+        on_input: dict[str, bool] = {}
+        for path, base in self.targeted(config, model):
+            in_features, out_features = linear_size(base)
+            on_input[path] = is_on_input(path, in_features=in_features, out_features=out_features, model_type=model_type, method=self.method)
+        return shortest_names([path for path, side in on_input.items() if side], others=[path for path, side in on_input.items() if not side])
 
     def _check_merge_allowed(self) -> None:
         raise MethodError(

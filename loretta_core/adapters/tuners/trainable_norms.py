@@ -20,7 +20,9 @@ _CLASS_NAMES = ("LayerNorm", "RMSNorm")
 class TrainableNorm(AdapterLayer):
     """A norm whose weights belong to the active adapter. Two active adapters cannot both own a norm: the first one does."""
 
-    adapter_layer_names = ("trainable_norm",)
+    def __init__(self, base_layer: nn.Module, *, prefix: str) -> None:
+        self.adapter_layer_names = (norm_container(prefix),)
+        super().__init__(base_layer)
 
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
         return run_block(blocks[0], x)
@@ -29,23 +31,29 @@ class TrainableNorm(AdapterLayer):
         return dict(block.named_parameters())
 
 
+def norm_container(prefix: str) -> str:
+    """Return the attribute that holds the norms of a tuner's adapters: it starts with the tuner's prefix, as all its keys do."""
+    return f"{prefix}norm"
+
+
 def is_norm(module: nn.Module) -> bool:
     """Return whether a module is a LayerNorm or RMSNorm by its class name (`LlamaRMSNorm`, `DebertaLayerNorm`, …) and has weights of its own."""
     return type(module).__name__.endswith(_CLASS_NAMES) and any(True for _ in module.parameters(recurse=False))
 
 
-def wrap_norms(model: nn.Module, *, adapter: str, chosen: Callable[[str], bool]) -> list[TrainableNorm]:
-    """Give `adapter` its copy of every norm of the backbone whose path is `chosen`; norms inside a trained head train with the head. Returns the layers."""
-    layers = []
+def wrap_norms(model: nn.Module, *, adapter: str, prefix: str, chosen: Callable[[str], bool], active: list[str], frozen: bool) -> None:
+    """Give `adapter` its copy of every norm of the backbone whose path is chosen; norms inside a trained head train with the head.
+
+    Args:
+        prefix: of the tuner, for the names in the state.
+        active: the adapters that act now; the copy trains if `adapter` is one of them and not `frozen`.
+    """
     for path, module in _norms_outside_wrappers(model):
         if not chosen(path):
             continue
-        parent_path, _, name = path.rpartition(".")
-        layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module)
-        layer.add_block(adapter, deepcopy(layer.get_base_layer()).float().requires_grad_(True))
-        setattr(model.get_submodule(parent_path), name, layer)
-        layers.append(layer)
-    return layers
+        layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module, prefix=prefix)
+        layer.add_late_block(adapter, deepcopy(layer.get_base_layer()).float(), active=active, frozen=frozen)
+        model.set_submodule(path, layer)
 
 
 def _norms_outside_wrappers(model: nn.Module) -> list[tuple[str, nn.Module]]:
