@@ -11,7 +11,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from functools import partial
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from peft import PeftConfig
@@ -156,11 +156,11 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         # PEFT also hands weights on, which fails for heads without a weight of their own (RoBERTa's); ours stay where they are.
         setattr(parent, child_name, new_module)
 
-    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raise MethodError: a weighted sum of adapters is not an adapter of the same kind."""
+    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise MethodError: a weighted sum of non-linear adapters is not an adapter."""
         raise MethodError(
-            f"{self.method} has no add_weighted_adapter: the weighted sum of tensor trains (or of non-linear adapters) is not one of the same rank. "
-            "Activate several adapters together with `model.base_model.set_adapter([…])`: their updates add up"
+            f"{self.method} has no add_weighted_adapter: a weighted sum of non-linear adapters is not one adapter. "
+            "Activate several adapters together with `model.base_model.set_adapter([…])`: their outputs add up"
         )
 
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:

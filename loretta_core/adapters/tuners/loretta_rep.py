@@ -14,6 +14,9 @@ subtracts nothing. B0 and A0 are frozen copies, saved with the adapter, so that 
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -25,6 +28,8 @@ from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import TTConfig
 from loretta_core.adapters.tuners.layer_choice import own_value
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
+from loretta_core.adapters.tuners.weighted_adapter import SumRequest, add_sum
+from loretta_core.adapters.tuners.weighted_sum import EXACT, Combination, Factors
 from loretta_core.errors import MethodError
 from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
@@ -168,6 +173,17 @@ class LorettaRepLayer(AdapterLayer):
         for block in self._updates(*self.active_adapters).values():
             block.scaling = block.initial_scaling if scale is None else block.scaling / scale
 
+    def weighted_parts(self, weights: Mapping[str, float]) -> list[tuple[float, Factors]]:
+        """Return the terms of Σ weight * update, each as a number and fp64 factors; adapters that this layer lacks are no terms."""
+        return [(weights[name] * block.scaling, deepcopy(block).double().lora_factors()) for name, block in self._updates(*weights).items()]
+
+    def set_update(self, adapter: str, factors: Factors) -> Factors:
+        """Set the update of `adapter` to the nearest that its trains can hold; return the factors that it then has."""
+        block = self._updates(adapter)[adapter]
+        block.set_factors_(*factors)
+        left_OR, right_RI = block.lora_factors()
+        return block.scaling * left_OR, right_RI
+
     def _updates(self, *adapters: str) -> dict[str, TTLowRank]:
         """Return the updates of `adapters` by name; of all without an argument."""
         return {name: block for name, block in self.blocks.items() if isinstance(block, TTLowRank) and (not adapters or name in adapters)}
@@ -198,6 +214,33 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
         if config.init_weights not in STARTS:
             raise MethodError(f"{self.method}: init_weights = {config.init_weights!r}; expected one of {', '.join(STARTS)}")
         super()._resolve_targets(config, model)
+
+    @torch.no_grad()
+    def add_weighted_adapter(
+        self,
+        adapters: list[str],
+        weights: list[float],
+        adapter_name: str,
+        combination_type: Combination = "cat",
+        svd_rank: int | None = None,
+        *,
+        tensor_rank: int | None = None,
+    ) -> dict[str, float]:
+        """Add the weighted sum of adapters as one more adapter, frozen and not active, as LoRA does.
+
+        Args:
+            combination_type: "cat" (exact: r is the sum of the ranks) or "svd".
+            svd_rank: r of the result with "svd"; None takes the largest of the adapters.
+            tensor_rank: rank of its cores; None takes as many as it needs.
+        Returns the relative error (Frobenius) of every layer by its path, and warns if the largest is more than rounding. Raises MethodError before anything
+        changes, also for adapters that have trained the same head.
+        """
+        layers = {path: layer for path, layer in self.model.named_modules() if isinstance(layer, LorettaRepLayer)}
+        request = SumRequest(tuple(adapters), tuple(weights), adapter_name, combination_type, svd_rank, tensor_rank)
+        errors = add_sum(self, layers, request)
+        if max(errors.values()) > EXACT:
+            warnings.warn(f"the weighted adapter {adapter_name!r} is not exact: relative errors up to {max(errors.values()):.3g}", stacklevel=2)
+        return errors
 
 
 register(name="loretta_rep", config_cls=LorettaRepConfig, model_cls=LorettaRepModel)

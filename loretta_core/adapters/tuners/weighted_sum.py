@@ -2,8 +2,8 @@
 
     Σ_i w_i s_i B_i A_i  =  [w_1 s_1 B_1 … w_n s_n B_n] [A_1; …; A_n]         s_i the scaling of adapter i
 
-"cat" keeps every column, so r is the sum of the ranks, and takes the smallest tensor rank that holds both factors: exact to fp32 rounding. "svd" cuts the product
-to the rank asked for. A tensor rank of one's own rounds the trains (TT-SVD). What either cut drops is returned, and said.
+"cat" keeps every column, so r is the sum of the ranks, and takes the smallest tensor rank that holds both factors: exact to fp32 rounding. "svd" cuts the
+product to the rank asked for. A tensor rank of one's own rounds the trains (TT-SVD). What either cut drops is returned, and said.
 
 The product is never formed: its singular values and its norms are those of small matrices, after a QR of each factor. Shapes: O/I out/in features, R ranks.
 """
@@ -16,7 +16,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from loretta_core.errors import MethodError
 from loretta_core.tt.shapes import tt_shape
 from loretta_core.tt.svd import tt_svd
 
@@ -71,19 +70,3 @@ def exact_tensor_rank(factors: Iterable[Factors]) -> int:
 def _rank_of(matrix_OI: Tensor) -> int:
     shape = tt_shape(matrix_OI.shape[1], matrix_OI.shape[0], rank=max(matrix_OI.shape) ** 2)  # no cap but that of the unfoldings
     return max(tt_svd(matrix_OI.double(), shape=shape, tolerance=EXACT / 10).shape.ranks)
-
-
-def check_request(adapters: Sequence[str], weights: Sequence[float], *, known: Iterable[str], name: str, combination: str) -> None:
-    """Raise MethodError for a sum that is not one: unknown adapters, too few weights, a name that is taken, a way to combine that is not here."""
-    known = list(known)
-    if unknown := [adapter for adapter in adapters if adapter not in known]:
-        raise MethodError(f"add_weighted_adapter: there is no adapter {', '.join(map(repr, unknown))}; there are: {', '.join(known)}")
-    if not adapters or len(adapters) != len(weights):
-        raise MethodError(f"add_weighted_adapter: {len(adapters)} adapters and {len(weights)} weights; expected at least one, and as many of either")
-    if name in known:
-        raise MethodError(f"add_weighted_adapter: there is an adapter {name!r} already; delete it first, or give another name")
-    if combination not in COMBINATIONS:
-        raise MethodError(
-            f"combination_type = {combination!r}: expected 'cat' (exact) or 'svd' (cut to svd_rank). The others of LoRA mix entries of the factors, "
-            "and a factor in tensor-train form has none: export the adapters as LoRA for those"
-        )
