@@ -23,13 +23,14 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from loretta_core.adapters.io.peft_entry_points import open_to
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import TTConfig
 from loretta_core.adapters.tuners.layer_choice import own_value
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.adapters.tuners.weighted_adapter import SumRequest, add_sum
-from loretta_core.adapters.tuners.weighted_sum import EXACT, Combination, Factors
+from loretta_core.adapters.tuners.weighted_sum import EXACT, Factors
 from loretta_core.errors import MethodError
 from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
@@ -43,10 +44,10 @@ class LorettaRepConfig(TTConfig):
     """PEFT config of the type LORETTA_REP."""
 
     r: int = field(default=8, metadata={"help": "Width of the bottleneck between the two factors."})
-    lora_alpha: float = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
+    lora_alpha: float | int = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
     use_rslora: bool = field(default=False, metadata={"help": "Scale the update by lora_alpha / sqrt(r) instead (rank-stabilized LoRA)."})
     rank_pattern: dict[str, int] = field(default_factory=dict, metadata={"help": "Name or regular expression of a layer → its own r."})
-    alpha_pattern: dict[str, float] = field(default_factory=dict, metadata={"help": "Name or regular expression of a layer → its own lora_alpha."})
+    alpha_pattern: dict[str, float | int] = field(default_factory=dict, metadata={"help": "Name or regular expression of a layer → its own lora_alpha."})
     lora_dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
     init_weights: str = field(default="zero", metadata={"help": "How the update starts at nothing: 'zero' or 'subtract'."})
 
@@ -158,17 +159,17 @@ class LorettaRepLayer(AdapterLayer):
         for name, factor in factors.items():
             self._updates()[name].scaling = factor
 
-    def set_scale(self, adapter: str, scale: float) -> None:
+    def set_scale(self, adapter: str, scale: float | int) -> None:
         """Set the factor of `adapter` to `scale` times the one that its settings give; a layer without that adapter stays as it is."""
         for block in self._updates(adapter).values():
             block.scaling = scale * block.initial_scaling
 
-    def scale_layer(self, scale: float) -> None:
+    def scale_layer(self, scale: float | int) -> None:
         """Multiply the factor of every active adapter."""
         for block in self._updates(*self.active_adapters).values():
             block.scaling *= scale
 
-    def unscale_layer(self, scale: float | None = None) -> None:
+    def unscale_layer(self, scale: float | int | None = None) -> None:
         """Divide the factor of every active adapter; None sets it to what its settings give."""
         for block in self._updates(*self.active_adapters).values():
             block.scaling = block.initial_scaling if scale is None else block.scaling / scale
@@ -221,7 +222,7 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
         adapters: list[str],
         weights: list[float],
         adapter_name: str,
-        combination_type: Combination = "cat",
+        combination_type: str = "cat",
         svd_rank: int | None = None,
         *,
         tensor_rank: int | None = None,
@@ -244,3 +245,4 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
 
 
 register(name="loretta_rep", config_cls=LorettaRepConfig, model_cls=LorettaRepModel)
+open_to(peft_type("LORETTA_REP"), LorettaRepLayer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from peft.tuners.tuners_utils import BaseTuner
@@ -40,6 +40,7 @@ class SumRequest:
         return total
 
 
+@runtime_checkable
 class Updated(Protocol):
     """A layer with updates that are products of two matrices."""
 

@@ -11,7 +11,6 @@ The product is never formed: its singular values and its norms are those of smal
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +18,7 @@ from torch import Tensor
 from loretta_core.tt.shapes import tt_shape
 from loretta_core.tt.svd import tt_svd
 
-Combination = Literal["cat", "svd"]
-COMBINATIONS: tuple[Combination, ...] = ("cat", "svd")
+COMBINATIONS = ("cat", "svd")
 
 Factors = tuple[Tensor, Tensor]
 """(left_OR, right_RI): an update is their product."""
