@@ -9,6 +9,7 @@ What a merge replaces is kept, so that unmerging gives the same bits back, which
 
 from __future__ import annotations
 
+import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -44,15 +45,20 @@ def _is_plain(weight: Tensor) -> bool:
 
 
 def check_requantization(model: nn.Module) -> None:
-    """Raise MethodError, before anything changes, if a quantized layer with an adapter cannot take a new weight in its own format."""
-    tried: set[type] = set()
+    """Raise MethodError, before anything changes, if a quantized layer with an adapter cannot take a new weight in its own format. Warn if all can."""
+    tried: dict[type, str] = {}
     for path, layer in model.named_modules():
         if not isinstance(layer, BaseTunerLayer) or layer.quantization_backend is None:
             continue
         kind = type(layer.get_base_layer().weight)
         if kind not in tried:
-            tried.add(kind)
+            tried[kind] = layer.quantization_backend.backend_name
             _try_round_trip(layer, path)
+    if tried:
+        formats = ", ".join(dict.fromkeys(tried.values()))
+        warnings.warn(
+            f"merging rounds the weights to their format ({formats}), so outputs change a little; a base that is not quantized merges exactly", stacklevel=3
+        )
 
 
 @torch.no_grad()
