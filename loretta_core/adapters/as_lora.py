@@ -45,7 +45,7 @@ class LoraAdapter:
 @torch.no_grad()
 def as_lora(model: PeftModel, *, adapter: str = "default") -> LoraAdapter:
     """Return the adapter of type LORETTA_REP as LoRA; `model` stays as it is. Raises MethodError for other types and for trained norms."""
-    config = model.peft_config.get(adapter)
+    config: Any = model.peft_config.get(adapter)
     if not isinstance(config, LorettaRepConfig):
         kind = "no adapter" if config is None else f"an adapter of type {config.peft_type.value}"
         raise MethodError(f"{adapter!r} is {kind}: only LORETTA_REP is a product of two matrices, as LoRA is")
@@ -89,13 +89,17 @@ def _lora_config(config: LorettaRepConfig, *, layers: list[LorettaRepLayer], hea
         rank_pattern={name: ranks * r for name, r in config.rank_pattern.items()},
         alpha_pattern={name: _whole(alphas * alpha) for name, alpha in config.alpha_pattern.items()},
         lora_dropout=config.lora_dropout,
-        target_modules=config.target_modules,
-        exclude_modules=config.exclude_modules,
+        target_modules=_listed(config.target_modules),
+        exclude_modules=_listed(config.exclude_modules),
         layers_to_transform=config.layers_to_transform,
         layers_pattern=config.layers_pattern,
         fan_in_fan_out=all(isinstance(layer.get_base_layer(), Conv1D) for layer in layers),
         modules_to_save=list(heads) or None,
     )
+
+
+def _listed(names: list[str] | set[str] | str | None) -> list[str] | str | None:
+    return sorted(names) if isinstance(names, list | set) else names
 
 
 def _whole(number: float) -> Any:

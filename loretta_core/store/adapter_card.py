@@ -1,4 +1,4 @@
-"""What a card says of an adapter, read from its adapter_config.json: how to load it, and what it is and where it sits.
+"""Text for the card of an adapter, from its adapter_config.json: how to load it, and what it is and where it sits.
 
 One snippet for every card and for README: import this project, load the base, let PEFT put the adapter on it.
 """

@@ -50,8 +50,8 @@ def swap(model: PeftModel, state: dict[str, Tensor], *, adapter_name: str) -> No
 
     Raises ValueError if the adapter is merged, and RuntimeError, before anything changes, unless every tensor has a place and every place a tensor (as PEFT).
     """
-    inner = getattr(model, "_orig_mod", model)  # torch.compile wraps the model
-    prefix = PEFT_TYPE_TO_PREFIX_MAPPING[inner.peft_config[adapter_name].peft_type]
+    inner: PeftModel = getattr(model, "_orig_mod", model)  # torch.compile wraps the model
+    prefix = PEFT_TYPE_TO_PREFIX_MAPPING[PeftType(inner.peft_config[adapter_name].peft_type)]
     if any(adapter_name in module.merged_adapters for module in inner.modules() if isinstance(module, peft.tuners.tuners_utils.BaseTunerLayer)):
         raise ValueError(f"the adapter {adapter_name!r} is merged into the base: call `unmerge_adapter` before swapping it")
     places = get_peft_model_state_dict(inner, adapter_name=adapter_name, save_embedding_layers=False)

@@ -16,7 +16,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from loretta_core.adapters.tuners.quantized import KeptWeight, keep_weight, put_back, requantize
+from loretta_core.adapters.common.quantized import KeptWeight, keep_weight, put_back, requantize
 from loretta_core.errors import MethodError
 
 LINEAR = (nn.Linear, Conv1D)

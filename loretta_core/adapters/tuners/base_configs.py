@@ -11,8 +11,8 @@ from typing import Any
 
 from peft import PeftConfig
 
+from loretta_core.adapters.common.layer_choice import check_chosen_layers
 from loretta_core.adapters.io.import_note import add_import_note
-from loretta_core.adapters.tuners.layer_choice import check_chosen_layers
 from loretta_core.errors import MethodError
 
 

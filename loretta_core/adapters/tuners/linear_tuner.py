@@ -20,12 +20,12 @@ from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND, SEQ_CLS_HEAD_N
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from loretta_core.adapters.common.layer_choice import check_choice_is_met, is_chosen
+from loretta_core.adapters.common.quantized import check_requantization, quantization_of
 from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
-from loretta_core.adapters.tuners.layer_choice import check_choice_is_met, is_chosen
-from loretta_core.adapters.tuners.quantized import check_requantization, quantization_of
 from loretta_core.adapters.tuners.trainable_norms import norm_container, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError

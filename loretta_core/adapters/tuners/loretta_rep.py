@@ -23,14 +23,15 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from loretta_core.adapters.common.layer_choice import own_value
+from loretta_core.adapters.common.weighted_adapter import SumRequest, add_sum
+from loretta_core.adapters.common.weighted_sum import EXACT, Factors
 from loretta_core.adapters.io.peft_entry_points import open_to
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import TTConfig
-from loretta_core.adapters.tuners.layer_choice import own_value
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
-from loretta_core.adapters.tuners.weighted_adapter import SumRequest, add_sum
-from loretta_core.adapters.tuners.weighted_sum import EXACT, Factors
+from loretta_core.adapters.tuners.trainable_norms import sum_norms
 from loretta_core.errors import MethodError
 from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
@@ -239,6 +240,7 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
         layers = {path: layer for path, layer in self.model.named_modules() if isinstance(layer, LorettaRepLayer)}
         request = SumRequest(tuple(adapters), tuple(weights), adapter_name, combination_type, svd_rank, tensor_rank)
         errors = add_sum(self, layers, request)
+        sum_norms(self.model, request.weight_of, adapter=adapter_name)
         if max(errors.values()) > EXACT:
             warnings.warn(f"the weighted adapter {adapter_name!r} is not exact: relative errors up to {max(errors.values()):.3g}", stacklevel=2)
         return errors

@@ -6,9 +6,10 @@ class. Each adapter trains its own fp32 copy, so that disabling or switching ada
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 
+import torch
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
@@ -54,6 +55,19 @@ def wrap_norms(model: nn.Module, *, adapter: str, prefix: str, chosen: Callable[
         layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module, prefix=prefix)
         layer.add_late_block(adapter, deepcopy(layer.get_base_layer()).float(), active=active, frozen=frozen)
         model.set_submodule(path, layer)
+
+
+@torch.no_grad()
+def sum_norms(model: nn.Module, weight_of: Mapping[str, float], *, adapter: str) -> None:
+    """Set the norms of `adapter` to a weighted sum: a norm is linear in its weights, so differences from the base add up as updates of matrices do."""
+    for layer in model.modules():
+        if not isinstance(layer, TrainableNorm) or adapter not in layer.blocks:
+            continue
+        base = dict(layer.get_base_layer().named_parameters())
+        terms = [(weight, dict(layer.blocks[name].named_parameters())) for name, weight in weight_of.items() if name in layer.blocks]
+        for key, parameter in layer.blocks[adapter].named_parameters():
+            for weight, own in terms:
+                parameter.add_(own[key] - base[key].to(parameter.dtype), alpha=weight)
 
 
 def _norms_outside_wrappers(model: nn.Module) -> list[tuple[str, nn.Module]]:

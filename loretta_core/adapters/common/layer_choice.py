@@ -80,4 +80,4 @@ def _blocks(paths: Collection[str]) -> list[str]:
 
 def own_value(patterns: Mapping[str, Any], path: str, *, default: Any) -> Any:
     """Return the value of the first pattern that names the layer at `path`, as LoRA finds it; `default` if none does."""
-    return patterns.get(get_pattern_key(patterns.keys(), path), default)
+    return patterns.get(get_pattern_key(list(patterns), path), default)

@@ -104,7 +104,7 @@ def requantize(layer: BaseTunerLayer, weight_OI: Tensor) -> None:
 
 
 def put_back(layer: BaseTunerLayer, kept: KeptWeight) -> None:
-    """Undo `requantize`."""
+    """Put the kept weight back, bitwise, with its constants."""
     base: Any = layer.get_base_layer()
     del base.weight  # torchao leaves a plain attribute, which no parameter may shadow
     base.weight = kept.weight

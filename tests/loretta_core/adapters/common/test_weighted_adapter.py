@@ -6,8 +6,8 @@ from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
 
 from loretta_core.adapters import LorettaRepConfig
 from loretta_core.adapters.as_lora import as_lora
+from loretta_core.adapters.common.weighted_sum import cut_to_rank, relative_error
 from loretta_core.adapters.tuners.loretta_rep import LorettaRepLayer
-from loretta_core.adapters.tuners.weighted_sum import cut_to_rank, relative_error
 from loretta_core.errors import MethodError
 
 WEIGHTS = [0.5, -1.5]

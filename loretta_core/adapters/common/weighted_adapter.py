@@ -1,4 +1,4 @@
-"""`add_weighted_adapter` of loretta_rep: checks, the new adapter, its updates (`weighted_sum.py`), its norms and its head.
+"""`add_weighted_adapter` of loretta_rep: checks, the new adapter, its updates (`weighted_sum.py`) and its head.
 
 Nothing changes before the request is known to be one. Heads have no sum: at most one of the adapters may have trained a head, and that one is copied.
 """
@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from peft.tuners.tuners_utils import BaseTuner
 from peft.utils import ModulesToSaveWrapper
-from torch import Tensor, nn
+from torch import nn
 
-from loretta_core.adapters.tuners.trainable_norms import TrainableNorm
-from loretta_core.adapters.tuners.weighted_sum import COMBINATIONS, Factors, concatenate, cut_to_rank, exact_tensor_rank, relative_error
+from loretta_core.adapters.common.weighted_sum import COMBINATIONS, Factors, concatenate, cut_to_rank, exact_tensor_rank, relative_error
 from loretta_core.errors import MethodError
 
 
@@ -65,7 +64,6 @@ def add_sum(tuner: BaseTuner, layers: Mapping[str, Updated], request: SumRequest
         found = {path: cut_to_rank(factors, rank=width) for path, factors in wanted.items()}
     _inject(tuner, request, paths=list(parts), r=width, tensor_rank=request.tensor_rank or exact_tensor_rank(found.values()))
     _copy_head(tuner, request)
-    _sum_norms(tuner, request)
     return {path: relative_error(wanted[path], layers[path].set_update(request.name, factors)) for path, factors in found.items()}
 
 
@@ -101,10 +99,18 @@ def _owners(module: nn.Module, request: SumRequest) -> list[str]:
 
 
 def _inject(tuner: BaseTuner, request: SumRequest, *, paths: list[str], r: int, tensor_rank: int) -> None:
-    configs = [tuner.peft_config[adapter] for adapter in request.adapters]
+    configs: list[Any] = [tuner.peft_config[adapter] for adapter in request.adapters]
     first = next((config for config in configs if config.modules_to_save), configs[0])
-    everywhere = {"exclude_modules": None, "layers_to_transform": None, "layers_pattern": None, "rank_pattern": {}, "alpha_pattern": {}}
-    own = {"r": r, "lora_alpha": r, "use_rslora": False, "tensor_rank": tensor_rank, "shape": "auto", "init_weights": "zero", "target_modules": paths}
+    everywhere: dict[str, Any] = {"exclude_modules": None, "layers_to_transform": None, "layers_pattern": None, "rank_pattern": {}, "alpha_pattern": {}}
+    own: dict[str, Any] = {
+        "r": r,
+        "lora_alpha": r,
+        "use_rslora": False,
+        "tensor_rank": tensor_rank,
+        "shape": "auto",
+        "init_weights": "zero",
+        "target_modules": paths,
+    }
     norms = any(config.train_norms for config in configs)
     tuner.peft_config[request.name] = replace(first, **everywhere, **own, train_norms=norms, inference_mode=True)
     try:
@@ -120,18 +126,3 @@ def _copy_head(tuner: BaseTuner, request: SumRequest) -> None:
             for owner in _owners(wrapper, request):
                 wrapper.modules_to_save[request.name] = deepcopy(wrapper.modules_to_save[owner])
             wrapper.modules_to_save[request.name].requires_grad_(False)
-
-
-def _sum_norms(tuner: BaseTuner, request: SumRequest) -> None:
-    """Set the norms of the sum: a norm is linear in its weights, so differences from the base add up as updates do."""
-    for layer in tuner.model.modules():
-        if isinstance(layer, TrainableNorm) and request.name in layer.blocks:
-            base = dict(layer.get_base_layer().named_parameters())
-            terms = [(weight, dict(layer.blocks[name].named_parameters())) for name, weight in request.weight_of.items() if name in layer.blocks]
-            for key, parameter in layer.blocks[request.name].named_parameters():
-                for weight, own in terms:
-                    parameter.data.add_(_difference(own[key], base[key]), alpha=weight)
-
-
-def _difference(trained: Tensor, base: Tensor) -> Tensor:
-    return trained - base.to(trained.dtype)

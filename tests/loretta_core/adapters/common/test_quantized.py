@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, TorchAoConfig
 from loretta_core.adapters import LorettaRepConfig
 from loretta_core.adapters.as_lora import as_lora
 from loretta_core.adapters.build import load_adapter
-from loretta_core.adapters.tuners.quantized import check_requantization
+from loretta_core.adapters.common.quantized import check_requantization
 from loretta_core.errors import MethodError
 
 INSTALL = "needs bitsandbytes and torchao: pip install -c constraints.txt -e '.[quantized]'"
