@@ -10,6 +10,7 @@ import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -22,12 +23,14 @@ from transformers import PreTrainedModel
 
 from loretta_core.adapters.common.layer_choice import check_choice_is_met, is_chosen
 from loretta_core.adapters.common.quantized import check_requantization, quantization_of
+from loretta_core.adapters.field_checks import check_fields
 from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
-from loretta_core.adapters.tuners.trainable_norms import norm_container, wrap_norms
-from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
+from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
+from loretta_core.adapters.tuners.trainable_norms import norm_container, refuse_foreign_norms, wrap_norms
+from loretta_core.adapters.tuners.tt_classifier import densify_heads, has_head, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
 from loretta_core.methods.targets import resolve_targets
 from loretta_core.sites import HEAD_LAYERS, candidate_names
@@ -66,9 +69,12 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         state_dict: dict[str, Tensor] | None = None,
     ) -> None:
         config: Any = self.peft_config[adapter_name]
+        check_fields(config)  # once more: a field may have been set since
         model_type = _model_type(model)
         self._resolve_targets(config, model)
         self._try_blocks(config, model)
+        if config.train_norms:
+            refuse_foreign_norms(model, prefix=self.prefix)
         shape = self._prepare_head(config, model, model_type=model_type)
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         if config.train_norms:
@@ -76,6 +82,9 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
             wrap_norms(model, adapter=adapter_name, prefix=self.prefix, chosen=chosen, active=self.active_adapters, frozen=config.inference_mode)
         if shape is not None:
             tensorize_head(model, config=config, adapter=adapter_name, model_type=model_type, shape=shape)
+
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> AbstractContextManager[None]:
+        return adapters_of_rows(self, **kwargs)
 
     def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
         pattern = config.target_modules
@@ -90,12 +99,19 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
     def targeted(self, config: ConfigT, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         """Yield (path, linear layer of the base) for every layer that the resolved targets name. Raises MethodError for one that is no linear layer."""
         for path, module in outside_adapters(model):
-            if not self._check_target_module_exists(config, path):
+            if not path or not self._check_target_module_exists(config, path):
                 continue
-            base = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
+            base = self._base_of(module, path)
             if not isinstance(base, LINEAR):
                 raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
             yield path, base
+
+    def _base_of(self, module: nn.Module, path: str) -> nn.Module:
+        if not isinstance(module, BaseTunerLayer):
+            return module
+        if f"{self.prefix}block" not in module.adapter_layer_names:
+            raise MethodError(f"{self.method}: {path} has an adapter of another type ({type(module).__name__}); merge or unload that one first")
+        return module.get_base_layer()
 
     def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
         """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
@@ -115,6 +131,9 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
     def _prepare_head(self, config: ConfigT, model: nn.Module, *, model_type: str) -> Shape | None:
         """Return the setting of the modes of a tensorized head, or None for a dense one. PEFT is told to copy the layer, and the tensor train is built once."""
         if not isinstance(config, TTConfig) or (shape := head_shape(config, model_type=model_type)) is None:
+            return None
+        if not has_head(model, model_type=model_type):
+            warnings.warn(f"{self.method}: {type(model).__name__} has no classification head, so the adapter's is left out", stacklevel=2)
             return None
         with torch.device("meta"):
             make_head(config, head_linear(model, model_type=model_type), shape=shape)

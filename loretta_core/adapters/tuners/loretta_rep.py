@@ -26,6 +26,7 @@ from transformers.pytorch_utils import Conv1D
 from loretta_core.adapters.common.layer_choice import own_value
 from loretta_core.adapters.common.weighted_adapter import SumRequest, add_sum
 from loretta_core.adapters.common.weighted_sum import EXACT, Factors
+from loretta_core.adapters.field_checks import checked, flag, number, one_of, per_layer, probability, whole
 from loretta_core.adapters.io.peft_entry_points import open_to
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
@@ -37,20 +38,23 @@ from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import mirrored
 
-STARTS = ("zero", "subtract")
-
 
 @dataclass
 class LorettaRepConfig(TTConfig):
     """PEFT config of the type LORETTA_REP."""
 
-    r: int = field(default=8, metadata={"help": "Width of the bottleneck between the two factors."})
-    lora_alpha: float | int = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
-    use_rslora: bool = field(default=False, metadata={"help": "Scale the update by lora_alpha / sqrt(r) instead (rank-stabilized LoRA)."})
-    rank_pattern: dict[str, int] = field(default_factory=dict, metadata={"help": "Name or regular expression of a layer → its own r."})
-    alpha_pattern: dict[str, float | int] = field(default_factory=dict, metadata={"help": "Name or regular expression of a layer → its own lora_alpha."})
-    lora_dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
-    init_weights: str = field(default="zero", metadata={"help": "How the update starts at nothing: 'zero' or 'subtract'."})
+    r: int = field(default=8, metadata=checked(whole(1), "Width of the bottleneck between the two factors."))
+    lora_alpha: float | int = field(
+        default=16.0, metadata=checked(number("a positive number", lambda value: value > 0), "The update is scaled by lora_alpha / r.")
+    )
+    use_rslora: bool = field(default=False, metadata=checked(flag, "Scale the update by lora_alpha / sqrt(r) instead (rank-stabilized LoRA)."))
+    rank_pattern: dict[str, int] = field(default_factory=dict, metadata=checked(per_layer(whole(1)), "Name or regular expression of a layer → its own r."))
+    alpha_pattern: dict[str, float | int] = field(
+        default_factory=dict,
+        metadata=checked(per_layer(number("a positive number", lambda value: value > 0)), "Name or regular expression of a layer → its own lora_alpha."),
+    )
+    lora_dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the update's input."))
+    init_weights: str = field(default="zero", metadata=checked(one_of("zero", "subtract"), "How the update starts at nothing: 'zero' or 'subtract'."))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,14 +212,6 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
             return config
         r = own_value(config.rank_pattern, path, default=config.r)
         return replace(config, r=r, lora_alpha=own_value(config.alpha_pattern, path, default=config.lora_alpha), rank_pattern={}, alpha_pattern={})
-
-    def _resolve_targets(self, config: LorettaRepConfig, model: nn.Module) -> None:
-        for name, r in {"r": config.r, **{f"rank_pattern[{name!r}]": r for name, r in config.rank_pattern.items()}}.items():
-            if not isinstance(r, int) or r < 1:
-                raise MethodError(f"{self.method}: {name} = {r!r}; expected at least 1")
-        if config.init_weights not in STARTS:
-            raise MethodError(f"{self.method}: init_weights = {config.init_weights!r}; expected one of {', '.join(STARTS)}")
-        super()._resolve_targets(config, model)
 
     @torch.no_grad()
     def add_weighted_adapter(

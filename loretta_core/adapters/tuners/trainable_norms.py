@@ -12,24 +12,26 @@ from copy import deepcopy
 import torch
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
+from loretta_core.errors import MethodError
 
 _CLASS_NAMES = ("LayerNorm", "RMSNorm")
 
 
-class TrainableNorm(AdapterLayer):
-    """A norm whose weights belong to the active adapter. Two active adapters cannot both own a norm: the first one does."""
+class TrainableNorm(OwnParametersLayer):
+    """A norm with the weights of the active adapters, computed in fp32."""
 
     def __init__(self, base_layer: nn.Module, *, prefix: str) -> None:
         self.adapter_layer_names = (norm_container(prefix),)
         super().__init__(base_layer)
 
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
-        return run_block(blocks[0], x)
-
-    def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
-        return dict(block.named_parameters())
+        if len(blocks) == 1:
+            return run_block(blocks[0], x)
+        return functional_call(blocks[0], self.summed(blocks), (x.float(),)).to(x.dtype)
 
 
 def norm_container(prefix: str) -> str:
@@ -63,11 +65,18 @@ def sum_norms(model: nn.Module, weight_of: Mapping[str, float], *, adapter: str)
     for layer in model.modules():
         if not isinstance(layer, TrainableNorm) or adapter not in layer.blocks:
             continue
-        base = dict(layer.get_base_layer().named_parameters())
+        base = layer.own_values()
         terms = [(weight, dict(layer.blocks[name].named_parameters())) for name, weight in weight_of.items() if name in layer.blocks]
         for key, parameter in layer.blocks[adapter].named_parameters():
             for weight, own in terms:
                 parameter.add_(own[key] - base[key].to(parameter.dtype), alpha=weight)
+
+
+def refuse_foreign_norms(model: nn.Module, *, prefix: str) -> None:
+    """Raise MethodError if adapters of another type train norms of `model`: the two copies of a norm could not add up."""
+    for path, module in model.named_modules():
+        if isinstance(module, TrainableNorm) and module.adapter_layer_names != (norm_container(prefix),):
+            raise MethodError(f"train_norms: an adapter of another type trains {path} already; set train_norms = False, or merge or unload that one first")
 
 
 def _norms_outside_wrappers(model: nn.Module) -> list[tuple[str, nn.Module]]:

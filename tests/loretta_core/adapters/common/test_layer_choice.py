@@ -78,11 +78,12 @@ def test_a_reload_finds_them_again(tiny, token_ids, tmp_path):
         ({"layers_to_transform": [0, 7]}, r"layers_to_transform = \[0, 7\]: no target lies in a block number 7; the model has model.layers.0, model.layers.1"),
         ({"layers_to_transform": [0], "layers_pattern": "h"}, "no target lies in a block number 0"),
         ({"layers_to_transform": [-1]}, "expected a number from 0 on"),
+        ({"alpha_pattern": {"q_proj": -1}}, "alpha_pattern = .*; expected for every layer a positive number"),
         ({"layers_to_transform": []}, "expected a number from 0 on"),
         ({"layers_pattern": "layers"}, "layers_to_transform counts, which is not set"),
         ({"layers_to_transform": [0], "target_modules": ".*q_proj"}, "a pattern names its layers itself"),
         ({"exclude_modules": [*TARGETS]}, "leaves none of target_modules"),
-        ({"rank_pattern": {"q_proj": 0}}, r"rank_pattern\['q_proj'\] = 0"),
+        ({"rank_pattern": {"q_proj": 0}}, r"rank_pattern = \{'q_proj': 0\}; expected for every layer a whole number of at least 1"),
     ],
     ids=str,
 )
