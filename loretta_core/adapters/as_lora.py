@@ -49,6 +49,10 @@ def as_lora(model: PeftModel, *, adapter: str = "default") -> LoraAdapter:
     if not isinstance(config, LorettaRepConfig):
         kind = "no adapter" if config is None else f"an adapter of type {config.peft_type.value}"
         raise MethodError(f"{adapter!r} is {kind}: only LORETTA_REP is a product of two matrices, as LoRA is")
+    if config.target_parameters:
+        raise MethodError(
+            f"target_parameters = {config.target_parameters}: updates of parameters are not written as LoRA yet; merge the adapter into the model"
+        )
     layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, LorettaRepLayer) and adapter in layer.blocks}
     norms = [path for path, layer in model.named_modules() if isinstance(layer, TrainableNorm) and adapter in layer.blocks]
     if norms:

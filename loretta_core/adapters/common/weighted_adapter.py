@@ -87,6 +87,13 @@ def _check(tuner: BaseTuner, request: SumRequest) -> None:
     for name, rank in (("svd_rank", request.r), ("tensor_rank", request.tensor_rank)):
         if rank is not None and rank < 1:
             raise MethodError(f"add_weighted_adapter: {name} = {rank}; expected at least 1")
+    _check_summable(tuner, request)
+
+
+def _check_summable(tuner: BaseTuner, request: SumRequest) -> None:
+    configs: list[Any] = [tuner.peft_config[adapter] for adapter in request.adapters]
+    if any(config.target_parameters for config in configs):
+        raise MethodError("add_weighted_adapter: adapters with target_parameters have no weighted sum, as with LoRA; activate them together")
     for path, module in tuner.model.named_modules():
         owners = _owners(module, request)
         if len(owners) > 1:

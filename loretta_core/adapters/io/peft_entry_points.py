@@ -17,13 +17,13 @@ import torch
 from peft import PeftModel, PeftType, get_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from peft.tuners.lora import LoraLayer
-from torch import Tensor, nn
+from torch import Tensor
 
 SAME_OUTPUT = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "lora_dropout", "tensor_rank", "shape", "init_weights", "train_norms")
 """Settings that the tensors alone do not say, or that give them their sizes: two adapters that are swapped must agree in them."""
 
 
-def open_to(peft_type: PeftType, layer_cls: type[nn.Module]) -> None:
+def open_to(peft_type: PeftType, layer_cls: type) -> None:
     """Let both functions take adapters of a type and its layers, beside those of LoRA. Once per process."""
     helpers: Any = peft.helpers
     helpers.LoraLayer = LoraLayer | layer_cls

@@ -60,6 +60,10 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         """Return the settings of the layer at `path`: those of the adapter, unless a subclass knows settings of single layers."""
         return config
 
+    def more_targets(self, config: ConfigT, model: nn.Module) -> list[str]:
+        """Return the paths of what the adapter changes beside linear layers."""
+        return []
+
     def inject_adapter(
         self,
         model: nn.Module,
@@ -124,7 +128,7 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
             if kind not in seen:
                 with torch.device("meta"):
                     seen[kind] = self.make_block(own, self.make_layer(own, base, path))
-        check_choice_is_met(config, targets, linear_paths=linear_paths(model), method=self.method)
+        check_choice_is_met(config, [*targets, *self.more_targets(config, model)], linear_paths=linear_paths(model), method=self.method)
         if isinstance(config, TTConfig) and config.shape != "paper":
             _warn_if_rank_is_capped(seen.values(), rank=config.tensor_rank, method=self.method)
 

@@ -13,27 +13,32 @@ subtracts nothing. B0 and A0 are frozen copies, saved with the adapter, so that 
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
+from peft.utils.integrations import init_empty_weights
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from loretta_core.adapters.common.layer_choice import own_value
+from loretta_core.adapters.common.scaled_blocks import ScaledBlock, ScaledBlocks
 from loretta_core.adapters.common.weighted_adapter import SumRequest, add_sum
 from loretta_core.adapters.common.weighted_sum import EXACT, Factors
-from loretta_core.adapters.field_checks import checked, flag, number, one_of, per_layer, probability, whole
+from loretta_core.adapters.field_checks import checked, flag, names, number, one_of, per_layer, probability, whole
 from loretta_core.adapters.io.peft_entry_points import open_to
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import TTConfig
+from loretta_core.adapters.tuners.fused_parameters import FusedBlock, FusedParametersLayer, fused_targets
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.adapters.tuners.trainable_norms import sum_norms
 from loretta_core.errors import MethodError
+from loretta_core.sites import ARCHITECTURES
 from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import mirrored
@@ -53,6 +58,9 @@ class LorettaRepConfig(TTConfig):
         default_factory=dict,
         metadata=checked(per_layer(number("a positive number", lambda value: value > 0)), "Name or regular expression of a layer → its own lora_alpha."),
     )
+    target_parameters: list[str] | None = field(
+        default=None, metadata=checked(names, "Names of parameters, such as 'experts.down_proj': the fused experts of mixture models.")
+    )
     lora_dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the update's input."))
     init_weights: str = field(default="zero", metadata=checked(one_of("zero", "subtract"), "How the update starts at nothing: 'zero' or 'subtract'."))
 
@@ -61,17 +69,15 @@ class LorettaRepConfig(TTConfig):
         self.peft_type = peft_type("LORETTA_REP")
 
 
-class TTLowRank(nn.Module):
+class TTLowRank(ScaledBlock):
     """The update of one layer, x → scaling * B(A(dropout(x))), less its own start with `init_weights = "subtract"`."""
 
     def __init__(self, *, in_features: int, out_features: int, config: LorettaRepConfig) -> None:
-        super().__init__()
+        super().__init__(config)
         rank, subtracts = config.tensor_rank, config.init_weights == "subtract"
         self.A = TTLinear(in_features, config.r, rank=rank, shape=config.shape, bias=False)
         self.B = TTLinear(config.r, out_features, rank=rank, shape=mirrored(config.shape), bias=False, zero_init=not subtracts)
         self.dropout = nn.Dropout(config.lora_dropout)
-        self.initial_scaling = config.lora_alpha / (math.sqrt(config.r) if config.use_rslora else config.r)
-        self.scaling = self.initial_scaling
         self.start_A = FrozenTT(self.A) if subtracts else None
         self.start_B = FrozenTT(self.B) if subtracts else None
 
@@ -127,7 +133,7 @@ def _first(matrix: Tensor, count: int, *, dim: int) -> Tensor:
     return nn.functional.pad(matrix.narrow(dim, 0, count - missing), (0, missing) if dim == 1 else (0, 0, 0, missing))
 
 
-class LorettaRepLayer(AdapterLayer):
+class LorettaRepLayer(ScaledBlocks, AdapterLayer):
     """A linear layer with tensorized low-rank updates."""
 
     adapter_layer_names = ("loretta_rep_block",)
@@ -154,45 +160,16 @@ class LorettaRepLayer(AdapterLayer):
         delta_OI = block.delta_weight().float()
         return delta_OI.t() if isinstance(self.get_base_layer(), Conv1D) else delta_OI
 
-    @property
-    def scaling(self) -> dict[str, float]:
-        """The factor on the update of each adapter, as LoRA's layers have it; assigning a dict sets them."""
-        return {name: block.scaling for name, block in self._updates().items()}
-
-    @scaling.setter
-    def scaling(self, factors: dict[str, float]) -> None:
-        for name, factor in factors.items():
-            self._updates()[name].scaling = factor
-
-    def set_scale(self, adapter: str, scale: float | int) -> None:
-        """Set the factor of `adapter` to `scale` times the one that its settings give; a layer without that adapter stays as it is."""
-        for block in self._updates(adapter).values():
-            block.scaling = scale * block.initial_scaling
-
-    def scale_layer(self, scale: float | int) -> None:
-        """Multiply the factor of every active adapter."""
-        for block in self._updates(*self.active_adapters).values():
-            block.scaling *= scale
-
-    def unscale_layer(self, scale: float | int | None = None) -> None:
-        """Divide the factor of every active adapter; None sets it to what its settings give."""
-        for block in self._updates(*self.active_adapters).values():
-            block.scaling = block.initial_scaling if scale is None else block.scaling / scale
-
     def weighted_parts(self, weights: Mapping[str, float]) -> list[tuple[float, Factors]]:
         """Return the terms of Σ weight * update, each as a number and fp64 factors; adapters that this layer lacks are no terms."""
-        return [(weights[name] * block.scaling, deepcopy(block).double().lora_factors()) for name, block in self._updates(*weights).items()]
+        return [(weights[name] * block.scaling, deepcopy(block).double().lora_factors()) for name, block in self.updates(*weights).items()]
 
     def set_update(self, adapter: str, factors: Factors) -> Factors:
         """Set the update of `adapter` to the nearest that its trains can hold; return the factors that it then has."""
-        block = self._updates(adapter)[adapter]
+        block = self.updates(adapter)[adapter]
         block.set_factors_(*factors)
         left_OR, right_RI = block.lora_factors()
         return block.scaling * left_OR, right_RI
-
-    def _updates(self, *adapters: str) -> dict[str, TTLowRank]:
-        """Return the updates of `adapters` by name; of all without an argument."""
-        return {name: block for name, block in self.blocks.items() if isinstance(block, TTLowRank) and (not adapters or name in adapters)}
 
 
 class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
@@ -206,6 +183,28 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
 
     def make_block(self, config: LorettaRepConfig, layer: LorettaRepLayer) -> nn.Module:
         return TTLowRank(in_features=layer.in_features, out_features=layer.out_features, config=config)
+
+    def _resolve_targets(self, config: LorettaRepConfig, model: nn.Module) -> None:
+        fused = self.more_targets(config, model)
+        if fused and config.target_modules is None and str(self.get_model_config(model)["model_type"]) not in ARCHITECTURES:
+            config.target_modules = []  # as LoRA: the parameters alone where no table names layers
+        super()._resolve_targets(config, model)
+
+    def more_targets(self, config: LorettaRepConfig, model: nn.Module) -> list[str]:
+        return [f"{path}.{name}" for path, found in fused_targets(model, config).items() for name in found]
+
+    def _inject_parameters(self, peft_config: Any, model: nn.Module, adapter_name: str, low_cpu_mem_usage: bool) -> list[str]:
+        targets = fused_targets(model, peft_config)
+        for path, found in targets.items():
+            module = model.get_submodule(path)
+            layer = module if isinstance(module, FusedParametersLayer) else FusedParametersLayer(module)
+            with init_empty_weights() if low_cpu_mem_usage else nullcontext():
+                settings = {name: self.settings_at(peft_config, f"{path}.{name}") for name in found}
+                block = FusedBlock(layer.get_base_layer(), config=peft_config, settings=settings, path=path)
+            layer.add_block(adapter_name, block)
+            layer.set_adapter(self.active_adapters)
+            model.set_submodule(path, layer)
+        return [f"{path}.{name}" for path, found in targets.items() for name in found]
 
     def settings_at(self, config: LorettaRepConfig, path: str) -> LorettaRepConfig:
         if not config.rank_pattern and not config.alpha_pattern:
@@ -243,4 +242,4 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
 
 
 register(name="loretta_rep", config_cls=LorettaRepConfig, model_cls=LorettaRepModel)
-open_to(peft_type("LORETTA_REP"), LorettaRepLayer)
+open_to(peft_type("LORETTA_REP"), ScaledBlocks)
