@@ -1,7 +1,7 @@
 """Trainable norms: LayerNorm and RMSNorm modules of any name, trained and saved together with the adapters.
 
-The authors' package unfreezes norms by parameter name and misses them (or, with tied embeddings, unfreezes everything); here a norm is recognised by its
-class. Each adapter trains its own fp32 copy, so that disabling or switching adapters restores the base exactly.
+The authors' package unfreezes norms by parameter name and misses them (or, with tied embeddings, unfreezes everything); here a norm is recognised by what it
+does (`norms.py`). Each adapter trains its own fp32 copy, so that disabling or switching adapters restores the base exactly.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
-
-_CLASS_NAMES = ("LayerNorm", "RMSNorm")
+from loretta_core.adapters.tuners.norms import is_norm
 
 
 class TrainableNorm(AdapterLayer):
@@ -26,11 +25,6 @@ class TrainableNorm(AdapterLayer):
 
     def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
         return dict(block.named_parameters())
-
-
-def is_norm(module: nn.Module) -> bool:
-    """Return whether a module is a LayerNorm or RMSNorm by its class name (`LlamaRMSNorm`, `DebertaLayerNorm`, …) and has weights of its own."""
-    return type(module).__name__.endswith(_CLASS_NAMES) and any(True for _ in module.parameters(recurse=False))
 
 
 def wrap_norms(model: nn.Module, *, adapter: str) -> list[TrainableNorm]:
