@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase
-from loretta_core.adapters.tuners.linear_tuner import LinearTuner
+from loretta_core.adapters.tuners.linear_tuner import LinearTuner, input_targets
 from loretta_core.errors import MethodError
-from loretta_core.methods.targets import input_side_names
 from loretta_core.sites import matching
 
 ConfigT = TypeVar("ConfigT", bound=BottleneckConfigBase)
@@ -91,8 +90,7 @@ class BottleneckTuner(LinearTuner[ConfigT, BottleneckLayer]):
             raise MethodError(f"{self.method}: bottleneck_size = {config.bottleneck_size}; expected at least 1")
         super()._resolve_targets(config, model)
         if config.input_modules is None and not isinstance(config.target_modules, str):
-            model_type = str(self.get_model_config(model)["model_type"])
-            config.input_modules = list(input_side_names(config.target_modules or (), model_type=model_type, method=self.method))
+            config.input_modules = input_targets(model, config.target_modules or (), method=self.method)
 
     def _check_merge_allowed(self) -> None:
         raise MethodError(
