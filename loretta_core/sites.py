@@ -121,6 +121,9 @@ DECODERS = (
 HEAD_LAYERS: dict[str, str] = {
     "roberta": "classifier.dense",
     "xlm-roberta": "classifier.dense",
+    "camembert": "classifier.dense",
+    "mpnet": "classifier.dense",
+    "distilbert": "pre_classifier",
     "electra": "classifier.dense",
     "deberta": "pooler.dense",
     "deberta-v2": "pooler.dense",

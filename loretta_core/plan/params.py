@@ -28,8 +28,8 @@ def _attached(method: MethodConfig, model: ModelLayers) -> int:
     """Return what trains at the layers that the method attaches to."""
     if method.attachment is None:
         return 0
-    names = method.targets or sites_for(model.model_type, method.type).names
-    on_input = method.input_targets or input_side_names(names, model_type=model.model_type, method=method.type)
+    names = method.targets or sites_for(model.model_type, method.type, linears=model.linears).names
+    on_input = method.input_targets or input_side_names(names, model_type=model.model_type, method=method.type, linears=model.linears)
     return sum(
         method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_hit(layer, on_input))
         for layer in model.frozen
