@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import Pretrained
-from loretta_core.plan.architectures.blocks import Block, block_of, sites_of
+from loretta_core.plan.architectures.blocks import NOT_ONE_BLOCK, Block, block_of, sites_of
 from loretta_core.plan.architectures.layers import ModelLayers
-from loretta_core.plan.architectures.model import LAYOUTS, NOT_TEXT
+from loretta_core.plan.architectures.model import NOT_TEXT
 from loretta_core.plan.cell import label_count, model_config, resolved_model
 from loretta_core.plan.lengths import longest_row
 from loretta_core.plan.params import trainable_parameters
@@ -43,16 +43,14 @@ def size(cell: CellConfig, *, tokens: int | None = None, evaluation_tokens: int 
 
 
 def why_unsized(cell: CellConfig) -> str | None:
-    """Return in one line why a cell whose model is at hand has no predicted memory and time, or None."""
+    """Return in one line why memory and time of a cell cannot be predicted although its model is at hand, or None."""
     config = model_config(cell.model)
     model_type = str((config or {}).get("model_type"))
-    if config is None or cell.method.open_ended:
-        return None
+    if model_type in NOT_ONE_BLOCK:
+        return f"{model_type} is {NOT_ONE_BLOCK[model_type]}: its parameters are counted, its memory and time are not predicted"
     if model_type in NOT_TEXT:
         return f"{model_type} reads {NOT_TEXT[model_type]}, and only models of text are planned"
-    if model_type not in LAYOUTS:
-        return f"the layers of {model_type!r} are not known before it is loaded"
-    return f"parameters of {model_type} are counted; memory and time are predicted for models that are built of one kind of dense block"
+    return None
 
 
 def _shapes(cell: CellConfig) -> Shapes | None:

@@ -32,7 +32,12 @@ _ROLES: tuple[tuple[str, Role], ...] = (
 
 _POST_NORM = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert", "camembert", "mpnet", "nomic_bert", "distilbert")
 _RMS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "olmo2", "granite", "smollm3")
-_ENCODER_DECODERS = ("t5", "mt5", "bart")
+NOT_ONE_BLOCK: dict[str, str] = {
+    **dict.fromkeys(("t5", "mt5", "bart"), "an encoder-decoder"),
+    **dict.fromkeys(("mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3"), "a mixture of experts"),
+    "mamba": "a state-space model",
+}
+"""Architectures whose parameters are counted and whose memory and time are not predicted → what they are instead of one kind of dense block."""
 _DISENTANGLED = ("deberta", "deberta-v2")
 
 
@@ -76,12 +81,11 @@ class Block:
 
 
 def block_of(config: Config, model: ModelLayers) -> Block | None:
-    """Return the block of an architecture; None for encoder-decoders, mixtures of experts and state-space models, which are not built of one such kind."""
+    """Return the block of an architecture; None for those of `NOT_ONE_BLOCK`."""
     model_type = model.model_type
-    roles = _roles_by_rule(model) if model_type in FAMILIES else _roles_by_name(model)
-    other_weights = any(layer.kind == "tensor" and layer.in_features > 1 for layer in model.layers)
-    if model_type in _ENCODER_DECODERS or other_weights or not {"up", "down"} <= roles.keys():
+    if model_type in NOT_ONE_BLOCK:
         return None
+    roles = _roles_by_rule(model) if model_type in FAMILIES else _roles_by_name(model)
     words = max((layer for layer in model.layers if layer.kind == "embedding"), key=lambda layer: layer.in_features)
     linears = [layer for layer in model.layers if layer.kind == "linear"]
     once = sum(layer.in_features * layer.out_features for layer in roles.values())

@@ -119,8 +119,8 @@ linear mlp.shared_experts.down_proj n_shared_experts*expert hidden if=sparse
 
 
 def _experts(found: dict[str, Any]) -> dict[str, Any]:
-    """Return how many experts there are and how wide one is, under the keys that configs have for them."""
-    counts = (found.get(key) for key in ("num_local_experts", "num_experts", "n_routed_experts"))
+    """Return how many experts there are and how wide one is, under the keys that configs have for them; `usual_experts` is transformers' default."""
+    counts = (found.get(key) for key in ("num_experts", "num_local_experts", "n_routed_experts", "usual_experts"))
     return {"experts": next((count for count in counts if count is not None), None), "expert": found.get("moe_intermediate_size") or found["inner"]}
 
 
@@ -233,21 +233,21 @@ DECODER_FAMILIES: dict[str, Family] = {
     "cohere": _as_llama(_COHERE),
     "granite": _as_llama(f"{_ATTENTION}{_GATED}{_NORMS}", defaults=_UNTIED),
     "smollm3": _as_llama(f"{_ATTENTION}{_GATED}{_NORMS}", defaults={"num_key_value_heads": 4}),
-    "mixtral": _as_llama(f"{_ATTENTION}{_EXPERTS}{_NORMS}", defaults={**_MOE, "num_local_experts": 8}, derived=_experts, of_block=_always_sparse),
+    "mixtral": _as_llama(f"{_ATTENTION}{_EXPERTS}{_NORMS}", defaults={**_MOE, "usual_experts": 8}, derived=_experts, of_block=_always_sparse),
     "qwen3_moe": _as_llama(
         f"{_ATTENTION}{_HEAD_NORMS}{_DENSE}{_EXPERTS}{_NORMS}",
-        defaults={**_UNTIED, "num_key_value_heads": 4, "moe_intermediate_size": 768},
+        defaults={**_UNTIED, "num_key_value_heads": 4, "moe_intermediate_size": 768, "usual_experts": 128},
         derived=_experts,
         of_block=_sparse_by_step,
     ),
-    "gpt_oss": _as_llama(_GPT_OSS, defaults={**_MOE, "head_dim": 64, "num_local_experts": 128, "attention_bias": True}, derived=_experts),
+    "gpt_oss": _as_llama(_GPT_OSS, defaults={**_MOE, "head_dim": 64, "usual_experts": 128, "attention_bias": True}, derived=_experts),
     "deepseek_v3": _as_llama(
         _DEEPSEEK_V3,
         defaults={
             **_UNTIED,
             "moe_intermediate_size": 2048,
             "n_shared_experts": 1,
-            "n_routed_experts": 256,
+            "usual_experts": 256,
             "kv_lora_rank": 512,
             "q_lora_rank": 1536,
             "qk_rope_head_dim": 64,

@@ -74,7 +74,7 @@ def test_an_unknown_architecture_is_refused():
 
 
 def test_a_config_without_its_widths_is_refused():
-    with pytest.raises(ModelError, match="config.json of a 'gemma2' has no hidden_size"):
+    with pytest.raises(ModelError, match=r"config\.json of a 'gemma2' has no hidden_size"):
         model_layers({"model_type": "gemma2", "num_hidden_layers": 2}, labels=None)
-    with pytest.raises(ModelError, match="config.json of a 'gemma2' has vocab_size = None; expected a number"):
+    with pytest.raises(ModelError, match=r"config\.json of a 'gemma2' has vocab_size = None; expected a number"):
         model_layers({"model_type": "gemma2", "hidden_size": 8, "num_hidden_layers": 2}, labels=None)
