@@ -23,13 +23,11 @@ class Bitfit(Method):
     peft_name = "BITFIT"
     injects_on_meta = True
     biases_train = True
-    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        (
-            *("llama", "mistral", "qwen3", "gemma", "t5"),
-            *("gemma2", "gemma3_text", "phi3", "olmo", "olmo2", "cohere", "granite", "smollm3", "mixtral", "qwen3_moe", "deepseek_v3", "modernbert", "mt5"),
-        ),
-        NO_BIAS,
-    )
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("llama", "mistral", "qwen3", "gemma", "t5", "mt5", "gemma2", "gemma3_text", "phi3", "olmo", "olmo2", "cohere", "granite"), NO_BIAS),
+        **dict.fromkeys(("smollm3", "mixtral", "qwen3_moe", "deepseek_v3", "modernbert"), NO_BIAS),
+        "mamba": "its mixers read biases past the layers that hold them",
+    }
 
     @classmethod
     def refusal(cls, *, model_type: str, head: bool, config: Mapping[str, Any]) -> str | None:
