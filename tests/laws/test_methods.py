@@ -15,7 +15,7 @@ from peft import PeftModel
 from safetensors import safe_open
 
 from loretta_core.adapters.build import load_adapter, merge_adapter, trainable_parameter_count
-from loretta_core.adapters.tuners.norms import is_norm
+from loretta_core.adapters.tuners.backbone.norms import is_norm
 from loretta_core.config import FAMILIES
 from loretta_core.errors import MethodError
 from loretta_core.methods import METHODS
@@ -151,7 +151,8 @@ def files_hold_tensors_only(case: Case, directory: Path) -> None:
     if case.name in NETWORKS:
         assert stored < trainable_parameter_count(case.model)
     elif case.name != "peft":  # VeRA stores its frozen random matrices as well
-        buffers = sum(buffer.numel() for buffer in case.model.buffers()) if case.base.config.model_type == "deepseek_v3" and case.name == "ft" else 0
+        whole = case.model.state_dict() if case.name == "ft" else {}
+        buffers = sum(whole[key].numel() for key, _ in case.model.named_buffers() if key in whole)  # DeepSeek's router has one
         assert stored == trainable_parameter_count(case.model) + buffers
 
 

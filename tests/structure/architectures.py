@@ -8,8 +8,8 @@ import sys
 
 import torch
 
+from loretta_core.adapters.tuners.backbone.network import is_decoder, linears_at
 from loretta_core.adapters.tuners.linear_tuner import linear_paths
-from loretta_core.adapters.tuners.network import is_decoder, linears_at
 from loretta_core.plan.architectures.overview import COLUMNS, overview
 from loretta_core.sites import BY_RULE, Architecture
 from loretta_core.structure import structural_sites

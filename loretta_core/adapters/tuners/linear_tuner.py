@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
+from loretta_core.adapters.tuners.backbone.network import fused_experts, is_decoder, linears_at
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
-from loretta_core.adapters.tuners.network import fused_experts, is_decoder, linears_at
 from loretta_core.adapters.tuners.trainable_norms import TrainableNorm, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError

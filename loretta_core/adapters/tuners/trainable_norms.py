@@ -1,7 +1,7 @@
 """Trainable norms: LayerNorm and RMSNorm modules of any name, trained and saved together with the adapters.
 
 The authors' package unfreezes norms by parameter name and misses them (or, with tied embeddings, unfreezes everything); here a norm is recognised by what it
-does (`norms.py`). Each adapter trains its own fp32 copy, so that disabling or switching adapters restores the base exactly.
+does (`backbone/norms.py`). Each adapter trains its own fp32 copy, so that disabling or switching adapters restores the base exactly.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
-from loretta_core.adapters.tuners.norms import is_norm
+from loretta_core.adapters.tuners.backbone.norms import is_norm
 
 
 class TrainableNorm(AdapterLayer):

@@ -1,4 +1,4 @@
-"""What is known of each architecture: by which rule its layers are found, which they are, and how far it is planned. No torch.
+"""The table of what is known of each architecture: by which rule its layers are found, which they are, and how far it is planned. No torch.
 
 A layer changed on its input is written `→name`, one changed on its output `name→`, one whose weight is updated by its name alone. Where the structural rule
 decides, the layers are those of a small made-up config; options of a real one can add some.

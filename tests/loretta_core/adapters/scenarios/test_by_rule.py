@@ -14,11 +14,12 @@ from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from loretta_core.adapters.build import apply_method
+from loretta_core.adapters.tuners.backbone.norms import is_norm
 from loretta_core.adapters.tuners.bottleneck import BottleneckConfig
 from loretta_core.adapters.tuners.bottleneck_base import BottleneckLayer
 from loretta_core.adapters.tuners.loretta_adp import LorettaAdpConfig
 from loretta_core.adapters.tuners.loretta_rep import LorettaRepConfig
-from loretta_core.adapters.tuners.trainable_norms import TrainableNorm, is_norm
+from loretta_core.adapters.tuners.trainable_norms import TrainableNorm
 from loretta_core.config.method import Ia3, Lora, Peft
 from loretta_core.errors import MethodError
 from loretta_core.sites import BY_RULE

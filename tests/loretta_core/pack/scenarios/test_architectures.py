@@ -35,7 +35,7 @@ def work(tmp_path):
         decoder, head = model_type in DECODERS, model_type in ("t5", "mt5", "bart")
         tokenizer = load_tokenizer(Pretrained(type="pretrained", name="toy-llama" if decoder else "toy-bert"))
         config = AutoConfig.for_model(
-            model_type, **(CONFIGS | by_rule.CONFIGS)[model_type] | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+            model_type, **(CONFIGS | by_rule.CONFIGS)[model_type] | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, "num_labels": 2}
         )
         for name in (*DROPOUT, *DROPOUT_OF_GPT2):
             if hasattr(config, name):

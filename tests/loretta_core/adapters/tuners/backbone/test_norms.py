@@ -12,7 +12,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
 from transformers.models.t5.modeling_t5 import T5LayerNorm
 from transformers.pytorch_utils import Conv1D
 
-from loretta_core.adapters.tuners.norms import is_norm
+from loretta_core.adapters.tuners.backbone.norms import is_norm
 
 
 class Centred(nn.Module):

@@ -1,4 +1,4 @@
-"""Which modules of a model are norms: found by what they do, whatever their class is called.
+"""`is_norm` finds the norms of a model by what they do, whatever their class is called.
 
 A norm has 1-D parameters of the width of its input (Cohere's: one row per attention head) and forgets the scale of its input: f(1000 x) = f(x), row by row, for
 T5's RMS norm without a bias, Gemma's with 1 + w, Qwen's on queries and keys, BLOOM's plain LayerNorm, GroupNorm. A batch norm mixes rows or keeps statistics, a
