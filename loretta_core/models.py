@@ -26,7 +26,7 @@ from loretta_core.errors import ModelError
 
 _AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 
-ENCODERS = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert")
+ENCODERS = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert", "camembert", "mpnet", "modernbert", "nomic_bert", "distilbert")
 """Model types whose attention is bidirectional: a token sees those after it."""
 
 
@@ -68,8 +68,12 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
 
 
 def _check_direction(model: ModelConfig, objective: Objective) -> None:
-    """Raise ModelError for an encoder with a causal head, which would see the answer it is asked for; transformers only warns."""
+    """Raise ModelError for an encoder with a causal head, which would see the answer it is asked for, and for half of an encoder-decoder."""
     config = load_config(model)
+    if objective == "causal" and config.get("is_encoder_decoder"):
+        raise ModelError(
+            f'model {model.name!r} is an encoder-decoder ({config["model_type"]}), and a task in words needs a decoder; use task.objective = "head"'
+        )
     if objective == "causal" and config["model_type"] in ENCODERS and not config.get("is_decoder"):
         raise ModelError(f'model {model.name!r} is an encoder ({config["model_type"]}) and writes no answers; use task.objective = "prompt" or "head"')
 

@@ -4,6 +4,7 @@ A name matches a layer whose path ends with it. Adapters put a bottleneck on the
 y = W (x + a(x)) + b; the width is that of the side. Weight methods add a low-rank update to the layer itself. Scaling (IA3) multiplies the *output* of keys
 and values and the *input* of the layer that leaves the feed-forward block (arXiv 2205.05638); where query, key and value are one layer, all three are scaled.
 
+An architecture without an entry here gets its layers from the structural rule (`structure.py`), which gives the same kinds of places.
 The adapters of bert, roberta, deberta, opt and llama are those of the authors' code (LoRETTA, arXiv 2402.11417); in their Llama there is no adapter at the
 attention, and later decoders follow it. T5 has them after attention and after the feed-forward block, in encoder and decoder (arXiv 1902.00751). ALBERT runs
 one set of weights in every layer, so whatever is attached to it is shared by all passes as well. GPT-2's layers are `Conv1D`, a linear layer with a
@@ -94,12 +95,35 @@ ARCHITECTURES: dict[str, Architecture] = {
     "t5": Architecture(Sites(output=("o", "wo")), Sites(output=("q", "v")), Sites(output=("k", "v"), input=("wo",))),
 }
 
-DECODERS = ("opt", "phi", "llama", "mistral", "qwen2", "qwen3", "gemma", "gpt2", "gpt_neox")
-"""Architectures whose classification head reads the last token of the text."""
+_EXPERTS = "its experts are 3-D parameters and stay as they are"
+_TWO_TOWERS = "both of its towers"
+
+BY_RULE: dict[str, str] = {
+    **dict.fromkeys(("gemma2", "gemma3_text", "phi3", "olmo", "olmo2", "stablelm", "starcoder2", "cohere", "granite", "smollm3"), ""),
+    **dict.fromkeys(("mixtral", "qwen3_moe", "gpt_oss"), f"{_EXPERTS}; adapters sit behind the attention"),
+    "deepseek_v3": f"{_EXPERTS}; shared experts and the first dense layers count",
+    **dict.fromkeys(("falcon", "gptj", "bloom", "gpt_neo"), ""),
+    "mamba": "only `in_proj` of its mixers, the one layer that the fused kernel does not read past",
+    **dict.fromkeys(("modernbert", "mpnet", "camembert", "nomic_bert", "distilbert"), ""),
+    **dict.fromkeys(("mt5", "bart"), ""),
+    **dict.fromkeys(("vit", "whisper"), ""),
+    **dict.fromkeys(("clip", "llava", "gemma3"), _TWO_TOWERS),
+}
+"""Architectures without an entry above whose layers the structural rule (`structure.py`) finds, each built by a test → what is special. Others are tried."""
+
+DECODERS = (
+    "opt", "phi", "llama", "mistral", "qwen2", "qwen3", "gemma", "gpt2", "gpt_neox",
+    "gemma2", "gemma3_text", "phi3", "olmo", "olmo2", "stablelm", "starcoder2", "cohere", "granite", "smollm3",
+    "mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3", "falcon", "gptj", "bloom", "gpt_neo", "mamba",
+)  # fmt: skip
+"""Architectures that read from left to right; a classification head on them, where transformers has one, reads the last token of the text."""
 
 HEAD_LAYERS: dict[str, str] = {
     "roberta": "classifier.dense",
     "xlm-roberta": "classifier.dense",
+    "camembert": "classifier.dense",
+    "mpnet": "classifier.dense",
+    "distilbert": "pre_classifier",
     "electra": "classifier.dense",
     "deberta": "pooler.dense",
     "deberta-v2": "pooler.dense",

@@ -1,7 +1,7 @@
 """The support table: for every method and architecture, whether they work together, and why not. No torch.
 
 Each method's descriptor holds its refusals; a pair that is not refused works. A test builds and trains every pair of a known method and a known architecture,
-and shows of every refusal that it is real. An architecture that is not listed in `sites.ARCHITECTURES` is refused nothing here: it is tried.
+and shows of every refusal that it is real. An architecture that is listed in neither table of `sites.py` is refused nothing here: it is tried.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from loretta_core.errors import MethodError
 from loretta_core.methods import METHODS
 from loretta_core.methods.targets import attached_methods
-from loretta_core.sites import ARCHITECTURES
+from loretta_core.sites import ARCHITECTURES, BY_RULE
 
 METHOD_TYPES = (*attached_methods(), *(name for name, method in METHODS.items() if method.attachment is None and not method.open_ended))
 """Every method type but `peft`, which may name any method of PEFT; those that attach to layers come first."""
@@ -43,4 +43,4 @@ def check_supported(method: str, *, config: Mapping[str, Any], head: bool) -> No
 
 def support_table() -> dict[str, dict[str, str | None]]:
     """Return method → architecture → None, or why not whatever the task is; every known pair."""
-    return {method: {model_type: REFUSED.get(method, {}).get(model_type) for model_type in ARCHITECTURES} for method in METHOD_TYPES}
+    return {method: {model_type: REFUSED.get(method, {}).get(model_type) for model_type in (*ARCHITECTURES, *BY_RULE)} for method in METHOD_TYPES}

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from loretta_core.adapters import peft_methods
 from loretta_core.adapters.full import load_full, save_full, train_everything
-from loretta_core.adapters.io.saved_modules import new_modules, upcast_saved_modules
+from loretta_core.adapters.io.saved_modules import HEADS_PEFT_MISSES, new_modules, upcast_saved_modules
 from loretta_core.adapters.io.strict_loading import load_peft
 from loretta_core.adapters.prompt_learning import stores_no_network
 from loretta_core.config.method import MethodConfig
@@ -26,9 +26,6 @@ from loretta_core.methods import METHODS
 from loretta_core.support import check_supported
 
 TaskType = Literal["SEQ_CLS", "MASKED_LM", "CAUSAL_LM"]
-
-_HEADS_PEFT_MISSES = {"t5": ("classification_head",)}
-"""PEFT trains heads named `classifier` or `score`."""
 
 
 def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: TaskType, revision: str | None = None) -> nn.Module:
@@ -48,7 +45,7 @@ def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: Tas
     if task_type == "SEQ_CLS":
         if "modules_to_save" not in config.to_dict():
             raise MethodError(f"{type(config).__name__} of PEFT trains no classification head; use a task with a prompt")
-        config.modules_to_save = [*new_modules(model), *_HEADS_PEFT_MISSES.get(model.config.model_type, ())] or None
+        config.modules_to_save = [*new_modules(model), *(name for name, _ in model.named_children() if name in HEADS_PEFT_MISSES)] or None
     return _inject(model, config)
 
 

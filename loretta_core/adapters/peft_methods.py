@@ -11,8 +11,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, PeftType, PromptLearningConfig, get_peft_model
-from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from peft import IA3Config, LoraConfig, LoraModel, PeftConfig, PeftModel, PeftType, PromptLearningConfig, get_peft_model
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners.tuners_utils import BaseTuner
 from pydantic import JsonValue
 from torch import nn
@@ -21,10 +21,9 @@ from transformers.pytorch_utils import Conv1D
 
 from loretta_core.adapters.prompt_learning import prompt_model
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
-from loretta_core.adapters.tuners.linear_tuner import find_targets
+from loretta_core.adapters.tuners.linear_tuner import find_targets, input_targets
 from loretta_core.errors import MethodError
 from loretta_core.methods import METHODS
-from loretta_core.methods.targets import input_side_names
 from loretta_core.sites import matching
 
 
@@ -65,6 +64,7 @@ def _choose_layers(model: nn.Module, config: Any) -> None:
     """Fill in the layers of a method that attaches to some, from the user's choice or the architecture's table."""
     method = next((name for name, each in METHODS.items() if each.attachment is not None and each.peft_name == config.peft_type), None)
     if method is None:
+        _take_layers_of_lora(model, config)
         return
     assert not isinstance(config.target_modules, str)
     config.target_modules = find_targets(model, config.target_modules, method=method)
@@ -72,5 +72,14 @@ def _choose_layers(model: nn.Module, config: Any) -> None:
         hit = [module for path, module in model.named_modules() if any(matching([path], target=name) for name in config.target_modules)]
         config.fan_in_fan_out = all(isinstance(module, Conv1D) for module in hit)
     if isinstance(config, IA3Config) and config.feedforward_modules is None:
-        model_type = str(BaseTuner.get_model_config(model)["model_type"])
-        config.feedforward_modules = list(input_side_names(config.target_modules, model_type=model_type, method=method))
+        config.feedforward_modules = input_targets(model, config.target_modules, method=method)
+
+
+def _take_layers_of_lora(model: nn.Module, config: Any) -> None:
+    """Fill in the layers where PEFT knows none for the architecture, for a method that by PEFT's own defaults changes the same layers as LoRA."""
+    tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(config.peft_type)
+    defaults: Mapping[str, Any] = getattr(tuner, "target_module_mapping", {})
+    as_lora = defaults.get("llama") == LoraModel.target_module_mapping["llama"]
+    model_type = str(BaseTuner.get_model_config(model)["model_type"])
+    if as_lora and config.target_modules is None and model_type not in defaults:
+        config.target_modules = find_targets(model, None, method="lora")

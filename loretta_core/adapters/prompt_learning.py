@@ -91,6 +91,7 @@ class PromptMaskedLM(PromptModel, PeftModelForFeatureExtraction):
 def prompt_model(model: PreTrainedModel, config: PromptLearningConfig) -> PromptModel:
     """Wrap `model` as `config.task_type` says; in place, as `get_peft_model` does. No task type means masked LM."""
     config.base_model_name_or_path = model.name_or_path or None
+    _fill_in_sizes(config, model)
     match config.task_type:
         case "SEQ_CLS":
             return PromptClassifier(model, config)
@@ -98,6 +99,15 @@ def prompt_model(model: PreTrainedModel, config: PromptLearningConfig) -> Prompt
             return PromptCausalLM(model, config)
     config.task_type = "FEATURE_EXTRACTION"
     return PromptMaskedLM(model, config)
+
+
+def _fill_in_sizes(config: PromptLearningConfig, model: PreTrainedModel) -> None:
+    """Give PEFT the sizes that it looks for under other names than this config.json has (DistilBERT's `dim`); heads only matter for a prefix."""
+    names = model.config.to_dict().keys()
+    if config.token_dim is None and not names & {"hidden_size", "n_embd", "d_model"}:
+        config.token_dim = model.config.hidden_size
+    if config.num_attention_heads is None and not names & {"num_attention_heads", "n_head", "num_heads", "encoder_attention_heads"}:
+        config.num_attention_heads = getattr(model.config, "num_attention_heads", 1)
 
 
 def stores_no_network(config: PeftConfig) -> bool:

@@ -1,4 +1,4 @@
-"""The layers that a method attaches to: those of the architecture's table or the user's own, each checked against the layers that exist."""
+"""The layers that a method attaches to: those of the architecture's table, of the structural rule or the user's own, checked against the layers that exist."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 from loretta_core.errors import MethodError
 from loretta_core.methods.table import METHODS
-from loretta_core.sites import ARCHITECTURES, ATTACHMENTS, Sites, candidate_names, matching
+from loretta_core.sites import ARCHITECTURES, ATTACHMENTS, DECODERS, Sites, candidate_names, matching
+from loretta_core.structure import Linear, structural_sites
 
 
 def attached_methods() -> list[str]:
@@ -14,39 +15,50 @@ def attached_methods() -> list[str]:
     return [name for kind in ATTACHMENTS for name, method in METHODS.items() if method.attachment == kind]
 
 
-def sites_for(model_type: str, method: str) -> Sites:
-    """Return the layers of `model_type` (its name in a Hugging Face config) that `method` changes. Raises MethodError if there is no entry."""
+def known_sites(model_type: str, method: str, *, linears: Sequence[Linear] = (), decoder: bool | None = None) -> Sites:
+    """Return the layers that `method` changes: by the architecture's table, else by the structural rule over all `linears` of the model, or none.
+
+    Args:
+        model_type: its name in a Hugging Face config.
+        decoder: whether the model reads from left to right only; None: as the list of decoders says.
+    """
     attachment = METHODS[method].attachment
     if attachment is None:
+        return Sites()
+    if model_type in ARCHITECTURES:
+        return ARCHITECTURES[model_type].sites(attachment)
+    return structural_sites(linears, decoder=model_type in DECODERS if decoder is None else decoder).sites(attachment)
+
+
+def sites_for(model_type: str, method: str, *, linears: Sequence[Linear] = (), decoder: bool | None = None) -> Sites:
+    """Return `known_sites`. Raises MethodError where there are none."""
+    if METHODS[method].attachment is None:
         raise MethodError(f"method {method!r} attaches to no sites; methods that do: {', '.join(attached_methods())}")
-    if model_type not in ARCHITECTURES:
+    sites = known_sites(model_type, method, linears=linears, decoder=decoder)
+    if not sites.names:
+        names = ", ".join(candidate_names([linear.path for linear in linears])) or "none"
         raise MethodError(
-            f"{method}: no sites are known for the architecture {model_type!r}; set `target_modules` to the names of its linear layers. "
-            f"Known architectures: {', '.join(ARCHITECTURES)}"
+            f"{method}: no attention or feed-forward block was found in a model of the type {model_type!r}, which has no entry in the table of sites; "
+            f"set `target_modules` to some of its linear layers: {names}"
         )
-    return ARCHITECTURES[model_type].sites(attachment)
+    return sites
 
 
-def input_side_names(targets: Collection[str], *, model_type: str, method: str) -> tuple[str, ...]:
-    """Return those of a user's own `targets` that `method` changes on the input: the architecture's table puts them there, as `fc1` in OPT for adapters."""
-    entry, attachment = ARCHITECTURES.get(model_type), METHODS[method].attachment
-    known = entry.sites(attachment).input if entry and attachment else ()
-    return tuple(sorted(target for target in targets if any(target == name or target.endswith(f".{name}") for name in known)))
+def input_side_names(targets: Collection[str], *, sites: Sites) -> tuple[str, ...]:
+    """Return those of a user's own `targets` that the known `sites` put on the input, as `fc1` in OPT for adapters."""
+    return tuple(sorted(target for target in targets if any(target == name or target.endswith(f".{name}") for name in sites.input)))
 
 
-def is_on_input(path: str, *, in_features: int, out_features: int, model_type: str, method: str) -> bool:
-    """Return whether `method` changes the linear layer at `path` on its input: as the architecture's table says, and for a layer that is not in it by its role.
+def is_on_input(linear: Linear, *, sites: Sites, method: str) -> bool:
+    """Return whether `method` changes a linear layer on its input: as the known `sites` say, and for a layer that is none of them by its widths.
 
     Adapters sit on the side of the hidden width. A layer that widens leads into the feed-forward block, so that is its input; of one that narrows (out of the
     block) or keeps the width (attention) it is the output.
     """
-    attachment = METHODS[method].attachment
-    entry = ARCHITECTURES.get(model_type)
-    known = entry.sites(attachment) if entry and attachment else Sites()
-    for names, on_input in ((known.input, True), (known.output, False)):
-        if any(matching([path], target=name) for name in names):
+    for names, on_input in ((sites.input, True), (sites.output, False)):
+        if any(matching([linear.path], target=name) for name in names):
             return on_input
-    return attachment == "adapters" and in_features < out_features
+    return METHODS[method].attachment == "adapters" and linear.in_features < linear.out_features
 
 
 def shortest_names(paths: Collection[str], *, others: Collection[str]) -> list[str]:
@@ -67,17 +79,16 @@ def _ends(path: str) -> list[str]:
     return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
 
 
-def resolve_targets(targets: Collection[str] | None, *, linear_paths: Sequence[str], method: str, model_type: str) -> list[str]:
+def resolve_targets(targets: Collection[str] | None, *, linears: Sequence[Linear], method: str, model_type: str, decoder: bool | None = None) -> list[str]:
     """Return the names to attach to: `targets`, or the architecture's own sites for None.
 
-    Every name must match at least one linear layer; otherwise, and for an unknown architecture, MethodError lists the names that exist.
+    Every name must match at least one linear layer; otherwise, and where no sites are known, MethodError lists the names that exist.
     """
-    names = ", ".join(candidate_names(linear_paths)) or "none"
     if targets is None:
-        if model_type not in ARCHITECTURES:
-            raise MethodError(f"{method}: no sites are known for the architecture {model_type!r}; set `target_modules` to some of its linear layers: {names}")
-        targets = sites_for(model_type, method).names
-    unmatched = [target for target in targets if not matching(linear_paths, target=target)]
+        targets = sites_for(model_type, method, linears=linears, decoder=decoder).names
+    paths = [linear.path for linear in linears]
+    unmatched = [target for target in targets if not matching(paths, target=target)]
     if unmatched:
+        names = ", ".join(candidate_names(paths)) or "none"
         raise MethodError(f"{method}: target_modules={list(targets)}: {unmatched} matched no Linear in {model_type}; names there: {names}")
     return list(targets)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from loretta_core.config.method import MethodConfig
-from loretta_core.methods.targets import is_on_input, sites_for
+from loretta_core.methods.targets import is_on_input, known_sites, sites_for
 from loretta_core.plan.architectures.layers import Layer, ModelLayers
-from loretta_core.sites import HEAD_LAYERS, matching
+from loretta_core.sites import HEAD_LAYERS, Sites, matching
+from loretta_core.structure import Linear
 
 
 def trainable_parameters(method: MethodConfig, model: ModelLayers) -> int | None:
@@ -28,18 +29,20 @@ def _attached(method: MethodConfig, model: ModelLayers) -> int:
     """Return what trains at the layers that the method attaches to."""
     if method.attachment is None:
         return 0
-    names = method.targets or sites_for(model.model_type, method.type).names
+    sites = known_sites(model.model_type, method.type, linears=model.linears)
+    names = method.targets or sites_for(model.model_type, method.type, linears=model.linears).names
     return sum(
-        method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_on_input(layer, method, model.model_type))
+        method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_on_input(layer, method, sites=sites))
         for layer in model.frozen
         if layer.kind == "linear" and _hit(layer, names)
     )
 
 
-def _on_input(layer: Layer, method: MethodConfig, model_type: str) -> bool:
+def _on_input(layer: Layer, method: MethodConfig, *, sites: Sites) -> bool:
+    """Return whether a method changes a layer on its input, given the model's known sites for it."""
     if method.input_targets:
         return _hit(layer, method.input_targets)
-    return is_on_input(layer.path, in_features=layer.in_features, out_features=layer.out_features, model_type=model_type, method=method.type)
+    return is_on_input(Linear(layer.path, layer.in_features, layer.out_features), sites=sites, method=method.type)
 
 
 def _hit(layer: Layer, names: Collection[str]) -> bool:

@@ -10,9 +10,10 @@ from pydantic import TypeAdapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import Pretrained
-from loretta_core.plan.architectures.blocks import Block, block_of, sites_of
+from loretta_core.plan.architectures.blocks import NOT_ONE_BLOCK, Block, block_of, sites_of
 from loretta_core.plan.architectures.layers import ModelLayers
-from loretta_core.plan.cell import label_count, resolved_model
+from loretta_core.plan.architectures.model import NOT_TEXT
+from loretta_core.plan.cell import label_count, model_config, resolved_model
 from loretta_core.plan.lengths import longest_row
 from loretta_core.plan.params import trainable_parameters
 from loretta_core.plan.workload import Shapes
@@ -41,6 +42,17 @@ def size(cell: CellConfig, *, tokens: int | None = None, evaluation_tokens: int 
     return Sized(cell, shapes, tokens or longest, evaluation_tokens or tokens or longest)
 
 
+def why_unsized(cell: CellConfig) -> str | None:
+    """Return in one line why memory and time of a cell cannot be predicted although its model is at hand, or None."""
+    config = model_config(cell.model)
+    model_type = str((config or {}).get("model_type"))
+    if model_type in NOT_ONE_BLOCK:
+        return f"{model_type} is {NOT_ONE_BLOCK[model_type]}: its parameters are counted, its memory and time are not predicted"
+    if model_type in NOT_TEXT:
+        return f"{model_type} reads {NOT_TEXT[model_type]}, and only models of text are planned"
+    return None
+
+
 def _shapes(cell: CellConfig) -> Shapes | None:
     labels = label_count(cell.task) if cell.task.objective == "head" else None
     if cell.task.objective == "head" and labels is None:
@@ -53,7 +65,7 @@ def _looked_up(model_json: str, labels: int | None, method_json: str) -> Shapes 
     found = _model(model_json, labels)
     method: MethodConfig = _METHOD.validate_json(method_json)
     trainable = None if found is None else trainable_parameters(method, found[0])
-    return None if found is None or trainable is None else Shapes(found[1], trainable, sites_of(method, found[1]))
+    return None if found is None or trainable is None else Shapes(found[1], trainable, sites_of(method, found[1], found[0]))
 
 
 @lru_cache(maxsize=256)

@@ -13,8 +13,9 @@ from loretta_core.config import FAMILIES
 from loretta_core.config.model import TOY_MODELS
 from loretta_core.config.sweep.spaces import trainer_ranges
 from loretta_core.methods.table import METHODS
+from loretta_core.plan.architectures.overview import COLUMNS, overview
 from loretta_core.report.tables import Table, to_text
-from loretta_core.sites import ARCHITECTURES, DECODERS
+from loretta_core.sites import ARCHITECTURES, BY_RULE, DECODERS
 from loretta_core.support import HEAD_REFUSED, support_table
 
 WIDTH = 110
@@ -38,11 +39,16 @@ def listing(what: str, *, as_json: bool) -> str:
     if what == "trainers":
         for entry in entries:
             entry["default_space"] = {name: found._asdict() for name, found in trainer_ranges(entry["name"]).items()}
+    if what == "models":
+        for entry in entries:
+            entry["architectures"] = [dict(zip(COLUMNS, row, strict=True)) for row in overview()]
     if as_json:
         return json.dumps(entries, indent=1, ensure_ascii=False)
     notes = [textwrap.fill(_NOTES[what], WIDTH)]
     if what == "methods":
         notes = [support_text(), *notes]
+    if what == "models":
+        notes = [architectures_text(), *notes]
     return "\n\n".join([*map(_text, entries), *notes])
 
 
@@ -56,7 +62,7 @@ def support_text() -> str:
     table = support_table()
     reasons = dict.fromkeys(reason for row in table.values() for reason in row.values() if reason)
     shown = {None: "yes", **{reason: f"no ({number})" for number, reason in enumerate(reasons, start=1)}}
-    body = tuple((model_type, *(shown[row[model_type]] for row in table.values())) for model_type in ARCHITECTURES)
+    body = tuple((model_type, *(shown[row[model_type]] for row in table.values())) for model_type in (*ARCHITECTURES, *BY_RULE))
     heads = (
         f"With a classification head on {', '.join(DECODERS)}: no {' and no '.join(HEAD_REFUSED)}, because {'; '.join(dict.fromkeys(HEAD_REFUSED.values()))}."
     )
@@ -65,7 +71,22 @@ def support_text() -> str:
     return "\n".join(["Which method works on which architecture", "", to_text(Table(columns=("", *table), body=body, numeric=0)), "", *wrapped])
 
 
-_OTHERS = "Other architectures: set target_modules to the names of their linear layers; an error lists them. `peft` depends on the method of PEFT."
+_OTHERS = "Other architectures are tried, with the layers that the structural rule finds or your target_modules. `peft` depends on the method of PEFT."
+
+
+def architectures_text() -> str:
+    """Return the table of architectures: by which rule methods find their layers, which these are, and what is planned; special cases below it."""
+    special: dict[str, list[str]] = {}
+    for model_type, note in BY_RULE.items():
+        if note:
+            special.setdefault(note, []).append(model_type)
+    notes = [_SIDES, *(f"{', '.join(names)}: {note}." for note, names in special.items()), _UNLISTED]
+    wrapped = [textwrap.fill(note, WIDTH, initial_indent="  ", subsequent_indent="      ") for note in notes]
+    return "\n".join(["Architectures and their layers", "", to_text(Table(columns=COLUMNS, body=overview(), numeric=0)), "", *wrapped])
+
+
+_SIDES = "→name: changed on its input, name→: on its output. The table has the layers that papers name; the structural rule finds layers by place and shape."
+_UNLISTED = "The structural rule is tried on every other architecture; where it finds no block, an error lists the linear layers to choose target_modules from."
 
 
 def _entry(name: str, cls: type[BaseModel]) -> dict[str, Any]:

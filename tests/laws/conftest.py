@@ -15,7 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 from loretta_core.adapters.build import apply_method, save_adapter
 from loretta_core.config.method import Adapters, Bitfit, Ft, Ia3, Lora, LorettaAdp, LorettaRep, MethodConfig, Peft, Prefix, Prompt, Ptune
 from loretta_core.methods import METHODS as TABLE
-from loretta_core.sites import DECODERS
+from loretta_core.sites import BY_RULE, DECODERS
+from tests import by_rule
 
 VOCABULARY = 40
 _SIZES: dict[str, Any] = {
@@ -79,6 +80,8 @@ METHODS = {**{name: cls.model_validate({"type": name}) for name, cls in TABLE.it
 
 
 def tasks_of(model_type: str) -> list[str]:
+    if model_type in BY_RULE:
+        return [task for task in by_rule.tasks_of(model_type) if task != "SEQ_2_SEQ_LM"]
     return ["SEQ_CLS"] if model_type == "t5" else ["SEQ_CLS", "CAUSAL_LM" if model_type in DECODERS else "MASKED_LM"]
 
 
@@ -139,7 +142,7 @@ class Case:
 def make_case() -> Callable[..., Case]:
     def make(model_type: str, task_type: str, name: str, *, dtype: torch.dtype = torch.float32) -> Case:
         torch.manual_seed(0)
-        base = _AUTO[task_type].from_config(AutoConfig.for_model(model_type, **CONFIGS[model_type])).to(dtype).eval()
+        base = _model(model_type, task_type).to(dtype).eval()
         _spread(base)
         ids_BL = torch.randint(3, VOCABULARY, (4, 6))
         ids_BL[:, -1] = 2  # T5's classifier reads the end-of-text token
@@ -147,6 +150,12 @@ def make_case() -> Callable[..., Case]:
         return Case(name, METHODS[name], task_type, base, model, ids_BL)
 
     return make
+
+
+def _model(model_type: str, task_type: str) -> PreTrainedModel:
+    if model_type in BY_RULE:
+        return by_rule.build(model_type, task_type=task_type)
+    return _AUTO[task_type].from_config(AutoConfig.for_model(model_type, **CONFIGS[model_type]))
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loretta_core.sites import ARCHITECTURES, ATTACHMENTS, DECODERS, HEAD_LAYERS, candidate_names, matching
+from loretta_core.sites import ARCHITECTURES, ATTACHMENTS, BY_RULE, DECODERS, HEAD_LAYERS, candidate_names, matching
 
 
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
@@ -11,7 +11,8 @@ def test_every_architecture_has_layers_for_every_attachment(model_type):
 
 
 def test_decoders_and_heads_are_known_architectures():
-    assert {*DECODERS, *HEAD_LAYERS} < ARCHITECTURES.keys()
+    assert {*DECODERS, *HEAD_LAYERS} < ARCHITECTURES.keys() | BY_RULE.keys()
+    assert not ARCHITECTURES.keys() & BY_RULE.keys()
 
 
 def test_a_path_matches_its_own_name_and_whole_ends():

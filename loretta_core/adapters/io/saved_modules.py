@@ -18,6 +18,9 @@ from torch import Tensor, nn
 PEFT_HEADS = ("classifier", "score")
 """Ends of the names that PEFT adds to `modules_to_save` for SEQ_CLS by itself."""
 
+HEADS_PEFT_MISSES = ("classification_head",)
+"""Names of classification heads that PEFT does not add: those of encoder-decoders (T5, BART)."""
+
 
 def new_modules(model: nn.Module) -> list[str]:
     """Return the paths of further modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
@@ -25,7 +28,7 @@ def new_modules(model: nn.Module) -> list[str]:
     if not any(loaded.values()):
         return []
     paths = dict.fromkeys(name.rpartition(".")[0] for name, from_checkpoint in loaded.items() if not from_checkpoint)
-    return [path for path in paths if not any(part.endswith(PEFT_HEADS) for part in path.split("."))]
+    return [path for path in paths if not any(part.endswith((*PEFT_HEADS, *HEADS_PEFT_MISSES)) for part in path.split("."))]
 
 
 def upcast_saved_modules(model: nn.Module, *, adapter: str) -> None:

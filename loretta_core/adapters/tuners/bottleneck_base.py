@@ -15,10 +15,11 @@ from transformers.activations import ACT2FN
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, linear_size, run_block
 from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase
-from loretta_core.adapters.tuners.linear_tuner import LinearTuner
+from loretta_core.adapters.tuners.linear_tuner import LinearTuner, own_sites
 from loretta_core.errors import MethodError
 from loretta_core.methods.targets import is_on_input, shortest_names
 from loretta_core.sites import matching
+from loretta_core.structure import Linear
 
 ConfigT = TypeVar("ConfigT", bound=BottleneckConfigBase)
 
@@ -82,11 +83,9 @@ class BottleneckTuner(LinearTuner[ConfigT, BottleneckLayer]):
 
     def _decide_sides(self, config: ConfigT, model: nn.Module) -> list[str]:
         """Return names of the targeted layers that get their adapter on the input. They are saved, so that loading need not decide again."""
-        model_type = str(self.get_model_config(model)["model_type"])
-        on_input: dict[str, bool] = {}
-        for path, base in self.targeted(config, model):
-            in_features, out_features = linear_size(base)
-            on_input[path] = is_on_input(path, in_features=in_features, out_features=out_features, model_type=model_type, method=self.method)
+        sites = own_sites(model, method=self.method)
+        layers = [Linear(path, *linear_size(base)) for path, base in self.targeted(config, model)]
+        on_input = {linear.path: is_on_input(linear, sites=sites, method=self.method) for linear in layers}
         return shortest_names([path for path, side in on_input.items() if side], others=[path for path, side in on_input.items() if not side])
 
     def _check_merge_allowed(self) -> None:

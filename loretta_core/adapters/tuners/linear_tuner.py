@@ -28,12 +28,13 @@ from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
+from loretta_core.adapters.tuners.backbone.network import fused_experts, is_decoder, linears_at
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
 from loretta_core.adapters.tuners.trainable_norms import norm_container, refuse_foreign_norms, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, has_head, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
-from loretta_core.methods.targets import resolve_targets
-from loretta_core.sites import HEAD_LAYERS, candidate_names
+from loretta_core.methods.targets import input_side_names, known_sites, resolve_targets
+from loretta_core.sites import HEAD_LAYERS, Sites, candidate_names
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import Shape
 
@@ -216,8 +217,31 @@ def _model_type(model: nn.Module) -> str:
 
 
 def find_targets(model: nn.Module, targets: Collection[str] | None, *, method: str) -> list[str]:
-    """Return `targets`, or for None those of the architecture's table. Raises MethodError for one that names no linear layer of `model`."""
-    return resolve_targets(targets, linear_paths=linear_paths(model), method=method, model_type=_model_type(model))
+    """Return `targets`, or for None those of the architecture's table or of the structural rule.
+
+    Raises MethodError for one that names no linear layer of `model`. Warns where the rule leaves experts out.
+    """
+    config: Any = BaseTuner.get_model_config(model)
+    model_type = _model_type(model)
+    found = resolve_targets(targets, linears=linears_at(model, linear_paths(model)), method=method, model_type=model_type, decoder=is_decoder(config))
+    if targets is None and (experts := fused_experts(model)):
+        warnings.warn(
+            f"{method}: the weights of `{'`, `'.join(experts)}` in this {model_type} are 3-D parameters and no linear layers, so they stay as they are; "
+            f"what trains is at {', '.join(found)}",
+            stacklevel=2,
+        )
+    return found
+
+
+def own_sites(model: nn.Module, *, method: str) -> Sites:
+    """Return the layers that `method` changes by default: of the architecture's table or of the structural rule, none where neither knows the model."""
+    decoder = is_decoder(BaseTuner.get_model_config(model))
+    return known_sites(_model_type(model), method, linears=linears_at(model, linear_paths(model)), decoder=decoder)
+
+
+def input_targets(model: nn.Module, targets: Collection[str], *, method: str) -> list[str]:
+    """Return those of `targets` that `method` changes on the input, as the architecture's own sites have them."""
+    return list(input_side_names(targets, sites=own_sites(model, method=method)))
 
 
 def linear_paths(model: nn.Module) -> list[str]:

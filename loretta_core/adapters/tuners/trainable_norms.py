@@ -1,7 +1,7 @@
 """Trainable norms: LayerNorm and RMSNorm modules of any name, trained and saved together with the adapters.
 
-The authors' package unfreezes norms by parameter name and misses them (or, with tied embeddings, unfreezes everything); here a norm is recognised by its
-class. Each adapter trains its own fp32 copy, so that disabling or switching adapters restores the base exactly.
+The authors' package unfreezes norms by parameter name and misses them (or, with tied embeddings, unfreezes everything); here a norm is recognised by what it
+does (`backbone/norms.py`). Each adapter trains its own fp32 copy, so that disabling or switching adapters restores the base exactly.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.backbone.norms import is_norm
 from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
 from loretta_core.errors import MethodError
-
-_CLASS_NAMES = ("LayerNorm", "RMSNorm")
 
 
 class TrainableNorm(OwnParametersLayer):
@@ -37,11 +36,6 @@ class TrainableNorm(OwnParametersLayer):
 def norm_container(prefix: str) -> str:
     """Return the attribute that holds the norms of a tuner's adapters: it starts with the tuner's prefix, as all its keys do."""
     return f"{prefix}norm"
-
-
-def is_norm(module: nn.Module) -> bool:
-    """Return whether a module is a LayerNorm or RMSNorm by its class name (`LlamaRMSNorm`, `DebertaLayerNorm`, …) and has weights of its own."""
-    return type(module).__name__.endswith(_CLASS_NAMES) and any(True for _ in module.parameters(recurse=False))
 
 
 def wrap_norms(model: nn.Module, *, adapter: str, prefix: str, chosen: Callable[[str], bool], active: list[str], frozen: bool) -> None:

@@ -23,10 +23,14 @@ class Bitfit(Method):
     peft_name = "BITFIT"
     injects_on_meta = True
     biases_train = True
-    refused: ClassVar[Mapping[str, str]] = {"llama": NO_BIAS, "mistral": NO_BIAS, "qwen3": NO_BIAS, "gemma": NO_BIAS, "t5": NO_BIAS}
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("llama", "mistral", "qwen3", "gemma", "t5", "mt5", "gemma2", "gemma3_text", "phi3", "olmo", "olmo2", "cohere", "granite"), NO_BIAS),
+        **dict.fromkeys(("smollm3", "mixtral", "qwen3_moe", "deepseek_v3", "modernbert"), NO_BIAS),
+        "mamba": "its mixers read biases past the layers that hold them",
+    }
 
     @classmethod
     def refusal(cls, *, model_type: str, head: bool, config: Mapping[str, Any]) -> str | None:
-        if config.get("attention_bias") or config.get("mlp_bias"):
+        if config.get("attention_bias") or config.get("mlp_bias") or config.get("norm_bias"):
             return None
         return super().refusal(model_type=model_type, head=head, config=config)

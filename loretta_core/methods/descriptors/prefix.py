@@ -12,6 +12,8 @@ from loretta_core.methods.formulas import dense
 from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.methods.refusals import NO_CACHE
 
+_NO_START = "PEFT runs its decoder with the prefix and without the token ids it starts from"
+
 
 class Prefix(Method):
     """Prefix tuning: trained keys and values before those of the text, in every layer (arXiv 2101.00190), PEFT's own implementation."""
@@ -35,10 +37,11 @@ class Prefix(Method):
     merges = False
     prompt_learning = True
     refused: ClassVar[Mapping[str, str]] = {
-        "deberta": NO_CACHE,
-        "deberta-v2": NO_CACHE,
-        "albert": NO_CACHE,
-        "t5": "PEFT runs its decoder with the prefix and without the token ids it starts from",
+        **dict.fromkeys(("deberta", "deberta-v2", "albert", "modernbert", "mpnet", "nomic_bert", "distilbert", "bart", "mamba"), NO_CACHE),
+        "t5": _NO_START,
+        "mt5": _NO_START,
+        "falcon": "all of its queries share one key, and PEFT makes one for each",
+        "deepseek_v3": "its keys are wider than its values, and PEFT makes both of one width",
     }
 
     @model_validator(mode="after")

@@ -31,7 +31,7 @@ class Prompt(Method):
     identity_at_init = False
     merges = False
     prompt_learning = True
-    refused: ClassVar[Mapping[str, str]] = {"albert": NARROW, "t5": IDS_ONLY}
+    refused: ClassVar[Mapping[str, str]] = {"albert": NARROW, "t5": IDS_ONLY, "mt5": IDS_ONLY, "bart": IDS_ONLY}
     refused_with_decoder_head = LAST_POSITION
 
     @property

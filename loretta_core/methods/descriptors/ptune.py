@@ -40,7 +40,7 @@ class Ptune(Method):
     identity_at_init = False
     merges = False
     prompt_learning = True
-    refused: ClassVar[Mapping[str, str]] = {"albert": NARROW, "t5": IDS_ONLY}
+    refused: ClassVar[Mapping[str, str]] = {"albert": NARROW, "t5": IDS_ONLY, "mt5": IDS_ONLY, "bart": IDS_ONLY}
     refused_with_decoder_head = LAST_POSITION
 
     @model_validator(mode="after")

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from loretta_core.config.method import MethodConfig
-from loretta_core.methods.targets import is_on_input, sites_for
+from loretta_core.methods.targets import is_on_input, known_sites, sites_for
 from loretta_core.plan.architectures.decoders import attention_widths
 from loretta_core.plan.architectures.layers import Layer, ModelLayers
-from loretta_core.sites import Side, matching
+from loretta_core.plan.architectures.model import FAMILIES
+from loretta_core.sites import Side, Sites, candidate_names, matching
+from loretta_core.structure import Found, Linear, found_layers
 
 Config = Mapping[str, Any]
 Role = Literal["q", "k", "v", "o", "up", "gate", "down"]
@@ -28,8 +30,14 @@ _ROLES: tuple[tuple[str, Role], ...] = (
 )  # fmt: skip
 """End of a layer's path → its part; the first that matches counts."""
 
-_POST_NORM = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert")
-_RMS = ("llama", "mistral", "qwen2", "qwen3", "gemma")
+_POST_NORM = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert", "camembert", "mpnet", "nomic_bert", "distilbert")
+_RMS = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "olmo2", "granite", "smollm3")
+NOT_ONE_BLOCK: dict[str, str] = {
+    **dict.fromkeys(("t5", "mt5", "bart"), "an encoder-decoder"),
+    **dict.fromkeys(("mixtral", "qwen3_moe", "gpt_oss", "deepseek_v3"), "a mixture of experts"),
+    "mamba": "a state-space model",
+}
+"""Architectures whose parameters are counted and whose memory and time are not predicted → what they are instead of one kind of dense block."""
 _DISENTANGLED = ("deberta", "deberta-v2")
 
 
@@ -68,32 +76,27 @@ class Block:
 
     @property
     def gated(self) -> bool:
-        """True if the feed-forward block has a gate."""
-        return "gate" in self.roles
+        """True if the feed-forward block has a gate, in a layer of its own or in one with `up`."""
+        return "gate" in self.roles or self.roles["up"].out_features == 2 * self.inner
 
 
 def block_of(config: Config, model: ModelLayers) -> Block | None:
-    """Return the block of an architecture; None for encoder-decoders, which are not built of one kind."""
+    """Return the block of an architecture; None for those of `NOT_ONE_BLOCK`."""
     model_type = model.model_type
-    if model_type == "t5":
+    if model_type in NOT_ONE_BLOCK:
         return None
-    hidden, heads = model.sizes.hidden, config.get("num_attention_heads") or config["n_head"]
-    roles: dict[Role, Layer] = {}
-    for layer in model.layers:
-        role = _role(layer.path) if layer.kind == "linear" and _in_block(layer.path) else None
-        if role is not None:
-            roles.setdefault(role, layer)
-    queries, keys = attention_widths(config) if model.sizes.keys != hidden or "head_dim" in config else (hidden, hidden)
+    roles = _roles_by_rule(model) if model_type in FAMILIES else _roles_by_name(model)
     words = max((layer for layer in model.layers if layer.kind == "embedding"), key=lambda layer: layer.in_features)
     linears = [layer for layer in model.layers if layer.kind == "linear"]
     once = sum(layer.in_features * layer.out_features for layer in roles.values())
-    listed = sum(_role(layer.path) == "up" and _in_block(layer.path) for layer in linears)
+    listed = [_in_block(layer.path) and candidate_names([layer.path]) == candidate_names([roles["up"].path]) for layer in linears].count(True)
+    queries, keys, heads = _attention_sizes(config, model)
     return Block(
         model_type=model_type,
-        hidden=hidden,
+        hidden=model.sizes.hidden,
         queries=queries,
         keys=keys,
-        inner=roles["up"].out_features,
+        inner=roles["down"].in_features,
         heads=heads,
         repeats=model.sizes.layers,
         roles=roles,
@@ -101,7 +104,7 @@ def block_of(config: Config, model: ModelLayers) -> Block | None:
         rms=model_type in _RMS,
         relu=model_type == "opt" and config.get("activation_function", "relu") == "relu",
         disentangled=model_type in _DISENTANGLED and bool(config.get("relative_attention")),
-        hidden_dropout=_dropout(config, model_type, ("hidden_dropout_prob", "dropout", "resid_pdrop", "hidden_dropout")),
+        hidden_dropout=_dropout(config, model_type, ("hidden_dropout_prob", "dropout", "resid_pdrop", "resid_dropout", "residual_dropout", "hidden_dropout")),
         attention_dropout=_dropout(config, model_type, ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")),
         total=model.total,
         matrices=sum(layer.in_features * layer.out_features for layer in linears) + once * max(0, model.sizes.layers - listed),
@@ -111,17 +114,62 @@ def block_of(config: Config, model: ModelLayers) -> Block | None:
     )
 
 
-def sites_of(method: MethodConfig, block: Block) -> dict[Role, Side]:
-    """Return the layers of a block that a method changes, and on which side."""
+def _attention_sizes(config: Config, model: ModelLayers) -> tuple[int, int, int]:
+    """Return the widths of queries and keys, and the number of heads."""
+    if model.model_type in FAMILIES:
+        found = FAMILIES[model.model_type].numbers(config)
+        return found["queries"], found["keys"], found["heads"]
+    hidden, heads = model.sizes.hidden, config.get("num_attention_heads") or config["n_head"]
+    queries, keys = attention_widths(config) if model.sizes.keys != hidden or "head_dim" in config else (hidden, hidden)
+    return queries, keys, heads
+
+
+def _roles_by_name(model: ModelLayers) -> dict[Role, Layer]:
+    roles: dict[Role, Layer] = {}
+    for layer in model.layers:
+        role = _role(layer.path) if layer.kind == "linear" and _in_block(layer.path) else None
+        if role is not None:
+            roles.setdefault(role, layer)
+    return roles
+
+
+def _roles_by_rule(model: ModelLayers) -> dict[Role, Layer]:
+    """Return the parts that the structural rule finds; a layer for queries, keys and values together counts as "q", as in the table."""
+    by_path = {layer.path: layer for layer in model.layers}
+    roles: dict[Role, Layer] = {}
+    for found in found_layers(model.linears):
+        role = _role_of(found)
+        if role is not None:
+            roles.setdefault(role, by_path[found.linear.path])
+    return roles
+
+
+def _role_of(found: Found) -> Role | None:
+    match found.role:
+        case "attention_in":
+            return "q" if "q" in found.makes else "k" if "k" in found.makes else "v"
+        case "attention_out":
+            return "o"
+        case "feed_forward_in":
+            return "gate" if found.linear.leaf == "gate_proj" else "up"
+        case "feed_forward_out":
+            return "down"
+        case "mixer_in":
+            return None
+
+
+def sites_of(method: MethodConfig, block: Block, model: ModelLayers) -> dict[Role, Side]:
+    """Return the layers of a block of `model` that a method changes, and on which side."""
     if method.attachment is None:
         return {}
-    names = method.targets or sites_for(block.model_type, method.type).names
-    return {role: _side(layer, method, block.model_type) for role, layer in block.roles.items() if _matches(layer, names)}
+    sites = known_sites(block.model_type, method.type, linears=model.linears)
+    names = method.targets or sites_for(block.model_type, method.type, linears=model.linears).names
+    hit = {role: layer for role, layer in block.roles.items() if _matches(layer, names)}
+    return {role: "input" if _on_input(layer, method, sites) else "output" for role, layer in hit.items()}
 
 
-def _side(layer: Layer, method: MethodConfig, model_type: str) -> Side:
-    on_input = is_on_input(layer.path, in_features=layer.in_features, out_features=layer.out_features, model_type=model_type, method=method.type)
-    return "input" if on_input else "output"
+def _on_input(layer: Layer, method: MethodConfig, sites: Sites) -> bool:
+    return is_on_input(Linear(layer.path, layer.in_features, layer.out_features), sites=sites, method=method.type)
 
 
 def _matches(layer: Layer, names: Iterable[str]) -> bool:

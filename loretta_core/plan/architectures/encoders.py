@@ -48,7 +48,7 @@ def electra(config: Config, labels: int | None) -> Iterator[Layer]:
         yield norm("generator_predictions.LayerNorm", narrow)
         yield linear("generator_predictions.dense", hidden, narrow)
         yield bare_bias("generator_lm_head.bias", config["vocab_size"])
-        yield from _untied("generator_lm_head", config, width=narrow)
+        yield from _untied("generator_lm_head", config, width=narrow, bias=False)
     else:
         yield from _two_layer_classifier(hidden, labels)
 
@@ -121,7 +121,7 @@ def albert(config: Config, labels: int | None) -> Iterator[Layer]:
 
 def t5(config: Config, labels: int | None) -> Iterator[Layer]:
     hidden, inner, heads = config["d_model"], config["num_heads"] * config["d_kv"], config["num_heads"]
-    inward = ("wi_0", "wi_1") if config.get("feed_forward_proj", "relu").startswith("gated") else ("wi",)
+    inward = ("wi_0", "wi_1") if config.get("feed_forward_proj", "gated-gelu" if config["model_type"] == "mt5" else "relu").startswith("gated") else ("wi",)
     prefix = "" if labels is None else "transformer."
     yield embedding(f"{prefix}shared", config["vocab_size"], hidden)
     for stack, depth, attentions in (
@@ -144,7 +144,7 @@ def t5(config: Config, labels: int | None) -> Iterator[Layer]:
         yield embedding(f"{first}.relative_attention_bias", config.get("relative_attention_num_buckets", 32), heads)
         yield norm(f"{prefix}{stack}.final_layer_norm", hidden, bias=False)
     if labels is None:
-        yield from _untied("lm_head", config, width=hidden)
+        yield from _untied("lm_head", config, width=hidden, bias=False)
     else:
         yield linear("classification_head.dense", hidden, hidden)
         yield linear("classification_head.out_proj", hidden, labels)
@@ -214,7 +214,7 @@ def _two_layer_classifier(hidden: int, labels: int) -> Iterator[Layer]:
     yield linear("classifier.out_proj", hidden, labels)
 
 
-def _untied(path: str, config: Config, *, width: int) -> Iterator[Layer]:
-    """Yield the output embedding, where it is not the input embedding."""
+def _untied(path: str, config: Config, *, width: int, bias: bool = True) -> Iterator[Layer]:
+    """Yield the output embedding, where it is not the input embedding; then its bias is one of its own as well."""
     if not config.get("tie_word_embeddings", True):
-        yield linear(path, width, config["vocab_size"], bias=False)
+        yield linear(path, width, config["vocab_size"], bias=bias)

@@ -50,6 +50,13 @@ def _llama(
     return {**config, "num_attention_heads": heads, "num_key_value_heads": keys, "tie_word_embeddings": tied, **({"head_dim": head_dim} if head_dim else {})}
 
 
+def _bart(hidden: int, layers: int, heads: int) -> dict[str, Any]:
+    stacks = {
+        f"{stack}_{name}": size for stack in ("encoder", "decoder") for name, size in (("layers", layers), ("ffn_dim", 4 * hidden), ("attention_heads", heads))
+    }
+    return {"model_type": "bart", "vocab_size": 50265, "d_model": hidden, "max_position_embeddings": 1024, **stacks}
+
+
 _LLAMA_2 = {"7b": (4096, 11008, 32, 32, 32), "13b": (5120, 13824, 40, 40, 40), "70b": (8192, 28672, 80, 64, 8)}
 _LLAMA_3 = {"8B": (4096, 14336, 32, 32, 8), "70B": (8192, 28672, 80, 64, 8)}
 _OPT = {"1.3b": (2048, 24, 32), "2.7b": (2560, 32, 32), "6.7b": (4096, 32, 32), "13b": (5120, 40, 40), "30b": (7168, 48, 56), "66b": (9216, 64, 72)}
@@ -84,6 +91,25 @@ _CONFIGS: dict[str, dict[str, Any]] = {
     "Qwen2.5-32B": _llama(152064, 5120, 27648, 64, 40, 8, model_type="qwen2"),
     "Qwen2.5-72B": _llama(152064, 8192, 29568, 80, 64, 8, model_type="qwen2"),
     "Qwen3-0.6B": _llama(151936, 1024, 3072, 28, 16, 8, model_type="qwen3", tied=True, head_dim=128),
+    "gemma-2-2b": _llama(256000, 2304, 9216, 26, 8, 4, model_type="gemma2", tied=True, head_dim=256),
+    "gemma-2-9b": _llama(256000, 3584, 14336, 42, 16, 8, model_type="gemma2", tied=True, head_dim=256),
+    "Phi-3-mini-4k-instruct": _llama(32064, 3072, 8192, 32, 32, 32, model_type="phi3"),
+    "OLMo-2-0425-1B": _llama(100352, 2048, 8192, 16, 16, 16, model_type="olmo2"),
+    "OLMo-2-1124-7B": _llama(100352, 4096, 11008, 32, 32, 32, model_type="olmo2"),
+    "SmolLM2-135M": _llama(49152, 576, 1536, 30, 9, 3, tied=True),
+    "SmolLM3-3B": _llama(128256, 2048, 11008, 36, 16, 4, model_type="smollm3", tied=True),
+    "Mixtral-8x7B-v0.1": _llama(32000, 4096, 14336, 32, 32, 8, model_type="mixtral"),
+    "falcon-7b": {"model_type": "falcon", "vocab_size": 65024, "hidden_size": 4544, "num_hidden_layers": 32, "num_attention_heads": 71},
+    "gpt-j-6b": {"model_type": "gptj", "vocab_size": 50400, "n_embd": 4096, "n_layer": 28, "n_head": 16},
+    "bloom-560m": {"model_type": "bloom", "vocab_size": 250880, "hidden_size": 1024, "n_layer": 24, "n_head": 16},
+    "mamba-130m-hf": {"model_type": "mamba", "vocab_size": 50280, "hidden_size": 768, "num_hidden_layers": 24},
+    "ModernBERT-base": {**_encoder("modernbert", vocabulary=50368), "num_hidden_layers": 22, "intermediate_size": 1152},
+    "ModernBERT-large": {**_encoder("modernbert", vocabulary=50368, large=True), "num_hidden_layers": 28, "intermediate_size": 2624},
+    "mpnet-base": _encoder("mpnet", vocabulary=30527, max_position_embeddings=514),
+    "camembert-base": _encoder("camembert", vocabulary=32005, max_position_embeddings=514, type_vocab_size=1),
+    "distilbert-base-uncased": {"model_type": "distilbert", "vocab_size": 30522, "dim": 768, "n_layers": 6, "n_heads": 12, "hidden_dim": 3072},
+    "bart-base": _bart(768, 6, 12),
+    "bart-large": _bart(1024, 12, 16),
     "Qwen3-8B": _llama(151936, 4096, 12288, 36, 32, 8, model_type="qwen3", head_dim=128),
 }
 KNOWN: dict[str, dict[str, Any]] = {name.lower(): config for name, config in _CONFIGS.items()}

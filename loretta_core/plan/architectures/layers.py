@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["linear", "norm", "embedding", "bare"]
+from loretta_core.structure import Linear
+
+Kind = Literal["linear", "norm", "embedding", "tensor"]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A module that owns parameters, or (`bare`) one parameter that sits in a larger module."""
+    """A module that owns parameters, or (`tensor`) one parameter that sits in a larger module."""
 
     path: str
     kind: Kind
@@ -26,18 +28,18 @@ class Layer:
     @property
     def count(self) -> int:
         """Numbers in all of its parameters."""
-        return self.in_features * self.out_features + self.bias_count * (self.kind != "bare")
+        return self.in_features * self.out_features + self.bias_count * (self.kind != "tensor")
 
     @property
     def bias_count(self) -> int:
-        """Numbers in its biases; in a bare parameter all, since those of transformers are biases."""
-        return self.out_features if self.bias else 0
+        """Numbers in its biases; in a lone parameter that is one, all."""
+        return self.out_features * (self.in_features if self.kind == "tensor" else 1) if self.bias else 0
 
     @property
     def parameters(self) -> dict[str, int]:
         """{full name: numbers in it}, as `named_parameters` of the real module has them."""
-        if self.kind == "bare":
-            return {self.path: self.out_features}
+        if self.kind == "tensor":
+            return {self.path: self.in_features * self.out_features}
         weight = {f"{self.path}.weight": self.in_features * self.out_features}
         return {**weight, f"{self.path}.bias": self.out_features} if self.bias else weight
 
@@ -59,7 +61,7 @@ def embedding(path: str, rows: int, width: int) -> Layer:
 
 def bare_bias(path: str, width: int) -> Layer:
     """Return a bias that is a parameter of a larger module."""
-    return Layer(path, "bare", 1, width, bias=True)
+    return Layer(path, "tensor", 1, width, bias=True)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class ModelLayers:
     """Path of the module below the head, with a dot, as `bert.`."""
     trained_head: tuple[str, ...] = field(default=())
     """Paths of the modules that train and are saved in full with every method but `ft`."""
+
+    @property
+    def linears(self) -> list[Linear]:
+        """The linear layers, as the structural rule takes them."""
+        return [Linear(layer.path, layer.in_features, layer.out_features) for layer in self.layers if layer.kind == "linear"]
 
     @property
     def total(self) -> int:

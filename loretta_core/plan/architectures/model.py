@@ -1,7 +1,8 @@
 """The layers of a model with the head that a task needs, from its config.json. Standard library only.
 
-`LAYOUTS` holds every architecture of the site table; a test compares each to the real model's `named_parameters`. What else a count needs is in the
-checkpoint itself: modules that it does not hold (a pooler) start at random and train with the head. Their names are in the header of the safetensors file.
+`LAYOUTS` holds every architecture of the site table and those of the structural rule that read text; a test compares each to the real model's
+`named_parameters`. What else a count needs is in the checkpoint itself: modules that it does not hold (a pooler) start at random and train with the head. Their
+names are in the header of the safetensors file.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from typing import Any
 
 from loretta_core.errors import ModelError
 from loretta_core.plan.architectures import decoders, encoders
+from loretta_core.plan.architectures.decoder_families import DECODER_FAMILIES
+from loretta_core.plan.architectures.encoder_families import ENCODER_FAMILIES
 from loretta_core.plan.architectures.layers import Layer, ModelLayers, Sizes
 
 Config = Mapping[str, Any]
 Layout = Callable[[Config, int | None], Iterator[Layer]]
 
+FAMILIES = DECODER_FAMILIES | ENCODER_FAMILIES
 LAYOUTS: dict[str, Layout] = {
     "bert": encoders.bert,
     "roberta": encoders.roberta,
@@ -37,10 +41,16 @@ LAYOUTS: dict[str, Layout] = {
     "gpt2": decoders.gpt2,
     "gpt_neox": decoders.gpt_neox,
     "t5": encoders.t5,
+    "camembert": encoders.roberta,
+    "mt5": encoders.t5,
+    **{name: family.layers for name, family in FAMILIES.items()},
 }
 
+NOT_TEXT = {"vit": "pictures", "whisper": "sound", "clip": "pictures and text", "llava": "pictures and text", "gemma3": "pictures and text"}
+"""Architectures of the structural rule without a layout → why."""
+
 _HEADS = ("classifier", "score", "classification_head")
-"""Names of classification heads; PEFT trains the first two by itself."""
+"""Ends of the names of classification heads; PEFT trains the first two by itself (also DistilBERT's `pre_classifier`)."""
 
 
 def model_layers(config: Config, *, labels: int | None, stored: Collection[str] | None = None) -> ModelLayers:
@@ -52,10 +62,13 @@ def model_layers(config: Config, *, labels: int | None, stored: Collection[str] 
     """
     model_type = config.get("model_type", "")
     if model_type not in LAYOUTS:
+        if model_type in NOT_TEXT:
+            raise ModelError(f"{model_type} reads {NOT_TEXT[model_type]}, and only models of text are planned; nothing is counted before it is loaded")
         raise ModelError(f"the layers of {model_type!r} are not known here, so nothing can be counted before it is loaded; known: {', '.join(LAYOUTS)}")
     layers = tuple(LAYOUTS[model_type](config, labels))
     backbone = layers[0].path.partition(".")[0] + "."
-    head = [] if labels is None else [name for name in _HEADS if any(layer.path.partition(".")[0] == name for layer in layers)]
+    outermost = dict.fromkeys(layer.path.partition(".")[0] for layer in layers)
+    head = [] if labels is None else [name for name in outermost if name.endswith(_HEADS)]
     if labels is not None and stored is not None:
         head += _new_modules(layers, backbone=backbone, stored=stored, head=head)
     return ModelLayers(model_type, _sizes(config), layers, backbone, tuple(head))
@@ -77,12 +90,16 @@ def _new_modules(layers: tuple[Layer, ...], *, backbone: str, stored: Collection
     """Return the paths of further modules whose parameters the checkpoint does not hold, under none of the names that it may store them with."""
     known = {name.replace(".gamma", ".weight").replace(".beta", ".bias") for name in stored}
     known |= {f"{backbone}{name}" for name in known}
-    new = dict.fromkeys(layer.path for layer in layers if not layer.parameters.keys() <= known and layer.kind != "bare")
+    new = dict.fromkeys(layer.path for layer in layers if not layer.parameters.keys() <= known and layer.kind != "tensor")
     return [path for path in new if path.partition(".")[0] not in head]
 
 
 def _sizes(config: Config) -> Sizes:
+    model_type = config["model_type"]
+    if model_type in FAMILIES:
+        found = FAMILIES[model_type].numbers(config)
+        return Sizes(hidden=found["hidden"], layers=found["depth"], keys=found["keys"])
     hidden = config.get("hidden_size") or config.get("n_embd") or config["d_model"]
     layers = config.get("num_hidden_layers") or config.get("n_layer") or config["num_layers"]
-    grouped = LAYOUTS[config["model_type"]] in (decoders.llama, decoders.phi)
+    grouped = LAYOUTS[model_type] in (decoders.llama, decoders.phi)
     return Sizes(hidden=hidden, layers=layers, keys=decoders.attention_widths(config)[1] if grouped else hidden)

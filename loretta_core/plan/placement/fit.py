@@ -13,10 +13,11 @@ from typing import Any
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Auto
 from loretta_core.errors import ResourceError
+from loretta_core.plan.cell import plan_cell
 from loretta_core.plan.devices import Devices
 from loretta_core.plan.placement.advice import gigabytes, nearest
 from loretta_core.plan.placement.engine_options import EngineOption, describe, engine_options, offloaded, own_engine, try_engine
-from loretta_core.plan.sizing import Sized, size
+from loretta_core.plan.sizing import Sized, size, why_unsized
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def plan_on(cell: CellConfig, devices: Devices, *, sized: Sized | None = None) -
     """Return how the cell fits on devices of one kind. `sized`: the cell with its shapes, where the caller has looked them up."""
     sized = sized or size(cell)
     if sized is None:
-        return replace(_uncounted(cell, devices), fits=None)
+        return replace(_uncounted(cell, devices), fits=None, advice=why_unsized(cell), trainable_params=plan_cell(cell).trainable_params)
     chosen = next((option for option in engine_options(sized, devices) if option.fits), None)
     if chosen is not None:
         return _counted(sized, chosen, fits=True, engine=describe(chosen.engine), advice=None)

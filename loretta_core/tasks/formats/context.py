@@ -8,7 +8,7 @@ from typing import Any
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Example
 
-_OFFSET_MODELS = ("roberta", "xlm-roberta")
+_OFFSET_MODELS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 """Models whose positions start after the padding token's id; their embedding table holds the unused positions, too."""
 
 

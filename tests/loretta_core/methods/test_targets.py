@@ -5,12 +5,15 @@ import pytest
 from loretta_core.errors import MethodError
 from loretta_core.methods.targets import input_side_names, is_on_input, resolve_targets, shortest_names, sites_for
 from loretta_core.sites import ARCHITECTURES
+from loretta_core.structure import Linear
 
 BERT_PATHS = [
     f"bert.encoder.layer.{index}.{name}"
     for index in (0, 1)
     for name in ("attention.self.query", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense")
 ] + ["classifier"]
+WIDE = {"intermediate.dense": (8, 32), "output.dense": (32, 8)}
+BERT = [Linear(path, *((8, 8) if "attention" in path else WIDE.get(".".join(path.split(".")[-2:]), (8, 2)))) for path in BERT_PATHS]
 
 
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
@@ -60,21 +63,27 @@ def test_a_users_targets_keep_the_side_of_the_table():
     assert input_side_names(["anything"], model_type="unknown", method="ia3") == ()
 
 
-def test_unknown_architectures_and_methods_are_refused():
-    with pytest.raises(MethodError, match=r"'mamba'; set `target_modules`.*Known architectures: bert, "):
-        sites_for("mamba", "lora")
+def test_an_architecture_without_an_entry_gets_its_sites_by_the_rule():
+    assert sites_for("someone's own", "lora", linears=BERT).names == ("query", "value")
+    assert sites_for("someone's own", "adapters", linears=BERT) == sites_for("bert", "adapters")
+    assert input_side_names(["key", "output.dense"], model_type="someone's own", method="ia3", linears=BERT) == ("output.dense",)
+
+
+def test_models_without_blocks_and_methods_without_sites_are_refused():
+    with pytest.raises(MethodError, match=r"no attention or feed-forward block was found .*'convolutions'.*linear layers: classifier"):
+        sites_for("convolutions", "lora", linears=BERT[-1:])
     with pytest.raises(MethodError, match="'ft' attaches to no sites"):
         sites_for("bert", "ft")
 
 
 def test_targets_default_to_the_table():
-    assert resolve_targets(None, linear_paths=BERT_PATHS, method="lora", model_type="bert") == ["query", "value"]
-    assert resolve_targets(["output.dense"], linear_paths=BERT_PATHS, method="lora", model_type="unknown") == ["output.dense"]
+    assert resolve_targets(None, linears=BERT, method="lora", model_type="bert") == ["query", "value"]
+    assert resolve_targets(["output.dense"], linears=BERT, method="lora", model_type="unknown") == ["output.dense"]
 
 
 def test_a_name_that_matches_nothing_lists_the_names_that_exist():
     with pytest.raises(MethodError) as caught:
-        resolve_targets(["query", "valeu"], linear_paths=BERT_PATHS, method="loretta_rep", model_type="bert")
+        resolve_targets(["query", "valeu"], linears=BERT, method="loretta_rep", model_type="bert")
     assert str(caught.value) == (
         "loretta_rep: target_modules=['query', 'valeu']: ['valeu'] matched no Linear in bert; "
         "names there: attention.self.query, attention.self.value, attention.output.dense, intermediate.dense, output.dense, classifier"
@@ -83,13 +92,7 @@ def test_a_name_that_matches_nothing_lists_the_names_that_exist():
 
 def test_a_name_matches_whole_components_only():
     with pytest.raises(MethodError, match=r"\['uery'\] matched no Linear"):
-        resolve_targets(["uery"], linear_paths=BERT_PATHS, method="lora", model_type="bert")
-
-
-def test_an_unknown_architecture_lists_its_linear_layers():
-    paths = ["layers.0.mixer.in_proj", "layers.1.mixer.in_proj", "layers.0.mixer.out_proj"]
-    with pytest.raises(MethodError, match=r"architecture 'mamba'; set `target_modules` to some of its linear layers: mixer.in_proj, mixer.out_proj"):
-        resolve_targets(None, linear_paths=paths, method="lora", model_type="mamba")
+        resolve_targets(["uery"], linears=BERT, method="lora", model_type="bert")
 
 
 def test_own_targets_keep_the_side_that_the_architecture_gives_them():

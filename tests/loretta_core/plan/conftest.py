@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification, PreTrainedModel
+
+from tests import by_rule
 
 _SIZES: dict[str, Any] = {
     "vocab_size": 41,
@@ -53,10 +55,20 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt_neox": ("gpt_neox", _SIZES),
     "t5": ("t5", _T5),
     "t5-gated": ("t5", {**_T5, "num_decoder_layers": 3, "feed_forward_proj": "gated-gelu", "d_kv": 10}),
+    "bert-untied": ("bert", {**_ENCODER, "tie_word_embeddings": False}),
+    "roberta-untied": ("roberta", {**_ENCODER, "tie_word_embeddings": False}),
+    "electra-untied": ("electra", {**_ENCODER, "tie_word_embeddings": False}),
+    **{name: (name, fields) for name, fields in by_rule.CONFIGS.items() if name not in by_rule.NOT_TEXT},
+    **by_rule.MORE,
 }
 """name → (model_type, config)"""
 
-_AUTO: dict[str, Any] = {"SEQ_CLS": AutoModelForSequenceClassification, "MASKED_LM": AutoModelForMaskedLM, "CAUSAL_LM": AutoModelForCausalLM}
+_AUTO: dict[str, Any] = {
+    "SEQ_CLS": AutoModelForSequenceClassification,
+    "MASKED_LM": AutoModelForMaskedLM,
+    "CAUSAL_LM": AutoModelForCausalLM,
+    "SEQ_2_SEQ_LM": AutoModelForSeq2SeqLM,
+}
 
 
 @pytest.fixture

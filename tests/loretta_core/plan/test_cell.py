@@ -44,7 +44,7 @@ def test_nothing_is_said_of_models_that_are_not_at_hand(albert, monkeypatch, tmp
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     lora = [*SMALL, "method=lora"]
     assert plan_cell(cell_from_overrides([*lora, "model=someone/something"])) == CellPlan()
-    (albert / "config.json").write_text('{"model_type": "mamba"}')
+    (albert / "config.json").write_text('{"model_type": "rwkv"}')
     assert plan_cell(cell_from_overrides([*lora, f"model={albert}"])) == CellPlan()
     assert plan_cell(cell_from_overrides([*SMALL, "method={type='peft',peft_type='VERA'}"])) == CellPlan()
     unread = cell_from_overrides(["model=toy-bert", 'task={type="jsonl",train="a",validation="b"}', "method=lora", "trainer=adam"])

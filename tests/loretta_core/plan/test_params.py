@@ -9,6 +9,7 @@ from loretta_core.adapters.build import apply_method, trainable_parameter_count
 from loretta_core.config.method import Adapters, Bitfit, Ft, Ia3, Lora, LorettaAdp, LorettaRep, Peft, Prefix, Prompt, Ptune
 from loretta_core.plan.architectures.model import model_layers
 from loretta_core.plan.params import trainable_parameters
+from loretta_core.sites import BY_RULE
 from loretta_core.support import METHOD_TYPES, refusal
 from tests.loretta_core.plan.architectures.test_model import PAIRS
 from tests.loretta_core.plan.conftest import CONFIGS
@@ -37,7 +38,7 @@ METHODS = {
 
 def supported(name, task_type):
     model_type, fields = CONFIGS[name]
-    hidden = {key: fields[key] for key in ("hidden_size", "embedding_size", "word_embed_proj_dim", "attention_bias") if key in fields}
+    hidden = {key: fields[key] for key in ("hidden_size", "embedding_size", "word_embed_proj_dim", "attention_bias", "norm_bias") if key in fields}
     return [key for key, method in METHODS.items() if refusal(method.type, model_type=model_type, head=task_type == "SEQ_CLS", config=hidden) is None]
 
 
@@ -46,7 +47,18 @@ def test_every_method_is_counted():
     assert trainable_parameters(Peft(type="peft", peft_type="VERA"), model_layers({**CONFIGS["bert"][1], "model_type": "bert"}, labels=2)) is None
 
 
-@pytest.mark.parametrize(("name", "task_type"), PAIRS)
+QUICK = ("phi3", "gpt_oss", "distilbert")
+
+
+@pytest.mark.filterwarnings("ignore:.*are 3-D parameters and no linear layers:UserWarning")
+@pytest.mark.parametrize(
+    ("name", "task_type"),
+    [
+        pytest.param(name, task_type, marks=pytest.mark.slow if CONFIGS[name][0] in BY_RULE and name not in QUICK else ())
+        for name, task_type in PAIRS
+        if task_type != "SEQ_2_SEQ_LM"
+    ],
+)
 def test_count_equals_plan(on_meta, name, task_type):
     wrong = {}
     for key in supported(name, task_type):

@@ -23,6 +23,22 @@ PUBLISHED = {
     "Qwen2.5-0.5B": 494_032_768,
     "Qwen2.5-7B": 7_615_616_512,
     "Qwen3-8B": 8_190_735_360,
+    "gemma-2-2b": 2_614_341_888,
+    "gemma-2-9b": 9_241_705_984,
+    "Phi-3-mini-4k-instruct": 3_821_079_552,
+    "OLMo-2-0425-1B": 1_484_916_736,
+    "OLMo-2-1124-7B": 7_298_617_344,
+    "SmolLM2-135M": 134_515_008,
+    "SmolLM3-3B": 3_075_098_624,
+    "Mixtral-8x7B-v0.1": 46_702_792_704,
+    "falcon-7b": 6_921_720_704,
+    "gpt-j-6b": 6_050_882_784,
+    "bloom-560m": 559_214_592,
+    "mamba-130m-hf": 129_135_360,
+    "distilbert-base-uncased": 66_985_530,  # DistilBertForMaskedLM
+    "ModernBERT-base": 149_655_232,
+    "bart-base": 139_420_416,
+    "bart-large": 406_291_456,
 }
 """Weights of the language model, tied ones once."""
 
