@@ -2,7 +2,8 @@
 
     load ─► ledger: what is finished? ─► inputs there? ─► lock OUT ─► MLflow once ─► Ray ─► Tune trials in front of warm groups ─► comparison
 
-Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 130 interrupted (finished cells are kept; the same command goes on).
+Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 3 what cells are computed with is gone (infrastructure), 130 interrupted by Ctrl-C,
+143 by SIGTERM. Finished cells are kept; the same command goes on.
 Nothing here imports Ray, MLflow or torch before there is a cell to run.
 """
 
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return sweep(config, out=options.out, max_concurrent=options.max_concurrent, tracking_uri=options.tracking_uri, rerun=options.rerun, command=command)
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
 
@@ -66,7 +67,7 @@ def sweep(
         run_cell: module:function that computes a cell.
 
     Raises ConfigError when nothing can be started: a model or a data file cannot be used, the output directory is in use or not ours,
-    MLflow or the Ray of RAY_ADDRESS does not answer.
+    MLflow or the Ray of RAY_ADDRESS does not answer. Raises InfrastructureError when Ray dies on the way.
     """
     out = out or Path(config.output)
     options = SweepOptions(out=out, max_concurrent=max_concurrent, tracking_uri=tracking_uri, rerun=rerun, command=command, run_cell=run_cell)

@@ -1,6 +1,7 @@
 """The command `loretta`: parse the command line, call one function of `services.commands`, print an expected error as one message on stderr.
 
-Exit codes: 0 done, 1 a cell failed or something broke while running, 2 the request is wrong (nothing was changed), 130 interrupted.
+Exit codes: 0 done, 1 a cell failed or something broke while running, 2 the request is wrong (nothing was changed), 3 what cells are computed with is gone
+(infrastructure), 130 interrupted by Ctrl-C, 143 by SIGTERM.
 Every import that costs time happens inside the command that needs it, so that `--help` and a dry run answer at once. Docstrings of commands are their help.
 """
 
@@ -15,7 +16,10 @@ from typing import Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
 
-from loretta_core.errors import ConfigError, LorettaError
+from loretta_core.errors import LorettaError
+
+EXIT_CODES = """Exit codes: 0 done; 1 a cell failed; 2 the request is wrong, nothing was changed; 3 infrastructure: what cells are computed with is gone, such
+as Ray; 130 interrupted. What is finished is kept, and the same command goes on."""
 
 app = SubcommandApp()
 
@@ -167,7 +171,7 @@ def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, migrate: OwnD
 
     Args:
         out: Output directory to look at.
-        fix: Free leaked placement groups, remove locks and files of killed processes, end MLflow runs that nobody computes.
+        fix: Free leaked placement groups, remove locks, files and Ray sessions of killed processes, end MLflow runs that nobody computes.
         migrate: Say instead what of an output directory of an earlier version can be kept: its records by schema. Changes nothing.
         json: Print JSON.
     """
@@ -297,10 +301,10 @@ def token(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console script and return its exit code."""
     try:
-        return app.cli(prog="loretta", description="Which fine-tuning method for your model, task and GPUs?", args=arguments)
+        return app.cli(prog="loretta", description=f"Which fine-tuning method for your model, task and GPUs?\n\n{EXIT_CODES}", args=arguments)
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigError) else 1
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `loretta list methods | head`: the reader has seen enough

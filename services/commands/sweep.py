@@ -14,7 +14,7 @@ from loretta_core.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How to compute cells; no part of a sweep file, but for `max_concurrent`, which has precedence over the file's."""
+    """Options of a start that are no part of a sweep file, but for `max_concurrent`, which has precedence over the file's."""
 
     rerun: Sequence[str] = ()
     max_concurrent: int | None = None
@@ -41,12 +41,17 @@ def run_one_cell(overrides: Sequence[str], *, out: Path | None, options: RunOpti
 
 def print_dry_run(config: SweepConfig, *, out: Path, as_json: bool) -> None:
     """Print the plan of a sweep, then raise ConfigError for inputs of unfinished cells that are not usable: they do not hide the plan."""
+    from jobs.execution.ray_session import cluster_address
     from jobs.orchestration.preflight import check_inputs
+    from jobs.scheduling.local_machine import check_placeable
     from jobs.storage.ledger import unfinished
     from services.commands.dry_run import dry_run
 
     print(dry_run(config, out=out, as_json=as_json), flush=True)
-    check_inputs(unfinished(out, config.cells))
+    missing = unfinished(out, config.cells)
+    check_inputs(missing)
+    if not cluster_address():
+        check_placeable(missing)
 
 
 def _run(config: SweepConfig, *, out: Path, options: RunOptions) -> int:

@@ -1,4 +1,4 @@
-"""What `--set` reaches: every part of a sweep file by its dotted name, and what is no part of it, the fields of a cell, laid over every cell.
+"""The reach of `--set`: every part of a sweep file by its dotted name, and what is no part of it, the fields of a cell, laid over every cell.
 
 exclude=[{method = "ft"}]          a key of the file, replaced as a whole
 tune.trials=4                      a key of one of its tables

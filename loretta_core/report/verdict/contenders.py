@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 from loretta_core.report.rows import ResultRow
+from loretta_core.schema import one_line
 from loretta_core.store.manifest import Contender, Manifest
 from loretta_core.store.records import Record
 
@@ -178,4 +179,4 @@ def _settings(row: ResultRow) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else one_line(str(value))
