@@ -1,7 +1,7 @@
 """A connection to Ray: the cluster of RAY_ADDRESS (also set inside `ray job submit`), or one of our own on this machine.
 
 Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this process alone, sends no usage data, and is gone afterwards.
-The dashboard cannot be left out: Ray Train frees the resources of a stopped group through its State API.
+Where Ray Train forms groups of several processes, the dashboard cannot be left out: Train frees the resources of a stopped group through its State API.
 """
 
 from __future__ import annotations
@@ -48,11 +48,12 @@ def cluster_address() -> str:
 
 
 @contextmanager
-def ray_session(describe_loss: Describe = str) -> Iterator[None]:
+def ray_session(describe_loss: Describe = str, *, process_groups: bool = True) -> Iterator[None]:
     """Connect to Ray; at the end disconnect, and stop what was started here.
 
     Args:
         describe_loss: what died → the message of the InfrastructureError.
+        process_groups: whether Ray Train will be asked for groups of several processes. A Ray of our own has a dashboard for it alone.
 
     Raises ConfigError when there is no such cluster, or it refuses us, and InfrastructureError, within half a minute, when Ray dies in the block.
     """
@@ -77,7 +78,7 @@ def ray_session(describe_loss: Describe = str) -> Iterator[None]:
                         _join_cluster(address)
                         watch.probe = _joined_ray()
                     else:
-                        _start_cluster(str(scratch))
+                        _start_cluster(str(scratch), dashboard=process_groups)
                 yield
         finally:
             ray.shutdown()
@@ -120,13 +121,13 @@ def _joined_ray() -> JoinedRay:
     return JoinedRay(context.gcs_address, raylet_socket=here.get("RayletSocketName", ""))
 
 
-def _start_cluster(scratch: str) -> None:
+def _start_cluster(scratch: str, *, dashboard: bool) -> None:
     import ray
 
     try:
         ray.init(
             address="local",
-            include_dashboard=True,
+            include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
             object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False,

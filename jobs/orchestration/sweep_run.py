@@ -40,6 +40,7 @@ from jobs.storage.rerun import archive_cells, resolve_cell_ids
 from jobs.tracking import mlflow_repair, mlflow_setup
 from jobs.tracking.mlflow_setup import Tracking
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.engine import Auto
 from loretta_core.errors import ConfigError
 from loretta_core.plan.tuning import fix_trials
 from loretta_core.report.compare import write_comparison
@@ -203,7 +204,8 @@ class SweepRun:
         with ThreadPoolExecutor(max_workers=1) as pool:
             preparing = pool.submit(self._prepare_mlflow)
             try:
-                with ray_session(self._describe_loss):
+                groups = any(isinstance(cell.engine, Auto) or cell.engine.workers > 1 for cell in self.config.cells)
+                with ray_session(self._describe_loss, process_groups=groups):
                     yield preparing.result()
                 complete = not self.interrupts.requested.is_set()
             finally:
