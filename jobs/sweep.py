@@ -22,6 +22,8 @@ from jobs.storage.mirror import open_mirror
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 
+EXIT_CODES = "Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 3 infrastructure (Ray is gone), 130 interrupted."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -81,7 +83,7 @@ def sweep(
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    options = argparse.ArgumentParser(prog="python -m jobs.sweep", description="Run what is missing of a sweep, then compare its cells.")
+    options = argparse.ArgumentParser(prog="python -m jobs.sweep", description="Run what is missing of a sweep, then compare its cells.", epilog=EXIT_CODES)
     options.add_argument("file", type=Path, help="the sweep, a TOML file")
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, e.g. --set trainer.lr=1e-3; may be repeated")
     options.add_argument("--out", type=Path, help="output directory (default: the sweep's, else ./outputs)")

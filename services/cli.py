@@ -46,6 +46,9 @@ def sweep(
 ) -> int:
     """Run the cells of a sweep file that are not finished yet, then print the comparison.
 
+    Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong and nothing was started, 3 infrastructure (Ray is gone), 130 interrupted.
+    What is finished is kept, and the same command goes on.
+
     Args:
         file: The sweep, a TOML file; examples are in jobs/sweeps.
         overrides: Override any part of the file, e.g. --set trainer.lr=1e-3, --set tune.trials=4 or --set 'exclude=[{method = "ft"}]'. May be repeated.

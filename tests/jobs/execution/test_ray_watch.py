@@ -46,7 +46,7 @@ def watched(probe, body):
         assert signal.getsignal(signal.SIGUSR2) == before
 
 
-def test_nothing_happens_while_ray_lives():
+def test_a_ray_that_lives_does_not_raise():
     watched(Fake(), lambda: time.sleep(0.1))
 
 
