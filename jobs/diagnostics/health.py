@@ -18,8 +18,8 @@ from pathlib import Path
 
 from jobs.diagnostics import placement_groups
 from jobs.diagnostics.damage import damage_findings
-from jobs.execution import session_directory
-from jobs.execution.ray_session import cluster_address, ray_session
+from jobs.execution.connection import session_directory
+from jobs.execution.connection.ray_session import cluster_address, ray_session
 from jobs.storage import lock
 from jobs.tracking import mlflow_repair
 from jobs.tracking.mlflow_setup import connect, default_uri

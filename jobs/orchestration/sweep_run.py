@@ -19,7 +19,7 @@ from pathlib import Path
 
 from jobs.console.reporter import SweepReporter, print_line
 from jobs.console.start_lines import start_lines
-from jobs.execution.ray_session import cluster_address, nodes, ray_session
+from jobs.execution.connection.ray_session import cluster_address, nodes, ray_session
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
 from jobs.orchestration.cell_lifecycle import CellLifecycle
 from jobs.orchestration.group_run import GroupRun, GroupSettings

@@ -8,7 +8,7 @@ from fastapi import Path as PathParameter
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from loretta_core.config.sweep.toml import MAX_BYTES
+from loretta_core.config.toml import MAX_BYTES
 from loretta_core.report.rows import Status
 from services.queries.submissions import Job
 from services.queries.sweep_preview import CellStatus

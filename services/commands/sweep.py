@@ -41,7 +41,7 @@ def run_one_cell(overrides: Sequence[str], *, out: Path | None, options: RunOpti
 
 def print_dry_run(config: SweepConfig, *, out: Path, as_json: bool) -> None:
     """Print the plan of a sweep, then raise ConfigError for inputs of unfinished cells that are not usable: they do not hide the plan."""
-    from jobs.execution.ray_session import cluster_address
+    from jobs.execution.connection.ray_session import cluster_address
     from jobs.orchestration.preflight import check_inputs
     from jobs.scheduling.local_machine import check_placeable
     from jobs.storage.ledger import unfinished

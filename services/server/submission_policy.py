@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.model import TOY_MODELS
+from loretta_core.config.overrides import override_file
 from loretta_core.config.sweep.axes import flatten
 from loretta_core.config.sweep.load import FILE_KEYS, resolve_sweep
-from loretta_core.config.sweep.overrides import override_file
-from loretta_core.config.sweep.toml import Table, parse_override, parse_toml
+from loretta_core.config.toml import Table, parse_override, parse_toml
 from loretta_core.errors import ConfigError
 
 PATH_FIELDS = (("task", "train"), ("task", "validation"), ("task", "test"), ("task", "path"), ("engine", "nvme_path"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from loretta_core.config.cell import COMPONENTS
 from loretta_core.config.sweep.draft import Draft, from_defaults, lay
-from loretta_core.config.sweep.toml import Table
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 MAX_POINTS = 100_000

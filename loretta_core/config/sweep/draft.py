@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from loretta_core.config.cell import COMPONENTS, CellConfig
 from loretta_core.config.explain import explain
-from loretta_core.config.sweep.toml import Table
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 ONLY_TYPE = {"model": "pretrained", "engine": "plain"}

@@ -20,7 +20,7 @@ from loretta_core.config.sweep.leftovers import Leftovers
 from loretta_core.config.sweep.rules import check_rule, matches
 from loretta_core.config.sweep.samples import Tried, read_search, sampled
 from loretta_core.config.sweep.search import Drawn
-from loretta_core.config.sweep.toml import Table
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 

@@ -15,16 +15,16 @@ from pydantic import Field, SkipValidation, ValidationError
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import explain
+from loretta_core.config.overrides import override_file
 from loretta_core.config.sweep.axes import flatten
 from loretta_core.config.sweep.contenders import GridContender, cells_of, make_contenders
 from loretta_core.config.sweep.grid import Grid, expand
 from loretta_core.config.sweep.limits import Budget, EarlyStopping
-from loretta_core.config.sweep.overrides import override_file
 from loretta_core.config.sweep.protocol import Decide, Replicate, Tune
 from loretta_core.config.sweep.rules import by_priority, matches_apart_from, unmatched
 from loretta_core.config.sweep.samples import Tried, read_search
 from loretta_core.config.sweep.search import Drawn, Search
-from loretta_core.config.sweep.toml import Table, parse_override, read_toml
+from loretta_core.config.toml import Table, parse_override, read_toml
 from loretta_core.errors import ConfigError
 from loretta_core.schema import Strict
 

@@ -8,7 +8,7 @@ from typing import Any
 from loretta_core.config.cell import COMPONENTS, CellConfig
 from loretta_core.config.explain import FAMILIES, shown
 from loretta_core.config.sweep.draft import as_table
-from loretta_core.config.sweep.toml import Table
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 

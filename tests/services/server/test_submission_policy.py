@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from loretta_core.config import FAMILIES
-from loretta_core.config.sweep.toml import MAX_BYTES
+from loretta_core.config.toml import MAX_BYTES
 from loretta_core.errors import ConfigError
 from services.server.submission_policy import PATH_FIELDS, SubmissionPolicy, read_sweep
 from tests.paths import ROOT

@@ -13,8 +13,7 @@ from typing import Any
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import allowed, shown
-from loretta_core.config.sweep.axes import flatten
-from loretta_core.config.sweep.toml import Table
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 _OF_SETTINGS = ("axes", "defaults", "space")
@@ -52,5 +51,13 @@ def _set(table: Table, parts: Sequence[str], value: Any, *, name: str) -> None:
         if isinstance(below, list):
             raise ConfigError(f"--set {name}: {key} is a list; give it as a whole, e.g. --set '{key}=[…]'")
         below = {}
-    table[key] = below = flatten(below, where="axes.") if key == "axes" else dict(below)
+    table[key] = below = _dotted(below) if key == "axes" else dict(below)
     _set(below, [".".join(rest)] if key in _OF_SETTINGS else rest, value, name=name)
+
+
+def _dotted(axes: Mapping[str, Any], prefix: str = "") -> Table:
+    """Return axes by their dotted names, whether the file has them quoted or nested."""
+    named: Table = {}
+    for key, value in axes.items():
+        named |= _dotted(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return named

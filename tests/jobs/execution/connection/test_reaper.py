@@ -5,12 +5,12 @@ import sys
 import time
 from pathlib import Path
 
-from jobs.execution.reaper import reaped_session_directory
+from jobs.execution.connection.reaper import reaped_session_directory
 from tests.paths import ROOT
 
 DRIVER = """
 import subprocess, sys, time
-from jobs.execution.reaper import reaped_session_directory
+from jobs.execution.connection.reaper import reaped_session_directory
 with reaped_session_directory() as directory:
     agent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "/x/ray/agent.py", str(directory)], start_new_session=True)
     print(directory, agent.pid, flush=True)

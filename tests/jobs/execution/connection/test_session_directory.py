@@ -8,8 +8,8 @@ import time
 import psutil
 import pytest
 
-from jobs.execution import session_directory
-from jobs.execution.session_directory import SILENT_S, dead_session_directories, make_session_directory, processes_of, remove_session
+from jobs.execution.connection import session_directory
+from jobs.execution.connection.session_directory import SILENT_S, dead_session_directories, make_session_directory, processes_of, remove_session
 
 
 @pytest.fixture(autouse=True)

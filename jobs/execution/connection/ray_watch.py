@@ -45,8 +45,10 @@ Describe = Callable[[str], str]
 class Probe(Protocol):
     """Looks whether Ray is there."""
 
-    suspicious: bool
-    """True while something does not answer that need not be dead."""
+    @property
+    def suspicious(self) -> bool:
+        """True while something does not answer that need not be dead."""
+        ...
 
     def __call__(self) -> str:
         """Return what died; "" while all is well."""
@@ -59,15 +61,16 @@ class OwnRay:
     suspicious = False
 
     def __init__(self) -> None:
-        self._seen: dict[str, psutil.Process] = {}
+        self.seen: dict[str, psutil.Process] = {}
+        """Name of a process of Ray → the process."""
 
     def __call__(self) -> str:
         """Return which of the two has ended."""
         for child in psutil.Process().children():
             with suppress(psutil.Error):
                 if child.name() in _WORDS:
-                    self._seen[child.name()] = child
-        return next((f"{_WORDS[name]}, process {process.pid}, has ended" for name, process in self._seen.items() if _ended(process)), "")
+                    self.seen[child.name()] = child
+        return next((f"{_WORDS[name]}, process {process.pid}, has ended" for name, process in self.seen.items() if _ended(process)), "")
 
 
 _WORDS = {"raylet": "Ray's raylet on this machine", "gcs_server": "Ray's GCS on this machine"}

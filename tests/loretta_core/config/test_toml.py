@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from loretta_core.config.sweep.toml import MAX_BYTES, MAX_DEPTH, MAX_DIGITS, parse_override, parse_toml, read_toml
+from loretta_core.config.toml import MAX_BYTES, MAX_DEPTH, MAX_DIGITS, parse_override, parse_toml, read_toml
 from loretta_core.errors import ConfigError
 
 MANY = 20_000

@@ -5,7 +5,7 @@ import signal
 import ray._private.utils
 import ray._private.worker
 
-from jobs.execution.quiet_ray import own_sigterm, quiet_ray
+from jobs.execution.connection.quiet_ray import own_sigterm, quiet_ray
 
 
 def test_ray_is_quiet_until_the_end_of_the_block(capsys):

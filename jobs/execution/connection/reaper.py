@@ -1,4 +1,4 @@
-"""A process that clears up after a driver that was killed: `python -m jobs.execution.reaper DIRECTORY`, with a pipe from the driver as its input.
+"""A process that clears up after a driver that was killed: `python -m jobs.execution.connection.reaper DIRECTORY`, with a pipe from the driver as its input.
 
 Ray's raylet and GCS end with their driver, some of their agents do not, and nobody deletes the session directory. The reaper waits for the end of the pipe,
 which comes with the end of the driver however that ends; a driver that ends by itself has removed the directory by then, and nothing is left to do. The reaper
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.execution.session_directory import make_session_directory, remove_session
+from jobs.execution.connection.session_directory import make_session_directory, remove_session
 
 PARTING_S = 1.0
 """Time that Ray's processes have to end by themselves."""
@@ -28,12 +28,12 @@ def reaped_session_directory() -> Iterator[Path]:
     """Create a session directory and yield it; at the end of the block, or of this process, its processes end and it is removed."""
     directory = make_session_directory()
     reaper = subprocess.Popen(
-        [sys.executable, "-m", "jobs.execution.reaper", str(directory)],
+        [sys.executable, "-m", "jobs.execution.connection.reaper", str(directory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert reaper.stdin is not None
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from jobs.execution.ray_watch import listens
+from jobs.execution.connection.ray_watch import listens
 from loretta_core.errors import ConfigError
 
 ADVICE = "start it (`ray start --head`), correct RAY_ADDRESS, or unset it to compute on this machine"

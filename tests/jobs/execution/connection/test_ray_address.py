@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from jobs.execution.ray_address import check_address
+from jobs.execution.connection.ray_address import check_address
 from loretta_core.errors import ConfigError
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from loretta_core.config import sweep_from_overrides
+from loretta_core.config.overrides import override_file
 from loretta_core.config.sweep.load import FILE_KEYS, SweepHeader, resolve_sweep
-from loretta_core.config.sweep.overrides import override_file
 from loretta_core.errors import ConfigError
 
 FILE = {

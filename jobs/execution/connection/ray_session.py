@@ -12,10 +12,10 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
-from jobs.execution.quiet_ray import own_sigterm, quiet_ray
-from jobs.execution.ray_address import ADVICE, check_address
-from jobs.execution.ray_watch import Describe, JoinedRay, OwnRay, RayWatch
-from jobs.execution.reaper import reaped_session_directory
+from jobs.execution.connection.quiet_ray import own_sigterm, quiet_ray
+from jobs.execution.connection.ray_address import ADVICE, check_address
+from jobs.execution.connection.ray_watch import Describe, JoinedRay, OwnRay, RayWatch
+from jobs.execution.connection.reaper import reaped_session_directory
 from jobs.scheduling.resources import Node
 from loretta_core.errors import ConfigError, InfrastructureError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from jobs.execution.ray_session import nodes, ray_session
-from jobs.execution.ray_watch import OwnRay
+from jobs.execution.connection.ray_session import nodes, ray_session
+from jobs.execution.connection.ray_watch import OwnRay
 from loretta_core.errors import ConfigError, InfrastructureError
 
 
@@ -54,7 +54,7 @@ def test_a_second_session_of_a_process_keeps_the_token_that_ray_remembers(calls,
 
 
 def test_a_running_cluster_is_joined_with_its_own_token(calls, environment, monkeypatch):
-    monkeypatch.setattr("jobs.execution.ray_session._joined_ray", OwnRay)
+    monkeypatch.setattr("jobs.execution.connection.ray_session._joined_ray", OwnRay)
     with socket.socket() as cluster:
         cluster.bind(("127.0.0.1", 0))
         cluster.listen()

@@ -10,8 +10,8 @@ import time
 import psutil
 import pytest
 
-from jobs.execution import ray_watch
-from jobs.execution.ray_watch import JoinedRay, OwnRay, RayWatch
+from jobs.execution.connection import ray_watch
+from jobs.execution.connection.ray_watch import JoinedRay, OwnRay, RayWatch
 from loretta_core.errors import ConfigError, InfrastructureError
 from tests.paths import ROOT
 
@@ -80,7 +80,7 @@ def test_an_error_that_comes_of_it_is_replaced_and_no_other():
 
 HANGING = """
 import signal, threading, time
-from jobs.execution import ray_watch
+from jobs.execution.connection import ray_watch
 ray_watch.POLL_S = ray_watch.RAISE_EVERY_S = 0.05
 ray_watch.PARTING_S = 0.5
 
@@ -105,7 +105,7 @@ def test_our_own_ray_is_two_children_of_this_process():
     child = subprocess.Popen(["/bin/sh", "-c", "exec -a raylet sleep 60"], executable="/bin/bash")
     try:
         named = psutil.Process(child.pid)
-        probe._seen["raylet"] = named
+        probe.seen["raylet"] = named
         assert probe() == ""
         child.kill()
         while named.status() != psutil.STATUS_ZOMBIE:
