@@ -19,6 +19,7 @@ from pathlib import Path
 
 from jobs.console.reporter import SweepReporter, print_line
 from jobs.console.start_lines import start_lines
+from jobs.execution.connection.ray_address import check_address
 from jobs.execution.connection.ray_session import cluster_address, nodes, ray_session
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
 from jobs.orchestration.cell_lifecycle import CellLifecycle
@@ -88,8 +89,8 @@ class SweepRun:
     def plan(self) -> None:
         """Read which cells are finished and check the inputs of the others.
 
-        Raises ConfigError when a model, a data file, a package or the output directory cannot be used, this machine can never hold a cell, or `rerun` names
-        none.
+        Raises ConfigError when RAY_ADDRESS, a model, a data file, a package or the output directory cannot be used, this machine can never hold a cell, or
+        `rerun` names none.
         """
         self.config = fix_trials(restore_protocol(restore_search(self.config, self.options.out), self.options.out))
         check_search(self.config)
@@ -97,7 +98,9 @@ class SweepRun:
         self.status = read_status(self.options.out, self.config.cells)
         missing = [*(cell for cell in self.config.cells if cell.cell_id not in self.status.finished), *self.rerun]
         check_inputs(missing)
-        if not cluster_address():
+        if missing and (address := cluster_address()):
+            check_address(address)
+        else:
             check_placeable(missing)
         check_output_dir(self.options.out)
 
