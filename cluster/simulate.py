@@ -37,7 +37,8 @@ from jobs.scheduling.resources import Node, by_group_spec, groups_that_fit
 from jobs.storage.failure_record import write_failure
 from jobs.storage.ledger import read_status, unfinished
 from loretta_core.config import CellConfig
-from loretta_core.config.sweep.load import parse_toml, resolve_sweep
+from loretta_core.config.sweep.load import resolve_sweep
+from loretta_core.config.toml import parse_toml
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.record_files import write_record
 from loretta_core.store.records import Record, RunCost, Score

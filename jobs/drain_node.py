@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import psutil
 
-COMPUTING = ("ray::RayTrainWorker", "ray::ImplicitFunc")
-"""Titles that Ray gives to workers of a group and to trials."""
+COMPUTING = ("ray::CellWorker", "ray::RayTrainWorker", "ray::ImplicitFunc")
+"""Titles that Ray gives to a group of one process, to the processes of a group of several, and to trials."""
 
 DEFAULT_TIMEOUT_S = 90.0
 

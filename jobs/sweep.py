@@ -2,7 +2,8 @@
 
     load ─► ledger: what is finished? ─► inputs there? ─► lock OUT ─► MLflow once ─► Ray ─► Tune trials in front of warm groups ─► comparison
 
-Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 130 interrupted (finished cells are kept; the same command goes on).
+Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 3 what cells are computed with is gone (infrastructure), 130 interrupted by Ctrl-C,
+143 by SIGTERM. Finished cells are kept; the same command goes on.
 Nothing here imports Ray, MLflow or torch before there is a cell to run.
 """
 
@@ -21,6 +22,8 @@ from jobs.storage.mirror import open_mirror
 from loretta_core.config import SweepConfig, load_sweep
 from loretta_core.errors import LorettaError
 
+EXIT_CODES = "Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong, 3 infrastructure (Ray is gone), 130 interrupted."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return sweep(config, out=options.out, max_concurrent=options.max_concurrent, tracking_uri=options.tracking_uri, rerun=options.rerun, command=command)
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
 
@@ -66,7 +69,7 @@ def sweep(
         run_cell: module:function that computes a cell.
 
     Raises ConfigError when nothing can be started: a model or a data file cannot be used, the output directory is in use or not ours,
-    MLflow or the Ray of RAY_ADDRESS does not answer.
+    MLflow or the Ray of RAY_ADDRESS does not answer. Raises InfrastructureError when Ray dies on the way.
     """
     out = out or Path(config.output)
     options = SweepOptions(out=out, max_concurrent=max_concurrent, tracking_uri=tracking_uri, rerun=rerun, command=command, run_cell=run_cell)
@@ -80,7 +83,7 @@ def sweep(
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    options = argparse.ArgumentParser(prog="python -m jobs.sweep", description="Run what is missing of a sweep, then compare its cells.")
+    options = argparse.ArgumentParser(prog="python -m jobs.sweep", description="Run what is missing of a sweep, then compare its cells.", epilog=EXIT_CODES)
     options.add_argument("file", type=Path, help="the sweep, a TOML file")
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting, e.g. --set trainer.lr=1e-3; may be repeated")
     options.add_argument("--out", type=Path, help="output directory (default: the sweep's, else ./outputs)")

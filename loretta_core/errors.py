@@ -7,6 +7,7 @@
     │   ├── MethodError               a fine-tuning method that does not fit the model
     │   ├── ResourceError             a cell that the devices cannot hold
     │   └── OutputError               the output directory or a record in it
+    ├── InfrastructureError           what cells are computed with is gone: exit code 3; what is finished is kept
     └── CellFailed                    a cell that started and broke; the sweep goes on
 
 A message says what was given, what was expected and what to do. Violations of our own invariants are plain `assert`s, not errors of this tree.
@@ -18,9 +19,14 @@ from __future__ import annotations
 class LorettaError(Exception):
     """Base of every error raised on purpose by this project."""
 
+    exit_code = 1
+    """Exit code of a command that ends with it."""
+
 
 class ConfigError(LorettaError, ValueError):
     """The request cannot be carried out as written."""
+
+    exit_code = 2
 
 
 class DataError(ConfigError):
@@ -41,6 +47,12 @@ class ResourceError(ConfigError):
 
 class OutputError(ConfigError):
     """The output directory cannot be used, or a record in it is damaged."""
+
+
+class InfrastructureError(LorettaError):
+    """The machinery that computes cells is gone, such as Ray; the same command goes on when it is back."""
+
+    exit_code = 3
 
 
 class CellFailed(LorettaError):

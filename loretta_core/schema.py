@@ -39,4 +39,9 @@ class Typed(Strict):
 
 
 def _short(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """Return a text with its line breaks, tabs and other characters without a shape as a program writes them: `\\n`."""
+    return text if text.isprintable() else "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -1,6 +1,7 @@
 """The command `loretta`: parse the command line, call one function of `services.commands`, print an expected error as one message on stderr.
 
-Exit codes: 0 done, 1 a cell failed or something broke while running, 2 the request is wrong (nothing was changed), 130 interrupted.
+Exit codes: 0 done, 1 a cell failed or something broke while running, 2 the request is wrong (nothing was changed), 3 what cells are computed with is gone
+(infrastructure), 130 interrupted by Ctrl-C, 143 by SIGTERM.
 Every import that costs time happens inside the command that needs it, so that `--help` and a dry run answer at once. Docstrings of commands are their help.
 """
 
@@ -15,46 +16,69 @@ from typing import Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 from tyro.extras import SubcommandApp
 
-from loretta_core.errors import ConfigError, LorettaError
+from loretta_core.errors import LorettaError
+
+EXIT_CODES = """Exit codes: 0 done; 1 a cell failed; 2 the request is wrong, nothing was changed; 3 infrastructure: what cells are computed with is gone, such
+as Ray; 130 interrupted. What is finished is kept, and the same command goes on."""
 
 app = SubcommandApp()
 
 Overrides = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="KEY=VALUE", help_behavior_hint="")]
 Cells = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="CELL", help_behavior_hint="")]
 Directory = Annotated[Path, arg(metavar="DIR")]
+Most = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+Uri = Annotated[str, arg(metavar="URI", help_behavior_hint="")]
 OwnDirectory = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Form = Annotated[Literal["lora"] | None, arg(name="as", help_behavior_hint="")]
 Flag = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
 
 
 @app.command
-def sweep(file: Positional[Path], *, overrides: Overrides = (), out: OwnDirectory = None, rerun: Cells = (), dry_run: Flag = False, json: Flag = False) -> int:
+def sweep(
+    file: Positional[Path],
+    *,
+    overrides: Overrides = (),
+    out: OwnDirectory = None,
+    rerun: Cells = (),
+    max_concurrent: Most = None,
+    tracking_uri: Uri = "",
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> int:
     """Run the cells of a sweep file that are not finished yet, then print the comparison.
+
+    Exit codes: 0 all cells finished, 1 a cell failed, 2 the request is wrong and nothing was started, 3 infrastructure (Ray is gone), 130 interrupted.
+    What is finished is kept, and the same command goes on.
 
     Args:
         file: The sweep, a TOML file; examples are in jobs/sweeps.
-        overrides: Override any setting of the file, e.g. --set trainer.lr=1e-3 or --set seed=1. May be repeated.
+        overrides: Override any part of the file, e.g. --set trainer.lr=1e-3, --set tune.trials=4 or --set 'exclude=[{method = "ft"}]'. May be repeated.
         out: Output directory; by default the sweep's own, else outputs.
         rerun: Compute a finished cell again; give its id or the first digits. May be repeated. What it left is moved to OUT/replaced.
+        max_concurrent: Most cells at the same time; by default the file's max_concurrent, else as many as the machine or the cluster holds.
+        tracking_uri: Where MLflow keeps the runs; by default MLFLOW_TRACKING_URI, else OUT/mlflow.db.
         dry_run: Show the cells and which of them are finished; start nothing.
         json: With --dry-run: print JSON.
     """
-    from services.commands.sweep import run_sweep_file
+    from services.commands.sweep import RunOptions, run_sweep_file
 
-    return run_sweep_file(file, overrides=overrides, out=out, rerun=rerun, dry_run=dry_run, as_json=json)
+    options = RunOptions(rerun=rerun, max_concurrent=max_concurrent, tracking_uri=tracking_uri)
+    return run_sweep_file(file, overrides=overrides, out=out, options=options, dry_run=dry_run, as_json=json)
 
 
 @app.command
-def run(*, overrides: Overrides = (), out: Directory = Path("outputs")) -> int:
+def run(*, overrides: Overrides = (), out: OwnDirectory = None, rerun: Cells = (), tracking_uri: Uri = "") -> int:
     """Run one cell without a sweep file.
 
     Args:
-        overrides: A setting of the cell, e.g. --set method=lora --set method.r=4. Give at least model, task, method and trainer.
-        out: Output directory.
+        overrides: A setting of the cell, e.g. --set method=lora --set method.r=4, or of a sweep file. Give at least model, task, method and trainer.
+        out: Output directory; by default outputs.
+        rerun: Compute it again although it is finished; give its id or the first digits. What it left is moved to OUT/replaced.
+        tracking_uri: Where MLflow keeps the run; by default MLFLOW_TRACKING_URI, else OUT/mlflow.db.
     """
-    from services.commands.sweep import run_one_cell
+    from services.commands.sweep import RunOptions, run_one_cell
 
-    return run_one_cell(overrides, out=out)
+    return run_one_cell(overrides, out=out, options=RunOptions(rerun=rerun, tracking_uri=tracking_uri))
 
 
 @app.command
@@ -154,7 +178,7 @@ def doctor(*, out: Directory = Path("outputs"), fix: Flag = False, migrate: OwnD
 
     Args:
         out: Output directory to look at.
-        fix: Free leaked placement groups, remove locks and files of killed processes, end MLflow runs that nobody computes.
+        fix: Free leaked placement groups, remove locks, files and Ray sessions of killed processes, end MLflow runs that nobody computes.
         migrate: Say instead what of an output directory of an earlier version can be kept: its records by schema. Changes nothing.
         json: Print JSON.
     """
@@ -284,10 +308,10 @@ def token(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the console script and return its exit code."""
     try:
-        return app.cli(prog="loretta", description="Which fine-tuning method for your model, task and GPUs?", args=arguments)
+        return app.cli(prog="loretta", description=f"Which fine-tuning method for your model, task and GPUs?\n\n{EXIT_CODES}", args=arguments)
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigError) else 1
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `loretta list methods | head`: the reader has seen enough

@@ -31,6 +31,7 @@ def start_lines(config: SweepConfig, status: SweepStatus, *, stopped: int, out: 
         yield f"duplicate cell, runs once: {label}"
     for description, reason in config.skipped:
         yield f"skipped: {description}: {reason}"
+    yield from config.notices
     for reason in status.damaged.values():
         yield f"runs again: {reason}"
     if status.unscored:

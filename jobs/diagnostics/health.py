@@ -1,5 +1,6 @@
 """Health checks of Ray, MLflow and an output directory, and their repairs: the part of `loretta doctor` that knows them.
 
+    session directories of Rays that are gone  hold disk, and now and then agents of Ray; removed
     placement groups whose driver is gone      hold CPUs and GPUs of a shared cluster for ever; freed
     MLflow runs that no process computes       say "running" for ever; end as KILLED
     lock of a driver that was killed           emptied; harmless, but it names a process that is gone
@@ -11,14 +12,14 @@ The last four are checked only while no sweep runs in the output directory, and 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 from jobs.diagnostics import placement_groups
 from jobs.diagnostics.damage import damage_findings
-from jobs.execution.ray_session import ray_session
+from jobs.execution.connection import session_directory
+from jobs.execution.connection.ray_session import cluster_address, ray_session
 from jobs.storage import lock
 from jobs.tracking import mlflow_repair
 from jobs.tracking.mlflow_setup import connect, default_uri
@@ -30,13 +31,14 @@ from loretta_core.store.output_dir import check_output_dir
 
 def examine(out: Path, *, fix: bool) -> Iterator[Finding]:
     """Check everything; with `fix`, repair what can be repaired."""
+    yield _session_finding(fix=fix)
     yield from ray_findings(fix=fix)
     yield from output_findings(out, fix=fix)
 
 
 def ray_findings(*, fix: bool) -> Iterator[Finding]:
     """Check the cluster of RAY_ADDRESS: its version, and leaked placement groups."""
-    if not os.environ.get("RAY_ADDRESS"):
+    if not cluster_address():
         yield Finding("ray", "ok", "RAY_ADDRESS is not set: each sweep starts a Ray of its own on this machine")
         return
     try:
@@ -75,6 +77,20 @@ def output_findings(out: Path, *, fix: bool) -> Iterator[Finding]:
             yield _mlflow_finding(out, fix=fix)
     except (OutputError, OSError) as error:
         yield Finding("output", "problem", str(error), "make it readable and writable, or give another directory with --out")
+
+
+def _session_finding(*, fix: bool) -> Finding:
+    dead = session_directory.dead_session_directories()
+    if not dead:
+        return Finding("ray sessions", "ok", "none is left behind on this machine")
+    processes = [process for directory in dead for process in session_directory.processes_of(directory)]
+    agents = f" and {counted(len(processes), 'agent')} of it" if processes else ""
+    text = f"killed sweeps left {counted(len(dead), 'session')} of Ray{agents}, e.g. {dead[0]}"
+    if not fix:
+        return Finding("ray sessions", "problem", text, "loretta doctor --fix removes them")
+    for directory in dead:
+        session_directory.remove_session(directory)
+    return Finding("ray sessions", "fixed", f"removed: {text}")
 
 
 def temporary_files(out: Path) -> list[Path]:

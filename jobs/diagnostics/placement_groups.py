@@ -1,6 +1,6 @@
 """Leaked placement groups: they outlived their driver and hold CPUs and GPUs of a shared cluster until it ends.
 
-Ray frees a driver's groups when it ends, but for those a killed job was still waiting for, and detached ones. Needs a connection (`execution/ray_session.py`).
+Ray frees a driver's groups when it ends, but for those a killed job was still waiting for, and detached ones. Needs a connection (`connection/ray_session.py`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The executor `train`: warm Ray Train worker groups that pull cells from a queue.
+"""The executor `train`: warm worker groups that pull cells from a queue.
 
 Starting a worker group costs 10-20 s (processes, imports, process group); a cell that finds a warm one, milliseconds. So groups live as long as the executor.
-Each is one `TorchTrainer.fit` whose train function pulls cells from a queue actor (`worker.py`, `cell_queue.py`), kept by a thread here: `fit` returns when
-the queue says stop, and raises when a process died; then the thread forms a new group as soon as a cell waits for one.
+Each is kept by a thread here and pulls cells from a queue actor (`worker_group.py`, `worker.py`, `cell_queue.py`): `run_group` returns when the queue says
+stop, and raises when a process died; then the thread forms a new group as soon as a cell waits for one.
 """
 
 from __future__ import annotations
@@ -13,14 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-import ray
 import ray.exceptions
-import ray.train
-from ray.train.torch import TorchConfig, TorchTrainer
 
 from jobs.execution.queue_client import QueueClient, QueueHandle
-from jobs.execution.worker import WorkerJob, work
-from jobs.execution.worker_config import WorkerConfig
+from jobs.execution.worker_config import WorkerConfig, WorkerJob
+from jobs.execution.worker_group import GroupLost, run_group
 from jobs.failures.outcome import PREEMPTED
 from jobs.failures.retry import classify_process_loss
 from jobs.scheduling.resources import TRIAL_CPUS, WorkerGroupSpec
@@ -108,12 +105,12 @@ class TrainExecutor:
             start += 1
             group = f"group-{index}-{start}"
             try:
-                self._fit(group)
+                run_group(self._shape, WorkerJob(config=self._worker, queue=self._queue, group=group), storage=self._storage)
                 return
-            except (ray.train.TrainingFailedError, ray.exceptions.RayError) as error:
+            except GroupLost as lost:
                 if self._closing.is_set():
                     return
-                reason, kind = classify_process_loss(error)
+                reason, kind = classify_process_loss(lost.error)
                 held = self._queue.on_group_lost(group, reason, kind=kind)
                 fruitless = 0 if held or kind == PREEMPTED else fruitless + 1
                 if fruitless == MAX_FRUITLESS_STARTS:
@@ -128,24 +125,6 @@ class TrainExecutor:
                 return True
             self._closing.wait(POLL_S)
         return False
-
-    def _fit(self, group: str) -> None:
-        """Form a group and wait until the queue tells it to stop."""
-        TorchTrainer(
-            work,
-            train_loop_config=WorkerJob(config=self._worker, queue=self._queue, group=group),
-            torch_config=TorchConfig(backend="gloo" if self._shape.gpus == 0 else None),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=self._shape.workers,
-                use_gpu=self._shape.gpus > 0,
-                resources_per_worker=self._shape.worker_resources,
-            ),
-            run_config=ray.train.RunConfig(
-                name=group,
-                storage_path=str(self._storage),
-                failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
-            ),
-        ).fit()
 
     def _give_up(self, index: int, reason: str) -> None:
         self._say(f"worker group {index} is given up: it died {MAX_FRUITLESS_STARTS} times before it got a cell ({reason})")

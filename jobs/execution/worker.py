@@ -11,33 +11,31 @@ from __future__ import annotations
 import importlib
 import os
 from functools import partial
-from typing import TypedDict
-
-import ray.train
 
 from jobs.execution.attempt import ComputeCell, attempt, attempt_in_lockstep
 from jobs.execution.cell_queue import PULL_TIMEOUT_S, Order
 from jobs.execution.group_comm import GroupComm, MultiProcess, SingleProcess
-from jobs.execution.queue_client import QueueHandle
-from jobs.execution.worker_config import WorkerConfig
+from jobs.execution.worker_config import WorkerConfig, WorkerJob
 from jobs.failures import preemption
 from jobs.failures.outcome import Outcome, Preempted
 
 
-class WorkerJob(TypedDict):
-    """The argument of a worker group's train function, which Ray Train passes as a dict."""
-
-    config: WorkerConfig
-    queue: QueueHandle
-    group: str
-    """Name of the group in the queue."""
-
-
 def work(job: WorkerJob) -> None:
-    """Compute cells until the queue says stop: the train function of a worker group. Raises Preempted when one of its processes got SIGTERM, so that a new
-    group is placed elsewhere."""
+    """Compute cells until the queue says stop: the train function of a group of several processes. Raises Preempted when one of its processes got SIGTERM, so
+    that a new group is placed elsewhere."""
+    import ray.train  # seconds of imports, which a process by itself does without
+
+    context = ray.train.get_context()
+    _work(job, MultiProcess(context.get_world_rank(), context.get_world_size()))
+
+
+def work_alone(job: WorkerJob) -> None:
+    """Compute cells until the queue says stop, as a group of this one process. Raises Preempted when it got SIGTERM."""
+    _work(job, SingleProcess())
+
+
+def _work(job: WorkerJob, comm: GroupComm) -> None:
     queue, group = job["queue"], job["group"]
-    comm = _group_comm()
     compute = set_up(job["config"])
     while True:
         order = comm.broadcast(lambda: queue.pull(group, PULL_TIMEOUT_S))
@@ -63,11 +61,6 @@ def set_up(config: WorkerConfig) -> ComputeCell:
 
     torch.set_num_threads(config.threads)
     return compute
-
-
-def _group_comm() -> GroupComm:
-    context = ray.train.get_context()
-    return SingleProcess() if context.get_world_size() == 1 else MultiProcess(context.get_world_rank(), context.get_world_size())
 
 
 def _compute(order: Order, *, job: WorkerJob, compute: ComputeCell, comm: GroupComm) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from jobs.scheduling.resources import WorkerGroupSpec
 from jobs.tracking.mlflow_setup import Tracking
 
 if TYPE_CHECKING:
     from jobs.execution.asha_sink import AshaClient
+    from jobs.execution.queue_client import QueueHandle
 
 RUN_CELL = "loretta_core.train.run:run_cell"
 """The function that computes a cell."""
@@ -37,3 +38,12 @@ class WorkerConfig:
     def for_shape(self, shape: WorkerGroupSpec) -> WorkerConfig:
         """Return a copy with the threads of a shape."""
         return replace(self, threads=shape.threads)
+
+
+class WorkerJob(TypedDict):
+    """The job of the processes of a worker group; a dict, since Ray Train passes nothing else."""
+
+    config: WorkerConfig
+    queue: QueueHandle
+    group: str
+    """Name of the group in the queue."""

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.execution.ray_session import nodes
+from jobs.execution.connection.ray_session import nodes
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
 from jobs.failures.outcome import Outcome
 from jobs.orchestration.cell_lifecycle import CellLifecycle

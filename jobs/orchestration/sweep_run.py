@@ -19,7 +19,8 @@ from pathlib import Path
 
 from jobs.console.reporter import SweepReporter, print_line
 from jobs.console.start_lines import start_lines
-from jobs.execution.ray_session import nodes, ray_session
+from jobs.execution.connection.ray_address import check_address
+from jobs.execution.connection.ray_session import cluster_address, nodes, ray_session
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
 from jobs.orchestration.cell_lifecycle import CellLifecycle
 from jobs.orchestration.group_run import GroupRun, GroupSettings
@@ -31,6 +32,7 @@ from jobs.scheduling.admission import gpu_price
 from jobs.scheduling.asha_actor import start_asha_actor
 from jobs.scheduling.backlog import CellBacklog
 from jobs.scheduling.budget import Account, open_account
+from jobs.scheduling.local_machine import check_placeable
 from jobs.scheduling.optuna_search import check_search
 from jobs.scheduling.protocol.stages import settled_failures
 from jobs.storage.ledger import SweepStatus, read_status, refresh_status
@@ -39,6 +41,7 @@ from jobs.storage.rerun import archive_cells, resolve_cell_ids
 from jobs.tracking import mlflow_repair, mlflow_setup
 from jobs.tracking.mlflow_setup import Tracking
 from loretta_core.config import CellConfig, SweepConfig
+from loretta_core.config.engine import Auto
 from loretta_core.errors import ConfigError
 from loretta_core.plan.tuning import fix_trials
 from loretta_core.report.compare import write_comparison
@@ -86,13 +89,19 @@ class SweepRun:
     def plan(self) -> None:
         """Read which cells are finished and check the inputs of the others.
 
-        Raises ConfigError when a model, a data file, a package or the output directory cannot be used, or `rerun` names no cell.
+        Raises ConfigError when RAY_ADDRESS, a model, a data file, a package or the output directory cannot be used, this machine can never hold a cell, or
+        `rerun` names none.
         """
         self.config = fix_trials(restore_protocol(restore_search(self.config, self.options.out), self.options.out))
         check_search(self.config)
         self.rerun = resolve_cell_ids(self.config.cells, self.options.rerun)
         self.status = read_status(self.options.out, self.config.cells)
-        check_inputs([*(cell for cell in self.config.cells if cell.cell_id not in self.status.finished), *self.rerun])
+        missing = [*(cell for cell in self.config.cells if cell.cell_id not in self.status.finished), *self.rerun]
+        check_inputs(missing)
+        if missing and (address := cluster_address()):
+            check_address(address)
+        else:
+            check_placeable(missing)
         check_output_dir(self.options.out)
 
     def prepare(self, mirror: Mirror | None) -> None:
@@ -198,13 +207,20 @@ class SweepRun:
         with ThreadPoolExecutor(max_workers=1) as pool:
             preparing = pool.submit(self._prepare_mlflow)
             try:
-                with ray_session():
+                groups = any(isinstance(cell.engine, Auto) or cell.engine.workers > 1 for cell in self.config.cells)
+                with ray_session(self._describe_loss, process_groups=groups):
                     yield preparing.result()
                 complete = not self.interrupts.requested.is_set()
             finally:
                 problem = "" if preparing.exception() else mlflow_setup.close(preparing.result(), complete=complete)
                 if problem:
                     self.reporter.on_message(problem)
+
+    def _describe_loss(self, died: str) -> str:
+        """Return the message about a Ray that died: what is kept, and how to go on. Called from a thread that watches Ray."""
+        config = self.search.config
+        finished = len(refresh_status(self.options.out, config.cells, known=self.prior.status).finished)
+        return f"{died}; {finished} of {counted(len(config.cells), 'cell')} are finished and kept; go on with:\n  {self.options.command}"
 
     def _prepare_mlflow(self) -> Tracking:
         out = self.options.out

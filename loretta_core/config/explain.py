@@ -15,6 +15,12 @@ from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import TaskConfig
 from loretta_core.config.trainer import TrainerConfig
 
+MAX_PROBLEMS = 20
+"""Most problems that a message lists."""
+
+MAX_SHOWN = 300
+"""Most characters of a value that a message shows."""
+
 Origins = Mapping[str, str]
 """Dotted field of a cell → the place in the sweep file that set it, e.g. {"method": "axes.method[1]"}."""
 
@@ -38,8 +44,12 @@ FAMILIES: dict[str, dict[str, type[BaseModel]]] = {
 def explain(
     error: ValidationError, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str], tables: Mapping[str, type[BaseModel]] | None = None
 ) -> str:
-    """Return one line per problem found in the raw table `data`; `known` are the keys its top level may have, `tables` the classes of its tables."""
-    return "\n".join(_one(detail, data=data, origins=origins, known=known, tables=tables or {}) for detail in error.errors(include_url=False))
+    """Return one line per problem found in the raw table `data`, `MAX_PROBLEMS` at most.
+
+    `known` are the keys its top level may have, `tables` the classes of its tables."""
+    details = error.errors(include_url=False)
+    more = [f"and {counted} more" for counted in [len(details) - MAX_PROBLEMS] if counted > 0]
+    return "\n".join([*(_one(detail, data=data, origins=origins, known=known, tables=tables or {}) for detail in details[:MAX_PROBLEMS]), *more])
 
 
 def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, known: Sequence[str], tables: Mapping[str, type[BaseModel]]) -> str:
@@ -50,16 +60,16 @@ def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, kno
     given = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"{place} = {given!r}: unknown key. {_allowed(path[-1], _siblings(path, data, tables) if len(path) > 1 else known)}"
+            return f"{place} = {shown(given)}: unknown key. {allowed(path[-1], _siblings(path, data, tables) if len(path) > 1 else known)}"
         case "missing":
             return f"{place}: missing. Give it, or put it under [defaults]."
         case "union_tag_invalid":
-            return f"{place}.type = {given.get('type')!r}: unknown. {_allowed(str(given.get('type')), list(FAMILIES[path[0]]))}"
+            return f"{place}.type = {shown(given.get('type'))}: unknown. {allowed(str(given.get('type')), list(FAMILIES[path[0]]))}"
         case "union_tag_not_found":
-            return f"{place} = {given!r}: expected a name or a table with `type`, one of: {', '.join(FAMILIES[path[0]])}."
+            return f"{place} = {shown(given)}: expected a name or a table with `type`, one of: {', '.join(FAMILIES[path[0]])}."
         case "value_error":
             return f"{place}: {detail['ctx']['error']}."
-    return f"{place} = {given!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}."
+    return f"{place} = {shown(given)}: {detail['msg'][0].lower()}{detail['msg'][1:]}."
 
 
 def _place(path: list[str], origins: Origins) -> str:
@@ -72,12 +82,28 @@ def _place(path: list[str], origins: Origins) -> str:
 
 
 def _siblings(path: list[str], data: Mapping[str, Any], tables: Mapping[str, type[BaseModel]]) -> list[str]:
-    if len(path) == 2 and path[0] in tables:
-        return keys_of(tables[path[0]])
+    """Return the keys that stand where `path` leads: of a table of the file, of a component of the given type, or of a table in one of them."""
     table = data.get(path[0])
     kind = table.get("type") if isinstance(table, Mapping) else None
     family = FAMILIES.get(path[0], {})
-    return [name for name in family[kind].model_fields if name != "type"] if kind in family else []
+    classes = [tables[path[0]]] if path[0] in tables else [family[kind]] if kind in family else []
+    for part in path[1:-1]:
+        fields = [field for cls in classes for name, field in cls.model_fields.items() if part in (name, field.alias)]
+        classes = [cls for field in fields for cls in _models_in(field.annotation)] or classes  # a union's tag is in the path, and no level of the file
+    return list(dict.fromkeys(key for cls in classes for key in keys_of(cls) if key != "type"))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the tables that an annotation allows: `Range | list[object]` → [Range]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [cls for part in get_args(annotation) for cls in _models_in(part)]
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: its beginning, where it is long."""
+    text = repr(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def keys_of(table: type[BaseModel]) -> list[str]:
@@ -85,7 +111,8 @@ def keys_of(table: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in table.model_fields.items()]
 
 
-def _allowed(given: str, names: Sequence[str]) -> str:
+def allowed(given: str, names: Sequence[str]) -> str:
+    """Return the sentence of an error that names what may be given, and what was probably meant."""
     close = difflib.get_close_matches(given, names, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{hint}Known: {', '.join(names)}."
+    return f"{hint}Known: {', '.join(names)}." if names else "Nothing can be set there."

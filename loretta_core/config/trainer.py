@@ -15,6 +15,8 @@ DEFAULT_STEPS = 1000
 
 
 class _Trainer(Typed):
+    trains: ClassVar[bool] = True
+    """False if no weight changes, whatever the method."""
     zeroth_order: ClassVar[bool]
     """True if the trainer needs forward passes only."""
     scalar_state: ClassVar[bool] = False
@@ -251,6 +253,7 @@ class AdaZeta(_ZerothOrder):
 class _Untrained(Typed):
     """The model as it is: a baseline row."""
 
+    trains: ClassVar[bool] = False
     zeroth_order: ClassVar[bool] = False
     scalar_state: ClassVar[bool] = True
     default_space: ClassVar[Mapping[str, DefaultRange]] = {}

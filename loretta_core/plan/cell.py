@@ -39,7 +39,7 @@ def plan_cell(cell: CellConfig) -> CellPlan:
     try:
         check_supported(cell.method.type, config=config, head=head)
         found = None if head and label_count(cell.task) is None else resolved_model(cell.model, labels=label_count(cell.task) if head else None)
-        return CellPlan() if found is None else CellPlan(trainable_params=trainable_parameters(cell.method, found[1]))
+        return CellPlan() if found is None else CellPlan(trainable_params=trainable_parameters(cell.method, found[1]) if cell.trainer.trains else 0)
     except MethodError as error:
         return CellPlan(refusal=str(error))
 

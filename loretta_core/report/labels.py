@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from loretta_core.config import COMPONENTS, CellConfig
-from loretta_core.schema import Typed
+from loretta_core.schema import Typed, one_line
 
 EXTRA_COLUMNS = ("precision", "batch_size", "seed")
 """Fields of a cell that become columns only where they vary."""
@@ -61,7 +61,7 @@ def _settings(cell: CellConfig) -> dict[str, object]:
 
 
 def _number_or_text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else one_line(str(value))
 
 
 def _distinguish(parts: Sequence[Typed]) -> list[str]:
@@ -103,5 +103,5 @@ def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}" if float(f"{value:g}") == value else repr(value)  # six digits where they are enough to tell values apart
     if isinstance(value, (list, tuple)):
-        return "+".join(map(str, value))
-    return "default" if value is None else str(value)
+        return one_line("+".join(map(str, value)))
+    return "default" if value is None else one_line(str(value))

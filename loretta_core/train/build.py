@@ -140,7 +140,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     model = _adapted(cell, outputs=data.outputs)
     trainable = unshare_trainable(model)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
-    trainable_params = sum(parameter.numel() for parameter in trainable.values())
+    trainable_params = sum(parameter.numel() for parameter in trainable.values()) if cell.trainer.trains else 0
     total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
     collate = Collator(tokenizer, device=device)
     if not cell.engine.sharded:

@@ -8,10 +8,10 @@ from fastapi import Path as PathParameter
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from loretta_core.config.toml import MAX_BYTES
 from loretta_core.report.rows import Status
 from services.queries.submissions import Job
 from services.queries.sweep_preview import CellStatus
-from services.server.submission_policy import MAX_SWEEP_BYTES
 
 Offset = Annotated[int, Query(ge=0, le=10_000_000, description="How many to leave out.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="Most entries of a page.")]
@@ -30,7 +30,7 @@ class Strict(BaseModel):
 class SweepText(Strict):
     """A sweep, as text."""
 
-    toml: str = Field(min_length=1, max_length=MAX_SWEEP_BYTES)
+    toml: str = Field(min_length=1, max_length=MAX_BYTES)
     """The sweep file."""
     overrides: list[Annotated[str, Field(max_length=2000)]] = Field([], max_length=100)
     """`key=value`, as --set takes them."""
@@ -70,6 +70,8 @@ class ValidatedSweep(BaseModel):
     duplicates: list[str]
     skipped: list[dict[str, str]]
     excluded: int
+    notices: list[str]
+    """What to know of the file: rules that match nothing, settings that were left out of some cells."""
 
 
 class Plan(BaseModel):

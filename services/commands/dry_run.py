@@ -79,6 +79,7 @@ def _remarks(sweep: SweepConfig, cells: Sequence[CellPreview], *, out: Path) -> 
         *([f"{sweep.excluded} excluded by the sweep's rules"] if sweep.excluded else []),
         *(f"duplicate, runs once: {label}" for label in sweep.duplicates),
         *(f"skipped: {description}: {reason}" for description, reason in sweep.skipped),
+        *sweep.notices,
         *dict.fromkeys(f"cannot run: {cell.plan.refusal}" for cell in cells if cell.plan.refusal),
         *(f"caution: {caution}" for caution in cautions),
         "Nothing was started.",
@@ -102,6 +103,7 @@ def _json(sweep: SweepConfig, cells: Sequence[CellPreview], *, out: Path) -> str
         "duplicates": list(sweep.duplicates),
         "skipped": [{"cell": description, "reason": reason} for description, reason in sweep.skipped],
         "excluded": sweep.excluded,
+        "notices": list(sweep.notices),
     }
     if sweep.contenders:
         names = contender_names([contender.cell for contender in sweep.contenders])

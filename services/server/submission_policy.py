@@ -15,12 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.model import TOY_MODELS
+from loretta_core.config.overrides import override_file
 from loretta_core.config.sweep.axes import flatten
-from loretta_core.config.sweep.draft import Table
-from loretta_core.config.sweep.load import parse_override, parse_toml, resolve_sweep
+from loretta_core.config.sweep.load import FILE_KEYS, resolve_sweep
+from loretta_core.config.toml import Table, parse_override, parse_toml
 from loretta_core.errors import ConfigError
-
-MAX_SWEEP_BYTES = 200_000
 
 PATH_FIELDS = (("task", "train"), ("task", "validation"), ("task", "test"), ("task", "path"), ("engine", "nvme_path"))
 """Fields of a cell that are paths whenever they are set; `model.name` is one if it is no hub id. A test compares them with every text field there is."""
@@ -43,8 +42,6 @@ class SubmissionPolicy(BaseModel):
 
 def read_sweep(text: str, *, policy: SubmissionPolicy, overrides: Iterable[str] = ()) -> SweepConfig:
     """Parse, count, expand and check a submitted sweep. Raise ConfigError that names the field."""
-    if len(text.encode()) > MAX_SWEEP_BYTES:
-        raise ConfigError(f"the sweep has {len(text.encode())} bytes; a server takes at most {MAX_SWEEP_BYTES}")
     raw = parse_toml(text)
     if not isinstance(raw.get("name"), str):
         raise ConfigError('name: missing. A submitted sweep has no file name to be called after; give it one, e.g. name = "ranks"')
@@ -75,27 +72,23 @@ def check_cell(cell: CellConfig, *, policy: SubmissionPolicy) -> None:
 
 def _check_size(raw: Table, overrides: Iterable[str], *, limit: int) -> None:
     """Raise ConfigError for too many cells, before the grid is expanded: ten axes of ten values are ten thousand million cells."""
+    raw, changes = override_file(raw, dict(map(parse_override, overrides)), keys=FILE_KEYS)
     axes = raw.get("axes", {})
     lengths = {name: len(values) for name, values in flatten(axes, where="axes.").items()} if isinstance(axes, dict) else {}
-    changes = dict(map(parse_override, overrides))
     for name, value in changes.items():
         if name in lengths:
             lengths[name] = len(value) if isinstance(value, list) else 1
     include, search = raw.get("include", []), raw.get("search", {})
-    samples = changes.get("search.samples", search.get("samples") if isinstance(search, dict) else None) or _cells_each(raw, changes)
-    points = math.prod(lengths.values()) if lengths or search or samples else 0
+    samples = (search.get("samples") if isinstance(search, dict) else None) or _cells_each(raw)
+    points = math.prod(lengths.values()) if lengths or search or samples or not include else 0
     cells = points * (samples if isinstance(samples, int) and samples > 0 else 1) + (len(include) if isinstance(include, list) else 0)
     if cells > limit:
         raise ConfigError(f"axes: {cells} combinations; this server takes at most {limit} cells in one sweep. Split it")
 
 
-def _cells_each(raw: Table, changes: Table) -> int | None:
+def _cells_each(raw: Table) -> int | None:
     """Return how many cells [tune] and [replicate] make of a point of the grid, as far as the file says; None without them."""
-    given = [
-        changes.get(f"{name}.{key}", table.get(key))
-        for name, key in (("tune", "trials"), ("replicate", "seeds"))
-        if isinstance(table := raw.get(name, {}), dict)
-    ]
+    given = [table.get(key) for name, key in (("tune", "trials"), ("replicate", "seeds")) if isinstance(table := raw.get(name, {}), dict)]
     most = [max((one for one in value.get("race", []) if isinstance(one, int)), default=1) if isinstance(value, dict) else value for value in given]
     return sum(value for value in most if isinstance(value, int)) or None
 

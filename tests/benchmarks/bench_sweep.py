@@ -114,7 +114,7 @@ def bare_loop(cells: Sequence[CellConfig], *, out: Path) -> dict[str, float]:
 
 def naive(cells: Sequence[CellConfig], *, out: Path) -> float:
     """Seconds per cell when every Tune trial forms a Ray Train group of its own, one after the other, on a Ray that runs already."""
-    from jobs.execution.ray_session import ray_session
+    from jobs.execution.connection.ray_session import ray_session
 
     with ray_session(), contextlib.redirect_stdout(sys.stderr):
         from ray import tune
@@ -153,7 +153,7 @@ def _naive_worker(config: dict[str, Any]) -> None:
 
 def noop_cells(cells: Sequence[CellConfig], *, out: Path) -> dict[str, float]:
     """Seconds per cell that does nothing, one process each: ours, and Tune with the function alone, in turns. Imports of the driver are not counted."""
-    from jobs.execution.ray_session import ray_session
+    from jobs.execution.connection.ray_session import ray_session
 
     sides = {"noop_s": _our_noops, "tune_noop_s": _tune_noops}
     times: dict[str, list[float]] = {name: [] for name in sides}

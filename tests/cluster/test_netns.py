@@ -24,7 +24,7 @@ from tests.cluster.test_node_lost import base_environment
 from tests.jobs.head import STARTS, stop_all
 from tests.jobs.test_sweep import Place, start, wait_until
 
-WORKER, TRIAL = "ray::RayTrainWorker", "ray::ImplicitFunc"
+WORKER, TRIAL = "ray::CellWorker", "ray::ImplicitFunc"
 """Titles of the processes that compute, by executor."""
 
 LIMIT_S = 900

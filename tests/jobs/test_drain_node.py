@@ -18,11 +18,14 @@ def process(*words, children=()):
 
 
 def test_a_node_is_found_by_its_raylet_and_only_what_computes_is_told(monkeypatch):
-    children = [process(title) for title in ("ray::RayTrainWorker.poll_status", "ray::CellQueue", "ray::ImplicitFunc.train", "ray::TrainController.run", "")]
+    children = [
+        process(title)
+        for title in ("ray::RayTrainWorker.poll_status", "ray::CellWorker.work", "ray::CellQueue", "ray::ImplicitFunc.train", "ray::TrainController.run", "")
+    ]
     monkeypatch.setattr(psutil, "process_iter", lambda: [process("bash"), process(), process(*RAYLET, children=children)])
     (found,) = drain_node.raylets()
     assert (found.node_id, found.gcs_address) == ("ab12", "10.0.0.1:6379")
-    assert found.computing() == [children[0], children[2]]
+    assert found.computing() == [children[0], children[1], children[3]]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs import sweep as jobs_sweep
+from loretta_core.errors import CellFailed, ConfigError, InfrastructureError, ResourceError
 from services import cli
 from tests.paths import ROOT
 from tests.services.conftest import SWEEP, contents, finish
@@ -188,3 +189,19 @@ def test_a_refusal_is_one_line_in_a_real_terminal(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ConfigError("wrong"), 2), (ResourceError("too large"), 2), (InfrastructureError("gone"), 3), (CellFailed("broke"), 1), (KeyboardInterrupt(), 130)],
+)
+def test_an_error_has_the_exit_code_that_help_documents(error, code, monkeypatch, capsys):
+    def broken(*arguments, **named):
+        raise error
+
+    monkeypatch.setattr("services.commands.list.listing", broken)
+    assert cli.main(["list", "methods"]) == code
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    assert f"{code} " in capsys.readouterr().out

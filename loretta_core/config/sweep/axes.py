@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loretta_core.config.cell import COMPONENTS
-from loretta_core.config.sweep.draft import Draft, Table, from_defaults, lay
+from loretta_core.config.sweep.draft import Draft, from_defaults, lay
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
+
+MAX_POINTS = 100_000
+"""Most points of a grid: so many take a minute to expand."""
+
+_PLACEMENT = ("engine", "executor", "pack")
 
 
 def flatten(table: Mapping[str, Any], *, where: str, prefix: str = "") -> dict[str, list[Any]]:
@@ -23,6 +30,20 @@ def flatten(table: Mapping[str, Any], *, where: str, prefix: str = "") -> dict[s
         else:
             raise ConfigError(f"{where}{name} = {value!r}: an axis is a non-empty list of values; a single value belongs under [defaults]")
     return axes
+
+
+def check_axes(axes: Mapping[str, list[Any]]) -> None:
+    """Raise ConfigError for an axis over placement, all of whose values would be the same cell, and for more points than `MAX_POINTS`."""
+    for name in axes:
+        if name.split(".")[0] in _PLACEMENT:
+            raise ConfigError(
+                f"axes.{name}: where a cell is computed is no part of it, so that all values of this axis would be one cell, which runs once; "
+                f"give one value{' under [defaults]' if name.startswith('engine') else ' at the top of the file'}, or compare placements with a sweep each, "
+                "in output directories of their own"
+            )
+    points = math.prod(map(len, axes.values()))
+    if points > MAX_POINTS:
+        raise ConfigError(f"axes: {points:,} combinations; a sweep has at most {MAX_POINTS:,}. Split it, or sample with [tune]")
 
 
 def grid_points(defaults: Table, axes: Mapping[str, list[Any]], places: Mapping[str, str], *, alone: bool) -> Iterator[Draft]:

@@ -11,10 +11,8 @@ from pydantic import ValidationError
 
 from loretta_core.config.cell import COMPONENTS, CellConfig
 from loretta_core.config.explain import explain
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
-
-Table = dict[str, Any]
-"""A TOML table."""
 
 ONLY_TYPE = {"model": "pretrained", "engine": "plain"}
 """Components whose tables may leave `type` out, with the type that they then have."""
@@ -67,10 +65,11 @@ def lay(draft: Draft, fields: Mapping[str, Any], *, origin: str) -> None:
                 raise ConfigError(f"{origin.format(name)}: {parent!r} is {table!r}, not a table")
         if isinstance(value, dict) and isinstance(table.get(leaf), dict):
             table[leaf].update(value)
-            draft.origins.update({f"{name}.{key}": f"{origin.format(name)}.{key}" for key in value})
         else:
             table[leaf] = value
         draft.origins[name] = origin.format(name)
+        if isinstance(value, dict):
+            draft.origins.update({f"{name}.{key}": f"{origin.format(name)}.{key}" for key in value})
 
 
 def as_table(component: str, value: Any) -> Any:

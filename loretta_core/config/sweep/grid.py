@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.sweep.axes import flatten, grid_points, included
-from loretta_core.config.sweep.draft import Draft, Table, lay
+from loretta_core.config.sweep.axes import check_axes, flatten, grid_points, included
+from loretta_core.config.sweep.draft import Draft, lay
+from loretta_core.config.sweep.leftovers import Leftovers
 from loretta_core.config.sweep.rules import check_rule, matches
 from loretta_core.config.sweep.samples import Tried, read_search, sampled
 from loretta_core.config.sweep.search import Drawn
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 
@@ -35,27 +37,32 @@ class Grid:
     """(description, reason) of impossible combinations, with `skip_invalid`."""
     excluded: int = 0
     """How many grid points the rules dropped."""
+    matched: set[int] = field(default_factory=set)
+    """Which of the rules matched a point."""
+    leftovers: Leftovers = field(default_factory=Leftovers)
+    """Settings that were left out of cells which have none of that name."""
     tried: dict[str, list[Tried]] = field(default_factory=dict)
     """Name of a grid point, without its seed → its samples, in a sweep with [search]."""
 
 
-def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_invalid: bool, drawn: Drawn | None = None, alone: bool = False) -> Grid:
+def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_invalid: bool, drawn: Drawn | None = None) -> Grid:
     """Return the cells of the tables `defaults`, `axes`, `include`, `exclude`, `search` of a sweep, in the order of the axes.
 
-    `overrides` maps dotted fields to values; one that names an axis replaces its values, any other is laid over every cell. `drawn` are the
-    samples of `search` that came from results; `alone`: without axes the defaults are the one point, as they are with `search`.
+    Without axes, the defaults are the one point, unless there are single cells in `include`. `overrides` maps dotted fields to values; one that names an axis
+    replaces its values, any other is laid over every cell. `drawn` are the samples of `search` that came from results.
     Raises ConfigError for an impossible combination, unless `skip_invalid`, and when nothing is left to run.
     """
     axes = flatten(sweep.get("axes", {}), where="axes.")
     fixed = {name: value for name, value in overrides.items() if name not in axes}
     replaced = {name: value if isinstance(value, list) else [value] for name, value in overrides.items() if name in axes}
     axes.update(flatten(replaced, where="--set "))
+    check_axes(axes)
     places = {name: f"--set {name}" if name in replaced else f"axes.{name}" for name in axes}
     rules = [check_rule(rule, place=f"exclude[{index}]") for index, rule in enumerate(sweep.get("exclude", []))]
     search = read_search(sweep["search"]) if "search" in sweep else None
 
     grid = Grid()
-    points = grid_points(sweep.get("defaults", {}), axes, places, alone=alone or search is not None)
+    points = grid_points(sweep.get("defaults", {}), axes, places, alone=search is not None or not sweep.get("include"))
     if search is not None:
         points = sampled(points, search=search, drawn=drawn or {}, fixed=fixed, tried=grid.tried)
     seen: set[str] = set()
@@ -63,22 +70,24 @@ def expand(sweep: Mapping[str, Any], *, overrides: Mapping[str, Any], skip_inval
         lay(draft, fixed, origin="--set {}")
         _add(grid, draft, rules=applied, seen=seen, skip_invalid=skip_invalid)
     if not grid.cells:
-        raise ConfigError(_nothing_left(grid, axes))
+        raise ConfigError(_nothing_left(grid))
+    grid.leftovers.check(grid.drafts)
     return grid
 
 
 def _add(grid: Grid, draft: Draft, *, rules: list[Table], seen: set[str], skip_invalid: bool) -> None:
+    draft = grid.leftovers.remove_from(draft)
     try:
         cell = draft.build()
     except ConfigError as error:
-        if any(matches(rule, draft.table) for rule in rules):
+        if _is_excluded(grid, draft.table, rules):
             grid.excluded += 1
         elif skip_invalid:
             grid.skipped.append((draft.description, str(error)))
         else:
             raise
         return
-    if any(matches(rule, cell.to_dict()) for rule in rules):
+    if _is_excluded(grid, cell.to_dict(), rules):
         grid.excluded += 1
         return
     if draft.point:
@@ -91,8 +100,12 @@ def _add(grid: Grid, draft: Draft, *, rules: list[Table], seen: set[str], skip_i
         grid.drafts.append(draft)
 
 
-def _nothing_left(grid: Grid, axes: Mapping[str, list[Any]]) -> str:
-    if not axes and not grid.skipped:
-        return "the sweep expands to no cell: it has neither [axes] nor [[include]]"
+def _is_excluded(grid: Grid, table: Mapping[str, Any], rules: list[Table]) -> bool:
+    matched = {index for index, rule in enumerate(rules) if matches(rule, table)}
+    grid.matched |= matched
+    return bool(matched)
+
+
+def _nothing_left(grid: Grid) -> str:
     reasons = "".join(f"\n  {description}: {reason}" for description, reason in grid.skipped[:5])
     return f"the sweep expands to no cell: {grid.excluded} excluded, {len(grid.skipped)} invalid{reasons}"

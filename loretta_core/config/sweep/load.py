@@ -6,7 +6,6 @@ TOML is for people; every setting is in it. The command line adds no knobs of it
 from __future__ import annotations
 
 import copy
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +15,21 @@ from pydantic import Field, SkipValidation, ValidationError
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.explain import explain
+from loretta_core.config.overrides import override_file
 from loretta_core.config.sweep.axes import flatten
 from loretta_core.config.sweep.contenders import GridContender, cells_of, make_contenders
-from loretta_core.config.sweep.draft import Draft, Table, lay
 from loretta_core.config.sweep.grid import Grid, expand
 from loretta_core.config.sweep.limits import Budget, EarlyStopping
 from loretta_core.config.sweep.protocol import Decide, Replicate, Tune
-from loretta_core.config.sweep.rules import by_priority
+from loretta_core.config.sweep.rules import by_priority, matches_apart_from, unmatched
 from loretta_core.config.sweep.samples import Tried, read_search
 from loretta_core.config.sweep.search import Drawn, Search
+from loretta_core.config.toml import Table, parse_override, read_toml
 from loretta_core.errors import ConfigError
 from loretta_core.schema import Strict
 
 ExecutorName = Literal["train", "inline"]
 PackSetting = Literal["auto", "off"] | Annotated[int, Field(ge=2, le=64)]
-
-MAX_FILE_BYTES = 1_000_000
-"""A sweep file larger than this is a mistake; refuse it before parsing."""
 
 
 class SweepHeader(Strict):
@@ -105,6 +102,8 @@ class SweepConfig(SweepHeader):
     """(description, reason) of impossible combinations left out by `skip_invalid`."""
     excluded: int = 0
     """How many grid points the `[[exclude]]` rules dropped."""
+    notices: tuple[str, ...] = ()
+    """What people should know of the file: rules that match nothing, settings that were left out of cells which have none of that name."""
     rounds: Rounds | None = Field(None, exclude=True, repr=False)
     """State of a search whose later cells depend on results; None where all cells are known."""
     contenders: SkipValidation[tuple[GridContender, ...]] = Field((), exclude=True, repr=False)
@@ -129,9 +128,9 @@ class SweepConfig(SweepHeader):
 
 
 _TABLES = ("defaults", "axes", "include", "exclude", "search")
-_NESTED = ("budget", "early_stopping", "search", "tune", "replicate", "decide")
-"""Tables whose fields `--set` may name."""
 _HEADER_TABLES = {"budget": Budget, "early_stopping": EarlyStopping, "tune": Tune, "replicate": Replicate, "decide": Decide}
+FILE_KEYS = (*SweepHeader.model_fields, *_TABLES)
+"""The keys of a sweep file."""
 
 
 def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfig:
@@ -153,59 +152,27 @@ def resolve_sweep(raw: Table, *, overrides: Iterable[str] = ()) -> SweepConfig:
     return _resolve(raw, dict(parse_override(text) for text in overrides))
 
 
+def sweep_from_overrides(overrides: Iterable[str]) -> SweepConfig:
+    """Return a sweep of one cell from `key=value` texts alone, as `loretta run` does. Raises ConfigError, also where they make several cells."""
+    sweep = resolve_sweep({"name": "run"}, overrides=overrides)
+    if len(sweep.cells) > 1 or sweep.contenders:
+        raise ConfigError(f"these settings make {len(sweep.cells)} cells, and one was asked for; write a sweep file, and run it with `loretta sweep FILE`")
+    name = f"run-{sweep.cells[0].cell_id}" if sweep.name == "run" else sweep.name
+    return sweep.model_copy(update={"name": name, "description": sweep.description or sweep.cells[0].label})
+
+
 def cell_from_overrides(overrides: Iterable[str]) -> CellConfig:
-    """Return one cell from `key=value` texts alone, as `loretta run` does."""
-    draft = Draft(table={}, origins={})
-    changes = dict(parse_override(text) for text in overrides)
-    for name in sorted(changes, key=lambda name: name.count(".")):  # a component before its leaves, whatever the order on the command line
-        lay(draft, {name: changes[name]}, origin="--set {}")
-    return draft.build()
-
-
-def read_toml(path: Path) -> Table:
-    """Parse a TOML file; ConfigError with line and column when it is not TOML."""
-    if not path.is_file():
-        raise ConfigError("no such file. Sweeps that come with the project are in jobs/sweeps/")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ConfigError(f"{path.stat().st_size} bytes; a sweep file has at most {MAX_FILE_BYTES}")
-    try:
-        return parse_toml(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}") from None
-
-
-def parse_toml(text: str) -> Table:
-    """Parse TOML; ConfigError with line and column when it is none, or nested deeper than Python can follow."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}") from None
-    except RecursionError:
-        raise ConfigError("not a sweep: tables or lists nested hundreds of levels deep") from None
-
-
-def parse_override(text: str) -> tuple[str, Any]:
-    """Return key and value of an override, `trainer.lr=1e-3` → ("trainer.lr", 0.001). The value is TOML; a word that is not is taken as a string."""
-    key, separator, value = text.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"--set {text!r}: expected key=value, e.g. --set method.tensor_rank=4")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+    """Return one cell from `key=value` texts alone."""
+    return sweep_from_overrides(overrides).cells[0]
 
 
 def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None = None) -> SweepConfig:
-    raw, changes = dict(given), dict(overrides)
-    for name in [name for name in changes if name.split(".")[0] in _NESTED and "." in name]:
-        table, _, field = name.partition(".")
-        raw[table] = {**raw.get(table, {}), field: changes.pop(name)}
-    header_changes = {name: changes.pop(name) for name in list(changes) if name in SweepHeader.model_fields}
+    raw, changes = override_file(given, overrides, keys=FILE_KEYS)
     tables = {name: raw.pop(name) for name in _TABLES if name in raw}
     try:
-        header = SweepHeader.model_validate({**raw, **header_changes})
+        header = SweepHeader.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(explain(error, data=raw, origins={}, known=[*SweepHeader.model_fields, *_TABLES], tables=_HEADER_TABLES)) from None
+        raise ConfigError(explain(error, data=raw, origins={}, known=FILE_KEYS, tables=_HEADER_TABLES)) from None
     for name, kind in {"defaults": dict, "axes": dict, "include": list, "exclude": list, "search": dict}.items():
         if not isinstance(tables.get(name, kind()), kind):
             wanted = f"[{name}]" if kind is dict else f"[[{name}]]"
@@ -214,7 +181,7 @@ def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None 
     protocol = header.tune is not None or header.replicate is not None
     if protocol:
         _check_protocol(tables, header=header)
-    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn, alone=protocol and not tables.get("include"))
+    grid = expand(copy.deepcopy(tables), overrides=changes, skip_invalid=header.skip_invalid, drawn=drawn)
     search = read_search(tables["search"]) if "search" in tables else None
     _check_executor(header.executor, grid.cells)
     settings = {name: getattr(header, name) for name in SweepHeader.model_fields}
@@ -224,9 +191,21 @@ def _resolve(given: Table, overrides: Mapping[str, Any], *, drawn: Drawn | None 
         duplicates=tuple(grid.duplicates),
         skipped=tuple(grid.skipped),
         excluded=grid.excluded,
+        notices=(*unmatched(tables.get("exclude", ()), grid.matched, where="exclude"), *grid.leftovers.notices),
         rounds=Rounds(search, grid.tried, given, overrides) if search is not None and search.algorithm == "optuna" else None,
     )
-    return _with_protocol(sweep, grid, fixed=[*flatten(tables.get("axes", {}), where="axes."), *changes]) if protocol else sweep
+    if protocol:
+        sweep = _with_protocol(sweep, grid, fixed=[*flatten(tables.get("axes", {}), where="axes."), *changes])
+    return sweep.model_copy(update={"notices": (*sweep.notices, *_idle_priorities(sweep, grid.cells))})
+
+
+def _idle_priorities(sweep: SweepConfig, points: Iterable[CellConfig]) -> list[str]:
+    """Return a line for every rule of `priority` that matches no point, whatever its seed and its samples, where later cells have others."""
+    open_settings = {"seed"} if sweep.contenders else set()
+    for space in [*(contender.space for contender in sweep.contenders), *([sweep.rounds.search.space] if sweep.rounds else [])]:
+        open_settings |= (space or {}).keys()
+    matched = {index for cell in points for index, rule in enumerate(sweep.priority) if matches_apart_from(open_settings, rule, cell.to_dict())}
+    return unmatched(sweep.priority, matched, where="priority")
 
 
 def _with_protocol(sweep: SweepConfig, grid: Grid, *, fixed: Iterable[str]) -> SweepConfig:

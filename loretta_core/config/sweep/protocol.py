@@ -17,6 +17,7 @@ from loretta_core.config.sweep.search import Sampler, Search, Space, check_lists
 from loretta_core.schema import Strict
 
 FIRST_REPLICATE_SEED = 1000
+MOST_SEEDS = 10_000
 
 
 class TuneBudget(Strict):
@@ -78,7 +79,7 @@ class Tune(Sampler):
 class Race(Strict):
     """Contenders that are clearly worse get no further seeds."""
 
-    race: tuple[int, int]
+    race: tuple[int, Annotated[int, Field(le=MOST_SEEDS)]]
     """Seeds of every contender, and most seeds of those that are not eliminated. After each number of seeds in between all are compared."""
 
     @model_validator(mode="after")
@@ -90,12 +91,12 @@ class Race(Strict):
 
 
 def _kind(value: Any) -> str | None:
-    return "race" if isinstance(value, Race | dict) else "number" if type(value) is int and value > 0 else None
+    return "race" if isinstance(value, Race | dict) else "number" if type(value) is int and 0 < value <= MOST_SEEDS else None
 
 
 Seeds = Annotated[
     Annotated[int, Tag("number")] | Annotated[Race, Tag("race")],
-    Discriminator(_kind, custom_error_type="seeds", custom_error_message="expected a number of seeds, or { race = [3, 10] }"),
+    Discriminator(_kind, custom_error_type="seeds", custom_error_message="expected a number of seeds, or { race = [3, 10] }, of at most 10,000"),
 ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from loretta_core.config.cell import COMPONENTS, CellConfig
-from loretta_core.config.explain import FAMILIES
-from loretta_core.config.sweep.draft import Table, as_table
+from loretta_core.config.explain import FAMILIES, shown
+from loretta_core.config.sweep.draft import as_table
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 
@@ -26,6 +27,16 @@ def check_rule(rule: Any, *, place: str) -> Table:
 def matches(rule: Table, table: Mapping[str, Any]) -> bool:
     """Return whether every field that the rule names has the wanted value, or one of the wanted values, in a cell's table."""
     return all(_value_matches(name, wanted, table) for name, wanted in rule.items())
+
+
+def matches_apart_from(names: Collection[str], rule: Table, table: Mapping[str, Any]) -> bool:
+    """Return whether a rule matches, if what it says of these fields is left aside."""
+    return matches({name: wanted for name, wanted in rule.items() if name not in names}, table)
+
+
+def unmatched(rules: Sequence[Table], matched: Collection[int], *, where: str) -> list[str]:
+    """Return a line for every rule that matched nothing; `where` is the key that holds the rules."""
+    return [f"{where}[{index}] = {shown(rule)}: matches no cell" for index, rule in enumerate(rules) if index not in matched]
 
 
 def by_priority(cells: Sequence[CellConfig], rules: Sequence[Table]) -> list[CellConfig]:

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from loretta_core.config.explain import explain
-from loretta_core.config.sweep.draft import Draft, Table, lay
+from loretta_core.config.sweep.draft import Draft, lay
 from loretta_core.config.sweep.search import Drawn, Sample, Search
+from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
 
 

@@ -117,7 +117,7 @@ def _counted(sized: Sized, option: EngineOption, *, fits: bool, engine: str | No
         bottleneck=memory.bottleneck,
         advice=advice,
         total_params=sized.shapes.block.total,
-        trainable_params=sized.shapes.trainable,
+        trainable_params=sized.shapes.trainable if sized.cell.trainer.trains else 0,
         parts=dict(vars(memory)),
         step_s=cost.step_s,
         total_s=cost.total_s,

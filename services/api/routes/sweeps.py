@@ -48,6 +48,7 @@ def validate(body: SweepText, services: ServicesDep, caller: Reader) -> Validate
         duplicates=list(sweep.duplicates),
         skipped=[{"cell": cell, "reason": reason} for cell, reason in sweep.skipped],
         excluded=sweep.excluded,
+        notices=list(sweep.notices),
     )
 
 

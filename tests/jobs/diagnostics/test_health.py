@@ -113,3 +113,18 @@ def test_a_cluster_that_is_not_there_is_a_problem(monkeypatch):
     (finding,) = health.ray_findings(fix=False)
     assert finding.state == "problem"
     assert "nobody listens there" in finding.text
+
+
+def test_sessions_of_killed_sweeps_are_named_and_removed_on_demand(tmp_path, monkeypatch):
+    directory = tmp_path / "lor-abcd_123"
+    directory.mkdir()
+    monkeypatch.setattr(health.session_directory, "dead_session_directories", lambda: [directory] if directory.exists() else [])
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+
+    def finding(*, fix):
+        return next(found for found in health.examine(tmp_path / "none", fix=fix) if found.what == "ray sessions")
+
+    assert (finding(fix=False).state, finding(fix=False).advice) == ("problem", "loretta doctor --fix removes them")
+    assert finding(fix=True).state == "fixed"
+    assert not directory.exists()
+    assert finding(fix=False).state == "ok"

@@ -25,7 +25,7 @@ def victims(head: Head) -> list[psutil.Process]:
     for process in psutil.process_iter(["name", "cmdline", "environ"]):
         line = " ".join(process.info["cmdline"] or [])
         ours = (process.info["environ"] or {}).get("RAY_AUTH_TOKEN_PATH") == head.environment["RAY_AUTH_TOKEN_PATH"]
-        if ours and line.startswith(("ray::RayTrainWorker", "ray::ImplicitFunc", "ray::cell")):
+        if ours and line.startswith(("ray::CellWorker", "ray::RayTrainWorker", "ray::ImplicitFunc", "ray::cell")):
             found.append(process)
     return found
 

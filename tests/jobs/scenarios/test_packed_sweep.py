@@ -74,7 +74,7 @@ def test_a_pack_whose_process_is_killed_is_finished_cell_by_cell(head, here, tmp
     try:
         cells = [cell.cell_id for cell in load_sweep(here.file).cells]
         wait_until(lambda: all(_lines(here.out / "cells" / cell_id / "metrics.jsonl") > 25 for cell_id in cells), process)
-        (worker,) = [each for each in psutil.process_iter(["cmdline"]) if "RayTrainWorker" in " ".join(each.info["cmdline"] or ())]
+        (worker,) = [each for each in psutil.process_iter(["cmdline"]) if "CellWorker" in " ".join(each.info["cmdline"] or ())]
         worker.send_signal(signal.SIGKILL)
         output, errors = process.communicate(timeout=LIMIT_S)
     finally:

@@ -27,7 +27,7 @@ method = ["lora"]
 """
 """Without the signal nothing is saved before the last step."""
 
-COMPUTES = {"train": "ray::RayTrainWorker", "inline": "ray::"}
+COMPUTES = {"train": "ray::CellWorker", "inline": "ray::"}
 
 
 def steps_in(journal):

@@ -26,6 +26,9 @@ CASES = {
     "both budgets": ('["adam"]', '[{type = "adam", steps = 5, epochs = 1}]', ["steps = 5 and epochs = 1.0 are both given"]),
     "not TOML": ("[axes]", "[axes", ["not valid TOML", "line"]),
     "unknown field in a rule": ("[axes]", '[[exclude]]\n"method.rnk" = 4\n[axes]', ["exclude[0].method.rnk: no cell has such a field"]),
+    "key of a table in a table": ("[defaults]", "tune.budget.hour = 4\n[defaults]", ["tune.budget.hour = 4: unknown key", "Did you mean 'hours'?", "usd"]),
+    "key of a race": ("[defaults]", "replicate.seeds.rase = 4\n[defaults]", ["rase = 4: unknown key", "Did you mean 'race'?"]),
+    "long value": ("[defaults]", f"name = {[1] * 500}\n[defaults]", ["name = [1, 1", "1,…: input should be a valid string"]),
     "accumulation": ("[axes]", "engine.gradient_accumulation = 3\n[axes]", ["gradient_accumulation = 3 does not divide batch_size = 16"]),
 }
 

@@ -22,6 +22,14 @@ def test_the_prediction_is_what_trains(method, objective):
     assert plan_cell(cell) == CellPlan(trainable_params=trainable_parameter_count(build_run(cell).model))
 
 
+@pytest.mark.parametrize("trainer", ["none", '{type="icl", demonstrations=2}'])
+def test_what_trains_nothing_has_no_trainable_parameters(trainer):
+    small = [word.replace("toy-bert", "toy-llama") for word in SMALL]
+    cell = cell_from_overrides([*small, "task.objective=causal", "method=lora", f"trainer={trainer}"])
+    assert plan_cell(cell) == CellPlan(trainable_params=0)
+    assert build_run(cell).trainable_params == 0
+
+
 @pytest.fixture
 def albert(tmp_path):
     """Write a checkpoint whose weights cannot be read: code that tries to fails."""

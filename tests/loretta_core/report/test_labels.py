@@ -85,3 +85,10 @@ def test_equal_components_have_equal_names_and_different_ones_different_names(se
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_every_component_has_a_name(component):
     assert labels(make_cell(), of=component)[0]
+
+
+def test_a_name_is_one_line_whatever_a_template_holds():
+    task = 'task={{type="jsonl", train="a", validation="b", objective="prompt", template={}, verbalizer=["bad", "good"]}}'
+    templates = ('"{text}\\n{mask}"', '"{text}\\u2028\\t{mask}"', '"{text} {mask}"')
+    names = labels(*(make_cell("lora", "adam", task.format(template)) for template in templates), of="task")
+    assert names == [r"jsonl template={text}\n{mask}", r"jsonl template={text}\u2028\t{mask}", "jsonl template={text} {mask}"]

@@ -4,8 +4,9 @@ import pytest
 from pydantic import BaseModel
 
 from loretta_core.config import FAMILIES
+from loretta_core.config.toml import MAX_BYTES
 from loretta_core.errors import ConfigError
-from services.server.submission_policy import MAX_SWEEP_BYTES, PATH_FIELDS, SubmissionPolicy, read_sweep
+from services.server.submission_policy import PATH_FIELDS, SubmissionPolicy, read_sweep
 from tests.paths import ROOT
 from tests.services.conftest import SWEEP
 
@@ -45,7 +46,7 @@ def test_what_is_shipped_and_what_the_hub_names_is_allowed():
         (SWEEP.replace('name = "small"', 'name = "../x"'), "name"),
         ("x = " + "[" * 5000 + "]" * 5000, "nested"),
         ("not toml", "not valid TOML"),
-        ("# " + "x" * MAX_SWEEP_BYTES, "takes at most"),
+        ("# " + "x" * MAX_BYTES, "bytes of TOML; at most"),
         ('name = "x"\naxes = 3', "expected the table [axes]"),
     ],
 )

@@ -70,9 +70,30 @@ def test_skip_invalid_lists_what_it_left_out_with_the_reason(sweep):
     assert "round to nothing" in reason
 
 
-def test_a_sweep_without_axes_needs_include(sweep):
-    with pytest.raises(ConfigError, match=r"neither \[axes\] nor \[\[include\]\]"):
-        sweep("")
+def test_a_sweep_without_axes_is_one_cell_or_what_it_includes(sweep):
+    assert [cell.method.type for cell in sweep("", "method=lora", "trainer=adam").cells] == ["lora"]
+    assert [cell.method.type for cell in sweep('[[include]]\nmethod = "ft"\ntrainer = "adam"').cells] == ["ft"]
+    with pytest.raises(ConfigError, match="method: missing"):
+        sweep("", "trainer=adam")
+
+
+@pytest.mark.parametrize("axis", ['engine = ["plain", "ddp"]', '"engine.cpus" = [1, 2]', 'executor = ["train", "inline"]', "pack = [2, 4]"])
+def test_an_axis_over_placement_is_refused(axis, sweep):
+    with pytest.raises(ConfigError, match=r"where a cell is computed is no part of it, .* compare placements with a sweep each"):
+        sweep(f'[axes]\nmethod = ["lora"]\ntrainer = ["adam"]\n{axis}')
+
+
+def test_rules_that_match_nothing_are_told(sweep):
+    rules = 'priority = [{ method = "nope" }, { method = "ft" }]'
+    text = '[axes]\nmethod = ["lora", "ft"]\ntrainer = ["adam"]\n[[exclude]]\nseed = 7\n[[exclude]]\nmethod = "lora"\n'
+    expected = ("exclude[0] = {'seed': 7}: matches no cell", "priority[0] = {'method': 'nope'}: matches no cell")
+    assert sweep(text, rules).notices == expected
+    assert sweep(text, 'priority=[{seed = 1000, "trainer.lr" = 3e-4}]', "tune.trials=2", "replicate.seeds=2").notices == expected[:1]
+
+
+def test_more_points_than_a_sweep_may_have_are_refused_before_they_are_made(sweep):
+    with pytest.raises(ConfigError, match="1,000,000 combinations; a sweep has at most 100,000"):
+        sweep(f'[axes]\nmethod = ["lora"]\ntrainer = ["adam"]\nseed = {[*range(1000)]}\nbatch_size = {[*range(1, 1001)]}')
 
 
 def test_everything_excluded_is_an_error_with_the_count(sweep):

@@ -1,7 +1,7 @@
 """A connection to Ray: the cluster of RAY_ADDRESS (also set inside `ray job submit`), or one of our own on this machine.
 
 Our own cluster listens for the dashboard on 127.0.0.1 only, demands a token that exists for this process alone, sends no usage data, and is gone afterwards.
-The dashboard cannot be left out: Ray Train frees the resources of a stopped group through its State API.
+Where Ray Train forms groups of several processes, the dashboard cannot be left out: Train frees the resources of a stopped group through its State API.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import shutil
-import socket
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 
+from jobs.execution.connection.quiet_ray import own_sigterm, quiet_ray
+from jobs.execution.connection.ray_address import ADVICE, check_address
+from jobs.execution.connection.ray_watch import Describe, JoinedRay, OwnRay, RayWatch
+from jobs.execution.connection.reaper import reaped_session_directory
 from jobs.scheduling.resources import Node
-from loretta_core.errors import ConfigError
+from loretta_core.errors import ConfigError, InfrastructureError
 
 OBJECT_STORE_BYTES = 150_000_000
 """Cells travel as a few kilobytes of JSON; models are loaded where they are used."""
@@ -41,30 +41,48 @@ _ENVIRONMENT = {
 }
 
 
+def cluster_address() -> str:
+    """Return RAY_ADDRESS, "" where a sweep starts a Ray of its own."""
+    address = os.environ.get("RAY_ADDRESS", "").strip()
+    return "" if address == "local" else address
+
+
 @contextmanager
-def ray_session() -> Iterator[None]:
-    """Connect to Ray; at the end disconnect, and stop what was started here. Raises ConfigError when there is no such cluster, or it refuses us."""
+def ray_session(describe_loss: Describe = str, *, process_groups: bool = True) -> Iterator[None]:
+    """Connect to Ray; at the end disconnect, and stop what was started here.
+
+    Args:
+        describe_loss: what died → the message of the InfrastructureError.
+        process_groups: whether Ray Train will be asked for groups of several processes. A Ray of our own has a dashboard for it alone.
+
+    Raises ConfigError when there is no such cluster, or it refuses us, and InfrastructureError, within half a minute, when Ray dies in the block.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    address = os.environ.get("RAY_ADDRESS", "")
-    if not address:
+    address = cluster_address()
+    if address:
+        check_address(address)
+    else:
         # A token in the environment, unlike Ray's default, leaves no readable file in the home directory. Ray remembers the first one for as long as the
         # process lives, so a second session must use it too.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray  # after the environment: Ray reads it once, when it is imported
 
-    scratch = None if address else _short_directory()
-    try:
-        if address:
-            _join_cluster(address)
-        else:
-            _start_cluster(str(scratch))
-        yield
-    finally:
-        ray.shutdown()
-        if scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
+    with nullcontext() if address else reaped_session_directory() as scratch:
+        watch = RayWatch(OwnRay(), describe_loss)
+        try:
+            with quiet_ray(), watch.block():
+                with own_sigterm():
+                    if scratch is None:
+                        _join_cluster(address)
+                        watch.probe = _joined_ray()
+                    else:
+                        _start_cluster(str(scratch), dashboard=process_groups)
+                yield
+        finally:
+            ray.shutdown()
+            watch.over()
 
 
 def nodes() -> list[Node]:
@@ -86,42 +104,38 @@ def _join_cluster(address: str) -> None:
     import ray
     import ray.exceptions
 
-    advice = "start it (`ray start --head`), correct RAY_ADDRESS, or unset it to compute on this machine"
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit() and "://" not in address and not _listens(host, int(port)):  # Ray itself would try for minutes
-        raise ConfigError(f"RAY_ADDRESS = {address}: nobody listens there; {advice}")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise ConfigError(
-            f"RAY_ADDRESS = {address}: no Ray there lets us in ({str(error).strip().splitlines()[0]}); {advice}. If it is running: is the token in "
+            f"RAY_ADDRESS = {address}: no Ray there lets us in ({str(error).strip().splitlines()[0]}); {ADVICE}. If it is running: is the token in "
             "RAY_AUTH_TOKEN, or in the file RAY_AUTH_TOKEN_PATH, that of this cluster?"
         ) from None
 
 
-def _listens(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=10):
-            return True
-    except OSError:
-        return False
-
-
-def _start_cluster(scratch: str) -> None:
+def _joined_ray() -> JoinedRay:
     import ray
 
-    ray.init(
-        address="local",
-        include_dashboard=True,
-        dashboard_host="127.0.0.1",
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        _temp_dir=scratch,
-    )
+    context = ray.get_runtime_context()
+    here = next((node for node in ray.nodes() if node["NodeID"] == context.get_node_id()), {})
+    return JoinedRay(context.gcs_address, raylet_socket=here.get("RayletSocketName", ""))
 
 
-def _short_directory() -> Path:
-    """Create a temporary directory with a short path: Ray puts sockets there, whose whole path may have 107 characters, and TMPDIR is often too long."""
-    base = "/tmp" if Path("/tmp").is_dir() else None
-    return Path(tempfile.mkdtemp(prefix="lor-", dir=base))
+def _start_cluster(scratch: str, *, dashboard: bool) -> None:
+    import ray
+
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=scratch,
+        )
+    except Exception as error:  # a process edge: Ray raises whatever its processes ran into
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InfrastructureError(
+            f"Ray could not be started on this machine ({reason}); is it very busy, or out of memory? Start the same command again"
+        ) from None

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from jobs.execution.ray_session import nodes, ray_session
-from loretta_core.errors import ConfigError
+from jobs.execution.connection.ray_session import nodes, ray_session
+from jobs.execution.connection.ray_watch import OwnRay
+from loretta_core.errors import ConfigError, InfrastructureError
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,8 @@ def test_a_second_session_of_a_process_keeps_the_token_that_ray_remembers(calls,
         assert environment["RAY_AUTH_TOKEN"] == first
 
 
-def test_a_running_cluster_is_joined_with_its_own_token(calls, environment):
+def test_a_running_cluster_is_joined_with_its_own_token(calls, environment, monkeypatch):
+    monkeypatch.setattr("jobs.execution.connection.ray_session._joined_ray", OwnRay)
     with socket.socket() as cluster:
         cluster.bind(("127.0.0.1", 0))
         cluster.listen()
@@ -68,7 +70,23 @@ def test_an_address_where_nobody_listens_is_refused_at_once(calls, environment, 
     environment["RAY_ADDRESS"] = dead_server.removeprefix("http://")
     with pytest.raises(ConfigError, match=r"RAY_ADDRESS = 127\.0\.0\.1:\d+: nobody listens there; .* unset it to compute on this machine"), ray_session():
         pytest.fail("there is no session")
-    assert calls == ["shutdown"]
+    assert not calls
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("foo", "no address; expected HOST:PORT"),
+        ("http://127.0.0.1:8265", "no address"),
+        ("127.0.0.1:6379/x", "no address"),
+        ("ray://127.0.0.1:1", "Ray Client"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once(address, words, calls, environment):
+    environment["RAY_ADDRESS"] = address
+    with pytest.raises(ConfigError, match=f"RAY_ADDRESS = {address}: .*{words}"), ray_session():
+        pytest.fail("there is no session")
+    assert not calls
 
 
 def test_what_the_environment_says_about_ray_wins(calls, environment):
@@ -85,7 +103,7 @@ def test_a_cluster_that_does_not_start_leaves_nothing_behind(calls, monkeypatch)
         raise RuntimeError("no GCS")
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(RuntimeError, match="no GCS"), ray_session():
+    with pytest.raises(InfrastructureError, match=r"could not be started on this machine \(no GCS\)"), ray_session():
         pytest.fail("there is no session")
     assert not scratch[0].exists()
     assert calls == ["shutdown"]

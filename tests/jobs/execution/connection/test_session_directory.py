@@ -1,0 +1,86 @@
+"""Session directories: ours have an owner; only those that certainly nobody uses are dead."""
+
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from jobs.execution.connection import session_directory
+from jobs.execution.connection.session_directory import SILENT_S, dead_session_directories, make_session_directory, processes_of, remove_session
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path, monkeypatch):
+    monkeypatch.setattr(session_directory, "_base", lambda: str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def left(base):
+    """What a killed sweep of an earlier version left: no owner, and nothing was written for a while."""
+    directory = base / "lor-abcd_123"
+    (directory / "session_2026" / "logs").mkdir(parents=True)
+    _age(directory)
+    return directory
+
+
+def _age(directory):
+    for path in [*directory.rglob("*"), directory]:
+        os.utime(path, (time.time() - 2 * SILENT_S,) * 2)
+
+
+def test_what_a_killed_sweep_left_is_dead_and_is_removed(left):
+    assert dead_session_directories() == [left]
+    remove_session(left)
+    assert not left.exists()
+
+
+def test_a_directory_of_a_living_driver_is_not_dead_and_one_of_a_dead_driver_is():
+    directory = make_session_directory()
+    _age(directory)
+    assert dead_session_directories() == []
+    driver = subprocess.Popen([sys.executable, "-c", ""])
+    driver.wait()
+    (directory / "owner").write_text(str(driver.pid))
+    _age(directory)
+    assert dead_session_directories() == [directory]
+
+
+@pytest.mark.parametrize("change", ["written", "foreign file", "other name", "link"])
+def test_what_may_be_somebody_elses_is_left_alone(change, left, base):
+    match change:
+        case "written":
+            (left / "session_2026" / "logs" / "gcs_server.out").touch()
+        case "foreign file":
+            (left / "thesis.tex").touch()
+            _age(left)
+        case "other name":
+            left.rename(base / "lor-notes")
+        case "link":
+            (base / "elsewhere").mkdir()
+            left.rename(base / "elsewhere" / left.name)
+            left.symlink_to(base / "elsewhere" / left.name)
+    assert dead_session_directories() == []
+
+
+def test_processes_of_ray_are_told_from_those_that_look_at_a_log(left):
+    code = "import time; print(flush=True); time.sleep(60)"
+    arguments = ("/site-packages/ray/agent.py", "less")
+    agent, reader = (subprocess.Popen([sys.executable, "-c", code, argument, str(left)], stdout=subprocess.PIPE) for argument in arguments)
+    try:
+        for process in (agent, reader):
+            assert process.stdout is not None
+            with process.stdout:
+                process.stdout.readline()  # it runs
+        assert [process.pid for process in processes_of(left)] == [agent.pid]
+        remove_session(left)
+        agent.wait(10)
+        assert not psutil.pid_exists(agent.pid)
+        assert reader.poll() is None
+    finally:
+        for process in (agent, reader):
+            process.kill()
+            process.wait()
