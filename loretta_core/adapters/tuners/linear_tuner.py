@@ -10,6 +10,7 @@ import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Generic, NoReturn, TypeVar
 
 import torch
@@ -19,10 +20,12 @@ from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND, SEQ_CLS_HEAD_N
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from loretta_core.adapters.field_checks import check_fields
 from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
+from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.trainable_norms import norm_container, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
@@ -59,6 +62,7 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         state_dict: dict[str, Tensor] | None = None,
     ) -> None:
         config: Any = self.peft_config[adapter_name]
+        check_fields(config)  # once more: a field may have been set since
         model_type = _model_type(model)
         self._resolve_targets(config, model)
         self._try_blocks(config, model)
@@ -68,6 +72,9 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
             wrap_norms(model, adapter=adapter_name, prefix=self.prefix, active=self.active_adapters, frozen=config.inference_mode)
         if shape is not None:
             tensorize_head(model, config=config, adapter=adapter_name, model_type=model_type, shape=shape)
+
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> AbstractContextManager[None]:
+        return adapters_of_rows(self, **kwargs)
 
     def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
         pattern = config.target_modules
@@ -82,7 +89,7 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
     def targeted(self, config: ConfigT, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         """Yield (path, linear layer of the base) for every layer that the resolved targets name. Raises MethodError for one that is no linear layer."""
         for path, module in outside_adapters(model):
-            if not self._check_target_module_exists(config, path):
+            if not path or not self._check_target_module_exists(config, path):
                 continue
             base = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
             if not isinstance(base, LINEAR):

@@ -10,24 +10,25 @@ from copy import deepcopy
 
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
 
 _CLASS_NAMES = ("LayerNorm", "RMSNorm")
 
 
-class TrainableNorm(AdapterLayer):
-    """A norm whose weights belong to the active adapter. Two active adapters cannot both own a norm: the first one does."""
+class TrainableNorm(OwnParametersLayer):
+    """A norm with the weights of the active adapters, computed in fp32."""
 
     def __init__(self, base_layer: nn.Module, *, prefix: str) -> None:
         self.adapter_layer_names = (norm_container(prefix),)
         super().__init__(base_layer)
 
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
-        return run_block(blocks[0], x)
-
-    def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
-        return dict(block.named_parameters())
+        if len(blocks) == 1:
+            return run_block(blocks[0], x)
+        return functional_call(blocks[0], self.summed(blocks), (x.float(),)).to(x.dtype)
 
 
 def norm_container(prefix: str) -> str:
