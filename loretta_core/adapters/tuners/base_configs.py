@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig
@@ -40,9 +42,9 @@ class OwnConfig(PeftConfig):
         check_fields(self)
         self.loretta_version = self.loretta_version or version("loretta-on-ray")
 
-    def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
-        super().save_pretrained(save_directory, **kwargs)
-        add_import_note(save_directory)
+    def save_pretrained(self, save_directory: str | PathLike[str], **kwargs: Any) -> None:
+        super().save_pretrained(str(save_directory), **kwargs)
+        add_import_note(Path(save_directory))
 
 
 @dataclass

@@ -10,7 +10,6 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from loretta_core.adapters import BottleneckConfig, LorettaAdpConfig, LorettaRepConfig
 from loretta_core.adapters.build import apply_method, load_adapter, save_adapter, trainable_parameter_count
-from loretta_core.adapters.tuners.bitfit import BitfitConfig
 from loretta_core.config.method import Adapters, Ft, Lora, LorettaAdp, LorettaRep
 from loretta_core.errors import MethodError, OutputError
 
@@ -53,47 +52,11 @@ def test_an_unknown_architecture_needs_targets(tiny, method):
     assert len([name for name, _ in explicit.named_modules() if name.endswith("attention.output.dense")]) == 2
 
 
-@pytest.mark.parametrize(
-    ("config_cls", "settings", "message"),
-    [
-        (LorettaAdpConfig, {"tensor_rank": 0}, "LorettaAdpConfig: tensor_rank = 0; expected a whole number of at least 1"),
-        (LorettaRepConfig, {"tensor_rank": "5"}, "tensor_rank = '5'; expected a whole number"),
-        (LorettaRepConfig, {"tensor_rank": 2.5}, r"tensor_rank = 2\.5"),
-        (LorettaRepConfig, {"tensor_rank": True}, "tensor_rank = True"),
-        (LorettaRepConfig, {"r": 0}, "r = 0"),
-        (LorettaRepConfig, {"lora_alpha": 0}, "lora_alpha = 0; expected a positive number"),
-        (LorettaRepConfig, {"lora_alpha": float("nan")}, "lora_alpha = nan"),
-        (LorettaRepConfig, {"lora_dropout": 1.0}, r"lora_dropout = 1\.0; expected a number from 0 to below 1"),
-        (LorettaRepConfig, {"init_weights": "mean"}, "init_weights = 'mean'; expected one of zero, subtract"),
-        (LorettaRepConfig, {"shape": "papper"}, r"shape = 'papper'; expected 'auto', 'paper' or a list of at least two modes"),
-        (LorettaRepConfig, {"shape": [8, 4.0]}, r"shape = \[8, 4\.0\]"),
-        (LorettaRepConfig, {"classifier_shape": "thin"}, "classifier_shape = 'thin'; expected 'dense'"),
-        (LorettaRepConfig, {"train_norms": "no"}, "train_norms = 'no'; expected True or False"),
-        (LorettaAdpConfig, {"bottleneck_size": None}, "bottleneck_size = None"),
-        (LorettaAdpConfig, {"adapter_dropout": "0.1"}, "adapter_dropout = '0.1'"),
-        (LorettaAdpConfig, {"adapter_bias": "up"}, "adapter_bias = 'up'; expected one of both, down, none"),
-        (LorettaAdpConfig, {"input_modules": "fc1"}, "input_modules = 'fc1'; expected a list of names"),
-        (BottleneckConfig, {"bottleneck_size": -3}, "BottleneckConfig: bottleneck_size = -3"),
-        (BottleneckConfig, {"non_linearity": "swoosh"}, "non_linearity = 'swoosh'; expected one of gelu, .*prelu"),
-        (BottleneckConfig, {"scaling": "learned"}, "scaling = 'learned'; expected a number"),
-        (BottleneckConfig, {"train_norms": 1}, "train_norms = 1"),
-        (BottleneckConfig, {"target_modules": 3}, "target_modules = 3; expected a list of names, a regular expression"),
-        (BottleneckConfig, {"target_modules": "(fc1"}, r"target_modules = '\(fc1'"),
-        (BottleneckConfig, {"modules_to_save": "head"}, "modules_to_save = 'head'"),
-        (BitfitConfig, {"target_modules": ["query"]}, r"BitfitConfig: target_modules = \['query'\]"),
-        (BitfitConfig, {"modules_to_save": [1]}, "modules_to_save"),
-    ],
-)
-def test_junk_is_refused_where_it_is_written(config_cls, settings, message):
-    with pytest.raises(MethodError, match=message):
-        config_cls(**settings)
-
-
 def test_junk_that_is_written_later_is_refused_before_the_model_changes(tiny):
     model, config = tiny("bert"), LorettaRepConfig()
     before = deepcopy(model)
-    config.r = "8"
-    with pytest.raises(MethodError, match="r = '8'"):
+    config.r = 0
+    with pytest.raises(MethodError, match="r = 0"):
         get_peft_model(model, config)
     assert unchanged(model, before)
 
