@@ -126,6 +126,7 @@ def rows_have_adapters_of_their_own(case: Case, directory: Path) -> None:
 
 def rows_that_cannot_be_are_refused_and_leave_no_trace(case: Case, directory: Path) -> None:
     case.train()
+    case.model.eval()
     for names, message in ((["default"] * 3, "3 names for a layer's input of"), (["default", "secnd"] * 2, "no adapter secnd; there are: default, __base__")):
         with pytest.raises(MethodError, match=message):
             case.model(input_ids=case.ids_BL, adapter_names=names)
@@ -189,7 +190,7 @@ LAWS: dict[Callable[[Case, Path], None], list[str]] = {
         if refusal(name, model_type=base[0], head=base[1] == "SEQ_CLS", config=CONFIGS[base[0]]) is None
     ],
 )
-def test_what_people_do_with_lora(make_case, tmp_path, model_type, task_type, name):
+def test_what_people_do_with_lora_is_accepted(make_case, tmp_path, model_type, task_type, name):
     case = make_case(model_type, task_type, name)
     for law, names in LAWS.items():
         if name in names and not (law is two_active_adapters_add_up_in_any_order and task_type == "SEQ_CLS"):  # two heads do not add up

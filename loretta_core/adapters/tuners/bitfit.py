@@ -21,8 +21,8 @@ from transformers import PreTrainedModel
 from loretta_core.adapters.field_checks import checked, names, one_of
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
+from loretta_core.adapters.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.base_configs import OwnConfig
-from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
 from loretta_core.errors import MethodError
 

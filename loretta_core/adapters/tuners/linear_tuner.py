@@ -23,9 +23,9 @@ from transformers import PreTrainedModel
 from loretta_core.adapters.field_checks import check_fields
 from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
+from loretta_core.adapters.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
-from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.trainable_norms import norm_container, refuse_foreign_norms, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, has_head, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
