@@ -19,7 +19,7 @@ from loretta_core.adapters import peft_methods
 from loretta_core.adapters.full import load_full, save_full, train_everything
 from loretta_core.adapters.io.saved_modules import new_modules, upcast_saved_modules
 from loretta_core.adapters.io.strict_loading import load_peft
-from loretta_core.adapters.tuners.prompt_learning import stores_no_network
+from loretta_core.adapters.prompt_learning import stores_no_network
 from loretta_core.config.method import MethodConfig
 from loretta_core.errors import MethodError
 from loretta_core.methods import METHODS

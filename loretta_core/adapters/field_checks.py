@@ -65,6 +65,24 @@ def names(value: object) -> str | None:
     return None if value is None or (isinstance(value, list | tuple | set) and all(isinstance(name, str) for name in value)) else "a list of names, or None"
 
 
+def numbers(value: object) -> str | None:
+    """Accept a number from 0 on, a list of such numbers, or None."""
+    listed = value if isinstance(value, list) and value else [value]
+    return None if value is None or all(whole(0)(each) is None for each in listed) else "a number from 0 on, a list of such numbers, or None"
+
+
+def per_layer(check: Check) -> Check:
+    """Accept a dict from names or regular expressions to values that fit."""
+
+    def of_all(value: object) -> str | None:
+        if not isinstance(value, dict):
+            return "a dict from names of layers, or regular expressions, to values"
+        expected = next((text for each in value.values() if (text := check(each)) is not None), None)
+        return None if expected is None else f"for every layer {expected}"
+
+    return of_all
+
+
 def names_or_pattern(value: object) -> str | None:
     """Accept a collection of names, a regular expression of whole paths (or "all-linear"), or None."""
     try:

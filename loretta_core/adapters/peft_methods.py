@@ -19,9 +19,9 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from loretta_core.adapters.prompt_learning import prompt_model
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
 from loretta_core.adapters.tuners.linear_tuner import find_targets
-from loretta_core.adapters.tuners.prompt_learning import prompt_model
 from loretta_core.errors import MethodError
 from loretta_core.methods import METHODS
 from loretta_core.methods.targets import input_side_names

@@ -16,6 +16,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from loretta_core.adapters.common.quantized import KeptWeight, keep_weight, put_back, requantize
 from loretta_core.errors import MethodError
 
 LINEAR = (nn.Linear, Conv1D)
@@ -42,6 +43,7 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
         self._active_adapter: str | list[str] = []
         self.merged_adapters: list[str] = []
         self._base_state: dict[str, Tensor] = {}
+        self._kept_weight: KeptWeight | None = None
         setattr(self, self._container, nn.ModuleDict())
 
     @property
@@ -113,6 +115,10 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
             if safe_merge and not all(torch.isfinite(value).all() for value in state.values()):
                 raise MethodError(f"merging the adapter {name!r} gives values that are not finite; the adapter is broken")
             for key, value in state.items():
+                if key == "weight" and self.quantization_backend is not None:
+                    self._kept_weight = self._kept_weight or keep_weight(self)
+                    requantize(self, value)
+                    continue
                 self._base_state.setdefault(key, base_parameters[key].detach().clone())
                 base_parameters[key].copy_(value)
             self.merged_adapters.append(name)
@@ -123,7 +129,9 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
         base_parameters = dict(self.base_layer.named_parameters())
         for key, value in self._base_state.items():
             base_parameters[key].copy_(value)
-        self._base_state = {}
+        if self._kept_weight is not None:
+            put_back(self, self._kept_weight)
+        self._base_state, self._kept_weight = {}, None
         self.merged_adapters = []
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from peft import PeftConfig
 
+from loretta_core.adapters.common.layer_choice import check_chosen_layers
 from loretta_core.adapters.field_checks import (
     activation,
     check_fields,
@@ -23,6 +24,7 @@ from loretta_core.adapters.field_checks import (
     names,
     names_or_pattern,
     number,
+    numbers,
     one_of,
     probability,
     whole,
@@ -57,13 +59,21 @@ class TargetedConfig(OwnConfig):
             names_or_pattern, "Names of linear layers, a regular expression of whole paths, or 'all-linear'; None takes the table of the model's architecture."
         ),
     )
-    exclude_modules: list[str] | set[str] | str | None = field(default=None, metadata=checked(names_or_pattern, "Names of layers to leave alone."))
+    exclude_modules: list[str] | set[str] | str | None = field(default=None, metadata=checked(names_or_pattern, "Names of layers and norms to leave alone."))
+    layers_to_transform: list[int] | int | None = field(
+        default=None,
+        metadata=checked(numbers, "Numbers of the blocks of the model whose layers and norms train; None: all. Not with a pattern as target_modules."),
+    )
+    layers_pattern: list[str] | str | None = field(
+        default=None, metadata=checked(names_or_pattern, "Names of the lists of blocks that layers_to_transform counts in, such as 'layers'; None: any.")
+    )
     modules_to_save: list[str] | None = field(default=None, metadata=checked(names, "Modules trained and saved in full, such as a classifier."))
     train_norms: bool = field(default=True, metadata=checked(flag, "Train every LayerNorm and RMSNorm, as the paper does."))
     bias: str = field(default="none", metadata={"help": "Biases of the base model that train: only 'none', so that the base stays what it was."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_chosen_layers(self)
         if self.bias != "none":
             raise MethodError(
                 f"bias = {self.bias!r}: expected 'none'. Biases of the base model trained in place could not be switched off with the adapter; "

@@ -11,7 +11,8 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Generic, NoReturn, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import torch
 from peft import PeftConfig
@@ -20,6 +21,8 @@ from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND, SEQ_CLS_HEAD_N
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from loretta_core.adapters.common.layer_choice import check_choice_is_met, is_chosen
+from loretta_core.adapters.common.quantized import check_requantization, quantization_of
 from loretta_core.adapters.field_checks import check_fields
 from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
@@ -53,6 +56,14 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
     def make_block(self, config: ConfigT, layer: LayerT) -> nn.Module:
         """Return the block that one adapter adds to `layer`, drawn from torch's global generator."""
 
+    def settings_at(self, config: ConfigT, path: str) -> ConfigT:
+        """Return the settings of the layer at `path`: those of the adapter, unless a subclass knows settings of single layers."""
+        return config
+
+    def more_targets(self, config: ConfigT, model: nn.Module) -> list[str]:
+        """Return the paths of what the adapter changes beside linear layers."""
+        return []
+
     def inject_adapter(
         self,
         model: nn.Module,
@@ -71,7 +82,8 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         shape = self._prepare_head(config, model, model_type=model_type)
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         if config.train_norms:
-            wrap_norms(model, adapter=adapter_name, prefix=self.prefix, active=self.active_adapters, frozen=config.inference_mode)
+            chosen = partial(is_chosen, config)
+            wrap_norms(model, adapter=adapter_name, prefix=self.prefix, chosen=chosen, active=self.active_adapters, frozen=config.inference_mode)
         if shape is not None:
             tensorize_head(model, config=config, adapter=adapter_name, model_type=model_type, shape=shape)
 
@@ -107,11 +119,16 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
 
     def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
         """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
-        seen: dict[tuple[int, int], nn.Module] = {}
+        seen: dict[tuple[object, ...], nn.Module] = {}
+        targets: list[str] = []
         for path, base in self.targeted(config, model):
-            if (size := linear_size(base)) not in seen:
+            targets.append(path)
+            own = self.settings_at(config, path)
+            kind = linear_size(base) if own is config else (*linear_size(base), repr(own))
+            if kind not in seen:
                 with torch.device("meta"):
-                    seen[size] = self.make_block(config, self.make_layer(config, base, path))
+                    seen[kind] = self.make_block(own, self.make_layer(own, base, path))
+        check_choice_is_met(config, [*targets, *self.more_targets(config, model)], linear_paths=linear_paths(model), method=self.method)
         if isinstance(config, TTConfig) and config.shape != "paper":
             _warn_if_rank_is_capped(seen.values(), rank=config.tensor_rank, method=self.method)
 
@@ -140,10 +157,15 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         parameter_name: str | None = None,
     ) -> None:
         layer: Any = target if isinstance(target, AdapterLayer) else self.make_layer(peft_config, target, current_key)
-        layer.add_block(adapter_name, self.make_block(peft_config, layer))
+        layer.add_block(adapter_name, self.make_block(self.settings_at(peft_config, current_key), layer))
         layer.set_adapter(self.active_adapters)
         if layer is not target:
+            layer.quantization_backend = quantization_of(target, model=self.model)
             self._replace_module(parent, target_name, layer, target)
+
+    def _check_merge_allowed(self) -> None:
+        super()._check_merge_allowed()
+        check_requantization(self.model)
 
     def _unload_and_optionally_merge(
         self, merge: bool = True, progressbar: bool = False, safe_merge: bool = False, adapter_names: list[str] | None = None
@@ -157,11 +179,11 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         # PEFT also hands weights on, which fails for heads without a weight of their own (RoBERTa's); ours stay where they are.
         setattr(parent, child_name, new_module)
 
-    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raise MethodError: a weighted sum of adapters is not an adapter of the same kind."""
+    def add_weighted_adapter(self, *args: Any, **kwargs: Any) -> Any:
+        """Raise MethodError: a weighted sum of non-linear adapters is not an adapter."""
         raise MethodError(
-            f"{self.method} has no add_weighted_adapter: the weighted sum of tensor trains (or of non-linear adapters) is not one of the same rank. "
-            "Activate several adapters together with `model.base_model.set_adapter([…])`: their updates add up"
+            f"{self.method} has no add_weighted_adapter: a weighted sum of non-linear adapters is not one adapter. "
+            "Activate several adapters together with `model.base_model.set_adapter([…])`: their outputs add up"
         )
 
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:

@@ -22,9 +22,12 @@ class OwnParametersLayer(AdapterLayer):
         first, *others = [dict(block.named_parameters()) for block in blocks]
         if not others:
             return dict(first)
-        # What a merge has written into the module is not its own.
-        base = {name: self._base_state.get(name, parameter) for name, parameter in self.base_layer.named_parameters(recurse=False)}
+        base = self.own_values()
         return {name: base[name] + sum(each[name] - base[name] for each in (first, *others)) for name in first}
+
+    def own_values(self) -> dict[str, Tensor]:
+        """Return the parameters of the module itself, without what a merge has written into it."""
+        return {name: self._base_state.get(name, parameter) for name, parameter in self.base_layer.named_parameters(recurse=False)}
 
     def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
         return self.summed([*(self.blocks[name] for name in self.merged_adapters if name in self.blocks), block])

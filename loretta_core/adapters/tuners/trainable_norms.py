@@ -6,8 +6,10 @@ class. Each adapter trains its own fp32 copy, so that disabling or switching ada
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 
+import torch
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -42,17 +44,32 @@ def is_norm(module: nn.Module) -> bool:
     return type(module).__name__.endswith(_CLASS_NAMES) and any(True for _ in module.parameters(recurse=False))
 
 
-def wrap_norms(model: nn.Module, *, adapter: str, prefix: str, active: list[str], frozen: bool) -> None:
-    """Give `adapter` its copy of every norm of the backbone; norms inside a trained head train with the head.
+def wrap_norms(model: nn.Module, *, adapter: str, prefix: str, chosen: Callable[[str], bool], active: list[str], frozen: bool) -> None:
+    """Give `adapter` its copy of every norm of the backbone whose path is chosen; norms inside a trained head train with the head.
 
     Args:
         prefix: of the tuner, for the names in the state.
         active: the adapters that act now; the copy trains if `adapter` is one of them and not `frozen`.
     """
     for path, module in _norms_outside_wrappers(model):
+        if not chosen(path):
+            continue
         layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module, prefix=prefix)
         layer.add_late_block(adapter, deepcopy(layer.get_base_layer()).float(), active=active, frozen=frozen)
         model.set_submodule(path, layer)
+
+
+@torch.no_grad()
+def sum_norms(model: nn.Module, weight_of: Mapping[str, float], *, adapter: str) -> None:
+    """Set the norms of `adapter` to a weighted sum: a norm is linear in its weights, so differences from the base add up as updates of matrices do."""
+    for layer in model.modules():
+        if not isinstance(layer, TrainableNorm) or adapter not in layer.blocks:
+            continue
+        base = layer.own_values()
+        terms = [(weight, dict(layer.blocks[name].named_parameters())) for name, weight in weight_of.items() if name in layer.blocks]
+        for key, parameter in layer.blocks[adapter].named_parameters():
+            for weight, own in terms:
+                parameter.add_(own[key] - base[key].to(parameter.dtype), alpha=weight)
 
 
 def refuse_foreign_norms(model: nn.Module, *, prefix: str) -> None:

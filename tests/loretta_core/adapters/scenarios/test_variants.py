@@ -117,8 +117,8 @@ class TestWarmStart:
             warm_start(model, {self.PATH: self.delta(rank=2)})
 
 
-@pytest.mark.parametrize("config", [LorettaAdpConfig(), LorettaRepConfig(), BottleneckConfig()], ids=lambda config: str(config.peft_type.value))
-def test_weighted_sums_of_adapters_are_refused(tiny, config):
+@pytest.mark.parametrize("config", [LorettaAdpConfig(), BottleneckConfig()], ids=lambda config: str(config.peft_type.value))
+def test_weighted_sums_of_non_linear_adapters_are_refused(tiny, config):
     model = get_peft_model(tiny("bert"), config)
     with pytest.raises(MethodError, match=r"has no add_weighted_adapter.*Activate several adapters together"):
         model.add_weighted_adapter(["default"], [1.0], "mixed")
