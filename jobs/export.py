@@ -1,7 +1,8 @@
-"""`python -m jobs.export CELL DIR [--merge]`: write a finished cell to a directory for others: adapter, model card, and the merged model if wanted.
+"""`python -m jobs.export CELL DIR [--merge] [--as lora]`: write a finished cell to a directory for others: adapter, model card, and the merged model if wanted.
 
     DIR/README.md                                          the model card
     DIR/adapter_config.json, adapter_model.safetensors     what `PeftModel.from_pretrained` reads (for ft: the whole model)
+                                                           as a LoRA adapter with --as lora: what every program that loads LoRA reads
     DIR/merged/                                            a plain transformers checkpoint with its tokenizer, with --merge
 
 DIR is written atomically: an export that breaks leaves nothing that looks like one.
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, LorettaError, MethodError, OutputError
@@ -26,12 +28,15 @@ from loretta_core.store.layout import find_cell
 from loretta_core.store.record_files import read_record
 from loretta_core.store.records import Record
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        found = export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge)
+        found = export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge, as_lora=options.form == "lora")
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
@@ -47,15 +52,20 @@ class Exported:
     label: str
     directory: Path
     contents: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What the reader must know of them."""
 
     @property
     def text(self) -> str:
         """The export in words, for people."""
-        return f"{self.label} ({self.cell_id})\nsaved to {self.directory}: {', '.join(self.contents)}"
+        return "\n".join([f"{self.label} ({self.cell_id})", f"saved to {self.directory}: {', '.join(self.contents)}", *self.notes])
 
 
-def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> Exported:
-    """Write a cell to `to`, atomically. Raises ConfigError: no such cell, not finished, weights gone, `to` exists, or a method that does not merge."""
+def export_cell(cell: str, *, to: Path, out: Path, merge: bool, as_lora: bool = False) -> Exported:
+    """Write a cell to `to`, atomically.
+
+    Raises ConfigError: no such cell, not finished, weights gone, `to` exists, a method that does not merge, or what is no LoRA adapter.
+    """
     if to.exists():
         raise OutputError(f"{to}: exists already, and an export overwrites nothing; give a directory that does not exist yet")
     directory = find_cell(out, cell)
@@ -66,13 +76,14 @@ def export_cell(cell: str, *, to: Path, out: Path, merge: bool) -> Exported:
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as scratch:
         draft = Path(scratch) / "export"
-        _copy_weights(source, draft, base=config.model.name)
+        notes = _write_lora(config, adapter=source, to=draft) if as_lora else _copy_weights(source, draft)
+        _name_base(draft / "adapter_config.json", cell=config)
         if merge:
             _merge(config, adapter=source, to=draft / MERGED_NAME)
         (draft / "cell.json").write_text(config.to_json(), encoding="utf-8")
-        (draft / "README.md").write_text(model_card(config, record=record, merged=merge), encoding="utf-8")
+        (draft / "README.md").write_text(model_card(config, record=record, merged=merge, adapter=_adapter_config(draft)), encoding="utf-8")
         draft.rename(to)
-    return Exported(config.cell_id, config.label, to, tuple(sorted(path.name for path in to.iterdir())))
+    return Exported(config.cell_id, config.label, to, tuple(sorted(path.name for path in to.iterdir())), notes)
 
 
 def _finished(directory: Path) -> tuple[CellConfig, Record]:
@@ -83,36 +94,69 @@ def _finished(directory: Path) -> tuple[CellConfig, Record]:
     return CellConfig.model_validate(record.cell), record
 
 
-def _copy_weights(source: Path, target: Path, *, base: str) -> None:
-    """Copy safetensors and JSON, nothing else; the base is named as the cell names it and not by where it lay on this machine."""
+def _copy_weights(source: Path, target: Path) -> tuple[str, ...]:
+    """Copy safetensors and JSON, nothing else."""
     target.mkdir()
     for file in sorted([*source.glob("*.safetensors"), *source.glob("*.json")]):
         shutil.copyfile(file, target / file.name)
-    config = target / "adapter_config.json"
+    return ()
+
+
+def _write_lora(cell: CellConfig, *, adapter: Path, to: Path) -> tuple[str, ...]:
+    """Write the adapter as LoRA; return what there is to say."""
+    if cell.method.peft_name == "LORA":
+        raise MethodError("the cell is a LoRA adapter already: export it without --as")
+    if cell.method.peft_name != "LORETTA_REP":
+        raise MethodError(
+            f"{cell.method.type} is no LoRA: only loretta_rep is a product of two matrices. Export without --as, with --merge where the method merges, "
+            "or let `peft.convert_to_lora` approximate what it can"
+        )
+    from loretta_core.adapters.as_lora import as_lora
+
+    found = as_lora(_trained_model(cell, adapter))
+    found.save(to)
+    (to / "README.md").unlink(missing_ok=True)
+    return (f"trained in full and saved with it (modules_to_save): {', '.join(found.heads)}",) if found.heads else ()
+
+
+def _name_base(config: Path, *, cell: CellConfig) -> None:
+    """Name the base and its revision as the cell does, and not by where it lay on this machine."""
     if config.is_file():
-        content = {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": base}
+        content = {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": cell.model.name, "revision": cell.model.revision}
         config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _adapter_config(directory: Path) -> dict[str, Any] | None:
+    config = directory / "adapter_config.json"
+    return json.loads(config.read_text(encoding="utf-8")) if config.is_file() else None
 
 
 def _merge(cell: CellConfig, *, adapter: Path, to: Path) -> None:
     if cell.method.every_weight_trains:
         raise MethodError("a cell of ft is a whole model already: export it without --merge")
-    import torch  # seconds of import that a wrong id need not wait for
-    from peft import PeftModel
-
-    from loretta_core.adapters.build import load_adapter, merge_adapter
-    from loretta_core.models import load_model, load_tokenizer
-
     if not cell.method.merges:
         raise MethodError(
             f"{cell.method.type} cannot be merged: it is no change of weight matrices alone. Export without --merge; loretta_rep and lora merge exactly"
         )
-    # The sum is taken in fp32 and kept there: in bf16 a small update would partly round away.
+    from loretta_core.adapters.build import merge_adapter
+    from loretta_core.models import load_tokenizer
+
+    merge_adapter(_trained_model(cell, adapter)).save_pretrained(str(to))
+    load_tokenizer(cell.model).save_pretrained(str(to))
+
+
+def _trained_model(cell: CellConfig, adapter: Path) -> PeftModel:
+    import torch  # seconds of import that a wrong id need not wait for
+    from peft import PeftModel
+
+    from loretta_core.adapters.build import load_adapter
+    from loretta_core.models import load_model
+
+    # Sums are taken in fp32 and kept there: in bf16 a small update would partly round away.
     base = load_model(cell.model, objective=cell.task.objective, num_labels=_outputs(cell), dtype=torch.float32)
     model = load_adapter(base, adapter, method=cell.method)
     assert isinstance(model, PeftModel), "every method but ft gives one"
-    merge_adapter(model).save_pretrained(str(to))
-    load_tokenizer(cell.model).save_pretrained(str(to))
+    return model
 
 
 def _outputs(cell: CellConfig) -> int:
@@ -129,6 +173,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("cell", help="id of the cell, or its first digits")
     parser.add_argument("directory", type=Path, help="where to write; must not exist")
     parser.add_argument("--merge", action="store_true", help="also write the model with the adapter folded in, which needs neither PEFT nor this project")
+    parser.add_argument(
+        "--as", dest="form", choices=["lora"], help="write a loretta_rep cell as a plain LoRA adapter, which PEFT and servers load without this project"
+    )
     parser.add_argument("--out", type=Path, default=Path("outputs"), help="output directory of the cell (default: outputs)")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     return parser

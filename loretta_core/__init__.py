@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loretta_core.registration import register_with_peft
 
 if TYPE_CHECKING:
+    from loretta_core.adapters.as_lora import as_lora
     from loretta_core.adapters.build import load_adapter
     from loretta_core.adapters.tuners.bottleneck import BottleneckConfig
     from loretta_core.adapters.tuners.loretta_adp import LorettaAdpConfig
@@ -32,6 +33,7 @@ __all__ = [
     "TTShape",
     "ZOTrainer",
     "ZerothOrder",
+    "as_lora",
     "load_adapter",
     "tt_parameter_count",
     "tt_round",
@@ -50,6 +52,7 @@ _HOMES = {
     "ZOSGD": "loretta_core.zo.optim",
     "ZOTrainer": "loretta_core.zo.hf",
     "ZerothOrder": "loretta_core.zo.optim",
+    "as_lora": "loretta_core.adapters.as_lora",
     "load_adapter": "loretta_core.adapters.build",
     "tt_parameter_count": "loretta_core.tt.shapes",
     "tt_round": "loretta_core.tt.svd",

@@ -23,6 +23,7 @@ Overrides = Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar=
 Cells = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="CELL", help_behavior_hint="")]
 Directory = Annotated[Path, arg(metavar="DIR")]
 OwnDirectory = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
+Form = Annotated[Literal["lora"] | None, arg(name="as", help_behavior_hint="")]
 Flag = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
 
 
@@ -114,19 +115,22 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
 
 
 @app.command
-def export(cell: Positional[str], directory: Positional[Path], *, merge: Flag = False, out: Directory = Path("outputs"), json: Flag = False) -> int:
+def export(
+    cell: Positional[str], directory: Positional[Path], *, merge: Flag = False, form: Form = None, out: Directory = Path("outputs"), json: Flag = False
+) -> int:
     """Write a finished cell as a PEFT adapter in safetensors, with a model card; somebody else can load it without our output directory.
 
     Args:
         cell: Id of the cell, or its first digits.
         directory: Where to write; must not exist.
         merge: Also write the model with the adapter folded in, which needs neither PEFT nor this project.
+        form: Write a loretta_rep cell as a plain LoRA adapter, exact to rounding, for PEFT and for servers of LoRA adapters without this project.
         out: Output directory of the cell.
         json: Print what was written as JSON.
     """
     from services.commands.cells import export_cell
 
-    return export_cell(cell, directory, merge=merge, out=out, as_json=json)
+    return export_cell(cell, directory, merge=merge, form=form, out=out, as_json=json)
 
 
 @app.command(name="list")

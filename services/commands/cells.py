@@ -13,9 +13,10 @@ def replay_cell(cell: str, *, step: int | None, out: Path, to: Path | None, as_j
     return _run_module("jobs.replay", cell, "--out", str(out), *optional, *_json_flag(as_json))
 
 
-def export_cell(cell: str, directory: Path, *, merge: bool, out: Path, as_json: bool) -> int:
+def export_cell(cell: str, directory: Path, *, merge: bool, form: str | None, out: Path, as_json: bool) -> int:
     """Run `python -m jobs.export` and return its exit code."""
-    return _run_module("jobs.export", cell, str(directory), "--out", str(out), *(["--merge"] if merge else []), *_json_flag(as_json))
+    optional = [*(["--merge"] if merge else []), *(["--as", form] if form else [])]
+    return _run_module("jobs.export", cell, str(directory), "--out", str(out), *optional, *_json_flag(as_json))
 
 
 def _json_flag(as_json: bool) -> list[str]:

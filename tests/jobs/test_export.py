@@ -83,6 +83,42 @@ def test_what_is_written_computes_the_same(method, task, merges, out, capsys):
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("task", [HEAD, "task=toy_sentiment"])
+def test_as_lora_it_computes_the_same_and_says_what_goes_along(task, out, capsys):
+    import torch
+
+    cell = cell_from_overrides(["model=toy-bert", task, "method={type = 'loretta_rep', train_norms = false}", "trainer=adam"])
+    expected = logits(trained(out, cell))
+    assert main([cell.cell_id, str(out / "exported"), "--as", "lora", "--out", str(out), "--json"]) == 0
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert len(notes) == (task == HEAD)
+    assert all(note.startswith("trained in full and saved with it (modules_to_save): ") and "classifier" in note for note in notes)
+    config = json.loads((out / "exported" / "adapter_config.json").read_text())
+    assert (config["peft_type"], config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == ("LORA", 8, 16, "toy-bert")
+    card = (out / "exported" / "README.md").read_text()
+    assert "- type of adapter: LORA" in card
+    torch.testing.assert_close(logits(run_code(code_blocks(card)[0], directory=out / "exported")), expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("loretta_rep", "trained norms are no part of a LoRA adapter"),
+        ("lora", "is a LoRA adapter already"),
+        ("loretta_adp", "loretta_adp is no LoRA: only loretta_rep"),
+        ("ft", "ft is no LoRA"),
+    ],
+)
+def test_what_is_no_lora_is_refused_and_leaves_nothing(method, expected, out, capsys):
+    cell = cell_from_overrides(["model=toy-bert", "task=toy_sentiment", f"method={method}", "trainer=adam"])
+    trained(out, cell)
+    assert main([cell.cell_id, str(out / "exported"), "--as", "lora", "--out", str(out)]) == 2
+    assert expected in capsys.readouterr().err
+    assert not [path for path in out.iterdir() if "exported" in path.name]
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize(("method", "expected"), [("ft", "whole model already"), ("loretta_adp", "cannot be merged"), ("prompt", "cannot be merged")])
 def test_what_cannot_be_merged_is_refused_and_leaves_nothing(method, expected, out, capsys):
     cell = cell_from_overrides(["model=toy-bert", "task=toy_sentiment", f"method={method}", "trainer=adam"])

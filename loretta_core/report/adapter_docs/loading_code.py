@@ -11,29 +11,20 @@ from typing import Any
 from loretta_core.config import CellConfig
 from loretta_core.config.model import TOY_MODELS
 from loretta_core.config.task import Glue, Jsonl
+from loretta_core.store.adapter_card import loading_snippet
 
 _AUTO_CLASSES = {"prompt": "AutoModelForMaskedLM", "head": "AutoModelForSequenceClassification", "causal": "AutoModelForCausalLM"}
 
 
-def loading_code(cell: CellConfig, *, adapter: PurePath) -> str:
-    """Return Python that ends with the tuned model in `model`."""
+def loading_code(cell: CellConfig, *, adapter: PurePath, as_lora: bool = False) -> str:
+    """Return Python that ends with the tuned model in `model`: the snippet that README recommends. `as_lora`: the adapter is one of LoRA."""
     auto = _AUTO_CLASSES[cell.task.objective]
     if cell.method.every_weight_trains:  # an ordinary checkpoint
         return merged_code(cell, directory=adapter)
     shipped = cell.model.name in TOY_MODELS
     source = f'f"{{loretta_core.__path__[0]}}/assets/{cell.model.name}"' if shipped else repr(cell.model.name)
     revision = f", revision={cell.model.revision!r}" if cell.model.revision else ""
-    return "\n".join(
-        [
-            "from peft import PeftModel",
-            f"from transformers import {auto}",
-            "",
-            "import loretta_core.adapters  # registers the LoRETTA types with PEFT",
-            "",
-            f"base = {auto}.from_pretrained({source}{revision}{_num_labels(cell)})",
-            f"model = PeftModel.from_pretrained(base, {str(adapter)!r})",
-        ]
-    )
+    return loading_snippet(auto=auto, arguments=source + revision + _num_labels(cell), directory=str(adapter), registers=shipped or not as_lora)
 
 
 def merged_code(cell: CellConfig, *, directory: PurePath) -> str:

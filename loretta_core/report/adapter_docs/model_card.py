@@ -6,7 +6,7 @@ Says only what the record says; a number that was not measured is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,6 +14,7 @@ from loretta_core.config import CellConfig
 from loretta_core.config.model import TOY_MODELS
 from loretta_core.report import units
 from loretta_core.report.adapter_docs.loading_code import loading_code, merged_code, reproduce_command
+from loretta_core.store.adapter_card import adapter_facts
 from loretta_core.store.records import Record
 
 Facts = Sequence[tuple[str, str]]
@@ -22,8 +23,14 @@ MERGED_NAME = "merged"
 """Directory of the merged model beside the adapter."""
 
 
-def model_card(cell: CellConfig, *, record: Record, merged: bool) -> str:
-    """Return the card as Markdown. `merged`: a plain model lies in `merged/` beside the adapter."""
+def model_card(cell: CellConfig, *, record: Record, merged: bool, adapter: Mapping[str, Any] | None = None) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        merged: a plain model lies in `merged/` beside the adapter.
+        adapter: the content of adapter_config.json; None for a whole model.
+    """
+    as_lora = adapter is not None and adapter["peft_type"] == "LORA"
     parts = [
         _front_matter(cell, record),
         f"# {cell.method.short_name} on {cell.task.type}, from {cell.model.caption}",
@@ -31,7 +38,8 @@ def model_card(cell: CellConfig, *, record: Record, merged: bool) -> str:
         _section("Scores", _scores(record)),
         _section("Cost", _cost(record)),
         _section("Data", _data(cell, record)),
-        f"## How to load\n\n```python\n{loading_code(cell, adapter=_HERE)}\n```",
+        _section("Model", _model(cell, adapter)),
+        f"## How to load\n\n```python\n{loading_code(cell, adapter=_HERE, as_lora=as_lora)}\n```",
     ]
     if merged:
         parts.append(f"The same function without PEFT, and without this project:\n\n```python\n{merged_code(cell, directory=_HERE / MERGED_NAME)}\n```")
@@ -90,6 +98,11 @@ def _cost(record: Record) -> Facts:
         ("peak memory", units.size(record.cost.peak_memory_bytes)),
         ("device", record.environment.get("device", units.DASH)),
     ]
+
+
+def _model(cell: CellConfig, adapter: Mapping[str, Any] | None) -> Facts:
+    base = [("base model", f"`{cell.model.name}`"), ("revision", f"`{cell.model.revision}`" if cell.model.revision else "not pinned")]
+    return base if adapter is None else [*base, *adapter_facts(adapter)]
 
 
 def _data(cell: CellConfig, record: Record) -> Facts:
