@@ -143,17 +143,15 @@ def _deepseek_widths(found: dict[str, Any]) -> dict[str, Any]:
     return {**_experts(found), "query": query, "keys": found["heads"] * query}
 
 
-def _as_gpt2(block: str, *, embedding: str = "wte", **more: Any) -> Family:
+def _as_gpt2(block: str, *, stem: str = "embedding transformer.wte vocab_size hidden", language_model: str = _LM_HEAD, **more: Any) -> Family:
     """Return a decoder with GPT-2's names around its blocks."""
     return Family(
-        **{
-            "stem": f"embedding transformer.{embedding} vocab_size hidden",
-            "stacks": {"transformer.h": block},
-            "ends": "norm transformer.ln_f hidden bias",
-            "language_model": _LM_HEAD,
-            "classifier": _SCORE,
-            **more,
-        }
+        stem=stem,
+        stacks={"transformer.h": block},
+        ends="norm transformer.ln_f hidden bias",
+        language_model=language_model,
+        classifier=_SCORE,
+        **more,
     )
 
 
@@ -258,7 +256,12 @@ DECODER_FAMILIES: dict[str, Family] = {
         derived=_deepseek_widths,
         of_block=_sparse_after_first,
     ),
-    "falcon": _as_gpt2(_FALCON, embedding="word_embeddings", defaults={"multi_query": True, "parallel_attn": True}, derived=_falcon_widths),
+    "falcon": _as_gpt2(
+        _FALCON,
+        stem="embedding transformer.word_embeddings vocab_size hidden",
+        defaults={"multi_query": True, "parallel_attn": True},
+        derived=_falcon_widths,
+    ),
     "gptj": _as_gpt2(
         _GPT_J,
         language_model="linear lm_head hidden vocab_size bias unless=tie_word_embeddings\ntensor lm_head.bias vocab_size bias if=tie_word_embeddings",

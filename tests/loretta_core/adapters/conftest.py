@@ -7,6 +7,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
 
+from tests import by_rule
+
 _SIZES: dict[str, Any] = {
     "vocab_size": 40,
     "hidden_size": 32,
@@ -72,7 +74,7 @@ def tiny():
 
     def make(model_type: str, *, task_type: str = "SEQ_CLS", seed: int = 0, **overrides: Any) -> PreTrainedModel:
         torch.manual_seed(seed)
-        return _HEADS[task_type].from_config(AutoConfig.for_model(model_type, **{**CONFIGS[model_type], **overrides})).eval()
+        return _HEADS[task_type].from_config(AutoConfig.for_model(model_type, **{**(CONFIGS | by_rule.CONFIGS)[model_type], **overrides})).eval()
 
     return make
 

@@ -57,7 +57,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "t5-gated": ("t5", {**_T5, "num_decoder_layers": 3, "feed_forward_proj": "gated-gelu", "d_kv": 10}),
     "bert-untied": ("bert", {**_ENCODER, "tie_word_embeddings": False}),
     "roberta-untied": ("roberta", {**_ENCODER, "tie_word_embeddings": False}),
-    "electra-untied": ("electra", {**_ENCODER, "tie_word_embeddings": False}),
+    "electra-untied": ("electra", {**_ENCODER, "embedding_size": 48, "tie_word_embeddings": False}),
     **{name: (name, fields) for name, fields in by_rule.CONFIGS.items() if name not in by_rule.NOT_TEXT},
     **by_rule.MORE,
 }
