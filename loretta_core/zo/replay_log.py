@@ -101,7 +101,9 @@ class LogWriter:
 
     def _create_or_cut(self, first_step: int, settings: Mapping[str, Any], rates: tuple[float, ...]) -> None:
         """Create the file, or write it again up to `first_step`."""
-        header = self._header | ({"run": {"settings": settings, "rates": list(rates), "start_sha256": self._start}} if settings else {})
+        header: dict[str, Any] = dict(self._header)
+        if settings:
+            header["run"] = {"settings": settings, "rates": list(rates), "start_sha256": self._start}
         log = None
         if first_step:
             log = read_log(self._path)

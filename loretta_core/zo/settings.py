@@ -18,8 +18,9 @@ from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.membership import training
 from loretta_core.zo.parameters.placement import Storage
 
-_ELSEWHERE = {"lr", "seed", "num_directions", "recent", "steps_taken", "skipped_steps", "clipped_differences", "evaluations", "second_moment"}
-"""Options of a group that are logged elsewhere, or follow from what is."""
+_COUNTERS = {"recent", "steps_taken", "skipped_steps", "clipped_differences", "evaluations", "second_moment"}
+_ELSEWHERE = {"lr", "seed", "num_directions", "differentiable", *_COUNTERS}
+"""Options of a group that are logged elsewhere, follow from what is, or decide no weight (torch adds `differentiable` when it loads a state)."""
 
 
 def settings_of(groups: Sequence[Mapping[str, Any]], *, options: Iterable[str], more: Mapping[str, Any]) -> dict[str, Any]:

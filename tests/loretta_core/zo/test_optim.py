@@ -172,6 +172,7 @@ def test_law_state_dict_continues_the_run(make):
     copy = nn.Parameter(theta.detach().clone())
     resumed = make([copy], seed=99)
     resumed.load_state_dict(deepcopy(optimizer.state_dict()))  # torch shares the tensors of a state dict
+    assert resumed.update_settings == optimizer.update_settings
     for _ in range(2):
         optimizer.step(loss)
         resumed.step(lambda: 0.5 * (scale_P * copy**2).sum())
