@@ -124,7 +124,7 @@ class ZerothOrderBase(Optimizer):
 
     @property
     def update_settings(self) -> dict[str, Any]:
-        """What decides the weights besides the start, the differences and the learning rates, as JSON values (`settings.py`); as of the last look."""
+        """The settings that decide the weights besides start, differences and learning rates, as JSON values (`settings.py`); as of the last look."""
         assert self._storage is not None, "the constructor looks at the parameters"
         if self._layout is None:
             self._layout = layout_of(self.param_groups, self._storage)

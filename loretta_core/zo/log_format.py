@@ -32,7 +32,7 @@ _RATES, _SETTINGS = 64, 128
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive steps."""
+    """Some consecutive steps of a run."""
 
     rows: Sequence[tuple[float, ...]]
     """The differences of each step; empty for a skipped one."""
@@ -42,7 +42,7 @@ class Block:
 
 @dataclass
 class Contents:
-    """What a reader found between the header and the end, or the first damage."""
+    """The records that a reader found between the header and the end, or the first damage."""
 
     records: list[Block | Mapping[str, Any]] = field(default_factory=list)
     """Blocks of steps, and settings that hold from the step after them."""

@@ -1,4 +1,4 @@
-"""What decides the weights of a zeroth-order run besides its start, its differences and its learning rates: compared before a log is replayed.
+"""The settings that decide the weights of a zeroth-order run besides start, differences and learning rates: compared before a log is replayed.
 
 optimizer, seed, distribution, scaling     which update, along which directions
 groups                                     ε, decay and the options of the wrapped optimizer, per group

@@ -1,4 +1,4 @@
-"""Which parameters of an optimizer's groups train, and whether they still are what their storage made of them.
+"""The parameters of an optimizer's groups that train, and whether they still are what their storage made of them.
 
 Those train that require a gradient, now: a parameter that is frozen later is left alone from then on, and one that is unfrozen is taken in. Their tensors
 may be replaced at any time (`p.data = …`, `model.to(…)`): a snapshot before every step notices it, and the storage is made anew from what they then hold.
