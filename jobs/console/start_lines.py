@@ -27,6 +27,8 @@ def start_lines(config: SweepConfig, status: SweepStatus, *, stopped: int, out: 
         samples = counted(config.rounds.search.samples, "sample")
         yield f"search: Optuna draws the later of {samples} per point of the grid from the scores of the earlier"
     yield from protocol_lines(config)
+    if left:
+        yield from (f"caution: {caution}" for caution in dict.fromkeys(caution for cell in config.cells for caution in cell.cautions))
     for label in config.duplicates:
         yield f"duplicate cell, runs once: {label}"
     for description, reason in config.skipped:

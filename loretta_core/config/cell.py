@@ -61,17 +61,11 @@ class CellConfig(Strict):
         return self
 
     @model_validator(mode="after")
-    def _updates_do_not_vanish(self) -> Self:
-        # Nearest rounding at lr 1e-7 moves 2.4 % of bf16 coordinates; updates that are written once are rounded stochastically, torch's optimizers round.
-        if (
-            self.precision != "fp32"
-            and self.method.every_weight_trains
-            and self.trainer.zeroth_order
-            and not (self.precision == "bf16" and self.trainer.scalar_state)
-        ):
+    def _master_copies_are_kept(self) -> Self:
+        if self.precision == "mixed" and self.method.every_weight_trains and self.trainer.zeroth_order:
             raise ValueError(
-                f'{self.trainer.type} with ft and precision = "{self.precision}": updates of bf16 weights mostly round to nothing; use precision = "fp32", '
-                'a PEFT method, or zo_sgd, zo_sign, meazo, fzoo or adazeta with precision = "bf16"'
+                f'{self.trainer.type} with ft and precision = "mixed": master copies are of first-order trainers; use precision = "bf16", whose updates '
+                'zeroth order rounds stochastically, precision = "fp32", or a PEFT method'
             )
         return self
 

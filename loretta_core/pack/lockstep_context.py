@@ -16,9 +16,10 @@ from loretta_core.pack.request_batcher import RequestBatcher
 from loretta_core.tasks.base import Batch
 from loretta_core.train.pack_context import Backward, CellComputation, PackInfo
 from loretta_core.train.step import MeanLoss
+from loretta_core.zo.closures import Closure
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Storage
-from loretta_core.zo.variants import Closure, Evaluator, Variant, stack_variants
+from loretta_core.zo.variants import Evaluator, Variant, stack_variants
 
 Submit = Callable[[EvalRequest], EvalResult | None]
 """Sends a request to the pack and waits for its result; None: the cell has to compute it itself."""

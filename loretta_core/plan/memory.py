@@ -157,11 +157,15 @@ def _zo_buffers(cell: CellConfig) -> int:
 
 
 def _zo_state(cell: CellConfig, trainable: int) -> int:
-    """Return the bytes of momentum and moments of zeroth-order optimizers that have some, and the gradient estimate they step with."""
-    return {"zo_momentum": 2, "zo_adam": 3}.get(cell.trainer.type, 0) * FP32 * trainable
+    """Return the bytes of momentum and moments of zeroth-order optimizers that have some, the gradient estimate they step with, and fp32 copies of bf16."""
+    copies = 1 if _in_bf16(cell) and not cell.trainer.scalar_state else 0
+    return ({"zo_momentum": 2, "zo_adam": 3}.get(cell.trainer.type, 0) + copies) * FP32 * trainable
 
 
 def streams(cell: CellConfig, trainable: int) -> bool:
     """Return whether θ + εz exists only where it is read: large parameters, and bf16 ones of any size."""
-    in_bf16 = cell.method.every_weight_trains and cell.precision == "bf16"
-    return cell.trainer.zeroth_order and (in_bf16 or trainable >= STREAM_FROM) and cell.trainer.type not in ("zo_momentum", "zo_adam")
+    return cell.trainer.zeroth_order and (_in_bf16(cell) or (trainable >= STREAM_FROM and cell.trainer.scalar_state))
+
+
+def _in_bf16(cell: CellConfig) -> bool:
+    return cell.method.every_weight_trains and cell.precision == "bf16"

@@ -12,7 +12,7 @@ from loretta_core.store.record_files import read_record
 from loretta_core.store.records import Record
 from loretta_core.train.build import LOG_NAME, Run, build_run
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-from loretta_core.zo.replay_log import ReplayLog, read_log, replay
+from loretta_core.zo.replay_log import ReplayLog, check_reaches, read_log, replay
 
 
 def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, str]:
@@ -23,6 +23,10 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
     """
     record = read_record(directory)
     log = read_log(directory / LOG_NAME)
+    if (owner := log.header.get("cell_id")) != record.cell_id:
+        raise OutputError(f"{directory / LOG_NAME}: the log of cell {owner}, not of {record.cell_id}")
+    if step is not None:
+        check_reaches(log, step)
     cell = CellConfig.model_validate(record.cell)
     run = build_run(cell.model_copy(update={"engine": Plain(type="plain"), "score_test": False}))  # one process replays what several computed
     wanted = record.score.best_step if step is None else step
@@ -37,9 +41,6 @@ def restore_step(directory: Path, *, step: int | None, to: Path) -> tuple[int, s
 def _replayed(run: Run, log: ReplayLog, *, step: int) -> str:
     optimizer = run.engine.state.optimizer
     assert isinstance(optimizer, ZOSGD | ZerothOrder), "only zeroth-order cells have a log"
-    initial = optimizer.storage.sha256()
-    if log.header.get("initial_sha256") != initial:
-        raise OutputError(f"the log begins at weights {log.header.get('initial_sha256')}, this machine builds {initial}: model files or versions differ")
     replay(log, optimizer, steps=step, set_lr=run.set_lr)
     return optimizer.storage.sha256()
 

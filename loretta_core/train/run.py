@@ -18,6 +18,7 @@ from loretta_core.store.record_files import write_record
 from loretta_core.store.records import Digests, PackInfo, Record, RunCost, Score, ZerothOrderCounters
 from loretta_core.train.build import Run, build_run
 from loretta_core.train.checkpoint import FileCheckpointer
+from loretta_core.train.evaluate import Evaluation
 from loretta_core.train.loop import fit
 from loretta_core.train.memory import allocator
 from loretta_core.train.memory.shared_base import cached_bytes
@@ -25,9 +26,10 @@ from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.reporting.cost_prediction import CostPrediction, predict_cost
 from loretta_core.train.reporting.environment import environment
 from loretta_core.train.reporting.late_scoring import TRAINED_NAME, keep_trained, score_test_rows
+from loretta_core.train.reporting.majority_baseline import no_better_than_majority
 from loretta_core.train.reporting.peak_memory import PeakMemory, resident_bytes
 from loretta_core.train.reporting.test_scores import notes_on, with_test_scores
-from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink, MetricSink
+from loretta_core.train.sinks import JOURNAL_NAME, UNALIGNED, JsonlSink, MetricSink
 from loretta_core.train.state import StopReason, TrainingProgress, never_stop
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
@@ -109,7 +111,7 @@ def _train_and_score(
         batches=run.batches,
         total_steps=run.total_steps,
         set_lr=run.set_lr,
-        evaluate=lambda: run.evaluate("validation"),
+        evaluate=lambda: _validate(run, sinks),
         eval_every=cell.trainer.evaluation_period(run.total_steps),
         state=run.engine.state,
         checkpointer=checkpointer,
@@ -132,6 +134,15 @@ def _train_and_score(
         _write(record, predictions, run=run, best=progress.best, directory=directory)
     checkpointer.clear()
     return record
+
+
+def _validate(run: Run, sinks: Sequence[MetricSink]) -> Evaluation:
+    """Score the validation rows; the first time, tell the sinks if zeroth order starts from a prompt that the model does not follow."""
+    outcome, optimizer = run.evaluate("validation"), run.engine.state.optimizer
+    if isinstance(optimizer, ZOSGD | ZerothOrder) and optimizer.steps_taken == 0 and no_better_than_majority(run, outcome, split="validation"):
+        for sink in sinks:
+            sink.log(0, {UNALIGNED: 1.0})
+    return outcome
 
 
 def _write(record: Record, predictions: Predictions | None, *, run: Run, best: Mapping[str, Tensor], directory: Path) -> None:

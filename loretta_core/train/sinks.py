@@ -13,6 +13,9 @@ Outcome = Literal["finished", "failed"]
 JOURNAL_NAME = "metrics.jsonl"
 """File name of the JsonlSink in the directory of a cell."""
 
+UNALIGNED = "starts_unaligned"
+"""Metric of step 0 that is 1 where a zeroth-order cell's prompt answers no better than the most frequent label, and missing elsewhere."""
+
 
 @runtime_checkable
 class MetricSink(Protocol):

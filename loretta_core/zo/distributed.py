@@ -19,10 +19,11 @@ import torch
 import torch.distributed as dist
 
 from loretta_core.errors import CellFailed
+from loretta_core.zo.closures import Closure
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.parameters.placement import Storage
 from loretta_core.zo.replay_log import ReplayLog, replay
-from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
+from loretta_core.zo.variants import Evaluator, Serial, Variant
 
 
 class _ScalarExchange:

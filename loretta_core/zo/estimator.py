@@ -19,8 +19,9 @@ from typing import Literal
 import torch
 
 from loretta_core.zo.baselines.forward_gradient import derivatives
+from loretta_core.zo.closures import Closure
 from loretta_core.zo.parameters.placement import Shift, Storage
-from loretta_core.zo.variants import Closure, Evaluator, Serial, Variant
+from loretta_core.zo.variants import Evaluator, Serial, Variant
 
 Estimator = Literal["two_sided", "one_sided", "forward_gradient"]
 

@@ -22,11 +22,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from loretta_core.zo.closures import Closure, SameRandomness, call, loss_value
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Shift, Storage
-
-Closure = Callable[[], Tensor | float]
-"""() → scalar loss at the current parameters, without a backward pass; called under no_grad."""
 
 
 class Variant(NamedTuple):
@@ -50,11 +48,12 @@ class Serial:
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """Return one loss per variant. `variants` may be a generator: only one shift needs to exist at a time."""
-        found = []
+        found, randomness = [], SameRandomness(storage.devices)
         with storage.evaluating() as set_shift:
             for sign, shift in variants:
                 set_shift(sign, shift)
-                found.append(float(closure()))
+                randomness.rewind()
+                found.append(loss_value(closure))
         return found
 
 
@@ -83,7 +82,7 @@ class Batched:
 
         # Fused attention kernels have no batching rule and would run one variant at a time; the plain one is made of operations that have.
         with sdpa_kernel(SDPBackend.MATH):
-            return vmap(one, randomness="error")(dict(zip(names, views, strict=True))).float().tolist()
+            return vmap(one, randomness="same")(dict(zip(names, views, strict=True))).float().tolist()
 
     def _names(self, flat: FlatParameters) -> list[str]:
         known = {id(parameter): f"model.{name}" for name, parameter in self._model.named_parameters()}
@@ -103,9 +102,10 @@ class _ClosureModule(nn.Module):
 
     def forward(self) -> Tensor:
         """Return the closure's loss."""
-        loss = self._closure()
-        assert isinstance(loss, Tensor), "the closure must return a tensor to be batched"
-        return loss
+        loss = call(self._closure)
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"the closure returned {type(loss).__name__}; to be batched it must return a tensor: leave .item() and float() out")
+        return loss.reshape(())
 
 
 def stack_variants(flat: FlatParameters, variants: Iterable[Variant]) -> Float[Tensor, "V P"]:

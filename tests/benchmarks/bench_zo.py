@@ -122,7 +122,8 @@ def replayed(distribution: Distribution, *, target: int, repeats: int) -> Result
     """Steps per second of `replay`, the log read from disk."""
     steps, times = 1000, []
     with TemporaryDirectory() as directory:
-        writer = LogWriter(Path(directory) / "log", header={})
+        optimizer = ZOSGD(many_tensors(), distribution=distribution)
+        writer = LogWriter(Path(directory) / "log", optimizer=optimizer)
         for step in range(steps):
             writer(step, (1e-6 * (step % 7 - 3),))
         writer.flush()

@@ -82,6 +82,7 @@ def plain_engine(
         case zo:
             groups = decay_groups(parameters, zo.weight_decay)
             zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
+            zo_optimizer.trouble.in_jumps = zo.jumps
             if zo.batched:
                 zo_optimizer.evaluator = Batched(model)
             if isinstance(cell.engine, Ddp) and workers.world > 1:
@@ -122,7 +123,7 @@ def _scalar_group() -> Any:
 def _logged(cell: CellConfig, trainable: Mapping[str, nn.Parameter], optimizer: ZOSGD | ZerothOrder, *, log: Path | None) -> ModelState:
     if log is None:
         return ModelState(trainable, optimizer)
-    writer = LogWriter(log, header={"cell_id": cell.cell_id, "initial_sha256": optimizer.storage.sha256(), "parameters": len(optimizer.storage)})
+    writer = LogWriter(log, header={"cell_id": cell.cell_id}, rates=False)  # they follow from the cell
     optimizer.on_step = writer
     return ModelState(trainable, optimizer, writer.flush)
 

@@ -24,12 +24,12 @@ def majority_score(data: TaskData) -> float | None:
     return score(data.metric, [answer] * len(true), true)
 
 
-def no_better_than_majority(run: Run, initial: Evaluation) -> bool:
-    """Return True if a zeroth-order cell starts no better than the most frequent label: its interval reaches down to that label's share.
+def no_better_than_majority(run: Run, initial: Evaluation, *, split: str = "test") -> bool:
+    """Return True if a zeroth-order cell starts no better than the most frequent label: its interval on a split reaches down to that label's share.
 
     False where the score is no accuracy or where a fresh head predicts, which always starts at chance and which the config cautions against.
     """
-    cell, references = run.cell, [example.reference for example in run.examples["test"]]
+    cell, references = run.cell, [example.reference for example in run.examples[split]]
     labels = [reference for reference in references if isinstance(reference, int)]
     if not cell.trainer.zeroth_order or cell.task.objective == "head" or run.data.metric != "accuracy" or len(labels) < len(references):
         return False

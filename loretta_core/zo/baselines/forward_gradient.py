@@ -16,22 +16,23 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from loretta_core.zo.closures import Closure, SameRandomness, call
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Shift, Storage
-from loretta_core.zo.variants import Closure
 
 
 def derivatives(closure: Closure, *, storage: Storage, shifts: Iterable[Shift]) -> tuple[float, list[float]]:
     """Return the loss at θ, and its derivative along every shift. Raises ValueError for streamed parameters and for a loss without a derivative."""
     if not isinstance(storage, FlatParameters):
         raise ValueError('estimator "forward_gradient" needs a tangent as large as the parameters; streamed ones have no room for it')
-    loss, found = 0.0, []
+    loss, found, randomness = 0.0, [], SameRandomness(storage.devices)
     for shift in shifts:
         assert isinstance(shift, Tensor), "flat parameters are shifted by vectors"
         with forward_ad.dual_level(), sdpa_kernel(SDPBackend.MATH):
             duals = {id(p): forward_ad.make_dual(p.detach(), piece) for p, piece in zip(storage.parameters, storage.split(shift), strict=True)}
             with _DualTensorMode(duals):
-                value = closure()
+                randomness.rewind()
+                value = call(closure)
             primal, tangent = forward_ad.unpack_dual(value) if isinstance(value, Tensor) else (value, None)
             if tangent is None:
                 raise ValueError('estimator "forward_gradient" needs a loss that depends differentiably on the parameters; got one without a derivative')

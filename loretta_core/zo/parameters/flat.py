@@ -1,8 +1,9 @@
 """Storage of trainable parameters in one fp32 buffer, of which they are views.
 
-    θ_P    the parameters' storage: `parameter.data` are views of it, in order
+    θ_P    the parameters' values: `parameter.data` are windows on it, in order
     scratch_P   a second buffer; inside `shifted()` the parameters read from it instead
 
+A window shares memory with the buffer and has a torch storage of its own size: saving a part of the model writes that part, not the buffer.
 Perturbations are written to the scratch buffer only. θ is therefore bitwise the same after any evaluation, also when the loss raises: in-place
 `θ += εz; θ -= 2εz; θ += εz` drifts by rounding (MeZO in bf16: 0.78 ε after 100 steps) and leaves θ ± εz behind on an exception.
 """
@@ -16,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from loretta_core.zo.parameters.placement import SetShift, Shift, digest
+from loretta_core.zo.parameters.placement import NOTHING_TRAINS, SetShift, Shift, digest
 
 
 class FlatParameters:
@@ -25,13 +26,14 @@ class FlatParameters:
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self._parameters = list(parameters)
         if not self._parameters:
-            raise ValueError("no trainable parameter was given")
+            raise ValueError(NOTHING_TRAINS)
         kinds = {(parameter.dtype, parameter.device) for parameter in self._parameters}
         if len(kinds) > 1 or self._parameters[0].dtype not in (torch.float32, torch.float64):
             raise ValueError(f"zeroth-order parameters in one buffer must be fp32 on one device, got {sorted(map(str, kinds))}; ZOSGD can stream others")
         self.theta_P = torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters])
         self._scratch_P = torch.empty_like(self.theta_P)
         self._theta_views, self._scratch_views = self.split(self.theta_P), self.split(self._scratch_P)  # made once: hundreds of views cost milliseconds
+        self._theta_views = [torch.from_dlpack(view) for view in self._theta_views]  # the same memory, in a storage of the view's size
         self._point_at(self._theta_views)
 
     @property
@@ -42,10 +44,15 @@ class FlatParameters:
     def __len__(self) -> int:
         return self.theta_P.numel()
 
+    @property
+    def devices(self) -> list[torch.device]:
+        """The device of the buffer."""
+        return [self.theta_P.device]
+
     def split(self, values: Tensor) -> list[Tensor]:
         """Split a vector (P) into views with the parameters' shapes, or a stack (V, P) into views (V, …)."""
         pieces = values.split([parameter.numel() for parameter in self._parameters], dim=-1)
-        return [piece.unflatten(-1, parameter.shape) if parameter.ndim != 1 else piece for parameter, piece in zip(self._parameters, pieces, strict=True)]
+        return [_shaped(piece, parameter.shape) for parameter, piece in zip(self._parameters, pieces, strict=True)]
 
     @contextmanager
     def shifted(self) -> Iterator[Float[Tensor, " P"]]:
@@ -77,11 +84,18 @@ class FlatParameters:
             parameter.grad = piece
 
     def release(self) -> None:
-        """Give every parameter a storage of its own again. Saving a model needs this: safetensors refuses tensors that share one buffer."""
-        self._point_at(self._theta_views)
-        for parameter in self._parameters:
-            parameter.data = parameter.data.clone()
+        """Give every parameter memory of its own again, so that none keeps the buffer alive; one whose `data` was replaced keeps what it was given."""
+        for parameter, view in zip(self._parameters, self._theta_views, strict=True):
+            if parameter.data_ptr() == view.data_ptr():
+                parameter.data = parameter.data.clone()
 
     def _point_at(self, views: Sequence[Tensor]) -> None:
         for parameter, piece in zip(self._parameters, views, strict=True):
             parameter.data = piece
+
+
+def _shaped(piece: Tensor, shape: torch.Size) -> Tensor:
+    """Return the last dimension of `piece` in a parameter's shape; a scalar's is dropped."""
+    if len(shape) == 1:
+        return piece
+    return piece.unflatten(-1, shape) if shape else piece.squeeze(-1)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from loretta_core.zo.noise import Direction, Distribution
 
+NOTHING_TRAINS = "no trainable parameter was given: zeroth order perturbs and trains those that require a gradient (requires_grad), and no others"
+
 
 @dataclass(frozen=True)
 class LazyShift:
@@ -42,6 +44,11 @@ class Storage(Protocol):
 
     def __len__(self) -> int:
         """Return the number of values in all parameters."""
+        ...
+
+    @property
+    def devices(self) -> list[torch.device]:
+        """The devices that hold parameters."""
         ...
 
     def evaluating(self) -> AbstractContextManager[SetShift]:

@@ -6,19 +6,20 @@
 
 For full fine-tuning, where θ + εz has no room, and for bf16 weights. z is a function of the flat index, so it is drawn again wherever it is needed, block by
 block; tied weights are one parameter with one index. The operations are caught by a `TorchFunctionMode`: modules need no hooks, and what a module does with
-its weights does not matter. Kernels that torch does not dispatch (compiled models, custom autograd functions) would read θ itself: parameters that no
-operation has read are named in a warning.
+its weights does not matter. A compiled model (torch.compile) runs uncompiled meanwhile. Kernels that torch does not dispatch (custom autograd functions) would
+read θ itself: parameters that no operation has read are named in a warning.
 
-The update is written once, in place:   θ ← round(θ − Σ_k α_k z_k)   in fp32 arithmetic. bf16 is rounded stochastically, up with the probability of the part
-that is lost: nearest rounding would drop nearly all of MeZO's updates (at lr 1e-7 2 % of the coordinates move). The random bits are a direction of their own.
+The update is written once, in place:   θ ← round(θ − Σ_k α_k z_k)   in fp32 arithmetic, or as any torch optimizer computes it from fp32 copies; bf16 is rounded
+stochastically (`rounding.py`).
 """
 
 from __future__ import annotations
 
 import itertools
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -26,15 +27,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from loretta_core.zo.noise import Direction, draw, draw_rows, random_bits
-from loretta_core.zo.parameters.placement import LazyShift, SetShift, Shift, digest
+from loretta_core.zo.noise import Direction, draw, draw_rows
+from loretta_core.zo.parameters.placement import NOTHING_TRAINS, LazyShift, SetShift, Shift, digest
+from loretta_core.zo.parameters.rounding import overlap, rounded
 
 BLOCK = 1 << 20
 """Number of values that are drawn at once; drawing needs about 16 bytes for each."""
 LINEAR_BLOCK = 1 << 22
 """Number of weights of a matrix that are perturbed at once."""
-ROUNDING = -1
-"""Index, within its step, of the direction whose bits round the update."""
 # fmt: off
 METADATA_OPERATIONS = frozenset({
     "shape", "dtype", "device", "layout", "ndim", "requires_grad", "is_leaf", "is_cuda", "is_cpu", "is_meta", "is_sparse", "is_quantized",
@@ -51,7 +51,7 @@ class StreamedParameters:
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self._parameters = list(parameters)
         if not self._parameters:
-            raise ValueError("no trainable parameter was given")
+            raise ValueError(NOTHING_TRAINS)
         kinds = {parameter.dtype for parameter in self._parameters}
         if not kinds <= {torch.float32, torch.bfloat16}:
             raise ValueError(f"streamed zeroth-order parameters must be fp32 or bf16, got {sorted(map(str, kinds))}")
@@ -69,13 +69,18 @@ class StreamedParameters:
         """The parameters, in the order of the flat index."""
         return list(self._parameters)
 
+    @property
+    def devices(self) -> list[torch.device]:
+        """The devices that hold parameters."""
+        return list({parameter.device for parameter in self._parameters})
+
     def __len__(self) -> int:
         return self._starts[-1]
 
     @contextmanager
     def evaluating(self) -> Iterator[SetShift]:
         """Yield the function that sets the shift of the parameters, a LazyShift; see Storage."""
-        with (mode := _PerturbationMode(self)):
+        with _uncompiled(), (mode := _PerturbationMode(self)):
             yield mode.set_shift
         if not self._checked:
             self._checked = True
@@ -113,11 +118,34 @@ class StreamedParameters:
             for block, _, start in _blocks(parameter.data, parameter.data):
                 before = block.float()
                 wanted = self._moved(before, slot, self._starts[slot] + start, terms, decays[slot])
-                block.copy_(wanted if block.dtype == torch.float32 else _rounded(wanted, rounding, start=self._starts[slot] + start))
+                block.copy_(wanted if block.dtype == torch.float32 else rounded(wanted, rounding, start=self._starts[slot] + start))
                 if measure:
-                    products += _products(wanted - before, block.float() - before).cpu()
+                    products += overlap(wanted - before, block.float() - before)
         if measure:
             self.gain = (products[0] / products[1]).item() if products[1] else None
+
+    @contextmanager
+    def in_fp32(self, *, rounding: Direction, measure: bool = False) -> Iterator[list[tuple[nn.Parameter, int]]]:
+        """Make bf16 parameters fp32 ones within the context, for an optimizer that keeps fp32 state; what it leaves in them is rounded on leaving.
+
+        Yields each parameter with its first flat index. When the block raises, the weights are as before. `measure` also updates `gain`.
+        """
+        originals = [parameter.data for parameter in self._parameters]
+        starts = self._starts[:-1]
+        try:
+            for parameter, original in zip(self._parameters, originals, strict=True):
+                parameter.grad = None  # of another dtype than the copy
+                parameter.data = original.to(torch.float32, copy=True)
+            yield list(zip(self._parameters, starts, strict=True))
+            products = torch.zeros(2, dtype=torch.float64)
+            for parameter, original, start in zip(self._parameters, originals, starts, strict=True):
+                products += _write_back(parameter.data, original, rounding, start=start, measure=measure)
+            if measure:
+                self.gain = (products[0] / products[1]).item() if products[1] else None
+        finally:
+            for parameter, original in zip(self._parameters, originals, strict=True):
+                parameter.grad = None
+                parameter.data = original
 
     def sha256(self) -> str:
         """Return the digest of θ in its own dtype."""
@@ -227,12 +255,17 @@ def _blocks(one: Tensor, other: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
         yield first[start : start + BLOCK], second[start : start + BLOCK], start
 
 
-def _rounded(values: Tensor, direction: Direction, *, start: int) -> Tensor:
-    """Round fp32 to bf16 stochastically, unbiased on average: random bits are added below the last bit that stays."""
-    bits = values.view(torch.int32) + random_bits(direction, start=start, size=len(values), device=values.device)
-    return bits.bitwise_and_(-65536).view(torch.float32).to(torch.bfloat16)
+def _write_back(wanted: Tensor, weights: Tensor, rounding: Direction, *, start: int, measure: bool) -> Tensor:
+    """Write fp32 values into weights, bf16 rounded, block by block; returns the sums of `overlap` if they are to be measured, else zeros."""
+    products = torch.zeros(2, dtype=torch.float64)
+    for block, values, first in _blocks(weights, wanted):
+        before = block.to(torch.float32, copy=True) if measure else block
+        block.copy_(values if block.dtype == torch.float32 else rounded(values, rounding, start=start + first))
+        if measure:
+            products += overlap(values - before, block.float() - before)
+    return products
 
 
-def _products(wanted: Tensor, arrived: Tensor) -> Tensor:
-    wanted = wanted.double()
-    return torch.stack([arrived.double() @ wanted, wanted @ wanted])
+def _uncompiled() -> AbstractContextManager[object]:
+    """Return a context in which compiled models run as they were written: compiled code would not show its operations to a mode."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()

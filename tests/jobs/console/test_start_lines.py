@@ -28,3 +28,9 @@ def test_everything_that_is_not_as_usual_is_said(cell):
         "1 cell already trained: only the test rows are scored",
         "1 cell that failed last time will be tried again",
     ]
+
+
+def test_zeroth_order_from_a_random_head_is_cautioned_against_before_it_runs(cell):
+    cells = [cell("trainer=zo_sgd", "task.objective=head", f"seed={seed}") for seed in range(2)]
+    lines = list(start_lines(SweepConfig(name="small", cells=cells), SweepStatus({}, {}, {}), stopped=0, out=Path("out")))
+    assert lines[1:] == ['caution: zeroth-order training of a fresh classification head rarely learns; use task.objective = "prompt"']

@@ -86,8 +86,9 @@ def test_any_step_of_a_zeroth_order_cell_comes_back(trainer, tmp_path):
         restore_step(directory, step=13, to=tmp_path / "beyond")
 
 
-def test_full_fine_tuning_in_bf16_streams_and_comes_back(tmp_path):
-    settings = [*SMALL, "method=ft", "precision=bf16", "trainer=zo_sgd", "trainer.lr=1e-4", "trainer.steps=4", "trainer.eval_every=2"]
+@pytest.mark.parametrize("trainer", ["zo_sgd", "zo_adam"])
+def test_full_fine_tuning_in_bf16_streams_and_comes_back(trainer, tmp_path):
+    settings = [*SMALL, "method=ft", "precision=bf16", f"trainer={trainer}", "trainer.lr=1e-4", "trainer.steps=4", "trainer.eval_every=2"]
     record = run_cell(cell_from_overrides(settings), directory=tmp_path / "cell")
     start, end = (restore_step(tmp_path / "cell", step=step, to=tmp_path / str(step)) for step in (0, 4))
     assert start[1] != end[1]
@@ -157,6 +158,8 @@ def test_a_prompt_that_the_model_answers_no_better_than_chance_is_warned_of(verb
     task = f'{{type="jsonl",{files},objective="prompt",template="{TEMPLATE}",verbalizer={verbalizer}}}'
     record = run_cell(cell_from_overrides(["model=toy-bert", f"task={task}", "method=lora", "trainer=zo_sgd", "trainer.steps=1"]), directory=tmp_path / "cell")
     assert any("no better than always giving the most frequent label" in note for note in record.warnings) is warned
+    first_line = json.loads((tmp_path / "cell" / "metrics.jsonl").read_text().splitlines()[0])
+    assert (first_line["step"], first_line.get("starts_unaligned")) == (0, 1.0 if warned else None)  # for the console, at once
 
 
 def test_a_cell_may_learn_from_accuracy_itself(tmp_path):

@@ -40,7 +40,7 @@ def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", res
         value = ((x_BI[rows] @ weight.double() - y_B[rows]) ** 2).mean()
         return value * float("nan") if step % 100 == 50 else value
 
-    seen, writer = [], LogWriter(path / f"{log}-{rank}", header={})
+    seen, writer = [], LogWriter(path / f"{log}-{rank}", header={}, optimizer=optimizer)
     optimizer.on_step = lambda step, differences: (writer(step, differences), seen.append(differences))
     if resume_at:
         assert resume_from_log(optimizer, read_log(path / f"{log}-{rank}")) == resume_at
@@ -138,7 +138,7 @@ def test_a_worker_killed_in_mid_run_rejoins_by_replay(kind, tmp_path):
     (survivor,) = spawn(2, {"run": job | {"killed": 600}}, tmp_path / "died", killed=1)
     assert survivor["run"] == {"alone": 600}
     (tmp_path / "died" / "store").unlink()
-    rejoined = spawn(2, {"run": job | {"resume_at": 512}}, tmp_path / "died")
+    rejoined = spawn(2, {"run": job | {"resume_at": 576}}, tmp_path / "died")
     whole = spawn(2, {"run": job}, tmp_path / "whole")
     assert len({rank["run"]["sha"] for rank in [*rejoined, *whole]}) == 1
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from loretta_core.zo.noise import Direction, draw
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
+from loretta_core.zo.replay_log import LogWriter, read_log, replay
 
 OPTIMIZERS = {
     "sgd": lambda params, **options: ZOSGD(params, lr=0.05, **options),
@@ -171,10 +172,68 @@ def test_law_state_dict_continues_the_run(make):
     copy = nn.Parameter(theta.detach().clone())
     resumed = make([copy], seed=99)
     resumed.load_state_dict(deepcopy(optimizer.state_dict()))  # torch shares the tensors of a state dict
+    assert resumed.update_settings == optimizer.update_settings
     for _ in range(2):
         optimizer.step(loss)
         resumed.step(lambda: 0.5 * (scale_P * copy**2).sum())
     assert torch.equal(theta.detach(), copy.detach())
+
+
+def test_law_bf16_weights_move_and_state_is_fp32_and_a_replay_is_bitwise(make, tmp_path):
+    """With a decimal of lr's usual size nearest rounding would keep every weight."""
+    ends = []
+    for replayed in (False, True):
+        theta, _loss, scale_P = quadratic(300)
+        theta.data = theta.data.bfloat16()
+        optimizer = make([theta])
+        optimizer.param_groups[0]["lr"] *= 1e-3
+        if not replayed:
+            optimizer.on_step = LogWriter(tmp_path / "log")
+            before = theta.detach().clone()
+            for _ in range(40):
+                optimizer.step(lambda theta=theta, scale_P=scale_P: 0.5 * (scale_P * theta.float() ** 2).sum())
+            optimizer.on_step.flush()
+            assert not torch.equal(theta.detach(), before)
+        else:
+            replay(read_log(tmp_path / "log"), optimizer)
+        assert theta.dtype == torch.bfloat16
+        assert all(value.dtype == torch.float32 for slot in optimizer.state.values() for value in slot.values() if isinstance(value, torch.Tensor))
+        ends.append(theta.detach())
+    assert torch.equal(*ends)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_bf16_weights_of_a_wrapped_optimizer_follow_fp32_ones(name):
+    ends = []
+    for dtype in (torch.float32, torch.bfloat16):
+        theta, _, _scale_P = quadratic(2000)
+        theta.data = theta.data.to(dtype)
+        optimizer = OPTIMIZERS[name]([theta], zo_eps=5e-2)
+        for group in optimizer.param_groups:
+            group["lr"] *= 1e-2
+        before = theta.detach().float().clone()
+        optimizer.apply([0.3])
+        optimizer.apply([-0.2])
+        ends.append(theta.detach().float() - before)
+    assert torch.cosine_similarity(*ends, dim=0).item() > 0.3  # each coordinate moves by less than bf16's spacing: the mean is right, not the single number
+    assert (ends[1] @ ends[0] / (ends[0] @ ends[0])).item() == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_law_state_dict_continues_a_bf16_run_bitwise(name):
+    theta, _, _scale_P = quadratic(60)
+    theta.data = theta.data.bfloat16()
+    optimizer = OPTIMIZERS[name]([theta])
+    for difference in (0.3, -0.2, 0.1):
+        optimizer.apply([difference])
+    copy = nn.Parameter(theta.detach().clone())
+    resumed = OPTIMIZERS[name]([copy], seed=99)
+    resumed.load_state_dict(deepcopy(optimizer.state_dict()))
+    assert torch.equal(copy.detach(), theta.detach())
+    for difference in (0.4, 0.2):
+        optimizer.apply([difference])
+        resumed.apply([difference])
+    assert torch.equal(copy.detach(), theta.detach())
 
 
 def test_zeroth_order_sgd_is_zosgd():
