@@ -22,6 +22,9 @@ MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pears
 Rows = Annotated[int, Field(ge=1)]
 COLUMN_FORMS = ("open", "lower")
 """What may stand behind a column in a template, `{column:open}` (`tasks/templates.py`)."""
+Source = str | list[str]
+"""Files or a hub data set: a path, a list of paths, a pattern, or `hf://owner/name:split`."""
+Quoting = Literal["auto", "enclosed", "none"]
 AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
 """A text whose spaces and line breaks at the ends belong to it."""
 
@@ -74,27 +77,29 @@ class ToyQa(_Toy):
 
 
 class Jsonl(Typed):
-    """Your own task: JSON lines (or .csv, .tsv, .parquet) with text column(s) and a label or answer column."""
+    """Your own task: JSON lines or arrays, .csv, .tsv or .parquet, gzip or not, with text column(s) and a label or answer column."""
 
     type: Literal["jsonl"]
-    train: str
-    """Path of the training file, one JSON object a line."""
-    validation: str
-    """Path of the validation file; it chooses the best checkpoint."""
-    test: str | None = None
-    """Path of the test file. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
+    train: Source
+    """Training rows: the path of a file, a list of paths, a pattern such as `data/part-*.csv`, or `hf://owner/name:split` on the hub."""
+    validation: Source
+    """Validation rows, which choose the best checkpoint."""
+    test: Source | None = None
+    """Test rows. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
     training rows the score is the one of the chosen checkpoint on `validation`, and the record says so."""
     text: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
     """One column, or two for sentence pairs; a prompt may use any number."""
+    optional: tuple[str, ...] = ()
+    """Text columns that are often empty or missing, such as Alpaca's `input`. Any of several may be empty in a row, not all; without this it is told."""
     label: str = "label"
-    """Column of the label: an integer from 0, or one of `labels`."""
+    """Column of the label: an integer from 0 or 1, −1 or 1, a boolean, or one of `labels`, whatever its case."""
     labels: list[str] | None = None
-    """Label names in the order of their numbers; None takes the integers found in the training file."""
+    """Label names in the order of their numbers; None takes the integers found in the training file, or the names there in the order of the alphabet."""
     objective: Objective = "head"
     """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (a decoder ranks the verbalizer's answers or writes its own)."""
     template: AsWritten | None = None
     """Prompt with `{column}` for each text column, and for `prompt` `{mask}`, e.g. `{sentence} It was {mask}.` `{column:open}` leaves its last mark (. ! ?)
-    out, `{column:lower}` begins it in lower case."""
+    out, `{column:lower}` begins it in lower case; what stands between `{#column}` and `{/column}` is left out where the column is empty."""
     verbalizer: list[AsWritten] | None = None
     """One answer per label; for `prompt` each a single token of the model, e.g. ["terrible", "great"]. For `causal` it is appended to the template as it is."""
     answer: str | None = None
@@ -105,6 +110,13 @@ class Jsonl(Typed):
     """The label is a number; with objective `head`."""
     metric: MetricName | None = None
     """None: accuracy; mean of Pearson and Spearman for a number; token F1 (SQuAD) for a written answer."""
+    encoding: str | None = None
+    """Encoding of the files, e.g. cp1252; None: by a byte-order mark, UTF-8, else guessed and told."""
+    separator: Annotated[AsWritten, Field(min_length=1, max_length=1)] | None = None
+    """Character between the cells of .csv and .tsv; None: a comma or a tab, else the one of `; | ,` and tab that gives the columns their names."""
+    quoting: Quoting = "auto"
+    """Quotes in .tsv and .csv: `enclosed` (around cells that need them, doubled inside), `none` (characters of the text), or `auto`: enclosed in .csv, in
+    .tsv where the whole file can be read so."""
     train_rows: Rows | None = None
     """Use this many training rows, drawn with `data_seed`; None uses all (that are not held out)."""
     validation_rows: Rows | None = None
@@ -156,7 +168,8 @@ class _Benchmark(Typed):
 
     objective: Objective
     path: str | None = None
-    """Directory with `train` and `validation` as .jsonl, .csv, .tsv or .parquet, or a downloaded hub snapshot; None loads from the hub (or its cache)."""
+    """Directory with `train` and `validation` as .jsonl, .csv, .tsv or .parquet, the official archive, or a hub snapshot; None loads from the hub (or its
+    cache)."""
     columns: dict[str, str] = Field(default_factory=dict)
     """The task's column name → the name in your files, where they differ."""
     protocol: Literal["low_data", "k_shot", "full"] = "low_data"
@@ -184,16 +197,17 @@ class _Benchmark(Typed):
 
 
 class Glue(_Benchmark):
-    """A task of GLUE (arXiv 1804.07461), for encoders; sst2 and rte for decoders too. mnli is scored on the matched, mnli_mm on the mismatched rows."""
+    """A task of GLUE (arXiv 1804.07461), or SST-5, SNLI or TREC, for encoders; sst2 and rte for decoders too. mnli is scored on the matched, mnli_mm on the
+    mismatched rows."""
 
-    type: Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_mm", "qnli", "rte", "wnli"]
+    type: Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_mm", "qnli", "rte", "wnli", "sst5", "snli", "trec"]
     objective: Objective = "head"
     """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (MeZO's prompt for decoders; sst2 and rte only)."""
 
     @property
     def outputs(self) -> int:
         """Labels, or 1 for a number."""
-        return {"mnli": 3, "mnli_mm": 3, "stsb": 1}.get(self.type, 2)
+        return {"mnli": 3, "mnli_mm": 3, "snli": 3, "stsb": 1, "sst5": 5, "trec": 6}.get(self.type, 2)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Split = Literal["train", "validation", "test"]
@@ -21,6 +21,8 @@ class Row:
     """The answers to choose from, where each row has its own."""
     answers: tuple[str, ...] = ()
     """Accepted texts, where the answer is a text."""
+    place: str = field(default="", compare=False)
+    """Where the row comes from, `file:line`; empty for a generated one. No part of its content."""
 
 
 @dataclass(frozen=True)
