@@ -41,14 +41,17 @@ def load_data(task: TaskConfig) -> TaskData:
             return _task_data(splits, benchmark.labels, metric=task.metric or benchmark.metric, notes=notes)
 
 
-def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
-    """Return the objective of a task. Raises DataError if the prompt does not fit the tokenizer or the labels."""
+def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num_labels: int, head_order: Sequence[int] = ()) -> Objective:
+    """Return the objective of a task; `head_order` is that of a tuned classifier's labels. Raises DataError if the prompt does not fit the tokenizer or the
+    labels.
+    """
     match task:
         case Jsonl(objective="causal") | Glue(objective="causal") | ToySentiment(objective="causal") | ToyEntailment(objective="causal") | ToyQa() | Decoder():
             return _causal(task, tokenizer, num_labels)
         case Glue(objective="head"):
-            head = ClassificationHead if BENCHMARKS[task.type].labels else RegressionHead
-            return head(tokenizer, max_length=task.length)
+            if not BENCHMARKS[task.type].labels:
+                return RegressionHead(tokenizer, max_length=task.length)
+            return ClassificationHead(tokenizer, max_length=task.length, order=head_order)
         case Glue():
             benchmark = BENCHMARKS[task.type]
             assert benchmark.template is not None, "every GLUE task has a template"
@@ -57,7 +60,7 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
         case Jsonl(regression=True):
             return RegressionHead(tokenizer, max_length=task.max_length)
         case ToyEntailment() | ToySentiment(objective="head") | Jsonl(objective="head"):
-            return ClassificationHead(tokenizer, max_length=task.max_length)
+            return ClassificationHead(tokenizer, max_length=task.max_length, order=head_order)
     template, verbalizer = (toy.TEMPLATE, toy.VERBALIZER) if isinstance(task, ToySentiment) else (task.template, task.verbalizer)
     assert template is not None, "the config requires a template for a prompt"
     assert verbalizer is not None, "the config requires a verbalizer for a prompt"

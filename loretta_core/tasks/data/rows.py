@@ -55,6 +55,10 @@ class TaskData:
         """Return the same data without the test rows, for a cell that must not see them; the digests stay."""
         return replace(self, test=())
 
+    def with_note(self, note: str) -> TaskData:
+        """Return the same data with one more note, unless it is empty."""
+        return replace(self, notes=(*self.notes, note)) if note else self
+
 
 def content_of(row: Row) -> list[object]:
     """Return a row as JSON values, for digests."""
