@@ -15,10 +15,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from loretta_core.config.metrics import WITH_PATTERN, ExtractorName, Kind, MetricName, metric_refusal
 from loretta_core.schema import Typed
 
 Objective = Literal["head", "prompt", "causal"]
-MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pearson_spearman", "squad_em", "squad_f1", "drop_em", "drop_f1"]
 Rows = Annotated[int, Field(ge=1)]
 COLUMN_FORMS = ("open", "lower")
 """What may stand behind a column in a template, `{column:open}` (`tasks/templates.py`)."""
@@ -75,6 +75,11 @@ class ToyQa(_Toy):
     max_new_tokens: int = Field(6, ge=1)
     """Longest answer that is written, in tokens; it ends at a line break or the end token."""
 
+    @property
+    def meaning(self) -> int:
+        """2: the end token is learned as the end of an answer."""
+        return 2
+
 
 class Jsonl(Typed):
     """Your own task: JSON lines or arrays, .csv, .tsv or .parquet, gzip or not, with text column(s) and a label or answer column."""
@@ -105,11 +110,25 @@ class Jsonl(Typed):
     answer: str | None = None
     """Column with the text to write, or a list of accepted texts (the first is trained on); with `causal`, instead of labels."""
     max_new_tokens: int = Field(50, ge=1)
-    """Longest answer that is written, in tokens; it ends at a line break or the end token."""
+    """Most tokens of a written answer. References that are longer are counted; more than half of them are refused."""
+    stop: tuple[AsWritten, ...] = ()
+    """Texts that end a written answer, e.g. ["\\n"]; blanks and line breaks before it end nothing. Empty: the end token alone; answers may have lines."""
+    end_tokens: list[str] | None = Field(None, min_length=1)
+    """Tokens that end a written answer; the first is learned as the end of each. None: the tokenizer's end-of-text token, and the checkpoint's when writing."""
+    extract: ExtractorName | None = None
+    """What is compared of a written answer and of its references: `last_number`, `regex`, `after`, `json`, `first_letter` (`loretta list tasks`); None: all."""
+    extract_pattern: AsWritten | None = None
+    """The expression of `regex`, or the marker of `after`."""
+    ignore_case: bool = False
+    """`exact_match` does not tell capitals from small letters."""
+    ignore_blanks: bool = False
+    """`exact_match` takes runs of blanks and line breaks for one blank. Those around an answer never count."""
     regression: bool = False
     """The label is a number; with objective `head`."""
     metric: MetricName | None = None
-    """None: accuracy; mean of Pearson and Spearman for a number; token F1 (SQuAD) for a written answer."""
+    """None: accuracy; mean of Pearson and Spearman for a number; for a written answer token F1 (SQuAD), or exact match where `extract` is set."""
+    positive_label: str | None = None
+    """The label whose F1 or area under the curve is meant; None: the second of two."""
     encoding: str | None = None
     """Encoding of the files, e.g. cp1252; None: by a byte-order mark, UTF-8, else guessed and told."""
     separator: Annotated[AsWritten, Field(min_length=1, max_length=1)] | None = None
@@ -148,6 +167,47 @@ class Jsonl(Typed):
                 raise ValueError(f"template {self.template!r} lacks {', '.join(missing)}")
         return self
 
+    @property
+    def meaning(self) -> int:
+        """2 for written answers: as they stand in the file, with the end token learned as their end."""
+        return 1 if self.answer is None else 2
+
+    @property
+    def predicts(self) -> Kind:
+        """What the model predicts."""
+        return "text" if self.answer is not None else "number" if self.regression else "classes"
+
+    @model_validator(mode="after")
+    def _score_fits(self) -> Self:
+        if self.metric is not None and (refusal := metric_refusal(self.metric, self.predicts)):
+            raise ValueError(refusal)
+        written = ("stop", "end_tokens", "extract", "ignore_case", "ignore_blanks")
+        unused = [name for name in written if getattr(self, name)] if self.answer is None else []
+        if unused:
+            raise ValueError(f"`{unused[0]}` is about written answers; set `answer` to their column or remove it")
+        if (self.ignore_case or self.ignore_blanks) and self.resolved_metric != "exact_match":
+            raise ValueError(f'`ignore_case` and `ignore_blanks` are settings of metric = "exact_match", and the metric is {self.resolved_metric}')
+        if self.positive_label is not None and self.resolved_metric not in ("f1", "auc"):
+            raise ValueError(f'`positive_label` is the class of metric = "f1" or "auc", and the metric is {self.resolved_metric}')
+        return self
+
+    @model_validator(mode="after")
+    def _extractor_is_complete(self) -> Self:
+        if (self.extract in WITH_PATTERN) != (self.extract_pattern is not None):
+            raise ValueError(f"`extract_pattern` belongs to extract = {' and '.join(WITH_PATTERN)}, and extract is {self.extract}")
+        if self.extract == "regex":
+            try:
+                re.compile(self.extract_pattern or "")
+            except re.error as error:
+                raise ValueError(f"extract_pattern = {self.extract_pattern!r} is no regular expression: {error}") from None
+        return self
+
+    @property
+    def resolved_metric(self) -> MetricName:
+        """`metric` with the default filled in."""
+        defaults: dict[Kind, MetricName] = {"classes": "accuracy", "number": "pearson_spearman", "text": "exact_match" if self.extract else "squad_f1"}
+        return self.metric or defaults[self.predicts]
+
     @model_validator(mode="after")
     def _columns_are_used(self) -> Self:
         if self.answer is not None and self.objective != "causal":
@@ -157,6 +217,10 @@ class Jsonl(Typed):
         if self.objective == "head" and len(self.text) > 2:
             raise ValueError(f"a classification head reads one or two texts, got {len(self.text)} columns")
         return self
+
+
+LONG_PAIRS = ("rte", "mnli", "mnli_mm", "snli")
+"""Tasks of which MeZO and LM-BFF read 256 tokens where they read 128 of the others."""
 
 
 class _Benchmark(Typed):
@@ -186,14 +250,31 @@ class _Benchmark(Typed):
     """Seed of the draws of training and validation rows; the test rows do not depend on it. Independent of the cell's seed, so that seeds compare on the same
     data."""
     max_length: int | None = Field(None, ge=8)
-    """Longest input in tokens. None is the papers' choice: 128, and 2,048 for a decoder. Longer texts are cut, answers and prompts never."""
+    """Longest input in tokens. None is the papers' choice: 128, for RTE, MNLI and SNLI 256, and 2,048 for a decoder. Longer texts are cut, answers and prompts
+    never."""
     metric: MetricName | None = None
     """None is the task's own (F1 for MRPC and QQP, Matthews for CoLA, mean of Pearson and Spearman for STS-B, token F1 for SQuAD and DROP, else accuracy)."""
+    positive_label: str | None = None
+    """The label whose F1 or area under the curve is meant; None: the second of two."""
 
     @property
     def length(self) -> int:
         """`max_length` with the papers' choice filled in."""
-        return self.max_length or (2048 if self.objective == "causal" else 128)
+        return self.max_length or (2048 if self.objective == "causal" else 256 if self.type in LONG_PAIRS else 128)
+
+    @property
+    def predicts(self) -> Kind:
+        """What the model predicts."""
+        return "number" if self.type == "stsb" else "text" if self.type in ("squad", "drop") else "classes"
+
+    @model_validator(mode="after")
+    def _score_fits(self) -> Self:
+        named_entity = self.type == "record" and self.metric is not None and metric_refusal(self.metric, "text") is None  # its answers are texts
+        if self.metric is not None and not named_entity and (refusal := metric_refusal(self.metric, self.predicts)):
+            raise ValueError(refusal)
+        if self.positive_label is not None and self.metric not in ("f1", "auc") and self.type not in ("mrpc", "qqp"):
+            raise ValueError('`positive_label` is the class of metric = "f1" or "auc"; set it or remove the label')
+        return self
 
 
 class Glue(_Benchmark):
@@ -202,12 +283,18 @@ class Glue(_Benchmark):
 
     type: Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_mm", "qnli", "rte", "wnli", "sst5", "snli", "trec"]
     objective: Objective = "head"
-    """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (MeZO's prompt for decoders; sst2 and rte only)."""
+    """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (MeZO's prompt for decoders; sst2 and rte only, and their default on a
+    decoder)."""
 
     @property
     def outputs(self) -> int:
         """Labels, or 1 for a number."""
         return {"mnli": 3, "mnli_mm": 3, "snli": 3, "stsb": 1, "sst5": 5, "trec": 6}.get(self.type, 2)
+
+    @property
+    def meaning(self) -> int:
+        """2 where the default length is no longer 128."""
+        return 2 if self.type in LONG_PAIRS and self.objective != "causal" and self.max_length is None else 1
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -225,7 +312,14 @@ class Decoder(_Benchmark):
     objective: Literal["causal"] = "causal"
     """Always `causal`."""
     max_new_tokens: int = Field(50, ge=1)
-    """Longest answer that is written, in tokens (MeZO: 50); it ends at a line break or the end token."""
+    """Longest answer that is written, in tokens (MeZO: 50)."""
+    stop: tuple[AsWritten, ...] = ("\n",)
+    """Texts that end a written answer (MeZO: the line break); blanks and line breaks before it end nothing, and the end token always ends it."""
+
+    @property
+    def meaning(self) -> int:
+        """2 for written answers: the end token is learned as their end."""
+        return 2 if self.predicts == "text" else 1
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

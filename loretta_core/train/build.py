@@ -88,7 +88,7 @@ class Run:
             objective=self.objective,
             collate=self.collate,
             batch_size=EVALUATION_BATCH,
-            metric=self.data.metric,
+            scorer=self.data.scorer,
             workers=SINGLE_WORKER if sharded else self.workers,
         )
 
@@ -212,7 +212,7 @@ def _engine(
         assert directory is not None, "a sharded run has checkpoints"
         loss_of = partial(_loss_of, objective=objective)
         return zero_engine(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
-    loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
+    loss_fn = partial(metric_loss, model=model, objective=objective, scorer=data.scorer) if cell.trainer.jumps else _loss_of(model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)
     return plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, pack_context=pack_context, log=log), model

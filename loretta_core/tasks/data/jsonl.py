@@ -13,8 +13,11 @@ from loretta_core.tasks.data.labels import LabelNames, labels_of, number_of
 from loretta_core.tasks.data.reading.files import Form, Record
 from loretta_core.tasks.data.reading.sources import caption, read_source
 from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import draw_test_rows, hold_out
 from loretta_core.tasks.data.templates import fill
+from loretta_core.tasks.scoring.scorer import Scorer
+from loretta_core.tasks.scoring.stops import check_stops
 
 Placed = tuple[str, Record]
 """A place, `file:line`, and what stands there."""
@@ -33,7 +36,8 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tupl
     found = {split: read_source(source, columns=needed, form=form) for split, source in sources.items()}
     raw = {split: one.rows for split, one in found.items()}
     labels = None if task.answer or task.regression else labels_of(_cells(raw["train"], task), names=task.labels, column=task.label)
-    rows = {split: [_row(item, task=task, labels=labels, place=place) for place, item in items] for split, items in raw.items()}
+    scorer = scorer_of(task, labels.names if labels else ())
+    rows = {split: [_row(item, task=task, labels=labels, scorer=scorer, place=place) for place, item in items] for split, items in raw.items()}
     everything = [pair for items in raw.values() for pair in items]
     notes = [
         *dict.fromkeys(note for one in found.values() for note in one.notes),
@@ -67,11 +71,15 @@ def _with_test_rows(rows: dict[str, list[Row]], task: Jsonl) -> tuple[dict[str, 
     return {**rows, "train": kept, "test": held}, (note,)
 
 
-def _row(item: Cells, *, task: Jsonl, labels: LabelNames | None, place: str) -> Row:
+def _row(item: Cells, *, task: Jsonl, labels: LabelNames | None, scorer: Scorer, place: str) -> Row:
     text = texts_of(item, task.text, place)
     prompt = {"prompt": fill(task.template, text)} if task.objective == "causal" and task.template is not None else text
     if task.answer is not None:
-        return Row(prompt, 0, answers=_answers(item[task.answer], place, task.answer), place=place)
+        answers = _answers(item[task.answer], place, task.answer)
+        for answer in answers:
+            check_stops(answer, task.stop, place)
+            scorer.check_answer(answer, place)
+        return Row(prompt, 0, answers=answers, place=place)
     if labels is None:
         return Row(prompt, number_of(item[task.label], place), place=place)
     candidates = tuple(task.verbalizer or ()) if task.objective == "causal" else ()

@@ -18,12 +18,15 @@ from loretta_core.tasks.data.mezo_prompts import PROMPTS
 from loretta_core.tasks.data.official.rows import benchmark_rows
 from loretta_core.tasks.data.reading.files import Record
 from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import TEST_SEED
+from loretta_core.tasks.scoring.stops import check_stops
 
 
 def load_benchmark(task: Glue | Decoder) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     """Return the rows of train, validation and test, and notes on the splits for the record. Raises DataError with the place of a bad row."""
     benchmark = BENCHMARKS[task.type]
+    scorer_of(task, benchmark.labels)
     (train, notes_on_train), (held, notes_on_test) = (_rows(task, benchmark, split) for split in ("train", benchmark.validation))
     order = np.random.RandomState(task.data_seed).permutation(len(train))
     shuffled = [train[index] for index in order]
@@ -85,4 +88,6 @@ def _prompted(task: Glue | Decoder, item: Record, place: str) -> Row:
         raise DataError(f"{place}: {error}") from None
     if not row.candidates and not (row.answers and all(row.answers)):
         raise DataError(f"{place}: no accepted answer, expected at least one that is not empty")
+    for answer in row.answers if isinstance(task, Decoder) and not row.candidates else ():
+        check_stops(answer, task.stop, place)
     return row
