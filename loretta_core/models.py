@@ -76,7 +76,7 @@ def _draw_head(model: PreTrainedModel) -> None:
     for name, child in model.named_children():
         for module in child.modules() if name != model.base_model_prefix else ():
             for tensor in module.parameters(recurse=False):
-                tensor._is_hf_initialized = False  # transformers leaves tensors alone that came from the checkpoint
+                setattr(tensor, "_is_hf_initialized", False)  # noqa: B010 transformers leaves tensors alone that came from the checkpoint
             model._init_weights(module)
 
 

@@ -130,7 +130,10 @@ class CellConfig(Strict):
 
     def id_under(self, schema_version: int) -> str:
         """Return the id that these settings have, or would have had, under a schema version."""
-        identity = {"schema_version": schema_version, **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine", "score_test", "keep_texts"})}
+        identity: dict[str, Any] = {
+            "schema_version": schema_version,
+            **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine", "score_test", "keep_texts"}),
+        }
         if schema_version == SCHEMA_VERSION and self.task.meaning > 1:
             identity["task"]["meaning"] = self.task.meaning
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -7,11 +7,10 @@ from typing import Literal
 Kind = Literal["classes", "number", "text"]
 """What a task predicts."""
 
-MetricName = Literal[
-    *("accuracy", "f1", "macro_f1", "micro_f1", "weighted_f1", "matthews", "auc"),
-    *("pearson", "spearman", "pearson_spearman", "mse", "mae"),
-    *("exact_match", "squad_em", "squad_f1", "drop_em", "drop_f1"),
-]
+ClassMetric = Literal["accuracy", "f1", "macro_f1", "micro_f1", "weighted_f1", "matthews", "auc"]
+NumberMetric = Literal["pearson", "spearman", "pearson_spearman", "mse", "mae"]
+TextMetric = Literal["exact_match", "squad_em", "squad_f1", "drop_em", "drop_f1"]
+MetricName = ClassMetric | NumberMetric | TextMetric
 ExtractorName = Literal["last_number", "regex", "after", "json", "first_letter"]
 
 METRICS: dict[str, tuple[Kind, str]] = {

@@ -174,7 +174,7 @@ class Jsonl(Typed):
 
     @property
     def predicts(self) -> Kind:
-        """What the model predicts."""
+        """Kind of what the model predicts."""
         return "text" if self.answer is not None else "number" if self.regression else "classes"
 
     @model_validator(mode="after")
@@ -264,7 +264,7 @@ class _Benchmark(Typed):
 
     @property
     def predicts(self) -> Kind:
-        """What the model predicts."""
+        """Kind of what the model predicts."""
         return "number" if self.type == "stsb" else "text" if self.type in ("squad", "drop") else "classes"
 
     @model_validator(mode="after")

@@ -8,9 +8,9 @@ from typing import Any
 
 from loretta_core.config.task import Jsonl
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.cells import Cells, counted_empty, texts_of
-from loretta_core.tasks.data.labels import LabelNames, labels_of, number_of
+from loretta_core.tasks.data.reading.cells import Cells, counted_empty, texts_of
 from loretta_core.tasks.data.reading.files import Form, Record
+from loretta_core.tasks.data.reading.labels import LabelNames, labels_of, number_of
 from loretta_core.tasks.data.reading.sources import caption, read_source
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_by import scorer_of

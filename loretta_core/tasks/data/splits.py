@@ -12,11 +12,11 @@ import numpy as np
 from loretta_core.config.task import Decoder, Glue
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.benchmarks import BENCHMARKS, Benchmark
-from loretta_core.tasks.data.cells import text_of
-from loretta_core.tasks.data.labels import LabelNames, labels_of, number_of
 from loretta_core.tasks.data.mezo_prompts import PROMPTS
 from loretta_core.tasks.data.official.rows import benchmark_rows
+from loretta_core.tasks.data.reading.cells import text_of
 from loretta_core.tasks.data.reading.files import Record
+from loretta_core.tasks.data.reading.labels import LabelNames, labels_of, number_of
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import TEST_SEED
@@ -88,6 +88,7 @@ def _prompted(task: Glue | Decoder, item: Record, place: str) -> Row:
         raise DataError(f"{place}: {error}") from None
     if not row.candidates and not (row.answers and all(row.answers)):
         raise DataError(f"{place}: no accepted answer, expected at least one that is not empty")
-    for answer in row.answers if isinstance(task, Decoder) and not row.candidates else ():
-        check_stops(answer, task.stop, place)
+    if isinstance(task, Decoder) and not row.candidates:
+        for answer in row.answers:
+            check_stops(answer, task.stop, place)
     return row

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
@@ -80,8 +81,26 @@ class Generation:
         longest = max(len(example.prompt) for example in batch.examples) + self._max_new_tokens
         writers = max(1, TOKENS // longest)
         groups = [batch.examples[start : start + writers] for start in range(0, len(batch), writers)]
-        texts = [text for group in groups for text in self._write(model, group, batch)]
+        texts = [text for group in groups for text in self.write(model, group, device=batch.labels_B.device)]
         return BatchEvaluation(-scores_B.sum().item(), texts, log_likelihoods=scores_B.tolist())
+
+    def write(self, model: Any, examples: Sequence[Example], *, device: torch.device) -> list[str]:
+        """Return what a model writes behind the prompts, greedily and all at once, up to an end."""
+        padded = self._tokenizer.pad([{"input_ids": list(example.prompt)} for example in examples], padding_side="left", return_tensors="pt").to(device)
+        prompt_length = padded["input_ids"].shape[1]
+        ends = self._ends if self._own_ends else [*self._ends, *_ends_of(model)]
+        written = model.generate(
+            input_ids=padded["input_ids"],
+            attention_mask=padded["attention_mask"],
+            max_new_tokens=self._max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            eos_token_id=ends,
+            pad_token_id=self._tokenizer.pad_token_id,
+            stopping_criteria=at_stops(self._tokenizer, self._stop, prompt_length=prompt_length),
+        )
+        texts = self._tokenizer.batch_decode([up_to_end(row, ends) for row in written[:, prompt_length:].tolist()], skip_special_tokens=True)
+        return [answer_in(text, self._stop) for text in texts]
 
     def _encode(self, row: Row, number: int) -> Example:
         whole = row.text["prompt"] + row.lead
@@ -116,24 +135,6 @@ class Generation:
         """Return the tokens of an answer behind the tokens of its prompt; by itself where a token would reach over both."""
         joint = self._tokens(prompt + answer)
         return joint[len(words) :] if joint[: len(words)] == words else self._tokens(answer)
-
-    def _write(self, model: Any, examples: Sequence[Example], batch: Batch) -> list[str]:
-        device = batch.labels_B.device
-        padded = self._tokenizer.pad([{"input_ids": list(example.prompt)} for example in examples], padding_side="left", return_tensors="pt").to(device)
-        prompt_length = padded["input_ids"].shape[1]
-        ends = self._ends if self._own_ends else [*self._ends, *_ends_of(model)]
-        written = model.generate(
-            input_ids=padded["input_ids"],
-            attention_mask=padded["attention_mask"],
-            max_new_tokens=self._max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            eos_token_id=ends or None,
-            pad_token_id=self._tokenizer.pad_token_id,
-            stopping_criteria=at_stops(self._tokenizer, self._stop, prompt_length=prompt_length),
-        )
-        texts = self._tokenizer.batch_decode([up_to_end(row, ends) for row in written[:, prompt_length:].tolist()], skip_special_tokens=True)
-        return [answer_in(text, self._stop) for text in texts]
 
 
 def _ends_of(model: Any) -> list[int]:

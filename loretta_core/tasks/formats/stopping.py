@@ -22,7 +22,7 @@ class _StopTexts(StoppingCriteria):
         self._stops = stops
         self._prompt_length = prompt_length
 
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor | None, **kwargs: object) -> Tensor:
         recent = input_ids[:, max(self._prompt_length, input_ids.shape[1] - WINDOW) :]
         texts = self._tokenizer.batch_decode(recent, skip_special_tokens=True)
         return torch.tensor([ends(text, self._stops) for text in texts], device=input_ids.device)

@@ -18,7 +18,7 @@ _NUMBERED = re.compile(r"(label_?)?[+-]?\d+")
 
 @dataclass(frozen=True)
 class TunedHead:
-    """What is done with the head of a checkpoint."""
+    """The use that is made of a checkpoint's own head."""
 
     order: tuple[int, ...] = ()
     """Output of each label of the task; empty where it is the label's own number."""

@@ -1,4 +1,4 @@
-"""What is compared of a written answer: a part of it, taken from the model's text and from the accepted answers alike. The names are in config/metrics.py."""
+"""Takes the part of a written answer that is compared, from the model's text and from the accepted answers alike. The names are in config/metrics.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a task is scored: its metric, and what that reads of predictions and references: one class of several, a probability, a part of a text.
+"""Scores the predictions of a task: its metric, and what that reads of predictions and references: one class of several, a probability, a part of a text.
 
 prediction, reference ──read──► values ──metric (metrics.py)──► score
 """

@@ -1,4 +1,4 @@
-"""Where a written answer ends: at the first stop text behind its beginning; blanks and line breaks before it are no part of it and end nothing."""
+"""Ends a written answer at the first stop text behind its beginning: blanks and line breaks before it are no part of it and end nothing."""
 
 from __future__ import annotations
 

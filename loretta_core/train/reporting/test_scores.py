@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import TypeVar
 
 from loretta_core.config.task import Glue
 from loretta_core.store.predictions import Predictions
@@ -15,8 +14,6 @@ from loretta_core.train.build import Run
 from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.reporting.by_class import class_scores
 from loretta_core.train.reporting.majority_baseline import majority_score, no_better_than_majority
-
-Value = TypeVar("Value", int | float | str, float)
 
 
 def with_test_scores(record: Record, run: Run, *, initial: Evaluation, final: Evaluation) -> tuple[Record, Predictions]:
@@ -81,7 +78,7 @@ def _predictions(run: Run, final: Evaluation) -> Predictions:
     return Predictions(
         metric=metric,
         test_sha256=data.test_sha256,
-        predictions=_rounded(final.predictions),
+        predictions=tuple(round(value, 6) if isinstance(value, float) else value for value in final.predictions),
         rows=tuple(row.place.rpartition("/")[2] or str(number) for number, row in enumerate(data.test)),
         texts_sha256=tuple(hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts),
         texts=tuple(texts) if run.cell.keep_texts else (),
@@ -94,5 +91,5 @@ def _predictions(run: Run, final: Evaluation) -> Predictions:
     )
 
 
-def _rounded(values: Iterable[Value]) -> tuple[Value, ...]:
-    return tuple(round(value, 6) if isinstance(value, float) else value for value in values)
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(value, 6) for value in values)

@@ -1,4 +1,4 @@
-"""How the official archives of the published tasks name their folders, files and columns, where the hub names them otherwise.
+"""Table of the official archives of the published tasks: folders, files and columns, where the hub names them otherwise.
 
 GLUE: `MNLI/dev_matched.tsv`, CoLA without a header.  SuperGLUE: `BoolQ/val.jsonl`.  SNLI, TREC, SQuAD, DROP: the files of their authors' pages; SST-5 and TREC
 also as LM-BFF and MeZO distribute them, `label,text` without a header (TREC's labels numbered in an order of its own).

@@ -10,13 +10,13 @@ from typing import Any
 from loretta_core.config.task import Decoder, Glue
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.benchmarks import Benchmark
-from loretta_core.tasks.data.labels import empty
 from loretta_core.tasks.data.official.find import find_split
 from loretta_core.tasks.data.official.layouts import LAYOUTS, LM_BFF_LABEL, TREC_OF_LM_BFF
 from loretta_core.tasks.data.official.lines import line_rows
 from loretta_core.tasks.data.official.nested import flat_rows
 from loretta_core.tasks.data.reading.files import Form, Found, read_rows
 from loretta_core.tasks.data.reading.hub import hub_rows
+from loretta_core.tasks.data.reading.labels import empty
 
 _TARGETS: dict[str, tuple[str, ...]] = {"record": ("entities", "answers"), "squad": ("answers",), "drop": ("answers_spans",)}
 _UNLABELLED = {"snli": ("-", -1, "-1")}

@@ -24,7 +24,7 @@ SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the cells of a file are divided."""
+    """The division of a file into cells."""
 
     separator: str
     enclosed: bool

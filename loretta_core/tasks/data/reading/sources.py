@@ -1,4 +1,4 @@
-"""What a field such as `task.train` may name: a file, a list of files, a pattern, or a data set on the hub with its split."""
+"""Reads what a field such as `task.train` names: a file, a list of files, a pattern, or a data set on the hub with its split."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Batch
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.formats.generation import Generation
 from loretta_core.tasks.formats.stopping import at_stops
@@ -73,12 +72,12 @@ class Writes:
 )
 def test_where_an_answer_ends(tokenizer, written, settings, expected):
     written_by = objective(tokenizer, **settings)
-    assert written_by._write(Writes(tokenizer, written), written_by.encode([row()]), Batch({}, torch.zeros(1))) == [expected]
+    assert written_by.write(Writes(tokenizer, written), written_by.encode([row()]), device=torch.device("cpu")) == [expected]
 
 
 def test_the_checkpoint_ends_turns_with_tokens_of_its_own(tokenizer):
     model, written_by = Writes(tokenizer, "a<turn>b", ends=[2]), objective(tokenizer)
-    assert written_by._write(model, written_by.encode([row()]), Batch({}, torch.zeros(1))) == ["a"]
+    assert written_by.write(model, written_by.encode([row()]), device=torch.device("cpu")) == ["a"]
     assert model.ends == [1, 2]
 
 

@@ -45,7 +45,7 @@ TOYS = {
     "toy_sentiment causal": ToySentiment(type="toy_sentiment", objective="causal", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
     "toy_entailment": ToyEntailment(type="toy_entailment", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
     "toy_entailment head": ToyEntailment(type="toy_entailment", objective="head", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
-    "toy_qa": ToyQa(type="toy_qa", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
+    "toy_qa": ToyQa(type="toy_qa", train_rows=8, validation_rows=8, test_rows=40, max_length=400, max_new_tokens=40),
 }
 
 

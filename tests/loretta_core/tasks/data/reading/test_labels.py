@@ -5,7 +5,7 @@ import math
 import pytest
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.labels import labels_of, number_of
+from loretta_core.tasks.data.reading.labels import labels_of, number_of
 
 
 def found(*values, names=None):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.labels import empty
+from loretta_core.tasks.data.reading.labels import empty
 
 Cells = Mapping[str, Any]
 """Column → cell of a row."""

@@ -22,7 +22,7 @@ class LabelNames:
     """The labels of a task: which cell means which."""
 
     names: tuple[str, ...]
-    index_of: Mapping[int | str, int]
+    index_of: Mapping[int | str | None, int]
     """A cell's canonical form → the number of its label."""
     notes: tuple[str, ...] = field(default=())
 
@@ -105,17 +105,16 @@ def _named(names: Sequence[str], integers: set[int]) -> LabelNames:
     own = {canonical(name, "task.labels"): index for index, name in enumerate(names)}
     if None in own or len(own) < len(names):
         raise DataError(f"task.labels {list(names)}: two names are equal but for case and blanks, or one is empty")
-    index_of = {name: index for name, index in own.items() if name is not None}
-    if any(isinstance(name, int) for name in index_of):
-        return LabelNames(tuple(names), index_of)
+    if any(isinstance(name, int) for name in own):
+        return LabelNames(tuple(names), own)
     first = next((start for start in (0, 1) if integers <= set(range(start, len(names) + start))), 0)
     positions = {number: number - first for number in range(first, len(names) + first)}
     if len(names) == 2 and integers == {-1, 1}:
         positions = {-1: 0, 1: 1}
     shifted = integers and list(positions) != list(range(len(names)))
     told = (_order(positions, names),) if shifted else ()
-    words = {"false": 0, "true": 1} if len(names) == 2 and not {"false", "true"} & index_of.keys() else {}
-    return LabelNames(tuple(names), {**words, **positions, **index_of}, told)
+    words = {"false": 0, "true": 1} if len(names) == 2 and not {"false", "true"} & own.keys() else {}
+    return LabelNames(tuple(names), {**words, **positions, **own}, told)
 
 
 def _numbered(integers: list[int], values: Sequence[tuple[str, Any]], place: str) -> LabelNames:
@@ -125,7 +124,7 @@ def _numbered(integers: list[int], values: Sequence[tuple[str, Any]], place: str
         raise DataError(f"{place}: labels {integers[:10]}, expected the integers 0, 1, … without a gap; name those that there are: task.labels = [{shown}]")
     _check_few(len(integers), len(values), place)
     names = tuple(map(str, integers))
-    index_of = {number: index for index, number in enumerate(integers)}
+    index_of: dict[int | str | None, int] = {number: index for index, number in enumerate(integers)}
     return LabelNames(names, index_of, (_order(index_of),) if integers[0] != 0 else ())
 
 
@@ -136,7 +135,7 @@ def _alphabetical(keys: list[str], values: Sequence[tuple[str, Any]], place: str
     for where, value in values:
         spellings[str(canonical(value, where))][" ".join(str(value).split())] += 1
     names = tuple(count.most_common(1)[0][0] for count in spellings.values())
-    index_of = {key: index for index, key in enumerate(spellings)}
+    index_of: dict[int | str | None, int] = {key: index for index, key in enumerate(spellings)}
     return LabelNames(names, index_of, (f"task.labels names none: {_order(dict(zip(names, index_of.values(), strict=True)))}",))
 
 
