@@ -152,8 +152,8 @@ class CellConfig(Strict):
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field, defaults included, as JSON values; without `score_test`, which says nothing about the run."""
-        return self.model_dump(mode="json", exclude={"score_test"})
+        """Return every field, defaults included, as JSON values; without `score_test` and `keep_texts`, which say nothing about the run."""
+        return self.model_dump(mode="json", exclude={"score_test", "keep_texts"})
 
     def to_json(self) -> str:
         """Return every field, defaults included, as JSON text."""

@@ -75,11 +75,6 @@ class ToyQa(_Toy):
     max_new_tokens: int = Field(6, ge=1)
     """Longest answer that is written, in tokens; it ends at a line break or the end token."""
 
-    @property
-    def meaning(self) -> int:
-        """2: the end token is learned as the end of an answer."""
-        return 2
-
 
 class Jsonl(Typed):
     """Your own task: JSON lines or arrays, .csv, .tsv or .parquet, gzip or not, with text column(s) and a label or answer column."""
@@ -113,7 +108,7 @@ class Jsonl(Typed):
     """Most tokens of a written answer. References that are longer are counted; more than half of them are refused."""
     stop: tuple[AsWritten, ...] = ()
     """Texts that end a written answer, e.g. ["\\n"]; blanks and line breaks before it end nothing. Empty: the end token alone; answers may have lines."""
-    end_tokens: list[str] | None = Field(None, min_length=1)
+    end_tokens: tuple[str, ...] | None = Field(None, min_length=1)
     """Tokens that end a written answer; the first is learned as the end of each. None: the tokenizer's end-of-text token, and the checkpoint's when writing."""
     extract: ExtractorName | None = None
     """What is compared of a written answer and of its references: `last_number`, `regex`, `after`, `json`, `first_letter` (`loretta list tasks`); None: all."""
@@ -315,11 +310,8 @@ class Decoder(_Benchmark):
     """Longest answer that is written, in tokens (MeZO: 50)."""
     stop: tuple[AsWritten, ...] = ("\n",)
     """Texts that end a written answer (MeZO: the line break); blanks and line breaks before it end nothing, and the end token always ends it."""
-
-    @property
-    def meaning(self) -> int:
-        """2 for written answers: the end token is learned as their end."""
-        return 2 if self.predicts == "text" else 1
+    end_tokens: tuple[str, ...] | None = Field(None, min_length=1)
+    """Tokens that end a written answer; the first is learned behind the line break. None: MeZO's format, in which the line break alone is learned."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

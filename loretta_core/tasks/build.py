@@ -73,7 +73,9 @@ def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: in
         case Jsonl(answer=str()):
             return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens)
         case Decoder(type="squad" | "drop"):
-            return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, ending=MEZO_ENDING)
+            return Generation(
+                tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens, ending=MEZO_ENDING
+            )
         case ToyQa():
             return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=[MEZO_ENDING], ending=MEZO_ENDING)
     if isinstance(task, Jsonl):

@@ -3,8 +3,9 @@
     trained on   {prompt}{answer}{end token}          as they stand: no blank and no line break is added
     written      from {prompt} to an end token, a stop text, or `max_new_tokens`
 
-The end token is learned, so that an adapter ends its answers wherever it is used. MeZO's format (SQuAD, DROP) has a blank before and a line break behind the
-answer. Prompt and answer are tokenised so that the prompt's tokens are those that writing starts from: blanks at the end of a prompt belong to the answer.
+The end token is learned, so that an adapter ends its answers wherever it is used. MeZO's format (SQuAD, DROP) has a blank before the answer, and a line break
+instead of the end token. Prompt and answer are tokenised so that the prompt's tokens are those that writing starts from: blanks at the end of a prompt belong to
+the answer.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Generation:
     Args:
         stop: texts at which an answer ends.
         end_tokens: tokens at which it ends, the first of them learned; None: the tokenizer's end-of-text token.
-        ending: what stands between an answer and the end token in training.
+        ending: text that is learned as the end of an answer, before the end token if `end_tokens` names it, else instead.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Generation:
         self._stop = tuple(stop)
         self._own_ends = end_tokens is not None
         self._ends = end_token_ids(tokenizer, end_tokens)
+        self._learned_end = [] if ending and end_tokens is None else self._ends[:1]
         self._ending = ending
         if max_new_tokens >= max_length:
             raise DataError(f"task.max_new_tokens = {max_new_tokens} leaves no room for a prompt in task.max_length = {max_length}")
@@ -106,7 +108,7 @@ class Generation:
         whole = row.text["prompt"] + row.lead
         prompt = whole.rstrip(" ")
         start, words = first_tokens(self._tokenizer), self._tokens(prompt)
-        answer = [*self._answer_tokens(prompt, words, whole[len(prompt) :] + row.answers[0] + self._ending), *self._ends[:1]]
+        answer = [*self._answer_tokens(prompt, words, whole[len(prompt) :] + row.answers[0] + self._ending), *self._learned_end]
         if not row.answers[0].strip():
             raise DataError(f"row {number}: the answer {row.answers[0]!r} has no tokens; expected a text that is not empty")
         excess = max(0, len(start) + len(words) + len(answer) - self._max_length)

@@ -45,6 +45,7 @@ def test_defaults():
     assert Jsonl.model_validate(WRITTEN).resolved_metric == "squad_f1"
     assert Jsonl.model_validate({**WRITTEN, "extract": "last_number"}).resolved_metric == "exact_match"
     assert [Glue(type=name).length for name in ("sst2", "rte", "mnli", "mnli_mm", "snli")] == [128, 256, 256, 256, 256]
+    assert [Decoder(type="squad").meaning, Jsonl.model_validate(WRITTEN).meaning, Jsonl.model_validate(FILES).meaning] == [1, 2, 1]
     assert [Glue(type="rte", max_length=128).meaning, Glue(type="rte").meaning, Glue(type="sst2").meaning, Glue(type="rte", objective="causal").meaning] == [
         1,
         2,

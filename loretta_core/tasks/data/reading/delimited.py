@@ -21,6 +21,11 @@ SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 """suffix → the separator that it stands for."""
 
+csv.field_size_limit(2**31 - 1)  # the default of 131,072 characters is less than a long document
+
+_NAMED_SEPARATOR = re.compile(r"sep=(.)\r?\n")
+"""First line with which Excel names the separator."""
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -29,6 +34,8 @@ class Dialect:
     separator: str
     enclosed: bool
     """True if quotes around a cell are not part of its text."""
+    spaced: bool = False
+    """True if a blank follows each separator."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,12 @@ def delimited_rows(
 
     Raises DataError for a row that is wider than the header, and for quotes that do not close.
     """
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # old Macintosh files
+    named = _NAMED_SEPARATOR.match(text)
+    if named is not None:
+        found = delimited_rows(text[named.end() :], suffix=suffix, columns=columns, separator=separator or named[1], quoting=quoting, place=place)
+        return Delimited([(line + 1, row) for line, row in found.rows], found.told)
     usual = SUFFIXES.get(suffix, ",")
     dialect = _dialect(text, separator or usual, columns, fixed=separator is not None, quoting=quoting)
     told = [f"separated by {SEPARATORS[dialect.separator]}"] if dialect.separator != (separator or usual) else []
@@ -62,7 +75,8 @@ def _dialect(text: str, separator: str, columns: Sequence[str], *, fixed: bool, 
         header = text.split("\n", 1)[0]
         fits = [one for one in dict.fromkeys((separator, *SEPARATORS)) if set(columns) <= set(_names(_cells(header, one)))]
         separator = fits[0] if fits else separator
-    return Dialect(separator, quoting == "enclosed" or (quoting == "auto" and (separator != "\t" or _encloses_cells(text, separator))))
+    enclosed = quoting == "enclosed" or (quoting == "auto" and (separator != "\t" or _encloses_cells(text, separator)))
+    return Dialect(separator, enclosed, spaced=enclosed and f"{separator} " in text.split("\n", 1)[0])
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -77,7 +91,7 @@ def _rows(text: str, dialect: Dialect, names: Sequence[str] | None, place: str) 
     quoting = csv.QUOTE_MINIMAL if dialect.enclosed else csv.QUOTE_NONE
     # In a file without enclosed cells a row is a line, and only that: csv would also break at a lone carriage return.
     lines = io.StringIO(text, newline="") if dialect.enclosed else (line.rstrip("\r") for line in text.split("\n"))
-    reader = csv.reader(lines, delimiter=dialect.separator, quoting=quoting, strict=dialect.enclosed)
+    reader = csv.reader(lines, delimiter=dialect.separator, quoting=quoting, strict=dialect.enclosed, skipinitialspace=dialect.spaced)
     header = None if names is None else list(names)
     try:
         for cells in reader:

@@ -24,10 +24,13 @@ def json_rows(text: str, place: str, *, columns: Sequence[str]) -> list[tuple[in
         rows = list(_of_lines(text, place))
     except DataError:
         if re.match(r"\s*\{\s*\n(?!\s*\{)", text):  # one object on many lines
-            return _of_document(_document(text, place), place)
+            value = _document(text, place)
+            return _of_columns(value, columns) or _of_document(value, place)
         raise
     (_, only), *others = rows or [(0, None)]
-    return _of_document(only, place) if not others and isinstance(only, dict) and not only.keys() & {*columns} and _inner(only) else rows
+    if others or not isinstance(only, dict):
+        return rows
+    return _of_columns(only, columns) or (_of_document(only, place) if not only.keys() & {*columns} and _inner(only) else rows)
 
 
 def _of_lines(text: str, place: str) -> Iterator[tuple[int, Any]]:
@@ -53,6 +56,16 @@ def _of_document(value: Any, place: str) -> list[tuple[int, Any]]:
     if rows is None:
         raise DataError(f"{place}: one JSON object with {', '.join(map(str, value))[:200]}; expected a list of rows, or one object a line")
     return list(enumerate(rows, start=1))
+
+
+def _of_columns(value: dict[str, Any], columns: Sequence[str]) -> list[tuple[int, Any]] | None:
+    """Return the rows of an object that holds a list or a table by row for each column, as pandas writes it; None if it is a row itself."""
+    held = [value.get(name) for name in columns]
+    if not held or not all(isinstance(one, list | dict) for one in held) or len({len(one) for one in held if one is not None}) != 1:
+        return None
+    lists = {name: list(one.values()) if isinstance(one, dict) else one for name, one in value.items() if isinstance(one, list | dict)}
+    rows = len(lists[columns[0]])
+    return [(row + 1, {name: cells[row] for name, cells in lists.items() if len(cells) == rows}) for row in range(rows)]
 
 
 def _inner(value: dict[str, Any]) -> list[Any] | None:

@@ -195,10 +195,12 @@ def test_writing_equals_greedy_search_by_hand_and_stops(byte_tokenizer, llama):
         assert text == byte_tokenizer.decode(new, skip_special_tokens=True).strip().split("\n")[0].rstrip()
 
 
-def test_the_written_answer_ends_with_a_line_break_and_the_end_token_in_training(byte_tokenizer):
-    objective = build_objective(Decoder(type="squad", max_length=50, max_new_tokens=6), tokenizer=byte_tokenizer, num_labels=1)
+@pytest.mark.parametrize(("settings", "expected"), [({}, " blue\n"), ({"end_tokens": ["</s>"]}, " blue\n</s>")])
+def test_the_written_answer_ends_with_a_line_break_in_training(byte_tokenizer, settings, expected):
+    task = Decoder(type="squad", max_length=50, max_new_tokens=6, **settings)
+    objective = build_objective(task, tokenizer=byte_tokenizer, num_labels=1)
     (example,) = objective.encode([Row({"prompt": "A:"}, 0, answers=("blue", "azure"), lead=" ")], training=True)
-    assert byte_tokenizer.decode(example.choices[0].tokens[-example.choices[0].scored :]) == " blue\n</s>"
+    assert byte_tokenizer.decode(example.choices[0].tokens[-example.choices[0].scored :]) == expected
     assert byte_tokenizer.decode(list(example.prompt)) == "<s>A:"
 
 

@@ -45,7 +45,8 @@ def test_an_answer_is_trained_as_it_stands_with_an_end_token(tokenizer):
 
 def test_a_blank_at_the_end_of_a_prompt_belongs_to_the_answer(tokenizer):
     assert trained(tokenizer, row("Q: ", "yes")) == ("Q: yes</s>", " yes</s>", "Q:")
-    assert trained(tokenizer, row("Q:", "yes", lead=" "), ending="\n") == ("Q: yes\n</s>", " yes\n</s>", "Q:")
+    assert trained(tokenizer, row("Q:", "yes", lead=" "), ending="\n") == ("Q: yes\n", " yes\n", "Q:")
+    assert trained(tokenizer, row("Q:", "yes", lead=" "), ending="\n", end_tokens=["<turn>"])[0] == "Q: yes\n<turn>"
 
 
 class Writes:

@@ -72,6 +72,13 @@ def test_a_separator_can_be_given():
     assert texts("text^label\na;b^0\n", suffix=".csv", separator="^") == ["a;b"]
 
 
+def test_forms_of_spreadsheets():
+    assert read("sep=;\ntext;label\na;0\n", suffix=".csv").rows == [(3, {"text": "a", "label": "0"})]
+    assert texts('text, label\n"a, b", 0\n', suffix=".csv") == ["a, b"]
+    assert texts("text\tlabel\ra\t0\rb\t1\r") == ["a", "b"]
+    assert texts("text,label\r\n" + "a" * 200_000 + ",0\r\n\r\n", suffix=".csv") == ["a" * 200_000]
+
+
 def test_a_file_without_a_header():
     assert read("0,a\n1,b\n", suffix=".csv", headless=("label", "text")).rows[0][1] == {"label": "0", "text": "a"}
     assert read("label,text\n1,b\n", suffix=".csv", headless=("label", "text")).rows[0][1] == {"label": "1", "text": "b"}

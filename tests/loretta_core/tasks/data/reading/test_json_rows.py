@@ -14,6 +14,8 @@ FORMS = {
     "many lines": json.dumps(ROWS, indent=2),
     "held by an object": json.dumps({"version": "1", "data": ROWS}),
     "held by an object on many lines": json.dumps({"version": "1", "data": ROWS}, indent=1),
+    "columns as lists": json.dumps({"text": [row["text"] for row in ROWS], "label": [0, 1]}),
+    "columns as pandas writes them": json.dumps({"text": {"0": ROWS[0]["text"], "1": "c"}, "label": {"0": 0, "1": 1}}, indent=1),
     "a table by names": json.dumps({"one": ROWS[0], "two": ROWS[1]}),
 }
 
