@@ -4,8 +4,8 @@
     written      from {prompt} to an end token, a stop text, or `max_new_tokens`
 
 The end token is learned, so that an adapter ends its answers wherever it is used. MeZO's format (SQuAD, DROP) has a blank before the answer, and a line break
-instead of the end token. Prompt and answer are tokenised so that the prompt's tokens are those that writing starts from: blanks at the end of a prompt belong to
-the answer.
+instead of the end token. Prompt and answer are tokenised so that the prompt's tokens are those that writing starts from: blanks at the end of a prompt belong
+to the answer.
 """
 
 from __future__ import annotations
