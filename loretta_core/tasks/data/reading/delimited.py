@@ -63,7 +63,7 @@ def delimited_rows(
     usual = SUFFIXES.get(suffix, ",")
     dialect = _dialect(text, separator or usual, columns, fixed=separator is not None, quoting=quoting)
     told = [f"separated by {SEPARATORS[dialect.separator]}"] if dialect.separator != (separator or usual) else []
-    if usual == "\t" and dialect.enclosed and quoting == "auto":
+    if usual == dialect.separator == "\t" and dialect.enclosed and quoting == "auto":
         told.append('quotes around cells are left out (quoting = "none" keeps them)')
     first = _names(_cells(text.split("\n", 1)[0], dialect.separator))
     names = headless if len(first) == len(headless) and not set(first) & {*columns, *headless} else None
@@ -99,12 +99,12 @@ def _rows(text: str, dialect: Dialect, names: Sequence[str] | None, place: str) 
                 header = _names(cells)
                 _check_header(header, place)
             elif cells:
-                if len(cells) > len(header):
+                if any(cells[len(header) :]):  # empty cells at the end are a spreadsheet's
                     raise DataError(
                         f"{place}:{reader.line_num}: {len(cells)} cells, more cells than the header has columns ({len(header)}); "
                         "a text with the separator in it must be in quotes, or set task.separator"
                     )
-                yield reader.line_num, dict(zip(header, [*cells, *[None] * (len(header) - len(cells))], strict=True))
+                yield reader.line_num, dict(zip(header, [*cells[: len(header)], *[None] * (len(header) - len(cells))], strict=True))
     except csv.Error as error:
         raise DataError(f'{place}:{reader.line_num}: {error}; if quotes belong to the texts, set task.quoting = "none"') from None
 

@@ -53,6 +53,10 @@ def labels_of(values: Sequence[tuple[str, Any]], *, names: Sequence[str] | None,
         place = next(place for place, value in values if canonical(value, place) is None)
         raise DataError(f"{place}: column {column!r} is an empty cell, expected a label")
     kept = {value for value in found if value is not None}
+    fraction = next((value for value in kept if isinstance(value, str) and _is_number(value)), None)
+    if fraction is not None:
+        place = next(place for place, value in values if canonical(value, place) == fraction)
+        raise DataError(f"{place}: label {fraction!r} is not a whole number; expected a class, or set task.regression = true for numbers")
     place = values[0][0].rpartition(":")[0]
     if len(kept) < 2:
         raise DataError(f"{place}: labels {sorted(map(str, kept))}, expected at least two")
@@ -81,6 +85,14 @@ def canonical(value: Any, place: str) -> int | str | None:
     if isinstance(value, int | float):
         return int(value)
     raise DataError(f"{place}: label {value!r}, expected a number or a name")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def number_of(value: Any, place: str) -> float:

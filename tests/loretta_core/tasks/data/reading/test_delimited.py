@@ -74,6 +74,7 @@ def test_a_separator_can_be_given():
 
 def test_forms_of_spreadsheets():
     assert read("sep=;\ntext;label\na;0\n", suffix=".csv").rows == [(3, {"text": "a", "label": "0"})]
+    assert texts("text,label\na,0,,\nb,1\n", suffix=".csv") == ["a", "b"]
     assert texts('text, label\n"a, b", 0\n', suffix=".csv") == ["a, b"]
     assert texts("text\tlabel\ra\t0\rb\t1\r") == ["a", "b"]
     assert texts("text,label\r\n" + "a" * 200_000 + ",0\r\n\r\n", suffix=".csv") == ["a" * 200_000]

@@ -51,6 +51,7 @@ BAD = {
     "empty": ((0, None, 1), None, r"a.csv:3: column 'label' is an empty cell"),
     "blank": ((0, " ", 1), None, r"a.csv:3: column 'label' is an empty cell"),
     "a fraction": ((0, 0.5), None, r"a.csv:3: label 0.5 is not a whole number; .*task.regression"),
+    "a fraction as text": (("0", "0.5"), None, r"a.csv:3: label '0.5' is not a whole number; .*task.regression"),
     "nothing": ((0, math.nan), None, r"a.csv:3: label nan is not a whole number"),
     "both": (("neg", 1), None, r"some labels are numbers \(1\) and some are texts"),
     "texts": (tuple(map("word {}".format, range(30))), None, r"30 different labels in 30 rows; expected classes"),
