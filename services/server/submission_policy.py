@@ -120,7 +120,10 @@ def _check_path(place: str, value: str, policy: SubmissionPolicy) -> None:
     path = Path(value)
     if not path.is_absolute():
         raise ConfigError(f"{place} = {value!r}: not a hub id and not an absolute path; a server has no directory that a relative one could start from")
-    # Of a pattern, every file that it stands for: a symbolic link below a root may lead out of it.
-    named = [path.resolve(), *(Path(found).resolve() for found in glob.glob(value, recursive=True))]  # noqa: PTH207
-    if not all(any(one.is_relative_to(root.resolve()) for root in policy.roots) for one in named):
+    # A pattern first by itself, and then every file that it stands for: a symbolic link below a root may lead out of it.
+    if not _allowed(path, policy) or not all(_allowed(found, policy) for found in map(Path, glob.glob(value, recursive=True))):  # noqa: PTH207
         raise ConfigError(f"{place} = {value!r}: outside the directories that a sweep may name here ({roots})")
+
+
+def _allowed(path: Path, policy: SubmissionPolicy) -> bool:
+    return any(path.resolve().is_relative_to(root.resolve()) for root in policy.roots)
