@@ -49,22 +49,35 @@ def load_config(model: ModelConfig) -> dict[str, Any]:
         raise _unreadable(model, source, error) from None
 
 
-def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype) -> PreTrainedModel:
+def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype, fresh_head: bool = False) -> PreTrainedModel:
     """Return the checkpoint with the head that the objective needs, in `dtype`, in eval mode. Raises ModelError.
 
-    A classification head that the checkpoint lacks is drawn from torch's global generator; seed it first.
+    A classification head that the checkpoint lacks, or that is to be `fresh_head`, is drawn from torch's global generator; seed it first.
     """
     source = locate(model)
     _check_direction(model, objective)
-    options: dict[str, Any] = {"num_labels": num_labels} if objective == "head" else {}
+    options: dict[str, Any] = {"num_labels": num_labels, "ignore_mismatched_sizes": True} if objective == "head" else {}
     try:
-        return (
+        loaded = (
             _AUTO_CLASSES[objective]
             .from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code, dtype=dtype, use_safetensors=True, **options)
             .eval()
         )
     except (OSError, ValueError) as error:
         raise _unreadable(model, source, error) from None
+    if fresh_head:
+        _draw_head(loaded)
+    return loaded
+
+
+@torch.no_grad()
+def _draw_head(model: PreTrainedModel) -> None:
+    """Draw every weight beside the backbone anew, as the architecture initialises it."""
+    for name, child in model.named_children():
+        for module in child.modules() if name != model.base_model_prefix else ():
+            for tensor in module.parameters(recurse=False):
+                setattr(tensor, "_is_hf_initialized", False)  # noqa: B010 transformers leaves tensors alone that came from the checkpoint
+            model._init_weights(module)
 
 
 def _check_direction(model: ModelConfig, objective: Objective) -> None:

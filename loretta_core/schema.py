@@ -27,6 +27,11 @@ class Typed(Strict):
         """The name in tables."""
         return self.type
 
+    @property
+    def meaning(self) -> int:
+        """Version of what these settings mean, part of the cell's id where it is above 1: raised for the settings whose results a change of meaning changes."""
+        return 1
+
     def changed(self) -> dict[str, object]:
         """Return the fields that differ from their defaults, without `type`."""
         return self.model_dump(exclude_defaults=True, exclude={"type"})

@@ -43,7 +43,7 @@ def zero_shot(model: str, task: ToyTask) -> tuple[float, tuple[float, float]]:
     loaded = load_model(model_config, objective=task.objective, num_labels=data.outputs, dtype=torch.float32)
     collate = Collator(tokenizer, device=torch.device("cpu"))
     examples = objective.encode(data.test)
-    found = evaluate(loaded, examples, objective=objective, collate=collate, batch_size=100, metric=data.metric)
+    found = evaluate(loaded, examples, objective=objective, collate=collate, batch_size=100, scorer=data.scorer)
     return found.score, score_interval(data.metric, found.predictions, [example.reference for example in examples])
 
 

@@ -2,7 +2,8 @@
 
     cell_id = first 16 hex digits of sha256(canonical JSON of {schema_version, model, task, method, trainer, precision, batch_size, seed})
 
-Fields equal to their default are left out of the JSON, so a new field with a default changes no id. Changing a default or a meaning raises SCHEMA_VERSION.
+Fields equal to their default are left out of the JSON, so a new field with a default changes no id. Changing a default or a meaning raises SCHEMA_VERSION, or
+for some tasks alone their `meaning`, which is then hashed.
 Placement (`engine`), what is scored (`score_test`) and the contents of data files are not hashed; the latter are in the record as `inputs_sha256`.
 """
 
@@ -51,6 +52,8 @@ class CellConfig(Strict):
     """Placement; not part of the id."""
     score_test: bool = True
     """Whether the test rows are scored; not part of the id. False for a trial of [tune], which is judged on validation rows alone."""
+    keep_texts: bool = False
+    """Write the texts of the test rows into predictions.json, beside their digests; not part of the id."""
 
     @model_validator(mode="after")
     def _pieces_divide_the_batch(self) -> Self:
@@ -121,7 +124,12 @@ class CellConfig(Strict):
 
     def id_under(self, schema_version: int) -> str:
         """Return the id that these settings have, or would have had, under a schema version."""
-        identity = {"schema_version": schema_version, **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine", "score_test"})}
+        identity: dict[str, Any] = {
+            "schema_version": schema_version,
+            **self.model_dump(mode="json", exclude_defaults=True, exclude={"engine", "score_test", "keep_texts"}),
+        }
+        if schema_version == SCHEMA_VERSION and self.task.meaning > 1:
+            identity["task"]["meaning"] = self.task.meaning
         canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -138,8 +146,8 @@ class CellConfig(Strict):
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field, defaults included, as JSON values; without `score_test`, which says nothing about the run."""
-        return self.model_dump(mode="json", exclude={"score_test"})
+        """Return every field, defaults included, as JSON values; without `score_test` and `keep_texts`, which say nothing about the run."""
+        return self.model_dump(mode="json", exclude={"score_test", "keep_texts"})
 
     def to_json(self) -> str:
         """Return every field, defaults included, as JSON text."""

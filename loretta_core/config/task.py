@@ -15,13 +15,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from loretta_core.config.metrics import WITH_PATTERN, ExtractorName, Kind, MetricName, metric_refusal
 from loretta_core.schema import Typed
 
 Objective = Literal["head", "prompt", "causal"]
-MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman", "pearson_spearman", "squad_em", "squad_f1", "drop_em", "drop_f1"]
 Rows = Annotated[int, Field(ge=1)]
 COLUMN_FORMS = ("open", "lower")
 """What may stand behind a column in a template, `{column:open}` (`tasks/templates.py`)."""
+Source = str | list[str]
+"""Files or a hub data set: a path, a list of paths, a pattern, or `hf://owner/name:split`."""
+Quoting = Literal["auto", "enclosed", "none"]
 AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
 """A text whose spaces and line breaks at the ends belong to it."""
 
@@ -74,37 +77,60 @@ class ToyQa(_Toy):
 
 
 class Jsonl(Typed):
-    """Your own task: JSON lines (or .csv, .tsv, .parquet) with text column(s) and a label or answer column."""
+    """Your own task: JSON lines or arrays, .csv, .tsv or .parquet, gzip or not, with text column(s) and a label or answer column."""
 
     type: Literal["jsonl"]
-    train: str
-    """Path of the training file, one JSON object a line."""
-    validation: str
-    """Path of the validation file; it chooses the best checkpoint."""
-    test: str | None = None
-    """Path of the test file. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
+    train: Source
+    """Training rows: the path of a file, a list of paths, a pattern such as `data/part-*.csv`, or `hf://owner/name:split` on the hub."""
+    validation: Source
+    """Validation rows, which choose the best checkpoint."""
+    test: Source | None = None
+    """Test rows. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
     training rows the score is the one of the chosen checkpoint on `validation`, and the record says so."""
     text: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
     """One column, or two for sentence pairs; a prompt may use any number."""
+    optional: tuple[str, ...] = ()
+    """Text columns that are often empty or missing, such as Alpaca's `input`. Any of several may be empty in a row, not all; without this it is told."""
     label: str = "label"
-    """Column of the label: an integer from 0, or one of `labels`."""
+    """Column of the label: an integer from 0 or 1, −1 or 1, a boolean, or one of `labels`, whatever its case."""
     labels: list[str] | None = None
-    """Label names in the order of their numbers; None takes the integers found in the training file."""
+    """Label names in the order of their numbers; None takes the integers found in the training file, or the names there in the order of the alphabet."""
     objective: Objective = "head"
     """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (a decoder ranks the verbalizer's answers or writes its own)."""
     template: AsWritten | None = None
     """Prompt with `{column}` for each text column, and for `prompt` `{mask}`, e.g. `{sentence} It was {mask}.` `{column:open}` leaves its last mark (. ! ?)
-    out, `{column:lower}` begins it in lower case."""
+    out, `{column:lower}` begins it in lower case; what stands between `{#column}` and `{/column}` is left out where the column is empty."""
     verbalizer: list[AsWritten] | None = None
     """One answer per label; for `prompt` each a single token of the model, e.g. ["terrible", "great"]. For `causal` it is appended to the template as it is."""
     answer: str | None = None
     """Column with the text to write, or a list of accepted texts (the first is trained on); with `causal`, instead of labels."""
     max_new_tokens: int = Field(50, ge=1)
-    """Longest answer that is written, in tokens; it ends at a line break or the end token."""
+    """Most tokens of a written answer. References that are longer are counted; more than half of them are refused."""
+    stop: tuple[AsWritten, ...] = ()
+    """Texts that end a written answer, e.g. ["\\n"]; blanks and line breaks before it end nothing. Empty: the end token alone; answers may have lines."""
+    end_tokens: tuple[str, ...] | None = Field(None, min_length=1)
+    """Tokens that end a written answer; the first is learned as the end of each. None: the tokenizer's end-of-text token, and the checkpoint's when writing."""
+    extract: ExtractorName | None = None
+    """What is compared of a written answer and of its references: `last_number`, `regex`, `after`, `json`, `first_letter` (`loretta list tasks`); None: all."""
+    extract_pattern: AsWritten | None = None
+    """The expression of `regex`, or the marker of `after`."""
+    ignore_case: bool = False
+    """`exact_match` does not tell capitals from small letters."""
+    ignore_blanks: bool = False
+    """`exact_match` takes runs of blanks and line breaks for one blank. Those around an answer never count."""
     regression: bool = False
     """The label is a number; with objective `head`."""
     metric: MetricName | None = None
-    """None: accuracy; mean of Pearson and Spearman for a number; token F1 (SQuAD) for a written answer."""
+    """None: accuracy; mean of Pearson and Spearman for a number; for a written answer token F1 (SQuAD), or exact match where `extract` is set."""
+    positive_label: str | None = None
+    """The label whose F1 or area under the curve is meant; None: the second of two."""
+    encoding: str | None = None
+    """Encoding of the files, e.g. cp1252; None: by a byte-order mark, UTF-8, else guessed and told."""
+    separator: Annotated[AsWritten, Field(min_length=1, max_length=1)] | None = None
+    """Character between the cells of .csv and .tsv; None: a comma or a tab, else the one of `; | ,` and tab that gives the columns their names."""
+    quoting: Quoting = "auto"
+    """Quotes in .tsv and .csv: `enclosed` (around cells that need them, doubled inside), `none` (characters of the text), or `auto`: enclosed in .csv, in
+    .tsv where the whole file can be read so."""
     train_rows: Rows | None = None
     """Use this many training rows, drawn with `data_seed`; None uses all (that are not held out)."""
     validation_rows: Rows | None = None
@@ -136,6 +162,47 @@ class Jsonl(Typed):
                 raise ValueError(f"template {self.template!r} lacks {', '.join(missing)}")
         return self
 
+    @property
+    def meaning(self) -> int:
+        """2 for written answers: as they stand in the file, with the end token learned as their end."""
+        return 1 if self.answer is None else 2
+
+    @property
+    def predicts(self) -> Kind:
+        """Kind of what the model predicts."""
+        return "text" if self.answer is not None else "number" if self.regression else "classes"
+
+    @model_validator(mode="after")
+    def _score_fits(self) -> Self:
+        if self.metric is not None and (refusal := metric_refusal(self.metric, self.predicts)):
+            raise ValueError(refusal)
+        written = ("stop", "end_tokens", "extract", "ignore_case", "ignore_blanks")
+        unused = [name for name in written if getattr(self, name)] if self.answer is None else []
+        if unused:
+            raise ValueError(f"`{unused[0]}` is about written answers; set `answer` to their column or remove it")
+        if (self.ignore_case or self.ignore_blanks) and self.resolved_metric != "exact_match":
+            raise ValueError(f'`ignore_case` and `ignore_blanks` are settings of metric = "exact_match", and the metric is {self.resolved_metric}')
+        if self.positive_label is not None and self.resolved_metric not in ("f1", "auc"):
+            raise ValueError(f'`positive_label` is the class of metric = "f1" or "auc", and the metric is {self.resolved_metric}')
+        return self
+
+    @model_validator(mode="after")
+    def _extractor_is_complete(self) -> Self:
+        if (self.extract in WITH_PATTERN) != (self.extract_pattern is not None):
+            raise ValueError(f"`extract_pattern` belongs to extract = {' and '.join(WITH_PATTERN)}, and extract is {self.extract}")
+        if self.extract == "regex":
+            try:
+                re.compile(self.extract_pattern or "")
+            except re.error as error:
+                raise ValueError(f"extract_pattern = {self.extract_pattern!r} is no regular expression: {error}") from None
+        return self
+
+    @property
+    def resolved_metric(self) -> MetricName:
+        """`metric` with the default filled in."""
+        defaults: dict[Kind, MetricName] = {"classes": "accuracy", "number": "pearson_spearman", "text": "exact_match" if self.extract else "squad_f1"}
+        return self.metric or defaults[self.predicts]
+
     @model_validator(mode="after")
     def _columns_are_used(self) -> Self:
         if self.answer is not None and self.objective != "causal":
@@ -147,6 +214,10 @@ class Jsonl(Typed):
         return self
 
 
+LONG_PAIRS = ("rte", "mnli", "mnli_mm", "snli")
+"""Tasks of which MeZO and LM-BFF read 256 tokens where they read 128 of the others."""
+
+
 class _Benchmark(Typed):
     """Settings that the published tasks share: where the files are, and which rows are used.
 
@@ -156,7 +227,8 @@ class _Benchmark(Typed):
 
     objective: Objective
     path: str | None = None
-    """Directory with `train` and `validation` as .jsonl, .csv, .tsv or .parquet, or a downloaded hub snapshot; None loads from the hub (or its cache)."""
+    """Directory with `train` and `validation` as .jsonl, .csv, .tsv or .parquet, the official archive, or a hub snapshot; None loads from the hub (or its
+    cache)."""
     columns: dict[str, str] = Field(default_factory=dict)
     """The task's column name → the name in your files, where they differ."""
     protocol: Literal["low_data", "k_shot", "full"] = "low_data"
@@ -173,27 +245,51 @@ class _Benchmark(Typed):
     """Seed of the draws of training and validation rows; the test rows do not depend on it. Independent of the cell's seed, so that seeds compare on the same
     data."""
     max_length: int | None = Field(None, ge=8)
-    """Longest input in tokens. None is the papers' choice: 128, and 2,048 for a decoder. Longer texts are cut, answers and prompts never."""
+    """Longest input in tokens. None is the papers' choice: 128, for RTE, MNLI and SNLI 256, and 2,048 for a decoder. Longer texts are cut, answers and prompts
+    never."""
     metric: MetricName | None = None
     """None is the task's own (F1 for MRPC and QQP, Matthews for CoLA, mean of Pearson and Spearman for STS-B, token F1 for SQuAD and DROP, else accuracy)."""
+    positive_label: str | None = None
+    """The label whose F1 or area under the curve is meant; None: the second of two."""
 
     @property
     def length(self) -> int:
         """`max_length` with the papers' choice filled in."""
-        return self.max_length or (2048 if self.objective == "causal" else 128)
+        return self.max_length or (2048 if self.objective == "causal" else 256 if self.type in LONG_PAIRS else 128)
+
+    @property
+    def predicts(self) -> Kind:
+        """Kind of what the model predicts."""
+        return "number" if self.type == "stsb" else "text" if self.type in ("squad", "drop") else "classes"
+
+    @model_validator(mode="after")
+    def _score_fits(self) -> Self:
+        named_entity = self.type == "record" and self.metric is not None and metric_refusal(self.metric, "text") is None  # its answers are texts
+        if self.metric is not None and not named_entity and (refusal := metric_refusal(self.metric, self.predicts)):
+            raise ValueError(refusal)
+        if self.positive_label is not None and self.metric not in ("f1", "auc") and self.type not in ("mrpc", "qqp"):
+            raise ValueError('`positive_label` is the class of metric = "f1" or "auc"; set it or remove the label')
+        return self
 
 
 class Glue(_Benchmark):
-    """A task of GLUE (arXiv 1804.07461), for encoders; sst2 and rte for decoders too. mnli is scored on the matched, mnli_mm on the mismatched rows."""
+    """A task of GLUE (arXiv 1804.07461), or SST-5, SNLI or TREC, for encoders; sst2 and rte for decoders too. mnli is scored on the matched, mnli_mm on the
+    mismatched rows."""
 
-    type: Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_mm", "qnli", "rte", "wnli"]
+    type: Literal["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_mm", "qnli", "rte", "wnli", "sst5", "snli", "trec"]
     objective: Objective = "head"
-    """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (MeZO's prompt for decoders; sst2 and rte only)."""
+    """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (MeZO's prompt for decoders; sst2 and rte only, and their default on a
+    decoder)."""
 
     @property
     def outputs(self) -> int:
         """Labels, or 1 for a number."""
-        return {"mnli": 3, "mnli_mm": 3, "stsb": 1}.get(self.type, 2)
+        return {"mnli": 3, "mnli_mm": 3, "snli": 3, "stsb": 1, "sst5": 5, "trec": 6}.get(self.type, 2)
+
+    @property
+    def meaning(self) -> int:
+        """2 where the default length is no longer 128."""
+        return 2 if self.type in LONG_PAIRS and self.objective != "causal" and self.max_length is None else 1
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -211,7 +307,11 @@ class Decoder(_Benchmark):
     objective: Literal["causal"] = "causal"
     """Always `causal`."""
     max_new_tokens: int = Field(50, ge=1)
-    """Longest answer that is written, in tokens (MeZO: 50); it ends at a line break or the end token."""
+    """Longest answer that is written, in tokens (MeZO: 50)."""
+    stop: tuple[AsWritten, ...] = ("\n",)
+    """Texts that end a written answer (MeZO: the line break); blanks and line breaks before it end nothing, and the end token always ends it."""
+    end_tokens: tuple[str, ...] | None = Field(None, min_length=1)
+    """Tokens that end a written answer; the first is learned behind the line break. None: MeZO's format, in which the line break alone is learned."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

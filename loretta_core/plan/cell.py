@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from loretta_core.config.cell import CellConfig
+from loretta_core.config.local_files import find_checkpoint, read_config
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Glue, Jsonl, TaskConfig
 from loretta_core.errors import MethodError
 from loretta_core.plan.architectures.known import known_config, stored_names
 from loretta_core.plan.architectures.layers import ModelLayers
 from loretta_core.plan.architectures.model import LAYOUTS, model_layers, stored_tensors
-from loretta_core.plan.local_files import find_checkpoint, read_config
 from loretta_core.plan.params import trainable_parameters
 from loretta_core.support import check_supported
 

@@ -11,6 +11,7 @@ from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
 LONGEST = {
     "toy_sentiment": 24, "toy_entailment": 34, "toy_qa": 30,
     "cola": 48, "sst2": 72, "mrpc": 112, "qqp": 128, "stsb": 96, "mnli": 160, "mnli_mm": 160, "qnli": 192, "rte": 304, "wnli": 112,
+    "sst5": 72, "snli": 96, "trec": 48,
     "cb": 368, "boolq": 768, "wsc": 160, "wic": 96, "multirc": 800, "copa": 64, "record": 720, "squad": 640, "drop": 1200,
 }  # fmt: skip
 """task → tokens."""

@@ -2,8 +2,9 @@
 
     OUT/cells/<cell_id>/predictions.json     the record holds its sha256
 
-About 2 bytes a row for labels. Metrics that are no mean over rows (F1, correlations) come with their values over 1,000 bootstrap samples: draw i takes the same
-rows in every cell, so the differences of two cells need neither the labels nor the metric.
+The file can be read alone: what each row is and should be, what was predicted and with which probability. About 70 bytes a row for labels. Metrics that are no
+mean over rows (F1, correlations) come with their values over 1,000 bootstrap samples: draw i takes the same rows in every cell, so the differences of two cells
+need neither the labels nor the metric.
 """
 
 from __future__ import annotations
@@ -33,6 +34,20 @@ class Predictions(BaseModel):
     """Digest of the test rows; two cells are paired if they share it and the metric."""
     predictions: tuple[int | float | str, ...]
     """Predicted label, number or text."""
+    rows: tuple[str, ...] = ()
+    """Where each row comes from, `file:line`; its number where rows are generated."""
+    texts_sha256: tuple[str, ...] = ()
+    """First 16 hex digits of the sha256 of each row's texts, which are joined by line breaks."""
+    texts: tuple[str, ...] = ()
+    """The texts themselves, if the cell was to `keep_texts`."""
+    references: tuple[int | float | str | tuple[str, ...], ...] = ()
+    """Right label, number or accepted texts of each row."""
+    label_names: tuple[str, ...] = ()
+    """Names of the labels in the order of their numbers; empty for numbers and texts."""
+    probabilities: tuple[float, ...] = ()
+    """Probability of the predicted label; empty where none is chosen."""
+    log_likelihoods: tuple[float, ...] = ()
+    """Log-probability of the right label in nats, or of a token of the first accepted text on average; empty for numbers."""
     right: str = ""
     """One character a row, "1" if it is right; empty if rows are not right or wrong."""
     resampled: tuple[float, ...] = ()

@@ -27,6 +27,20 @@ class Failure(BaseModel):
     """What happened, in words."""
 
 
+class ClassScore(BaseModel):
+    """Scores of one class on the test rows, in [0, 1]."""
+
+    model_config = _FROZEN
+
+    precision: float
+    """Share of the rows predicted so that are; 0 where none is predicted so."""
+    recall: float
+    """Share of its rows that are predicted so; 0 without rows."""
+    f1: float
+    rows: int
+    """Test rows of the class."""
+
+
 class Score(BaseModel):
     """Scores of one cell, in the metric `name`. None where the cell did not get so far."""
 
@@ -50,6 +64,8 @@ class Score(BaseModel):
     """Loss on the validation rows at the chosen checkpoint."""
     majority: float | None = None
     """Score on the test rows of always giving the most frequent label (or the mean) of the training rows; None for written answers."""
+    by_class: dict[str, ClassScore] | None = None
+    """Name of each label → its scores; None where no label is predicted, and in records of before."""
     scored_on: Literal["test", "validation"] | None = None
     """Rows that gave `value`: "validation" where there are no rows that nothing was chosen on. None where nothing is scored, and in records of before."""
     best_step: int | None = None

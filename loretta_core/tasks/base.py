@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -52,6 +53,9 @@ class Example:
     """Accepted texts, where the answer is a text."""
     cut: bool = False
     """True if the text was longer than `max_length`: its end is missing, or for a causal LM its beginning."""
+
+    unwritable: bool = False
+    """True if every accepted text is longer than the model may write."""
 
     @property
     def reference(self) -> Reference:
@@ -97,6 +101,10 @@ class BatchEvaluation:
     loss_sum: float
     """Sum of the losses of the rows, in nats (squared error for a number)."""
     predictions: Sequence[Prediction]
+    log_probabilities_BC: np.ndarray | None = None
+    """fp32 log-probability of each label or candidate, −inf where a row has fewer; None where nothing is chosen."""
+    log_likelihoods: Sequence[float] = ()
+    """Mean log-probability of a token of the reference, for each row whose answer is written; empty for others."""
 
 
 @runtime_checkable
@@ -130,4 +138,5 @@ class Classifier(ABC):
     def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
         """Predict the label with the highest score."""
         logits_BC = self.class_logits(model, batch)
-        return BatchEvaluation(F.cross_entropy(logits_BC, batch.labels_B, reduction="sum").item(), logits_BC.argmax(dim=-1).tolist())
+        loss_sum = F.cross_entropy(logits_BC, batch.labels_B, reduction="sum").item()
+        return BatchEvaluation(loss_sum, logits_BC.argmax(dim=-1).tolist(), logits_BC.log_softmax(dim=-1).cpu().numpy())

@@ -14,8 +14,9 @@ from loretta_core.tasks.base import Objective
 from loretta_core.tasks.data import toy
 from loretta_core.tasks.data.benchmarks import BENCHMARKS, STSB_RANGE
 from loretta_core.tasks.data.jsonl import load_jsonl
-from loretta_core.tasks.data.mezo_prompts import RANK_BY_LM_LOSS
+from loretta_core.tasks.data.mezo_prompts import MEZO_ENDING, RANK_BY_LM_LOSS
 from loretta_core.tasks.data.rows import Row, TaskData, content_of
+from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import count_shared
 from loretta_core.tasks.data.splits import load_benchmark
 from loretta_core.tasks.data.toy import toy_rows
@@ -30,25 +31,25 @@ def load_data(task: TaskConfig) -> TaskData:
     match task:
         case ToySentiment() | ToyEntailment() | ToyQa():
             splits, names = toy_rows(task)
-            return _task_data(splits, names, metric="squad_f1" if task.type == "toy_qa" else "accuracy")
+            return _task_data(task, splits, names)
         case Jsonl():
-            splits, names, notes = load_jsonl(task)
-            metric = task.metric or ("squad_f1" if task.answer else "pearson_spearman" if task.regression else "accuracy")
-            return _task_data(splits, names, metric=metric, notes=notes)
+            return _task_data(task, *load_jsonl(task))
         case Glue() | Decoder():
-            benchmark = BENCHMARKS[task.type]
             splits, notes = load_benchmark(task)
-            return _task_data(splits, benchmark.labels, metric=task.metric or benchmark.metric, notes=notes)
+            return _task_data(task, splits, BENCHMARKS[task.type].labels, notes)
 
 
-def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
-    """Return the objective of a task. Raises DataError if the prompt does not fit the tokenizer or the labels."""
+def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num_labels: int, head_order: Sequence[int] = ()) -> Objective:
+    """Return the objective of a task; `head_order` is that of a tuned classifier's labels. Raises DataError if the prompt does not fit the tokenizer or the
+    labels.
+    """
     match task:
         case Jsonl(objective="causal") | Glue(objective="causal") | ToySentiment(objective="causal") | ToyEntailment(objective="causal") | ToyQa() | Decoder():
             return _causal(task, tokenizer, num_labels)
         case Glue(objective="head"):
-            head = ClassificationHead if BENCHMARKS[task.type].labels else RegressionHead
-            return head(tokenizer, max_length=task.length)
+            if not BENCHMARKS[task.type].labels:
+                return RegressionHead(tokenizer, max_length=task.length)
+            return ClassificationHead(tokenizer, max_length=task.length, order=head_order)
         case Glue():
             benchmark = BENCHMARKS[task.type]
             assert benchmark.template is not None, "every GLUE task has a template"
@@ -57,7 +58,7 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
         case Jsonl(regression=True):
             return RegressionHead(tokenizer, max_length=task.max_length)
         case ToyEntailment() | ToySentiment(objective="head") | Jsonl(objective="head"):
-            return ClassificationHead(tokenizer, max_length=task.max_length)
+            return ClassificationHead(tokenizer, max_length=task.max_length, order=head_order)
     template, verbalizer = (toy.TEMPLATE, toy.VERBALIZER) if isinstance(task, ToySentiment) else (task.template, task.verbalizer)
     assert template is not None, "the config requires a template for a prompt"
     assert verbalizer is not None, "the config requires a verbalizer for a prompt"
@@ -68,8 +69,15 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
 def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # Llama and GPT-2 have none; padding is masked, so any token does
-    if isinstance(task, Decoder | Jsonl | ToyQa) and (task.type in ("squad", "drop", "toy_qa") or (isinstance(task, Jsonl) and task.answer)):
-        return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens)
+    match task:
+        case Jsonl(answer=str()):
+            return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens)
+        case Decoder(type="squad" | "drop"):
+            return Generation(
+                tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens, ending=MEZO_ENDING
+            )
+        case ToyQa():
+            return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=[MEZO_ENDING], ending=MEZO_ENDING)
     if isinstance(task, Jsonl):
         _one_word_per_label(task.verbalizer or (), num_labels)
     return CandidateRanking(tokenizer, max_length=task.length, rank_loss=task.type not in RANK_BY_LM_LOSS)
@@ -80,7 +88,7 @@ def _one_word_per_label(verbalizer: Sequence[str], num_labels: int) -> None:
         raise DataError(f"task.verbalizer has {len(verbalizer)} words and the task {num_labels} labels; give one word per label")
 
 
-def _task_data(splits: dict[str, list[Row]], names: tuple[str, ...], *, metric: str = "accuracy", notes: tuple[str, ...] = ()) -> TaskData:
+def _task_data(task: TaskConfig, splits: dict[str, list[Row]], names: tuple[str, ...], notes: tuple[str, ...] = ()) -> TaskData:
     content = {split: [content_of(row) for row in rows] for split, rows in splits.items()}
     validation, test = splits["validation"], splits.get("test", splits["validation"])
     seen = count_shared(test, others=validation) == len(test)  # also where the same file is named twice
@@ -91,7 +99,7 @@ def _task_data(splits: dict[str, list[Row]], names: tuple[str, ...], *, metric: 
         names,
         _digest([names, content]),
         test_sha256=_digest([names, content.get("test", content["validation"])]),
-        metric=metric,
+        scorer=scorer_of(task, names),
         notes=notes,
         scored_on="validation" if seen else "test",
     )

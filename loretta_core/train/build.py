@@ -24,6 +24,7 @@ from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.data.mezo_prompts import with_demonstrations
 from loretta_core.tasks.data.rows import TaskData
 from loretta_core.tasks.formats.context import check_fits, positions_of
+from loretta_core.tasks.formats.tuned_head import TunedHead, tuned_head
 from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engines.plain import TrainingEngine, device_of, plain_engine
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
@@ -87,7 +88,7 @@ class Run:
             objective=self.objective,
             collate=self.collate,
             batch_size=EVALUATION_BATCH,
-            metric=self.data.metric,
+            scorer=self.data.scorer,
             workers=SINGLE_WORKER if sharded else self.workers,
         )
 
@@ -133,11 +134,13 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     check_supported(cell.method.type, config=config, head=cell.task.objective == "head")
     tokenizer = load_tokenizer(cell.model)
     data = load_data(cell.task) if cell.score_test else load_data(cell.task).without_test()
-    objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs)
+    head = tuned_head(config, data.label_names) if cell.task.objective == "head" else TunedHead()
+    data = data.with_note(head.note)
+    objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs, head_order=head.order)
     examples = _encoded(cell, data, objective=objective, tokenizer=tokenizer)
     for split, encoded in examples.items():
         check_fits(encoded, positions=positions_of(config), split=split)
-    model = _adapted(cell, outputs=data.outputs)
+    model = _adapted(cell, outputs=data.outputs, fresh_head=head.fresh)
     trainable = unshare_trainable(model)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable_params = sum(parameter.numel() for parameter in trainable.values()) if cell.trainer.trains else 0
@@ -166,10 +169,18 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     )
 
 
-def _adapted(cell: CellConfig, *, outputs: int) -> nn.Module:
+def _adapted(cell: CellConfig, *, outputs: int, fresh_head: bool) -> nn.Module:
     """Return the base model with the cell's method, in eval mode."""
     frozen = not cell.method.every_weight_trains and not cell.engine.sharded
-    base = base_model(cell.model, objective=cell.task.objective, num_labels=outputs, dtype=DTYPES[cell.precision], seed=cell.seed, shared=frozen)
+    base = base_model(
+        cell.model,
+        objective=cell.task.objective,
+        num_labels=outputs,
+        dtype=DTYPES[cell.precision],
+        seed=cell.seed,
+        shared=frozen,
+        fresh_head=fresh_head,
+    )
     return apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective], revision=cell.model.revision)
 
 
@@ -201,7 +212,7 @@ def _engine(
         assert directory is not None, "a sharded run has checkpoints"
         loss_of = partial(_loss_of, objective=objective)
         return zero_engine(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
-    loss_fn = partial(metric_loss, model=model, objective=objective, metric=data.metric) if cell.trainer.jumps else _loss_of(model, objective=objective)
+    loss_fn = partial(metric_loss, model=model, objective=objective, scorer=data.scorer) if cell.trainer.jumps else _loss_of(model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)
     return plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, pack_context=pack_context, log=log), model

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from loretta_core.config import FAMILIES
+from loretta_core.config.metrics import EXTRACTORS, METRICS, STOPS
 from loretta_core.config.model import TOY_MODELS
 from loretta_core.config.sweep.spaces import trainer_ranges
 from loretta_core.methods.table import METHODS
@@ -49,7 +51,22 @@ def listing(what: str, *, as_json: bool) -> str:
         notes = [support_text(), *notes]
     if what == "models":
         notes = [architectures_text(), *notes]
+    if what == "tasks":
+        notes = [*scoring_texts(), *notes]
     return "\n\n".join([*map(_text, entries), *notes])
+
+
+def scoring_texts() -> list[str]:
+    """Return the metrics, extractors and stops that a task can name, each with what it is."""
+    metrics = {name: f"{kind}: {text}" for name, (kind, text) in METRICS.items()}
+    titles = {"Metrics (task.metric)": metrics, "Extractors of a written answer (task.extract)": EXTRACTORS, "Ends of a written answer": STOPS}
+    return [_glossary(title, entries) for title, entries in titles.items()]
+
+
+def _glossary(title: str, entries: Mapping[str, str]) -> str:
+    margin = max(map(len, entries)) + 4
+    lines = [textwrap.fill(text, WIDTH, initial_indent=f"  {name}".ljust(margin), subsequent_indent=" " * margin) for name, text in entries.items()]
+    return "\n".join([title, *lines])
 
 
 def refused_by(method: str) -> dict[str, str]:

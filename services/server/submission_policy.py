@@ -6,6 +6,7 @@ below the allowed roots (symbolic links followed first), hub ids must look like 
 
 from __future__ import annotations
 
+import glob
 import math
 import re
 from collections.abc import Iterable, Iterator
@@ -101,8 +102,8 @@ def _is_shipped_or_hub_id(name: str) -> bool:
 def _path_fields(cell: CellConfig) -> Iterator[tuple[str, str]]:
     for component, field in PATH_FIELDS:
         value = getattr(cell, component).model_dump().get(field)
-        if value is not None:
-            yield f"{component}.{field}", value
+        for path in [value] if isinstance(value, str) else value or ():
+            yield f"{component}.{field}", path
 
 
 def _check_path(place: str, value: str, policy: SubmissionPolicy) -> None:
@@ -112,6 +113,10 @@ def _check_path(place: str, value: str, policy: SubmissionPolicy) -> None:
     path = Path(value)
     if not path.is_absolute():
         raise ConfigError(f"{place} = {value!r}: not a hub id and not an absolute path; a server has no directory that a relative one could start from")
-    resolved = path.resolve()
-    if not any(resolved.is_relative_to(root.resolve()) for root in policy.roots):
+    # A pattern first by itself, and then every file that it stands for: a symbolic link below a root may lead out of it.
+    if not _allowed(path, policy) or not all(_allowed(found, policy) for found in map(Path, glob.glob(value, recursive=True))):  # noqa: PTH207
         raise ConfigError(f"{place} = {value!r}: outside the directories that a sweep may name here ({roots})")
+
+
+def _allowed(path: Path, policy: SubmissionPolicy) -> bool:
+    return any(path.resolve().is_relative_to(root.resolve()) for root in policy.roots)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from loretta_core.config.cell import COMPONENTS, CellConfig
+from loretta_core.config.decoders import default_objective
 from loretta_core.config.explain import explain
 from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError
@@ -30,9 +31,13 @@ class Draft:
     """Index of the sample at that point."""
 
     def build(self) -> CellConfig:
-        """Return the validated cell. Raises ConfigError that names the places in the sweep file."""
+        """Return the validated cell, with the objective that suits its model where the task leaves it open. Raises ConfigError that names the places in the
+        sweep file.
+        """
+        objective = default_objective(self.table.get("model"), self.table.get("task"))
+        table = {**self.table, "task": {**self.table["task"], "objective": objective}} if objective else self.table
         try:
-            return CellConfig.model_validate(self.table)
+            return CellConfig.model_validate(table)
         except ValidationError as error:
             raise ConfigError(explain(error, data=self.table, origins=self.origins, known=[*CellConfig.model_fields])) from None
 

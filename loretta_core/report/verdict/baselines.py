@@ -10,7 +10,7 @@ from loretta_core.report.stats import Z_95, wilson_interval
 from loretta_core.report.verdict.contenders import ContenderResult
 from loretta_core.report.verdict.values import Baseline, Estimate
 
-SHARES = ("accuracy", "squad_em", "drop_em")
+SHARES = ("accuracy", "micro_f1", "exact_match", "squad_em", "drop_em")
 """Metrics that are the share of right rows, whose interval over rows is Wilson's."""
 
 ZERO_SHOT, BEFORE_TRAINING, MAJORITY = "zero-shot", "the model before training", "the most frequent label"

@@ -14,6 +14,8 @@ from loretta_core.errors import DataError
 from loretta_core.tasks.data.rows import Row, TaskData
 
 Item = Mapping[str, Any]
+MEZO_ENDING = "\n"
+"""What follows a written answer in MeZO's format, and ends it."""
 RANK_BY_LM_LOSS = ("copa", "record")
 """Tasks whose candidates differ from row to row: trained by the LM loss on the right one."""
 
@@ -108,7 +110,7 @@ def solved(row: Row) -> str:
 
 def right_answer(row: Row) -> str:
     """Return the text that the model should continue the prompt with."""
-    return candidate_text(row, int(row.label)) if row.candidates else f" {row.answers[0]}"
+    return candidate_text(row, int(row.label)) if row.candidates else row.lead + row.answers[0]
 
 
 def candidate_text(row: Row, index: int) -> str:
@@ -125,7 +127,7 @@ def _labelled(prompt: str, candidates: tuple[str, ...], item: Item) -> Row:
 
 
 def _written(prompt: str, answers: list[str]) -> Row:
-    return Row({"prompt": prompt}, 0, answers=tuple(dict.fromkeys(answer.strip() for answer in answers)))
+    return Row({"prompt": prompt}, 0, answers=tuple(dict.fromkeys(answer.strip() for answer in answers)), lead=" ")
 
 
 def _lower_first_word(text: str) -> str:

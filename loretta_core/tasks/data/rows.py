@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from loretta_core.tasks.scoring.scorer import Scorer
 
 Split = Literal["train", "validation", "test"]
 
@@ -21,6 +23,10 @@ class Row:
     """The answers to choose from, where each row has its own."""
     answers: tuple[str, ...] = ()
     """Accepted texts, where the answer is a text."""
+    lead: str = ""
+    """What stands between the prompt and a written answer: MeZO's prompts end without the blank."""
+    place: str = field(default="", compare=False)
+    """Where the row comes from, `file:line`; empty for a generated one. No part of its content."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,17 @@ class TaskData:
     """Digest of every row of every split: two cells with the same id and different digests saw different data."""
     test_sha256: str = ""
     """Digest of the rows that give the score, in their order: cells that share it can be compared row by row."""
-    metric: str = "accuracy"
-    """Name of the metric that scores predictions (`scoring/metrics.py`)."""
+    scorer: Scorer = field(default_factory=Scorer)
+    """How predictions are scored."""
     notes: tuple[str, ...] = ()
     """Notes on the splits for the reader of the score."""
     scored_on: Split = "test"
     """The split that the score is computed on: "validation" where there are no rows that nothing was chosen on."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric that scores predictions (`scoring/metrics.py`)."""
+        return self.scorer.metric
 
     @property
     def outputs(self) -> int:
@@ -52,6 +63,10 @@ class TaskData:
     def without_test(self) -> TaskData:
         """Return the same data without the test rows, for a cell that must not see them; the digests stay."""
         return replace(self, test=())
+
+    def with_note(self, note: str) -> TaskData:
+        """Return the same data with one more note, unless it is empty."""
+        return replace(self, notes=(*self.notes, note)) if note else self
 
 
 def content_of(row: Row) -> list[object]:

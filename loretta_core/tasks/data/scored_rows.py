@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
-from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.rows import Row, TaskData
 
 TEST_SEED = 0
 """Seed of every draw of test rows."""
@@ -51,3 +51,10 @@ def count_shared(rows: Sequence[Row], *, others: Sequence[Row]) -> int:
     """Return how many of the rows have a text that is also the text of one of `others`."""
     known = set(map(text_key, others))
     return sum(text_key(row) in known for row in rows)
+
+
+def repeated_texts(data: TaskData) -> list[str]:
+    """Return a note on each split in which texts occur more than once."""
+    splits = {"training": data.train, "validation": data.validation} | ({"test": data.test} if data.scored_on == "test" else {})
+    counts = {name: (len(rows) - len({text_key(row) for row in rows}), len(rows)) for name, rows in splits.items()}
+    return [f"{repeated} of {rows} {name} texts occur before in the same split" for name, (repeated, rows) in counts.items() if repeated]

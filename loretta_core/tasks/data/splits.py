@@ -5,34 +5,35 @@ rows of it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from loretta_core.config.task import Decoder, Glue
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.benchmarks import BENCHMARKS, Benchmark
-from loretta_core.tasks.data.files import SUFFIXES, read_rows
-from loretta_core.tasks.data.jsonl import check_ids, text_of
 from loretta_core.tasks.data.mezo_prompts import PROMPTS
+from loretta_core.tasks.data.official.rows import benchmark_rows
+from loretta_core.tasks.data.reading.cells import text_of
+from loretta_core.tasks.data.reading.files import Record
+from loretta_core.tasks.data.reading.labels import LabelNames, labels_of, number_of
 from loretta_core.tasks.data.rows import Row
+from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import TEST_SEED
-
-Item = Mapping[str, Any]
+from loretta_core.tasks.scoring.stops import check_stops
 
 
 def load_benchmark(task: Glue | Decoder) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
     """Return the rows of train, validation and test, and notes on the splits for the record. Raises DataError with the place of a bad row."""
     benchmark = BENCHMARKS[task.type]
-    train, held = (_rows(task, benchmark, split) for split in ("train", benchmark.validation))
+    scorer_of(task, benchmark.labels)
+    (train, notes_on_train), (held, notes_on_test) = (_rows(task, benchmark, split) for split in ("train", benchmark.validation))
     order = np.random.RandomState(task.data_seed).permutation(len(train))
     shuffled = [train[index] for index in order]
     picked = np.random.RandomState(TEST_SEED).permutation(len(held))[: task.test_rows]
     splits = {"test": [held[index] for index in picked]}
     splits["train"], splits["validation"], notes = _divide(task, shuffled)
-    return splits, notes
+    return splits, tuple(dict.fromkeys((*notes_on_train, *notes_on_test, *notes)))
 
 
 def _divide(task: Glue | Decoder, rows: list[Row]) -> tuple[list[Row], list[Row], tuple[str, ...]]:
@@ -63,76 +64,22 @@ def _per_class(task: Glue | Decoder, rows: list[Row]) -> tuple[list[Row], list[R
     return train, [row for _, members in sorted(by_label.items()) for row in members[task.shots : 2 * task.shots]], ()
 
 
-def _rows(task: Glue | Decoder, benchmark: Benchmark, split: str) -> list[Row]:
-    place, items = _items(task, benchmark, split)
-    check_ids(items, place)
-    return [_row(task, benchmark, item, f"{place}:{number}") for number, item in items]
+def _rows(task: Glue | Decoder, benchmark: Benchmark, split: str) -> tuple[list[Row], tuple[str, ...]]:
+    found = benchmark_rows(task, benchmark, split)
+    labels = labels_of([], names=benchmark.labels, column="label") if benchmark.labels else None
+    return [_row(task, benchmark, labels, item, place) for place, item in found.rows], found.notes
 
 
-def _items(task: Glue | Decoder, benchmark: Benchmark, split: str) -> tuple[str, list[tuple[int, Item]]]:
-    wanted = {name: task.columns.get(name, name) for name in (*benchmark.text, *task.columns)}
-    strangers = task.columns.keys() - {*benchmark.text, *_TARGETS.get(task.type, ("label",))}
-    if strangers:
-        raise DataError(f"task.columns names {', '.join(sorted(strangers))}; the columns of {task.type} are {', '.join(benchmark.text)} and its label")
-    targets = _TARGETS.get(task.type, ("label",))
-    needed = [wanted.get(name, name) for name in (*benchmark.text, *targets)]
-    if task.path is None:
-        place, items = f"{benchmark.hub} {split}", _from_hub(benchmark.hub, benchmark, split)
-    else:
-        path = _find(Path(task.path).expanduser(), benchmark, split)
-        items = [row for piece in path for row in read_rows(piece, columns=needed, label=needed[-1])]
-        place = str(path[0])
-    return place, [(number, {**item, **{name: item[theirs] for name, theirs in wanted.items() if theirs in item}}) for number, item in items]
-
-
-_TARGETS: dict[str, tuple[str, ...]] = {"record": ("entities", "answers"), "squad": ("answers",), "drop": ("answers_spans",)}
-
-
-def _find(directory: Path, benchmark: Benchmark, split: str) -> list[Path]:
-    """Find `split`.jsonl (or another format), or the Parquet shards of a hub snapshot. A split named validation_matched may be called validation."""
-    if not directory.is_dir():
-        raise DataError(f"task.path = {str(directory)!r}: no such directory (paths are relative to the directory the sweep is started in)")
-    folders = [directory / part for part in (benchmark.part or "plain_text", "data", ".")]
-    names = [split, split.removesuffix("_matched")]
-    for folder in folders:
-        for name in names:
-            single = [path for suffix in SUFFIXES if (path := folder / f"{name}{suffix}").is_file()]
-            shards = single[:1] or sorted(folder.glob(f"{name}-*-of-*.parquet"))
-            if shards:
-                return shards
-    raise DataError(f"{directory}: no file for the split {split!r}; expected {split}.jsonl (or .csv, .tsv, .parquet), or a snapshot of {benchmark.hub}")
-
-
-def _from_hub(hub: str, benchmark: Benchmark, split: str) -> list[tuple[int, Item]]:
-    try:
-        import datasets
-    except ImportError:
-        raise DataError(f"data set {hub!r} is read by the package datasets: pip install datasets; or set task.path to a directory") from None
-    try:
-        rows: Any = datasets.load_dataset(hub, benchmark.part, split=split)
-        return list(enumerate(rows, start=1))
-    except (OSError, ValueError) as error:  # offline and not in the cache; ConnectionError and DatasetNotFoundError are OSErrors
-        raise DataError(
-            f"data set {hub!r} is not in the local hub cache and the hub did not serve it. Fetch it where there is a network: "
-            f"`hf download --repo-type dataset {hub} --local-dir DIR`, then set task.path = DIR. ({str(error).splitlines()[0]})"
-        ) from None
-
-
-def _row(task: Glue | Decoder, benchmark: Benchmark, item: Item, place: str) -> Row:
-    for name in benchmark.text:
-        text_of(item, name, place)
-    if benchmark.labels and not (type(item["label"]) is int and 0 <= item["label"] < len(benchmark.labels)):
-        names = ", ".join(f"{index} {name}" for index, name in enumerate(benchmark.labels))
-        raise DataError(f"{place}: label {item['label']!r}, expected one of {names}")
+def _row(task: Glue | Decoder, benchmark: Benchmark, labels: LabelNames | None, item: Record, place: str) -> Row:
+    text = {name: text_of(item, name, place) for name in benchmark.text}
+    if labels is not None:
+        item = {**item, "label": labels.index(item["label"], place)}
     if task.objective == "causal":
-        return _prompted(task, item, place)
-    label = item["label"]
-    if not benchmark.labels and type(label) not in (int, float):
-        raise DataError(f"{place}: label {label!r}, expected a number")
-    return Row({name: item[name] for name in benchmark.text}, label if benchmark.labels else float(label))
+        return replace(_prompted(task, item, place), place=place)
+    return Row(text, item["label"] if labels is not None else number_of(item["label"], place), place=place)
 
 
-def _prompted(task: Glue | Decoder, item: Item, place: str) -> Row:
+def _prompted(task: Glue | Decoder, item: Record, place: str) -> Row:
     try:
         row = PROMPTS[task.type](item)
     except (KeyError, TypeError) as error:
@@ -141,4 +88,7 @@ def _prompted(task: Glue | Decoder, item: Item, place: str) -> Row:
         raise DataError(f"{place}: {error}") from None
     if not row.candidates and not (row.answers and all(row.answers)):
         raise DataError(f"{place}: no accepted answer, expected at least one that is not empty")
+    if isinstance(task, Decoder) and not row.candidates:
+        for answer in row.answers:
+            check_stops(answer, task.stop, place)
     return row

@@ -125,4 +125,4 @@ def _paired_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
 
 def _questions(rng: random.Random) -> Iterator[tuple[str, Row]]:
     for opinion in opinions(rng, for_task=True, contrast_rate=1.0, negation_rate=NEGATION_RATE):
-        yield opinion.text, Row({"prompt": HOW.format(passage=opinion.text)}, 0, answers=(answered(opinion).phrase,))
+        yield opinion.text, Row({"prompt": HOW.format(passage=opinion.text)}, 0, answers=(answered(opinion).phrase,), lead=" ")

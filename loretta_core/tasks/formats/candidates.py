@@ -57,25 +57,20 @@ class CandidateRanking:
         right_B = scores_BC.gather(1, batch.labels_B[:, None]).squeeze(1)
         losses_B = F.cross_entropy(scores_BC, batch.labels_B, reduction="none") if self._rank_loss else -right_B
         best = scores_BC.argmax(dim=-1).tolist()
-        return BatchEvaluation(losses_B.sum().item(), [e.candidates[i] if e.answers else i for e, i in zip(batch.examples, best, strict=True)])
+        predictions = [e.candidates[i] if e.answers else i for e, i in zip(batch.examples, best, strict=True)]
+        return BatchEvaluation(losses_B.sum().item(), predictions, scores_BC.log_softmax(dim=-1).cpu().numpy())
 
     def _encode(self, row: Row, number: int, *, only_right: bool) -> Example:
         indices = [int(row.label)] if only_right else range(len(row.candidates))
         kept = [candidate_text(row, index) for index in indices]
         choices = encode_choices(self._tokenizer, row.text["prompt"], kept, max_length=self._max_length, place=f"row {number}")
-        answers = [choice.tokens[-choice.scored :] for choice in choices]
-        firsts = [self._first_word(tokens) for tokens in answers] if self._rank_loss else [tuple(tokens) for tokens in answers]
-        if len(set(firsts)) != len(firsts):
-            what = "begin with the same token" if self._rank_loss else "are the same tokens"
-            raise DataError(f"row {number}: two of the answers {kept} {what}; the labels could not be told apart")
+        answers = {tuple(choice.tokens[-choice.scored :]) for choice in choices}
+        if len(answers) != len(choices):
+            raise DataError(f"row {number}: two of the answers {kept} are the same tokens; the labels could not be told apart")
         longest = max(choices, key=lambda choice: len(choice.tokens)).tokens
         label = 0 if only_right else row.label
         shown = row.candidates if row.answers else ()
         return Example({"input_ids": longest}, label, choices=choices, candidates=shown, answers=row.answers, cut=choices[0].cut)
-
-    def _first_word(self, tokens: list[int]) -> int:
-        """Return the first token that is not blank: where a space is a token of its own, all answers may begin with it."""
-        return next((token for token in tokens if str(self._tokenizer.decode([token])).strip()), tokens[0])
 
 
 def encode_choices(tokenizer: PreTrainedTokenizerBase, prompt: str, answers: Sequence[str], *, max_length: int, place: str) -> tuple[Choice, ...]:

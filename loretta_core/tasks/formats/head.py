@@ -14,19 +14,24 @@ from loretta_core.tasks.data.rows import Row
 
 
 class ClassificationHead(Classifier):
-    """Objective of a classification head: cross-entropy and argmax of its fp32 logits."""
+    """Objective of a classification head: cross-entropy and argmax of its fp32 logits.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> None:
+    `order` has the output of each label, where a tuned head numbers them otherwise (`tuned_head.py`).
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, max_length: int, order: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._max_length = max_length
+        self._order = list(order)
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Tokenise one text or a sentence pair; the longer text of a pair is cut first."""
         return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
 
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
-        """Return the fp32 logits of the head."""
-        return model(**batch.inputs).logits.float()
+        """Return the fp32 logits of the head, in the order of the task's labels."""
+        logits_BC = model(**batch.inputs).logits.float()
+        return logits_BC[:, self._order] if self._order else logits_BC
 
 
 class RegressionHead:

@@ -83,6 +83,31 @@ def _f1(predictions: np.ndarray, references: np.ndarray) -> float:
     return 2 * hits / total if total else 0.0
 
 
+def _class_f1(predictions: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the F1 of every label that occurs in predictions or references, and its rows in the references."""
+    labels = np.union1d(predictions, references)
+    guessed, true = (values[:, None] == labels for values in (predictions, references))
+    return 2 * (guessed & true).sum(0) / (guessed.sum(0) + true.sum(0)), true.sum(0)
+
+
+def _macro_f1(predictions: np.ndarray, references: np.ndarray) -> float:
+    return float(_class_f1(predictions, references)[0].mean())
+
+
+def _weighted_f1(predictions: np.ndarray, references: np.ndarray) -> float:
+    f1_C, rows_C = _class_f1(predictions, references)
+    return float(f1_C @ rows_C / rows_C.sum())
+
+
+def _auc(predictions: np.ndarray, references: np.ndarray) -> float:
+    """Return the share of pairs of a row of label 1 and one of label 0 whose first has the higher value, ties half (Mann and Whitney); 0.5 without a pair."""
+    positive = references == 1
+    count, others = int(positive.sum()), int((~positive).sum())
+    if not count or not others:
+        return 0.5
+    return float((_ranks(predictions.astype(float))[positive].sum() - count * (count + 1) / 2) / (count * others))
+
+
 def _matthews(predictions: np.ndarray, references: np.ndarray) -> float:
     """Return Matthews' correlation, for any number of labels (Gorodkin 2004)."""
     labels = np.union1d(predictions, references)
@@ -118,10 +143,17 @@ def _pearson_spearman(predictions: np.ndarray, references: np.ndarray) -> float:
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(of_row=_right, share=True),
     "f1": Metric(of_all=_f1),
+    "macro_f1": Metric(of_all=_macro_f1),
+    "micro_f1": Metric(of_row=_right, share=True),
+    "weighted_f1": Metric(of_all=_weighted_f1),
+    "auc": Metric(of_all=_auc),
     "matthews": Metric(of_all=_matthews),
     "pearson": Metric(of_all=_pearson),
     "spearman": Metric(of_all=_spearman),
     "pearson_spearman": Metric(of_all=_pearson_spearman),
+    "neg_mse": Metric(of_row=lambda prediction, reference: -((prediction - reference) ** 2)),
+    "neg_mae": Metric(of_row=lambda prediction, reference: -abs(prediction - reference)),
+    "exact_match": Metric(of_row=text_match.exact_match, share=True),
     "squad_em": Metric(of_row=text_match.squad_em, share=True),
     "squad_f1": Metric(of_row=text_match.squad_f1),
     "drop_em": Metric(of_row=text_match.drop_em, share=True),

@@ -1,4 +1,4 @@
-"""Scores of free-text answers against accepted ones: exact match and token F1, as the official scripts of SQuAD v1.1 and DROP compute them.
+"""Scores of free-text answers against accepted ones: to the letter, and as the official scripts of SQuAD v1.1 and DROP compute them.
 
 SQuAD: lower case, no punctuation, no articles; F1 over the bag of words.  DROP: also numbers as numbers ("1,000" is 1000.0), hyphens split words, an answer
 whose numbers all differ from the accepted ones scores 0, F1 rounded to two digits. Here a DROP answer is one span. A row scores its best accepted answer.
@@ -13,6 +13,11 @@ from collections.abc import Callable, Sequence
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def exact_match(prediction: str, answers: Sequence[str]) -> float:
+    """Return 1 if an answer is the prediction, to the letter but for blanks and line breaks around it, else 0."""
+    return _best(lambda answer: float(prediction.strip() == answer.strip()), answers)
 
 
 def squad_normal(text: str) -> str:

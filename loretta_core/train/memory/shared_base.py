@@ -40,18 +40,21 @@ class _CachedModel:
 _cache: dict[str, _CachedModel] = {}
 
 
-def base_model(model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype, seed: int, shared: bool) -> PreTrainedModel:
+def base_model(
+    model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype, seed: int, shared: bool, fresh_head: bool = False
+) -> PreTrainedModel:
     """Return `load_model`'s model, from the cache if it is there. torch's generator, seeded with `seed` before, ends in the same state either way.
 
     Args:
+        fresh_head: the checkpoint's classification head is drawn anew.
         shared: the caller changes no tensor of the model but those that `unshare_trainable` will find. False: read it, and cache none.
     """
-    key = repr((_content(model), model.trust_remote_code, objective, num_labels, dtype, seed if objective == "head" else None))
+    key = repr((_content(model), model.trust_remote_code, objective, num_labels, dtype, fresh_head, seed if objective == "head" else None))
     found = _cache.get(key) if shared else None
     if found is None:
         _cache.clear()
         before = torch.get_rng_state()
-        loaded = load_model(model, objective=objective, num_labels=num_labels, dtype=dtype)
+        loaded = load_model(model, objective=objective, num_labels=num_labels, dtype=dtype, fresh_head=fresh_head)
         if objective != "head":
             torch.set_rng_state(before)  # random numbers drawn by loading must not depend on whether it happened
         if not shared:

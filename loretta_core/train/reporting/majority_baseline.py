@@ -8,7 +8,6 @@ import math
 from collections import Counter
 
 from loretta_core.tasks.data.rows import TaskData
-from loretta_core.tasks.scoring.metrics import score
 from loretta_core.train.build import Run
 from loretta_core.train.evaluate import Evaluation, score_interval
 
@@ -21,7 +20,7 @@ def majority_score(data: TaskData) -> float | None:
     if any(row.answers for row in data.test):
         return None
     answer = Counter(sorted(labels)).most_common(1)[0][0] if data.label_names else math.fsum(labels) / len(labels)
-    return score(data.metric, [answer] * len(true), true)
+    return data.scorer.score([answer] * len(true), true, probabilities=[0.5] * len(true))
 
 
 def no_better_than_majority(run: Run, initial: Evaluation, *, split: str = "test") -> bool:

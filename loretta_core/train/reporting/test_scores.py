@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+
+from loretta_core.config.task import Glue
 from loretta_core.store.predictions import Predictions
 from loretta_core.store.records import Record
-from loretta_core.tasks.data.scored_rows import count_shared
+from loretta_core.tasks.data.scored_rows import count_shared, repeated_texts
 from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run
 from loretta_core.train.evaluate import Evaluation, score_interval
+from loretta_core.train.reporting.by_class import class_scores
 from loretta_core.train.reporting.majority_baseline import majority_score, no_better_than_majority
 
 
 def with_test_scores(record: Record, run: Run, *, initial: Evaluation, final: Evaluation) -> tuple[Record, Predictions]:
     """Add the evaluations of the test rows, before training and with the chosen weights, to the record of a cell. Returns the predictions, too."""
     predictions = _predictions(run, final)
-    low, high = score_interval(run.data.metric, final.predictions, [example.reference for example in run.examples["test"]])
+    references = [example.reference for example in run.examples["test"]]
+    low, high = score_interval(run.data.metric, final.values, run.data.scorer.truths(references))
     scores = {
         "value": final.score,
         "low": low,
@@ -22,6 +28,7 @@ def with_test_scores(record: Record, run: Run, *, initial: Evaluation, final: Ev
         "rows": len(final.predictions),
         "initial": initial.score,
         "majority": majority_score(run.data),
+        "by_class": class_scores(final.predictions, references, names=run.data.label_names),
         "scored_on": run.data.scored_on,
     }
     changed = {
@@ -36,7 +43,14 @@ def notes_on(run: Run) -> list[str]:
     """Return what the reader of a record should know of its settings and of the rows that the cell has seen."""
     cut = {split: (sum(example.cut for example in examples), len(examples)) for split, examples in run.examples.items()}
     too_long = [f"{number} of {rows} {split} texts are longer than task.max_length and were cut" for split, (number, rows) in cut.items() if number]
-    return [*run.cell.cautions, *run.data.notes, *too_long]
+    unwritable = {split: sum(example.unwritable for example in examples) for split, examples in run.examples.items()}
+    longer = [f"{number} {split} references are longer than task.max_new_tokens: no answer can equal them" for split, number in unwritable.items() if number]
+    form = (
+        ["task.objective is causal: the decoder ranks the answers, without a head"]
+        if isinstance(run.cell.task, Glue) and run.cell.task.objective == "causal"
+        else []
+    )
+    return [*run.cell.cautions, *form, *run.data.notes, *repeated_texts(run.data), *too_long, *longer]
 
 
 def _notes_on_test_rows(run: Run, initial: Evaluation) -> list[str]:
@@ -56,8 +70,26 @@ def _notes_on_test_rows(run: Run, initial: Evaluation) -> list[str]:
 
 
 def _predictions(run: Run, final: Evaluation) -> Predictions:
-    metric, references = run.data.metric, [example.reference for example in run.examples["test"]]
-    right = right_rows(metric, final.predictions, references)
-    values = () if right else tuple(round(value, 6) for value in resampled(metric, final.predictions, references).tolist())
-    rounded = tuple(round(value, 6) if isinstance(value, float) else value for value in final.predictions)
-    return Predictions(metric=metric, test_sha256=run.data.test_sha256, predictions=rounded, right=right, resampled=values)
+    metric, data = run.data.metric, run.data
+    references = [example.reference for example in run.examples["test"]]
+    truths = data.scorer.truths(references)
+    right = right_rows(metric, final.values, truths)
+    texts = ["\n".join(row.text.values()) for row in data.test]
+    return Predictions(
+        metric=metric,
+        test_sha256=data.test_sha256,
+        predictions=tuple(round(value, 6) if isinstance(value, float) else value for value in final.predictions),
+        rows=tuple(row.place.rpartition("/")[2] or str(number) for number, row in enumerate(data.test)),
+        texts_sha256=tuple(hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts),
+        texts=tuple(texts) if run.cell.keep_texts else (),
+        references=tuple(references),
+        label_names=data.label_names,
+        probabilities=_rounded(final.probabilities),
+        log_likelihoods=_rounded(final.log_likelihoods),
+        right=right,
+        resampled=() if right else _rounded(resampled(metric, final.values, truths).tolist()),
+    )
+
+
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(round(value, 6) for value in values)

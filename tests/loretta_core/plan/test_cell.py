@@ -6,9 +6,9 @@ import pytest
 
 from loretta_core.adapters.build import trainable_parameter_count
 from loretta_core.config import FAMILIES, cell_from_overrides
+from loretta_core.config.local_files import find_checkpoint
 from loretta_core.errors import MethodError
 from loretta_core.plan.cell import CellPlan, plan_cell
-from loretta_core.plan.local_files import find_checkpoint
 from loretta_core.train.build import build_run
 
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=16", "task.validation_rows=8", "task.test_rows=8", "trainer=adam"]

@@ -1,6 +1,7 @@
 """run_cell: one cell from config to record, in this process, on the shipped model."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -144,6 +145,14 @@ def test_predictions_are_kept_for_paired_tests(metric, kept, tmp_path):
     (found,) = find_predictions(tmp_path, {cell.cell_id: record}).predictions.values()
     assert len(found.predictions) == record.score.rows == 12
     assert bool(found.right) == (kept == "right")
+    assert found.rows == tuple(f"rows.jsonl:{line}" for line in range(1, 13))
+    assert found.references == tuple(n % 2 for n in range(12))
+    assert (found.label_names, found.texts, len({*found.texts_sha256})) == (("0", "1"), (), 2)
+    right = [prediction == reference for prediction, reference in zip(found.predictions, found.references, strict=True)]
+    chances = [chance if one else 1 - chance for one, chance in zip(right, found.probabilities, strict=True)]
+    assert found.log_likelihoods == pytest.approx([math.log(chance) for chance in chances], abs=1e-4)
+    assert record.score.by_class is not None
+    assert sum(one.recall * one.rows for one in record.score.by_class.values()) == pytest.approx(sum(right))
     if kept == "right":
         assert found.right.count("1") / 12 == pytest.approx(record.score.value)
     else:

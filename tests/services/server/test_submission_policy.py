@@ -32,6 +32,7 @@ def test_what_is_shipped_and_what_the_hub_names_is_allowed():
     [
         (with_task("/etc/passwd"), "task.train = '/etc/passwd': outside the directories"),
         (with_task("data/train.jsonl"), "task.train = 'data/train.jsonl': not a hub id and not an absolute path"),
+        (with_task("/srv/data/../../etc/*"), "outside the directories"),
         (with_task("http://169.254.169.254/latest/meta-data"), "an address"),
         (with_task("file:///etc/passwd"), "an address"),
         (with_model("/etc"), "model.name = '/etc': outside the directories"),
@@ -99,7 +100,7 @@ def test_roots_open_what_lies_below_them_and_links_are_followed_first(tmp_path):
     (tmp_path / "data" / "link").symlink_to(tmp_path / "secret")
     policy = SubmissionPolicy(roots=(tmp_path / "data",))
     read_sweep(with_task(tmp_path / "data" / "train.jsonl"), policy=policy)
-    for path in ("data/link", "data/../secret", "data-beside/x"):
+    for path in ("data/link", "data/../secret", "data-beside/x", "data/*", "data/*/../../secret"):
         with pytest.raises(ConfigError, match="outside the directories"):
             read_sweep(with_task(tmp_path / path), policy=policy)
 
@@ -108,7 +109,8 @@ def test_every_text_field_was_looked_at():
     """A new field with text has to be sorted: a path belongs into PATH_FIELDS."""
     no_paths = {
         "model": {"name", "revision"},  # `name` has its own rule
-        "task": {"text", "label", "labels", "template", "verbalizer", "answer", "columns"},
+        "task": {"text", "optional", "label", "labels", "template", "verbalizer", "answer", "columns", "encoding", "separator"}
+        | {"stop", "end_tokens", "extract_pattern", "positive_label"},
         "method": {"target_modules", "feedforward_modules", "peft_type", "options"},
         "trainer": set(),
         "engine": {"device"},

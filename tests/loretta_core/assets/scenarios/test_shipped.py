@@ -44,7 +44,7 @@ def test_zero_shot_is_above_chance_and_below_what_tuning_reaches(case):
     objective = build_objective(task, tokenizer=tokenizer, num_labels=data.outputs)
     model = load_model(config, objective=task.objective, num_labels=data.outputs, dtype=torch.float32)
     collate = Collator(tokenizer, device=torch.device("cpu"))
-    outcome = evaluate(model, objective.encode(data.test), objective=objective, collate=collate, batch_size=100, metric=data.metric)
+    outcome = evaluate(model, objective.encode(data.test), objective=objective, collate=collate, batch_size=100, scorer=data.scorer)
     assert 0.6 <= outcome.score <= 0.85
 
 

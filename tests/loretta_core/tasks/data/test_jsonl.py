@@ -92,16 +92,19 @@ BAD = {
     "missing column": ({"train": [{"txt": "a", "label": 0}]}, {}, r"train.jsonl:1: no column 'text'; columns there: txt, label"),
     "empty split": ({"validation": []}, {}, r"validation.jsonl: the split is empty"),
     "not JSON": ({"train": ["{", *ROWS]}, {}, r"train.jsonl:1: not JSON"),
-    "a list": ({"train": ["[1]"]}, {}, r"train.jsonl:1: no column"),
-    "empty text": ({"train": [*ROWS, {"text": " ", "label": 1}]}, {}, r"train.jsonl:11: column 'text' is ' '"),
+    "a list": ({"train": [{}, "[1]"]}, {}, r"train.jsonl:1: no column"),
+    "empty text": ({"train": [*ROWS, {"text": " ", "label": 1}]}, {}, r"train.jsonl:11: column 'text' is an empty cell"),
+    "no text": ({"train": [*ROWS, {"text": None, "label": 1}]}, {}, r"train.jsonl:11: column 'text' is an empty cell"),
     "text is a number": ({"train": [*ROWS, {"text": 5, "label": 1}]}, {}, r"train.jsonl:11: column 'text' is 5"),
+    "empty label": ({"validation": [{"text": "a", "label": None}]}, {}, r"validation.jsonl:1: label an empty cell"),
     "stray label": ({"validation": [{"text": "a", "label": 7}]}, {}, r"validation.jsonl:1: label 7, expected one of 0, 1"),
-    "unnamed text label": ({"train": [{"text": "a", "label": "pos"}]}, {}, r"label 'pos' is not an integer; give the names"),
-    "label gap": ({"train": [{"text": "a", "label": 0}, {"text": "b", "label": 2}]}, {}, r"labels \[0, 2\], expected the integers 0, 1"),
-    "boolean label": ({"train": [{"text": "a", "label": True}]}, {}, r"label True is not an integer"),
+    "stray name": ({"train": [{"text": "a", "label": "neutral"}]}, {"labels": ["neg", "pos"]}, r"train.jsonl:1: label 'neutral', expected one of 0 neg, 1 pos"),
     "too few rows": ({}, {"train_rows": 50}, r"10 rows, and 50 are asked for"),
-    "same id": ({"train": [{**row, "id": index % 9} for index, row in enumerate(ROWS)]}, {}, r"train.jsonl:10: id 0 is also the id of line 1"),
-    "wrong encoding": ({"train": '{"text": "é", "label": 0}'.encode("latin-1")}, {}, r"not UTF-8"),
+    "an answer that is empty": (
+        {"train": [{"text": "a", "label": ""}]},
+        {"objective": "causal", "template": "{text}", "answer": "label"},
+        r"train.jsonl:1: .*empty cell",
+    ),
 }
 
 
@@ -115,3 +118,27 @@ def test_bad_files_have_one_clear_message(case, task):
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         load_data(Jsonl(type="jsonl", train=str(tmp_path / "a"), validation=str(tmp_path / "b")))
+
+
+def test_columns_that_may_be_empty(task):
+    rows = [{"ask": f"do {index}", "input": "" if index % 2 else "this"} for index in range(10)]
+    rows = [{**row, "out": "done"} for row in rows]
+    fields = {"text": ("ask", "input"), "answer": "out", "objective": "causal", "template": "{ask}{#input}\nInput: {input}{/input}\n"}
+    data = load_data(task(rows, rows, **fields))
+    assert [row.text["prompt"] for row in data.train[:2]] == ["do 0\nInput: this\n", "do 1\n"]
+    assert data.notes == ("column 'input' is empty in 10 of 20 rows (task.optional says that it may be)",)
+    bare = [{"ask": row["ask"], "out": "done"} for row in rows]
+    assert load_data(task(bare, bare, **fields, optional=("input",))).notes == ()
+
+
+def test_several_files_and_patterns(task, tmp_path):
+    task(MANY[:5], OTHERS)
+    (tmp_path / "part-1.csv").write_text("text,label\none,0\ntwo,1\n")
+    (tmp_path / "part-2.csv").write_text("text;label\nthree;0\n")
+    train = [str(tmp_path / "train.jsonl"), str(tmp_path / "part-*.csv")]
+    data = load_data(Jsonl(type="jsonl", train=train, validation=str(tmp_path / "validation.jsonl")))
+    assert texts(data.train) == [*(row["text"] for row in MANY[:5]), "one", "two", "three"]
+    assert [row.place.rpartition("/")[2] for row in data.train[4:7]] == ["train.jsonl:5", "part-1.csv:2", "part-1.csv:3"]
+    assert data.notes == (f"{tmp_path}/part-2.csv: separated by a semicolon",)
+    with pytest.raises(DataError, match=r"none-\*.csv: no file matches this pattern"):
+        load_data(Jsonl(type="jsonl", train=str(tmp_path / "none-*.csv"), validation=str(tmp_path / "validation.jsonl")))

@@ -149,7 +149,7 @@ def test_truncation_is_from_the_left_equal_for_all_candidates_and_never_cuts_an_
 
 
 BAD = [
-    (("No", "Not"), True, "row 1: two of the answers .* begin with the same token"),
+    (("same", "same"), True, "row 1: two of the answers .* are the same tokens"),
     (("same", "same"), False, "are the same tokens"),
     (("", "No"), True, "the answer '' has no tokens"),
     (("x" * 200, "No"), True, "does not fit into max_length = 100"),
@@ -162,8 +162,27 @@ def test_answers_that_cannot_be_told_apart_or_do_not_fit(byte_tokenizer, candida
         CandidateRanking(byte_tokenizer, max_length=100, rank_loss=rank_loss).encode([Row({"prompt": "p"}, 0, candidates=candidates)])
 
 
+def test_answers_that_begin_alike_are_ranked_by_all_their_tokens(byte_tokenizer, llama):
+    """As if each were scored alone, in training and with the prompt computed once; the gradient reaches the tokens that differ."""
+    row = Row({"prompt": "p"}, 1, candidates=("No", "Not", "Nothing"))
+    objective = CandidateRanking(byte_tokenizer, max_length=100, rank_loss=True)
+    batch = Collator(byte_tokenizer, device=CPU)(objective.encode([row]))
+    with torch.no_grad():
+        expected = []
+        for candidate in row.candidates:
+            ids = torch.tensor([byte_tokenizer("p" + candidate)["input_ids"]])
+            log_p = llama(ids).logits[0].log_softmax(-1)
+            expected.append(torch.stack([log_p[t - 1, ids[0, t]] for t in range(2, ids.shape[1])]).mean())
+        scores_C = torch.stack(expected)
+        assert objective.loss(llama, batch).item() == pytest.approx(torch.nn.functional.cross_entropy(scores_C, torch.tensor(1)).item(), abs=1e-5)
+        found = objective.evaluate(llama, batch)
+    assert found.predictions == [scores_C.argmax().item()]
+    assert found.log_probabilities_BC is not None
+    assert found.log_probabilities_BC[0] == pytest.approx(scores_C.log_softmax(-1).numpy(), abs=1e-5)
+
+
 def test_writing_equals_greedy_search_by_hand_and_stops(byte_tokenizer, llama):
-    objective = Generation(byte_tokenizer, max_length=100, max_new_tokens=6)
+    objective = Generation(byte_tokenizer, max_length=100, max_new_tokens=6, stop=["\n"])
     written = [Row({"prompt": prompt}, 0, answers=("a",)) for prompt in ("Q: one?\nA:", "Question: another?\nAnswer:", "x")]
     with torch.no_grad():
         texts = objective.evaluate(llama, Collator(byte_tokenizer, device=CPU)(objective.encode(written))).predictions
@@ -171,14 +190,17 @@ def test_writing_equals_greedy_search_by_hand_and_stops(byte_tokenizer, llama):
         ids = byte_tokenizer(row.text["prompt"])["input_ids"]
         new: list[int] = []
         newline = byte_tokenizer.encode("\n", add_special_tokens=False)[0]
-        while len(new) < 6 and (not new or new[-1] not in (1, newline)):
+        while len(new) < 6 and (not new or new[-1] not in (1, newline) or not byte_tokenizer.decode(new).strip()):
             new.append(llama(torch.tensor([ids + new])).logits[0, -1].argmax().item())
-        assert text == byte_tokenizer.decode(new, skip_special_tokens=True).split("\n")[0].strip()
+        assert text == byte_tokenizer.decode(new, skip_special_tokens=True).strip().split("\n")[0].rstrip()
 
 
-def test_the_written_answer_ends_with_a_line_break_in_training(byte_tokenizer):
-    (example,) = Generation(byte_tokenizer, max_length=50, max_new_tokens=6).encode([Row({"prompt": "A:"}, 0, answers=("blue", "azure"))], training=True)
-    assert byte_tokenizer.decode(example.choices[0].tokens[-example.choices[0].scored :]) == " blue\n"
+@pytest.mark.parametrize(("settings", "expected"), [({}, " blue\n"), ({"end_tokens": ["</s>"]}, " blue\n</s>")])
+def test_the_written_answer_ends_with_a_line_break_in_training(byte_tokenizer, settings, expected):
+    task = Decoder(type="squad", max_length=50, max_new_tokens=6, **settings)
+    objective = build_objective(task, tokenizer=byte_tokenizer, num_labels=1)
+    (example,) = objective.encode([Row({"prompt": "A:"}, 0, answers=("blue", "azure"), lead=" ")], training=True)
+    assert byte_tokenizer.decode(example.choices[0].tokens[-example.choices[0].scored :]) == expected
     assert byte_tokenizer.decode(list(example.prompt)) == "<s>A:"
 
 
@@ -205,7 +227,7 @@ def test_a_task_of_your_own_for_a_decoder(tmp_path, byte_tokenizer, llama):
         objective = build_objective(task, tokenizer=byte_tokenizer, num_labels=data.outputs)
         assert isinstance(objective, kind)
         result = evaluate(
-            llama, objective.encode(data.test), objective=objective, collate=Collator(byte_tokenizer, device=CPU), batch_size=4, metric=data.metric
+            llama, objective.encode(data.test), objective=objective, collate=Collator(byte_tokenizer, device=CPU), batch_size=4, scorer=data.scorer
         )
         assert 0 <= result.score <= 1
 

@@ -13,6 +13,7 @@ from loretta_core.errors import DataError
 from loretta_core.tasks.build import load_data
 from loretta_core.tasks.data.benchmarks import BENCHMARKS
 from loretta_core.tasks.data.mezo_prompts import PROMPTS
+from loretta_core.tasks.data.official.layouts import LAYOUTS
 from loretta_core.tasks.data.templates import fill
 
 
@@ -28,6 +29,7 @@ def write(directory, train, validation):
 def test_the_config_and_the_tables_name_the_same_tasks():
     glue, decoder = (set(get_args(cls.model_fields["type"].annotation)) for cls in (Glue, Decoder))
     assert glue | decoder == set(BENCHMARKS)
+    assert glue | decoder == set(LAYOUTS)
     assert decoder | {"sst2", "rte"} == set(PROMPTS)
     for name in glue:
         benchmark = BENCHMARKS[name]
@@ -106,9 +108,8 @@ def test_columns_may_have_other_names(tmp_path):
 BAD = {
     "label": ([*items(3), {"sentence": "x", "label": 2}], r"train.jsonl:4: label 2, expected one of 0 negative, 1 positive"),
     "unlabelled": ([*items(3), {"sentence": "x", "label": -1}], r"train.jsonl:4: label -1"),
-    "empty": ([*items(3), {"sentence": " ", "label": 1}], r"train.jsonl:4: column 'sentence' is ' '"),
+    "empty": ([*items(3), {"sentence": " ", "label": 1}], r"train.jsonl:4: column 'sentence' is an empty cell"),
     "column": ([{"text": "x", "label": 1}], r"train.jsonl:1: no column 'sentence'; columns there: text, label"),
-    "ids": ([{"id": 7, **row} for row in items(2)], r"train.jsonl:2: id 7 is also the id of line 1"),
 }
 
 

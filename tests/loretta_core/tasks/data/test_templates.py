@@ -20,6 +20,9 @@ GOLDEN = {
     "qnli": ({"question": "Who wrote it?", "sentence": "Ada did."}, "Who wrote it? <mask>, ada did."),
     "rte": (PAIR, "The plot is thin? <mask>, it has a plot."),
     "wnli": (PAIR, "The plot is thin? <mask>, it has a plot."),
+    "sst5": ({"text": "a smile on your face"}, "a smile on your face It was <mask>."),
+    "snli": (NLI, "A man sleeps? <mask>, nobody is awake"),
+    "trec": ({"text": "Who wrote it?"}, "<mask>: Who wrote it?"),
 }
 
 
@@ -43,6 +46,8 @@ def test_every_form_that_the_config_lets_pass_is_known():
         ("{a} {b}", {"a": "{b}", "b": "{a}"}, "{b} {a}"),
         ("{my column} {other}", {"my column": "x"}, "x {other}"),
         ("{a:loud}", {"a": "x"}, "{a:loud}"),
+        ("{a}{#b} of {b}{/b}.", {"a": "x", "b": "y"}, "x of y."),
+        ("{a}{#b} of {b}{/b}.", {"a": "x", "b": " "}, "x."),
     ],
 )
 def test_forms_and_braces(template, text, expected):

@@ -45,7 +45,7 @@ TOYS = {
     "toy_sentiment causal": ToySentiment(type="toy_sentiment", objective="causal", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
     "toy_entailment": ToyEntailment(type="toy_entailment", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
     "toy_entailment head": ToyEntailment(type="toy_entailment", objective="head", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
-    "toy_qa": ToyQa(type="toy_qa", train_rows=8, validation_rows=8, test_rows=40, max_length=400),
+    "toy_qa": ToyQa(type="toy_qa", train_rows=8, validation_rows=8, test_rows=40, max_length=400, max_new_tokens=40),
 }
 
 
@@ -119,7 +119,7 @@ def test_loads_encodes_and_scores(name, tmp_path):
 
     def run(predict):
         collate = Whole(tokenizer, device=torch.device("cpu"))
-        return evaluate(torch.nn.Identity(), examples, objective=Fixed(predict), collate=collate, batch_size=7, metric=data.metric).score
+        return evaluate(torch.nn.Identity(), examples, objective=Fixed(predict), collate=collate, batch_size=7, scorer=data.scorer).score
 
     assert run(lambda example: example.answers[0] if example.answers else example.label) == pytest.approx(1.0)
     if examples[0].answers:

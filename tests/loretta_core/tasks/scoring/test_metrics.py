@@ -3,20 +3,28 @@
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, mean_absolute_error, mean_squared_error, roc_auc_score
 
+from loretta_core.config.metrics import METRICS as NAMED
 from loretta_core.tasks.scoring.metrics import METRICS, score
+from loretta_core.tasks.scoring.scorer import NEGATED
 from loretta_core.train.evaluate import score_interval
 
 TWINS = {
     "accuracy": accuracy_score,
     "f1": f1_score,
+    "macro_f1": lambda t, p: f1_score(t, p, average="macro"),
+    "micro_f1": lambda t, p: f1_score(t, p, average="micro"),
+    "weighted_f1": lambda t, p: f1_score(t, p, average="weighted"),
+    "auc": roc_auc_score,
+    "neg_mse": lambda t, p: -mean_squared_error(t, p),
+    "neg_mae": lambda t, p: -mean_absolute_error(t, p),
     "matthews": matthews_corrcoef,
     "pearson": lambda t, p: pearsonr(t, p)[0],
     "spearman": lambda t, p: spearmanr(t, p)[0],
     "pearson_spearman": lambda t, p: (pearsonr(t, p)[0] + spearmanr(t, p)[0]) / 2,
 }
-NUMERIC = ("pearson", "spearman", "pearson_spearman")
+NUMERIC = ("pearson", "spearman", "pearson_spearman", "neg_mse", "neg_mae")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -30,10 +38,15 @@ def test_equal_to_the_usual_implementations(name, seed):
     assert score(name, guessed.tolist(), true.tolist()) == pytest.approx(TWINS[name](true, guessed), abs=1e-12)
 
 
-def test_matthews_of_three_labels():
+@pytest.mark.parametrize("name", ["accuracy", "macro_f1", "micro_f1", "weighted_f1", "matthews"])
+def test_three_labels_one_of_which_is_never_right(name):
     rng = np.random.default_rng(1)
-    true, guessed = rng.integers(0, 3, (2, 40))
-    assert score("matthews", guessed.tolist(), true.tolist()) == pytest.approx(matthews_corrcoef(true, guessed), abs=1e-12)
+    true, guessed = rng.integers(0, 2, 40), rng.integers(0, 3, 40)
+    assert score(name, guessed.tolist(), true.tolist()) == pytest.approx(TWINS[name](true, guessed), abs=1e-12)
+
+
+def test_every_metric_that_can_be_named_is_there():
+    assert {NEGATED.get(name, name) for name in NAMED} == METRICS.keys()
 
 
 @pytest.mark.parametrize("name", ["f1", "matthews", "pearson_spearman"])
@@ -68,7 +81,7 @@ def test_intervals_cover_the_score_repeat_and_shrink(name):
     def interval(rows: int):
         true = rng.integers(0, 2, rows).tolist()
         guessed = np.where(rng.random(rows) < 0.75, true, 1 - np.array(true)).tolist()
-        if name.startswith(("squad", "drop")):
+        if name.startswith(("squad", "drop", "exact")):
             guessed, true = [f"word {g}" for g in guessed], [(f"word {t}",) for t in true]
         low, high = score_interval(name, guessed, true)
         assert (low, high) == score_interval(name, guessed, true)

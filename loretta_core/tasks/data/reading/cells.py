@@ -1,0 +1,39 @@
+"""Text cells of a row: what is there, and what is empty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from loretta_core.errors import DataError
+from loretta_core.tasks.data.reading.labels import empty
+
+Cells = Mapping[str, Any]
+"""Column → cell of a row."""
+
+
+def text_of(item: Cells, name: str, place: str) -> str:
+    """Return a column of a row. Raises DataError unless it is a text that is not empty."""
+    if empty(item[name]):
+        raise DataError(f"{place}: column {name!r} is an empty cell, expected a text")
+    if not isinstance(item[name], str):
+        raise DataError(f"{place}: column {name!r} is {item[name]!r}, expected a text")
+    return item[name]
+
+
+def texts_of(item: Cells, names: Sequence[str], place: str) -> dict[str, str]:
+    """Return the text columns of a row, of which some may be empty or missing, but not all. Raises DataError."""
+    if all(empty(item.get(name)) for name in names):
+        return {name: text_of({name: item.get(name)}, name, place) for name in names}
+    return {name: "" if empty(item.get(name)) else text_of(item, name, place) for name in names}
+
+
+def counted_empty(items: Iterable[Cells], names: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on each of the columns that is empty in some rows."""
+    counts: Counter[str] = Counter()
+    rows = 0
+    for item in items:
+        rows += 1
+        counts.update(name for name in names if empty(item.get(name)))
+    return tuple(f"column {name!r} is empty in {count} of {rows} rows (task.optional says that it may be)" for name, count in counts.items())

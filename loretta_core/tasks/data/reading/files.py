@@ -1,0 +1,110 @@
+"""Reads the rows of a file with their places: JSON lines or arrays, CSV, TSV or Parquet, by the suffix; plain or gzip, in any encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from loretta_core.config.task import Quoting
+from loretta_core.errors import DataError
+from loretta_core.tasks.data.reading.delimited import SUFFIXES as DELIMITED
+from loretta_core.tasks.data.reading.delimited import delimited_rows
+from loretta_core.tasks.data.reading.encodings import decode, read_bytes
+from loretta_core.tasks.data.reading.json_rows import JSON, json_rows
+
+Record = dict[str, Any]
+SUFFIXES = (*JSON, *DELIMITED, ".parquet")
+"""Suffixes of files that can be read; each may be followed by .gz."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of files, as far as it is given; the rest is found out."""
+
+    encoding: str | None = None
+    separator: str | None = None
+    quoting: Quoting = "auto"
+    headless: tuple[str, ...] = ()
+    """Columns of a delimited file that may have no header: it has none if its first row is as long and names none of the columns."""
+
+
+Adapt = Callable[[Any], Sequence[Any]]
+"""Row of a file → the rows that it stands for."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The rows of a source, and what was found out about its form."""
+
+    rows: list[tuple[str, Record]]
+    """(place, row); a place is `file:line`, or `file:number of the row` where rows are no lines."""
+    notes: tuple[str, ...] = field(default=())
+
+
+def _itself(item: Any) -> Sequence[Any]:
+    return (item,)
+
+
+def read_rows(path: Path, *, columns: Sequence[str], form: Form | None = None, adapt: Adapt = _itself) -> Found:
+    """Return the rows of a file as `adapt` makes them, with their columns checked. Cells of CSV and TSV are texts, and None where a row is too short.
+
+    Raises DataError with file and row: no file, not of its format, wrong encoding, missing column, no rows.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file (paths are relative to the directory the sweep is started in)")
+    suffix = suffix_of(path)
+    if suffix == ".parquet":
+        rows, told = list(_parquet(path)), []
+    else:
+        rows, told = _text_rows(path, suffix, columns, form or Form())
+    if not rows:
+        raise DataError(f"{path}: the split is empty; expected one row a line")
+    placed = [(f"{path}:{number}", adapted) for number, item in rows for adapted in _adapted(item, adapt, f"{path}:{number}")]
+    for place, item in placed:
+        check_columns(item, columns, place)
+    return Found(placed, (f"{path}: {', '.join(told)}",) if told else ())
+
+
+def _adapted(item: Any, adapt: Adapt, place: str) -> Sequence[Any]:
+    try:
+        return adapt(item)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{place}: looks like a row of the official files, and is not arranged as one ({type(error).__name__}: {error})") from None
+
+
+def suffix_of(path: Path) -> str:
+    """Return the suffix that tells the format, in lower case and without .gz."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def check_columns(item: Any, columns: Sequence[str], place: str) -> None:
+    """Raise DataError unless a row is an object with the columns; a cell may be empty."""
+    missing = [name for name in columns if not isinstance(item, dict) or name not in item]
+    if missing:
+        have = ", ".join(map(str, item)) if isinstance(item, dict) else type(item).__name__
+        raise DataError(f"{place}: no column {missing[0]!r}; columns there: {have}. Set task.text and task.label to the names in the file")
+
+
+def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> tuple[list[tuple[int, Any]], list[str]]:
+    text, guessed = decode(read_bytes(path), encoding=form.encoding, place=str(path))
+    told = [f"read as {guessed}, the likeliest encoding of a file that is not UTF-8"] if guessed else []
+    if "\0" in text:
+        raise DataError(f"{path}: holds zero bytes, as no text does; expected {', '.join(SUFFIXES)}")
+    if suffix in DELIMITED and not (suffix == ".txt" and text.lstrip()[:1] in ("{", "[")):
+        found = delimited_rows(text, suffix=suffix, columns=columns, separator=form.separator, quoting=form.quoting, headless=form.headless, place=str(path))
+        return list(found.rows), told + found.told
+    return json_rows(text, str(path), columns=columns), told
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Record]]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise DataError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from None
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not Parquet: {error}") from None
+    yield from enumerate(table.to_pylist(), start=1)
