@@ -36,3 +36,11 @@ class LearningRates(NamedTuple):
 
     first_order: DefaultRange
     zeroth_order: DefaultRange = ZEROTH_ORDER
+
+
+FAMILY_RANGE = DefaultRange(
+    1e-4,
+    3e-2,
+    "the range of loretta_rep (arXiv 2402.11417), half a decade added: factors without a norm beside them; best of jobs/sweeps/tensor_family.toml: TBD",
+)
+"""Learning rates of AdamW for the other methods whose update is made of tensor trains or CP factors."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from loretta_core.config.method import MethodConfig
+from loretta_core.methods.grid import AttachedLayer
 from loretta_core.methods.targets import input_side_names, sites_for
 from loretta_core.plan.architectures.layers import Layer, ModelLayers
 from loretta_core.sites import HEAD_LAYERS, matching
@@ -30,11 +31,10 @@ def _attached(method: MethodConfig, model: ModelLayers) -> int:
         return 0
     names = method.targets or sites_for(model.model_type, method.type).names
     on_input = method.input_targets or input_side_names(names, model_type=model.model_type, method=method.type)
-    return sum(
-        method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_hit(layer, on_input))
-        for layer in model.frozen
-        if layer.kind == "linear" and _hit(layer, names)
-    )
+    layers = [layer for layer in model.frozen if layer.kind == "linear" and _hit(layer, names)]
+    own = sum(method.parameters_at(in_features=each.in_features, out_features=each.out_features, on_input=_hit(each, on_input)) for each in layers)
+    attached = [AttachedLayer(each.path, each.in_features, each.out_features) for each in layers]
+    return own + method.parameters_shared(attached, head_width=model.sizes.head_width)
 
 
 def _hit(layer: Layer, names: Collection[str]) -> bool:

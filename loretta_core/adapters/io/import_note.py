@@ -10,7 +10,7 @@ from pathlib import Path
 NOTE = """
 ## How to load
 
-The types LORETTA_ADP, LORETTA_REP and BOTTLENECK are not part of PEFT: `import loretta_core` registers them, and without it PEFT answers with a `KeyError`.
+The type of this adapter is not part of PEFT: `import loretta_core` registers it, and without it PEFT answers with a `KeyError`.
 
 ```python
 import loretta_core

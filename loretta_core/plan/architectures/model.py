@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loretta_core.errors import ModelError
+from loretta_core.methods.grid import head_width
 from loretta_core.plan.architectures import decoders, encoders
 from loretta_core.plan.architectures.layers import Layer, ModelLayers, Sizes
 
@@ -85,4 +86,5 @@ def _sizes(config: Config) -> Sizes:
     hidden = config.get("hidden_size") or config.get("n_embd") or config["d_model"]
     layers = config.get("num_hidden_layers") or config.get("n_layer") or config["num_layers"]
     grouped = LAYOUTS[config["model_type"]] in (decoders.llama, decoders.phi)
-    return Sizes(hidden=hidden, layers=layers, keys=decoders.attention_widths(config)[1] if grouped else hidden)
+    keys, heads = (decoders.attention_widths(config)[1], decoders.head_width(config)) if grouped else (hidden, head_width(config))
+    return Sizes(hidden=hidden, layers=layers, keys=keys, head_width=heads)
