@@ -14,6 +14,7 @@ start); cores per width. The paper's further modes, heads and tasks, are not her
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,14 +73,16 @@ class GlobalTrain(SharedFactors):
 
     @torch.no_grad()
     def round_(self, *, rank: int | None, tolerance: float | None) -> tuple[list[int], float]:
-        """Round the train in place; return its inner ranks and a bound on the relative error of all updates together (Frobenius norm)."""
+        """Round the train in place; return its inner ranks and the relative error of all updates together (Frobenius norm)."""
+        before = {path: self.factors(path) for path in self._places}
         cores = self._as_train()
         sizes = [core.shape[1] for core in cores]
-        shape = TTShape(sizes[0], sizes[1] * sizes[2] * sizes[3], tuple(sizes), 1, (1, *(core.shape[2] for core in cores)))
+        shape = TTShape(sizes[0], math.prod(sizes[1:]), tuple(sizes), 1, (1, *(core.shape[2] for core in cores)))
         found = tt_round(cores, shape=shape, rank=rank, tolerance=tolerance)
-        norm = float(found.cores[-1].double().norm())  # the other cores are orthonormal
         self._set_train(found.cores)
-        return list(found.shape.ranks[1:-1]), found.error_bound / max((norm**2 + found.error_bound**2) ** 0.5, torch.finfo(torch.float32).tiny)
+        error = sum(_squared_norm(*_difference(old, self.factors(path))) for path, old in before.items())
+        size = sum(_squared_norm(*old) for old in before.values())
+        return list(found.shape.ranks[1:-1]), math.sqrt(max(error, 0.0) / size) if size else 0.0
 
     def _as_train(self) -> list[Tensor]:
         """Return four cores (r, mode, r'); the modes of the ends are all input and all output widths, one after the other."""
@@ -97,6 +100,17 @@ class GlobalTrain(SharedFactors):
     def _replace(table: nn.ParameterDict, values: Sequence[Tensor]) -> None:
         for (name, old), value in zip(list(table.items()), values, strict=True):
             table[name] = nn.Parameter(value.contiguous(), old.requires_grad)
+
+
+def _difference(left: ops.Factors, right: ops.Factors) -> ops.Factors:
+    """Return factors of the difference of two products."""
+    return torch.cat([left[0], right[0]], dim=1), torch.cat([left[1], -right[1]])
+
+
+def _squared_norm(left_IR: Tensor, right_RO: Tensor) -> float:
+    """Return ‖L R‖² (Frobenius) without the product."""
+    left_IR, right_RO = left_IR.double(), right_RO.double()
+    return float(((left_IR.t() @ left_IR) * (right_RO @ right_RO.t())).sum())
 
 
 class MetaTTLayer(SharedLayer):
@@ -121,9 +135,10 @@ class MetaTTModel(SharedTuner[MetaTTConfig, MetaTTLayer]):
         return config.alpha
 
     def round_ranks(self, *, rank: int | None = None, tolerance: float | None = None, adapter: str = "default") -> float:
-        """Round the train of an adapter to ranks of at most `rank`, lower where the error stays below `tolerance`; between two trainings only.
+        """Round the train of an adapter to ranks of at most `rank`, lower where its relative error stays below `tolerance`; between two trainings only.
 
-        Returns a bound on the relative error of all updates together (Frobenius norm). The parameters are new ones: an optimizer of the old ones has to be made
+        The train has a matrix for every pair of a layer and a matrix type, in every width, also where the model has none; the tolerance counts them all. Returns
+        the relative error of the updates that there are, together (Frobenius norm). The parameters are new ones: an optimizer of the old ones has to be made
         anew. Raises MethodError when neither is given or the ranks would not be at least 1.
         """
         if (rank is None and tolerance is None) or (rank is not None and rank < 1) or (tolerance is not None and tolerance < 0):
