@@ -137,7 +137,7 @@ class MetaTTModel(SharedTuner[MetaTTConfig, MetaTTLayer]):
     def round_ranks(self, *, rank: int | None = None, tolerance: float | None = None, adapter: str = "default") -> float:
         """Round the train of an adapter to ranks of at most `rank`, lower where its relative error stays below `tolerance`; between two trainings only.
 
-        The train has a matrix for every pair of a layer and a matrix type, in every width, also where the model has none; the tolerance counts them all. Returns
+        The train has a matrix for every pair of a layer and a matrix type, in every width, also where the model has none; the tolerance counts all. Returns
         the relative error of the updates that there are, together (Frobenius norm). The parameters are new ones: an optimizer of the old ones has to be made
         anew. Raises MethodError when neither is given or the ranks would not be at least 1.
         """
