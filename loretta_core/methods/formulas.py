@@ -38,6 +38,11 @@ def adapter_biases(which: str, *, middle: int, width: int) -> int:
     return {"both": middle + width, "down": middle, "none": 0}[which]
 
 
+def activation_parameters(non_linearity: str) -> int:
+    """Return the parameters of an activation of transformers."""
+    return {"prelu": 1, "xielu": 2}.get(non_linearity, 0)
+
+
 def adapter_activation_bytes(inner: int, *, out_features: int, side: Side) -> int:
     """Return the bytes a token that a bottleneck with `inner` numbers inside keeps; on a layer's output it also keeps that, as its own input."""
     return FP32 * (inner + (out_features if side == "output" else 0))

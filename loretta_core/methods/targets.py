@@ -34,6 +34,39 @@ def input_side_names(targets: Collection[str], *, model_type: str, method: str) 
     return tuple(sorted(target for target in targets if any(target == name or target.endswith(f".{name}") for name in known)))
 
 
+def is_on_input(path: str, *, in_features: int, out_features: int, model_type: str, method: str) -> bool:
+    """Return whether `method` changes the linear layer at `path` on its input: as the architecture's table says, and for a layer that is not in it by its role.
+
+    Adapters sit on the side of the hidden width. A layer that widens leads into the feed-forward block, so that is its input; of one that narrows (out of the
+    block) or keeps the width (attention) it is the output.
+    """
+    attachment = METHODS[method].attachment
+    entry = ARCHITECTURES.get(model_type)
+    known = entry.sites(attachment) if entry and attachment else Sites()
+    for names, on_input in ((known.input, True), (known.output, False)):
+        if any(matching([path], target=name) for name in names):
+            return on_input
+    return attachment == "adapters" and in_features < out_features
+
+
+def shortest_names(paths: Collection[str], *, others: Collection[str]) -> list[str]:
+    """Return short ends of `paths` that name all of them and none of `others`. Raises MethodError for a path that is itself the end of another."""
+    taken = {end for path in others for end in _ends(path)}
+    names: dict[str, None] = {}
+    for path in paths:
+        name = next((end for end in _ends(path) if end not in taken), None)
+        if name is None:
+            raise MethodError(f"the layer {path!r} cannot be told from others by its name; give `input_modules`, or attach to one of them only")
+        names[name] = None
+    return list(names)
+
+
+def _ends(path: str) -> list[str]:
+    """Return the ends of a path, the shortest first: what `matching` accepts for it."""
+    parts = path.split(".")
+    return [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+
+
 def resolve_targets(targets: Collection[str] | None, *, linear_paths: Sequence[str], method: str, model_type: str) -> list[str]:
     """Return the names to attach to: `targets`, or the architecture's own sites for None.
 

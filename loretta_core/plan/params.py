@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from loretta_core.config.method import MethodConfig
 from loretta_core.methods.grid import AttachedLayer
-from loretta_core.methods.targets import input_side_names, sites_for
+from loretta_core.methods.targets import is_on_input, sites_for
 from loretta_core.plan.architectures.layers import Layer, ModelLayers
 from loretta_core.sites import HEAD_LAYERS, matching
 
@@ -30,11 +30,19 @@ def _attached(method: MethodConfig, model: ModelLayers) -> int:
     if method.attachment is None:
         return 0
     names = method.targets or sites_for(model.model_type, method.type).names
-    on_input = method.input_targets or input_side_names(names, model_type=model.model_type, method=method.type)
     layers = [layer for layer in model.frozen if layer.kind == "linear" and _hit(layer, names)]
-    own = sum(method.parameters_at(in_features=each.in_features, out_features=each.out_features, on_input=_hit(each, on_input)) for each in layers)
-    attached = [AttachedLayer(each.path, each.in_features, each.out_features) for each in layers]
+    own = sum(
+        method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_on_input(layer, method, model.model_type))
+        for layer in layers
+    )
+    attached = [AttachedLayer(layer.path, layer.in_features, layer.out_features) for layer in layers]
     return own + method.parameters_shared(attached, head_width=model.sizes.head_width)
+
+
+def _on_input(layer: Layer, method: MethodConfig, model_type: str) -> bool:
+    if method.input_targets:
+        return _hit(layer, method.input_targets)
+    return is_on_input(layer.path, in_features=layer.in_features, out_features=layer.out_features, model_type=model_type, method=method.type)
 
 
 def _hit(layer: Layer, names: Collection[str]) -> bool:

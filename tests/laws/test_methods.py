@@ -79,7 +79,7 @@ def only_declared_parameters_train(case: Case, directory: Path) -> None:
     if case.name == "ft":
         assert trainable == {key for key, _ in case.model.named_parameters()}
         return
-    norms = {key for key in trainable if ".trainable_norm." in key}
+    norms = {key for key in trainable if "_norm.default." in key}
     heads = {key for key in trainable if ".modules_to_save." in key}
     assert bool(norms) == case.name.startswith("loretta")
     assert bool(heads) == (case.task_type == "SEQ_CLS")

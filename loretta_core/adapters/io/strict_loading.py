@@ -12,11 +12,13 @@ from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.errors import OutputError
 
 WEIGHTS = "adapter_model.safetensors"
@@ -39,7 +41,7 @@ def load_peft(
     """
     try:
         config = PeftConfig.from_pretrained(str(directory))
-        state = load_file(directory / WEIGHTS)
+        state = with_prefixed_norms(load_file(directory / WEIGHTS), prefix=PEFT_TYPE_TO_PREFIX_MAPPING.get(config.peft_type, ""))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise OutputError(f"{directory} holds no adapter that can be read (adapter_config.json and {WEIGHTS}): {error}") from None
     if expected is not None and type(config) is not expected:

@@ -3,7 +3,8 @@
 PEFT's bookkeeping (active adapters, disabling, merging, deleting) in one place; a method adds only how a block enters the forward pass. Blocks are fp32
 whatever the base is: activations are cast to the block's dtype and its result back.
 
-State: <path>.<container>.<adapter name>.<block parameter>, e.g. `…output.dense.loretta_adp_block.default.down.cores.0`.
+State: <path>.<container>.<adapter name>.<block parameter>, e.g. `…output.dense.loretta_adp_block.default.down.cores.0`. Every container starts with the
+tuner's prefix (`loretta_adp_`): that is how transformers knows the keys of a saved adapter.
 """
 
 from __future__ import annotations
@@ -59,13 +60,39 @@ class AdapterLayer(nn.Module, BaseTunerLayer):
         on_meta = any(parameter.is_meta for parameter in parameters)
         self.blocks[name] = block if on_meta else block.to(next(self.base_layer.parameters()).device)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.disable_adapters:
-            if self.merged:
-                self.unmerge()
-            return self.base_layer(x)
-        blocks = [self.blocks[name] for name in self.active_adapters if name in self.blocks]
-        return self.base_layer(x) if self.merged or not blocks else self.adapted(x, blocks)
+    def add_late_block(self, name: str, block: nn.Module, *, active: list[str], frozen: bool) -> None:
+        """Add a block after PEFT has settled which adapters are active and what trains: nothing changes for the blocks that are there already."""
+        self.add_block(name, block.requires_grad_(name in active and not frozen))
+        self._active_adapter = list(active)
+
+    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
+        # PEFT's own also casts to the base's dtype, which rounds what a bf16 model loads with low_cpu_mem_usage.
+        if adapter_name in self.blocks:
+            self.blocks[adapter_name].to(device or next(self.base_layer.parameters()).device)
+
+    def forward(self, x: Tensor, *, adapter_names: list[str] | None = None) -> Tensor:
+        """Run the layer with the active adapters or, where `adapter_names` says so, every row of `x` with its own."""
+        if adapter_names is not None and not self.disable_adapters:
+            return self._in_rows(x, adapter_names)
+        blocks = self.acting_blocks()
+        return self.adapted(x, blocks) if blocks else self.base_layer(x)
+
+    def acting_blocks(self) -> list[nn.Module]:
+        """Return the blocks that a forward pass adds to the base layer: those of the active adapters, none when they are disabled (or merged already)."""
+        if self.disable_adapters and self.merged:
+            self.unmerge()
+        return [] if self.disable_adapters or self.merged else [self.blocks[name] for name in self.active_adapters if name in self.blocks]
+
+    def _in_rows(self, x: Tensor, names: list[str]) -> Tensor:
+        """Return the output with row i under the adapter names[i] alone; under the base for a name without a block here, as with LoRA."""
+        if self.merged:
+            raise MethodError("adapter_names: there are merged adapters, call `unmerge_adapter` first")
+        if len(names) != len(x):
+            raise MethodError(f"adapter_names: {len(names)} names for a layer's input of {len(x)} rows; expected one name per row of the batch")
+        rows = {name: [row for row, other in enumerate(names) if other == name] for name in dict.fromkeys(names)}
+        parts = [self.adapted(x[some], [self.blocks[name]]) if name in self.blocks else self.base_layer(x[some]) for name, some in rows.items()]
+        order = torch.tensor([row for some in rows.values() for row in some], device=x.device)
+        return torch.cat(parts)[order.argsort()]
 
     @abstractmethod
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:

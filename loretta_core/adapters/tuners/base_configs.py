@@ -10,6 +10,20 @@ from typing import Any
 
 from peft import PeftConfig
 
+from loretta_core.adapters.field_checks import (
+    activation,
+    check_fields,
+    checked,
+    flag,
+    head_modes,
+    modes,
+    names,
+    names_or_pattern,
+    number,
+    one_of,
+    probability,
+    whole,
+)
 from loretta_core.adapters.io.import_note import add_import_note
 from loretta_core.errors import MethodError
 
@@ -19,15 +33,19 @@ class TargetedConfig(PeftConfig):
     """Fields of every config of ours: the layers a method attaches to, and what else trains."""
 
     target_modules: list[str] | set[str] | str | None = field(
-        default=None, metadata={"help": "Names of linear layers; None takes the site table of the model's architecture."}
+        default=None,
+        metadata=checked(
+            names_or_pattern, "Names of linear layers, a regular expression of whole paths, or 'all-linear'; None takes the table of the model's architecture."
+        ),
     )
-    exclude_modules: list[str] | set[str] | str | None = field(default=None, metadata={"help": "Names of layers to leave alone."})
-    modules_to_save: list[str] | None = field(default=None, metadata={"help": "Modules trained and saved in full, such as a classifier."})
-    train_norms: bool = field(default=True, metadata={"help": "Train every LayerNorm and RMSNorm, as the paper does."})
+    exclude_modules: list[str] | set[str] | str | None = field(default=None, metadata=checked(names_or_pattern, "Names of layers to leave alone."))
+    modules_to_save: list[str] | None = field(default=None, metadata=checked(names, "Modules trained and saved in full, such as a classifier."))
+    train_norms: bool = field(default=True, metadata=checked(flag, "Train every LayerNorm and RMSNorm, as the paper does."))
     bias: str = field(default="none", metadata={"help": "Biases of the base model that train: only 'none', so that the base stays what it was."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_fields(self)
         if self.bias != "none":
             raise MethodError(
                 f"bias = {self.bias!r}: expected 'none'. Biases of the base model trained in place could not be switched off with the adapter; "
@@ -43,13 +61,16 @@ class TargetedConfig(PeftConfig):
 class BottleneckConfigBase(TargetedConfig):
     """Fields of bottleneck adapters beside linear layers."""
 
-    bottleneck_size: int = field(default=64, metadata={"help": "Width of the adapter's middle."})
-    non_linearity: str = field(default="relu", metadata={"help": "Activation between the two matrices: relu, gelu, tanh or silu."})
-    adapter_dropout: float = field(default=0.0, metadata={"help": "Dropout on the adapter's input."})
-    adapter_bias: str = field(default="both", metadata={"help": "Which of the two matrices have a bias: both (the paper), down or none."})
-    scaling: float | str = field(default=1.0, metadata={"help": "Factor on the adapter's output."})
+    bottleneck_size: int = field(default=64, metadata=checked(whole(1), "Width of the adapter's middle."))
+    non_linearity: str = field(default="relu", metadata=checked(activation, "Activation between the two matrices, by transformers' name."))
+    adapter_dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the adapter's input."))
+    adapter_bias: str = field(
+        default="both", metadata=checked(one_of("both", "down", "none"), "Which of the two matrices have a bias: both (the paper), down or none.")
+    )
+    scaling: float = field(default=1.0, metadata=checked(number("a number (the authors' 'learned' is not supported)"), "Factor on the adapter's output."))
     input_modules: list[str] | None = field(
-        default=None, metadata={"help": "Those of target_modules whose adapter sits on the layer's input; None takes the site table."}
+        default=None,
+        metadata=checked(names, "Those of the targeted layers whose adapter sits on the input, by the ends of their paths; None decides it at injection."),
     )
 
 
@@ -57,14 +78,15 @@ class BottleneckConfigBase(TargetedConfig):
 class TTConfig(TargetedConfig):
     """Fields of methods whose matrices are tensor trains."""
 
-    tensor_rank: int = field(default=5, metadata={"help": "Rank of the tensor-train cores."})
+    tensor_rank: int = field(default=5, metadata=checked(whole(1), "Rank of the tensor-train cores."))
     shape: str | list[int] = field(
-        default="auto", metadata={"help": "How widths factor into modes: 'auto', 'paper', or the modes of the first matrix (the second mirrors them)."}
+        default="auto", metadata=checked(modes, "How widths factor into modes: 'auto', 'paper', or the modes of the first matrix (the second mirrors them).")
     )
     classifier_shape: str | list[int] | None = field(
         default=None,
-        metadata={
-            "help": "Tensorize the hidden x hidden layer of the classification head: modes as in `shape`, or 'dense' for not at all. "
-            "None: as the paper does with shape='paper', otherwise dense."
-        },
+        metadata=checked(
+            head_modes,
+            "Tensorize the hidden x hidden layer of the classification head: modes as in `shape`, or 'dense' for not at all. "
+            "None: as the paper does with shape='paper', otherwise dense.",
+        ),
     )

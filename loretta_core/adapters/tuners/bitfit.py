@@ -7,6 +7,7 @@ used, so that disabling or switching adapters restores the base exactly and merg
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +19,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from loretta_core.adapters.field_checks import check_fields, checked, names, one_of
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
-from loretta_core.adapters.tuners.adapter_layer import AdapterLayer
+from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
+from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
 from loretta_core.errors import MethodError
 
 
@@ -28,11 +31,14 @@ from loretta_core.errors import MethodError
 class BitfitConfig(PeftConfig):
     """PEFT config of the type BITFIT."""
 
-    target_modules: str = field(default=DUMMY_TARGET_MODULES, metadata={"help": "Not a choice: every bias of the backbone trains."})
-    modules_to_save: list[str] | None = field(default=None, metadata={"help": "Modules trained and saved in full, such as a classifier."})
+    target_modules: str = field(
+        default=DUMMY_TARGET_MODULES, metadata=checked(one_of(DUMMY_TARGET_MODULES), "Not a choice: every bias of the backbone trains.")
+    )
+    modules_to_save: list[str] | None = field(default=None, metadata=checked(names, "Modules trained and saved in full, such as a classifier."))
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_fields(self)
         self.peft_type = peft_type("BITFIT")
 
 
@@ -45,26 +51,29 @@ class Biases(nn.Module):
             self.register_parameter(name, nn.Parameter(parameter.detach().clone().float()))
 
 
-class BitfitLayer(AdapterLayer):
-    """A module of any kind, run with the biases of the active adapter. Two active adapters cannot both own a bias: the first one does."""
+class BitfitLayer(OwnParametersLayer):
+    """A module of any kind, run with the biases of the active adapters."""
 
     adapter_layer_names = ("bitfit_block",)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        if self.disable_adapters and self.merged:
-            self.unmerge()
-        block = next((self.blocks[name] for name in self.active_adapters if name in self.blocks), None)
-        if self.disable_adapters or self.merged or block is None:
-            return self.base_layer(*args, **kwargs)
-        frozen = own_biases(self.base_layer)
-        trained = {name: parameter.to(frozen[name].dtype) for name, parameter in block.named_parameters()}
-        return functional_call(self.base_layer, trained, args, kwargs)
+    def forward(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs:
+            return super().forward(args[0], adapter_names=adapter_names)
+        if adapter_names is not None:
+            raise MethodError(
+                f"bitfit: adapter_names needs modules of one input with a row per text; {type(self.base_layer).__name__} owns biases and takes several. "
+                "Run the rows of each adapter as a batch of their own, after `set_adapter`"
+            )
+        blocks = self.acting_blocks()
+        return self._run(blocks, args, kwargs) if blocks else self.base_layer(*args, **kwargs)
 
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
-        raise AssertionError("forward is replaced as a whole: attention modules take more than one tensor")
+        return self._run(blocks, (x,), {})
 
-    def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
-        return dict(block.named_parameters())
+    def _run(self, blocks: list[nn.Module], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        frozen = own_biases(self.base_layer)
+        trained = {name: value.to(frozen[name].dtype) for name, value in self.summed(blocks).items()}
+        return functional_call(self.base_layer, trained, args, kwargs)
 
 
 class BitfitModel(BaseTuner):
@@ -88,9 +97,11 @@ class BitfitModel(BaseTuner):
         # PEFT has wrapped the trained head by now, whose biases are not ours. Children come before their parents, or their paths would change on the way.
         for path, module in reversed(_owners(model)):
             layer = module if isinstance(module, BitfitLayer) else BitfitLayer(module)
-            layer.add_block(adapter_name, Biases(layer.get_base_layer()))
-            layer.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+            layer.add_late_block(adapter_name, Biases(layer.get_base_layer()), active=self.active_adapters, frozen=config.inference_mode)
             model.set_submodule(path, layer)
+
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> AbstractContextManager[None]:
+        return adapters_of_rows(self, **kwargs)
 
     def _create_and_replace(
         self,

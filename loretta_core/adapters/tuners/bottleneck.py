@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from loretta_core.adapters.field_checks import checked, flag
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase
 from loretta_core.adapters.tuners.bottleneck_base import Bottleneck, BottleneckLayer, BottleneckTuner, biases
@@ -19,7 +20,7 @@ from loretta_core.adapters.tuners.bottleneck_base import Bottleneck, BottleneckL
 class BottleneckConfig(BottleneckConfigBase):
     """PEFT config of the type BOTTLENECK."""
 
-    train_norms: bool = field(default=False, metadata={"help": "Train every LayerNorm and RMSNorm as well."})
+    train_norms: bool = field(default=False, metadata=checked(flag, "Train every LayerNorm and RMSNorm as well."))
 
     def __post_init__(self) -> None:
         super().__post_init__()

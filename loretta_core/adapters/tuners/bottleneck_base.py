@@ -11,35 +11,26 @@ from __future__ import annotations
 from typing import TypeVar
 
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
-from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, linear_size, run_block
 from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.errors import MethodError
-from loretta_core.methods.targets import input_side_names
+from loretta_core.methods.targets import is_on_input, shortest_names
 from loretta_core.sites import matching
 
 ConfigT = TypeVar("ConfigT", bound=BottleneckConfigBase)
 
-BIASES = ("both", "down", "none")
-ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "silu": nn.SiLU}
-
 
 class Bottleneck(nn.Module):
-    """The small network of one adapter, width → width.
+    """The small network of one adapter, width → width; `non_linearity` is transformers' name of an activation, which may have parameters of its own (prelu)."""
 
-    Raises MethodError for an unknown activation and for a scaling that is no number (the authors' "learned" is not supported).
-    """
-
-    def __init__(self, *, down: nn.Module, up: nn.Module, non_linearity: str, adapter_dropout: float, scaling: float | str) -> None:
+    def __init__(self, *, down: nn.Module, up: nn.Module, non_linearity: str, adapter_dropout: float, scaling: float) -> None:
         super().__init__()
-        if non_linearity not in ACTIVATIONS:
-            raise MethodError(f"non_linearity = {non_linearity!r}: expected one of {', '.join(ACTIVATIONS)}")
-        if not isinstance(scaling, int | float):
-            raise MethodError(f"scaling = {scaling!r}: expected a number")
         self.down = down
         self.up = up
-        self.activation = ACTIVATIONS[non_linearity]()
+        self.activation = ACT2FN[non_linearity].float()
         self.dropout = nn.Dropout(adapter_dropout)
         self.scaling = scaling
 
@@ -49,9 +40,7 @@ class Bottleneck(nn.Module):
 
 
 def biases(adapter_bias: str) -> tuple[bool, bool]:
-    """Return whether (down, up) have a bias. Raises MethodError for an unknown choice."""
-    if adapter_bias not in BIASES:
-        raise MethodError(f"adapter_bias = {adapter_bias!r}: expected one of {', '.join(BIASES)}")
+    """Return whether (down, up) have a bias."""
     return adapter_bias != "none", adapter_bias == "both"
 
 
@@ -87,12 +76,18 @@ class BottleneckTuner(LinearTuner[ConfigT, BottleneckLayer]):
         return self.layer_cls(base_layer, on_input=on_input)
 
     def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
-        if config.bottleneck_size < 1:
-            raise MethodError(f"{self.method}: bottleneck_size = {config.bottleneck_size}; expected at least 1")
         super()._resolve_targets(config, model)
-        if config.input_modules is None and not isinstance(config.target_modules, str):
-            model_type = str(self.get_model_config(model)["model_type"])
-            config.input_modules = list(input_side_names(config.target_modules or (), model_type=model_type, method=self.method))
+        if config.input_modules is None:
+            config.input_modules = self._decide_sides(config, model)
+
+    def _decide_sides(self, config: ConfigT, model: nn.Module) -> list[str]:
+        """Return names of the targeted layers that get their adapter on the input. They are saved, so that loading need not decide again."""
+        model_type = str(self.get_model_config(model)["model_type"])
+        on_input: dict[str, bool] = {}
+        for path, base in self.targeted(config, model):
+            in_features, out_features = linear_size(base)
+            on_input[path] = is_on_input(path, in_features=in_features, out_features=out_features, model_type=model_type, method=self.method)
+        return shortest_names([path for path, side in on_input.items() if side], others=[path for path, side in on_input.items() if not side])
 
     def _check_merge_allowed(self) -> None:
         raise MethodError(

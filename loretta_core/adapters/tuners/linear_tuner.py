@@ -6,23 +6,31 @@ before the targets have been checked against its linear layers.
 
 from __future__ import annotations
 
+import re
 import warnings
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Generic, NoReturn, TypeVar
 
 import torch
+from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND, SEQ_CLS_HEAD_NAMES
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from loretta_core.adapters.field_checks import check_fields
+from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
-from loretta_core.adapters.tuners.trainable_norms import TrainableNorm, wrap_norms
+from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
+from loretta_core.adapters.tuners.trainable_norms import norm_container, wrap_norms
 from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
 from loretta_core.methods.targets import resolve_targets
-from loretta_core.sites import HEAD_LAYERS
+from loretta_core.sites import HEAD_LAYERS, candidate_names
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import Shape
 
@@ -54,30 +62,44 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         state_dict: dict[str, Tensor] | None = None,
     ) -> None:
         config: Any = self.peft_config[adapter_name]
+        check_fields(config)  # once more: a field may have been set since
         model_type = _model_type(model)
         self._resolve_targets(config, model)
         self._try_blocks(config, model)
         shape = self._prepare_head(config, model, model_type=model_type)
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         if config.train_norms:
-            for layer in wrap_norms(model, adapter=adapter_name):
-                layer.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+            wrap_norms(model, adapter=adapter_name, prefix=self.prefix, active=self.active_adapters, frozen=config.inference_mode)
         if shape is not None:
             tensorize_head(model, config=config, adapter=adapter_name, model_type=model_type, shape=shape)
 
+    def _enable_peft_forward_hooks(self, *args: Any, **kwargs: Any) -> AbstractContextManager[None]:
+        return adapters_of_rows(self, **kwargs)
+
     def _resolve_targets(self, config: ConfigT, model: nn.Module) -> None:
-        if not isinstance(config.target_modules, str):  # a string is a pattern, PEFT's way
-            config.target_modules = find_targets(model, config.target_modules, method=self.method)
+        pattern = config.target_modules
+        if not isinstance(pattern, str):
+            config.target_modules = find_targets(model, pattern, method=self.method)
+        elif pattern.lower() == INCLUDE_LINEAR_LAYERS_SHORTHAND:
+            config.target_modules = backbone_linears(model, task_type=config.task_type)
+        elif not any(re.fullmatch(pattern, path) for path, _ in outside_adapters(model)):
+            names = ", ".join(candidate_names(linear_paths(model))) or "none"
+            raise MethodError(f"{self.method}: target_modules={pattern!r}, a regular expression, matches no path; Linears there: {names}")
+
+    def targeted(self, config: ConfigT, model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+        """Yield (path, linear layer of the base) for every layer that the resolved targets name. Raises MethodError for one that is no linear layer."""
+        for path, module in outside_adapters(model):
+            if not path or not self._check_target_module_exists(config, path):
+                continue
+            base = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
+            if not isinstance(base, LINEAR):
+                raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
+            yield path, base
 
     def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
         """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
         seen: dict[tuple[int, int], nn.Module] = {}
-        for path, module in model.named_modules():
-            if not self._check_target_module_exists(config, path):
-                continue
-            base = module.get_base_layer() if isinstance(module, AdapterLayer) else module
-            if not isinstance(base, LINEAR):
-                raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
+        for path, base in self.targeted(config, model):
             if (size := linear_size(base)) not in seen:
                 with torch.device("meta"):
                     seen[size] = self.make_block(config, self.make_layer(config, base, path))
@@ -138,9 +160,13 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
     @classmethod
     def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
         # PEFT expects the name second to last; our blocks nest deeper: <container>.<adapter name>.down.cores.0
-        for container in (f"{cls.prefix}block", *TrainableNorm.adapter_layer_names):
+        for container in (f"{cls.prefix}block", norm_container(cls.prefix)):
             key = key.replace(f".{container}.{adapter_name}.", f".{container}.")
         return key
+
+    @classmethod
+    def _remap_adapter_state_dict_for_load(cls, model: nn.Module, config: PeftConfig, adapter_name: str, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+        return super()._remap_adapter_state_dict_for_load(model, config, adapter_name, with_prefixed_norms(state_dict, prefix=cls.prefix))
 
 
 def _warn_if_rank_is_capped(blocks: Collection[nn.Module], *, rank: int, method: str) -> None:
@@ -162,14 +188,25 @@ def find_targets(model: nn.Module, targets: Collection[str] | None, *, method: s
 
 def linear_paths(model: nn.Module) -> list[str]:
     """Return the paths of the linear layers of the backbone, also of those that already carry adapters; linear layers inside blocks do not count."""
-    paths: list[str] = []
+    layers = ((path, module.get_base_layer() if isinstance(module, BaseTunerLayer) else module) for path, module in outside_adapters(model))
+    return [path for path, base in layers if isinstance(base, LINEAR)]
+
+
+def backbone_linears(model: nn.Module, *, task_type: str | None) -> list[str]:
+    """Return what PEFT means by "all-linear": the paths of all linear layers but the output embeddings, or a classification model's head."""
+    output = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
+    heads = [path for path, module in model.named_modules() if module is output]
+    if output is None and task_type == "SEQ_CLS":
+        heads = [path for path, _ in model.named_children() if path in SEQ_CLS_HEAD_NAMES]
+    return [path for path in linear_paths(model) if not any(path == head or path.startswith(f"{head}.") for head in heads)]
+
+
+def outside_adapters(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield (path, module) as `named_modules`, without what lies inside the layers of tuners."""
     closed: tuple[str, ...] = ()
     for path, module in model.named_modules():
         if path.startswith(closed):
             continue
-        is_layer = isinstance(module, BaseTunerLayer)
-        if is_layer:
+        if isinstance(module, BaseTunerLayer):
             closed = (*closed, f"{path}.")
-        if isinstance(module.get_base_layer() if is_layer else module, LINEAR):
-            paths.append(path)
-    return paths
+        yield path, module

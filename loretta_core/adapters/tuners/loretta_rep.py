@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from loretta_core.adapters.field_checks import checked, number, one_of, probability, whole
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import TTConfig
@@ -28,17 +29,15 @@ from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import mirrored
 
-STARTS = ("zero", "subtract")
-
 
 @dataclass
 class LorettaRepConfig(TTConfig):
     """PEFT config of the type LORETTA_REP."""
 
-    r: int = field(default=8, metadata={"help": "Width of the bottleneck between the two factors."})
-    lora_alpha: float = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
-    lora_dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
-    init_weights: str = field(default="zero", metadata={"help": "How the update starts at nothing: 'zero' or 'subtract'."})
+    r: int = field(default=8, metadata=checked(whole(1), "Width of the bottleneck between the two factors."))
+    lora_alpha: float = field(default=16.0, metadata=checked(number("a positive number", lambda value: value > 0), "The update is scaled by lora_alpha / r."))
+    lora_dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the update's input."))
+    init_weights: str = field(default="zero", metadata=checked(one_of("zero", "subtract"), "How the update starts at nothing: 'zero' or 'subtract'."))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -124,13 +123,6 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
 
     def make_block(self, config: LorettaRepConfig, layer: LorettaRepLayer) -> nn.Module:
         return TTLowRank(in_features=layer.in_features, out_features=layer.out_features, config=config)
-
-    def _resolve_targets(self, config: LorettaRepConfig, model: nn.Module) -> None:
-        if config.r < 1:
-            raise MethodError(f"{self.method}: r = {config.r}; expected at least 1")
-        if config.init_weights not in STARTS:
-            raise MethodError(f"{self.method}: init_weights = {config.init_weights!r}; expected one of {', '.join(STARTS)}")
-        super()._resolve_targets(config, model)
 
 
 register(name="loretta_rep", config_cls=LorettaRepConfig, model_cls=LorettaRepModel)

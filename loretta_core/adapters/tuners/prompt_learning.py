@@ -49,6 +49,8 @@ class PromptModel(PeftModel):
                 wrapper.enable_adapters(not was_disabled)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("adapter_names") is not None:
+            raise MethodError("adapter_names: a prompt or prefix is an input of the whole batch, so its rows cannot have adapters of their own")
         if self._adapters_disabled:
             return self.base_model(*args, **kwargs)
         return super().forward(*args, **kwargs)

@@ -10,22 +10,30 @@ from copy import deepcopy
 
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
+from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
 
 _CLASS_NAMES = ("LayerNorm", "RMSNorm")
 
 
-class TrainableNorm(AdapterLayer):
-    """A norm whose weights belong to the active adapter. Two active adapters cannot both own a norm: the first one does."""
+class TrainableNorm(OwnParametersLayer):
+    """A norm with the weights of the active adapters, computed in fp32."""
 
-    adapter_layer_names = ("trainable_norm",)
+    def __init__(self, base_layer: nn.Module, *, prefix: str) -> None:
+        self.adapter_layer_names = (norm_container(prefix),)
+        super().__init__(base_layer)
 
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
-        return run_block(blocks[0], x)
+        if len(blocks) == 1:
+            return run_block(blocks[0], x)
+        return functional_call(blocks[0], self.summed(blocks), (x.float(),)).to(x.dtype)
 
-    def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
-        return dict(block.named_parameters())
+
+def norm_container(prefix: str) -> str:
+    """Return the attribute that holds the norms of a tuner's adapters: it starts with the tuner's prefix, as all its keys do."""
+    return f"{prefix}norm"
 
 
 def is_norm(module: nn.Module) -> bool:
@@ -33,16 +41,17 @@ def is_norm(module: nn.Module) -> bool:
     return type(module).__name__.endswith(_CLASS_NAMES) and any(True for _ in module.parameters(recurse=False))
 
 
-def wrap_norms(model: nn.Module, *, adapter: str) -> list[TrainableNorm]:
-    """Give `adapter` its copy of every norm of the backbone; norms inside a trained head train with the head. Returns the layers."""
-    layers = []
+def wrap_norms(model: nn.Module, *, adapter: str, prefix: str, active: list[str], frozen: bool) -> None:
+    """Give `adapter` its copy of every norm of the backbone; norms inside a trained head train with the head.
+
+    Args:
+        prefix: of the tuner, for the names in the state.
+        active: the adapters that act now; the copy trains if `adapter` is one of them and not `frozen`.
+    """
     for path, module in _norms_outside_wrappers(model):
-        parent_path, _, name = path.rpartition(".")
-        layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module)
-        layer.add_block(adapter, deepcopy(layer.get_base_layer()).float().requires_grad_(True))
-        setattr(model.get_submodule(parent_path), name, layer)
-        layers.append(layer)
-    return layers
+        layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module, prefix=prefix)
+        layer.add_late_block(adapter, deepcopy(layer.get_base_layer()).float(), active=active, frozen=frozen)
+        model.set_submodule(path, layer)
 
 
 def _norms_outside_wrappers(model: nn.Module) -> list[tuple[str, nn.Module]]:

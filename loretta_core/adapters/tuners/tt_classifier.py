@@ -20,10 +20,10 @@ from loretta_core.tt.shapes import Shape
 
 
 class TTHeadLinear(TTLinear):
-    """A TTLinear that converts its inputs to the dtype of its cores, in whatever precision the base computes them."""
+    """A TTLinear that computes in the dtype of its cores and answers in that of its inputs: transformers' own loading leaves the rest of a head in bf16."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.to(self.cores[0].dtype))
+        return super().forward(x.to(self.cores[0].dtype)).to(x.dtype)
 
 
 def head_shape(config: TTConfig, *, model_type: str) -> Shape | None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from loretta_core.methods.base import Method
 from loretta_core.methods.fields import Activation, Targets
-from loretta_core.methods.formulas import adapter_activation_bytes, adapter_biases
+from loretta_core.methods.formulas import activation_parameters, adapter_activation_bytes, adapter_biases
 from loretta_core.methods.ranges import TOY_SWEEP, DefaultRange, LearningRates
 from loretta_core.sites import Side
 
@@ -52,7 +52,7 @@ class Adapters(Method):
 
     def parameters_at(self, *, in_features: int, out_features: int, on_input: bool) -> int:
         width, middle = in_features if on_input else out_features, self.bottleneck_size
-        return 2 * width * middle + adapter_biases(self.adapter_bias, middle=middle, width=width)
+        return 2 * width * middle + adapter_biases(self.adapter_bias, middle=middle, width=width) + activation_parameters(self.non_linearity)
 
     def activation_bytes(self, *, out_features: int, side: Side, base_bytes: int) -> int:
         return adapter_activation_bytes(self.bottleneck_size, out_features=out_features, side=side)

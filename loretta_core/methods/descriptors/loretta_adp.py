@@ -8,7 +8,7 @@ from pydantic import Field
 
 from loretta_core.methods.base import Method
 from loretta_core.methods.fields import Activation, HeadShape, Shape, Targets
-from loretta_core.methods.formulas import adapter_activation_bytes, adapter_biases, tensorized_classifier, tt_pair
+from loretta_core.methods.formulas import activation_parameters, adapter_activation_bytes, adapter_biases, tensorized_classifier, tt_pair
 from loretta_core.methods.ranges import TOY_SWEEP, DefaultRange, LearningRates
 from loretta_core.sites import Side
 
@@ -62,7 +62,7 @@ class LorettaAdp(Method):
 
     def parameters_at(self, *, in_features: int, out_features: int, on_input: bool) -> int:
         width, middle = in_features if on_input else out_features, self.bottleneck_size
-        biases = adapter_biases(self.adapter_bias, middle=middle, width=width)
+        biases = adapter_biases(self.adapter_bias, middle=middle, width=width) + activation_parameters(self.non_linearity)
         return tt_pair(width, middle, width, rank=self.tensor_rank, shape=self.shape) + biases
 
     def classifier_parameters(self, *, in_features: int, out_features: int, bias: bool) -> int | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from loretta_core.config.method import MethodConfig
-from loretta_core.methods.targets import input_side_names, sites_for
+from loretta_core.methods.targets import is_on_input, sites_for
 from loretta_core.plan.architectures.decoders import attention_widths
 from loretta_core.plan.architectures.layers import Layer, ModelLayers
 from loretta_core.sites import Side, matching
@@ -116,9 +116,12 @@ def sites_of(method: MethodConfig, block: Block) -> dict[Role, Side]:
     if method.attachment is None:
         return {}
     names = method.targets or sites_for(block.model_type, method.type).names
-    on_input = input_side_names(names, model_type=block.model_type, method=method.type)
-    hit = {role: layer for role, layer in block.roles.items() if _matches(layer, names)}
-    return {role: "input" if _matches(layer, on_input) else "output" for role, layer in hit.items()}
+    return {role: _side(layer, method, block.model_type) for role, layer in block.roles.items() if _matches(layer, names)}
+
+
+def _side(layer: Layer, method: MethodConfig, model_type: str) -> Side:
+    on_input = is_on_input(layer.path, in_features=layer.in_features, out_features=layer.out_features, model_type=model_type, method=method.type)
+    return "input" if on_input else "output"
 
 
 def _matches(layer: Layer, names: Iterable[str]) -> bool:

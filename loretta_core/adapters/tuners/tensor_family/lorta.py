@@ -19,10 +19,10 @@ import torch
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
 
+from loretta_core.adapters.field_checks import checked, flag, positive, probability, whole, whole_or_none
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
 from loretta_core.adapters.tuners.tensor_family.shared_factors import SharedFactors, SharedLayer, SharedTuner
-from loretta_core.errors import MethodError
 from loretta_core.methods.grid import AttachedLayer, head_width, layer_grid, split_heads
 from loretta_core.tt import ops
 
@@ -31,17 +31,15 @@ from loretta_core.tt import ops
 class LortaConfig(TargetedConfig):
     """PEFT config of the type LORTA."""
 
-    train_norms: bool = field(default=False, metadata={"help": "Train every LayerNorm and RMSNorm as well."})
-    r: int = field(default=8, metadata={"help": "CP rank."})
-    lora_alpha: float = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
-    dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
-    head_width: int | None = field(default=None, metadata={"help": "Width of one attention head; None takes the model's."})
+    train_norms: bool = field(default=False, metadata=checked(flag, "Train every LayerNorm and RMSNorm as well."))
+    r: int = field(default=8, metadata=checked(whole(1), "CP rank."))
+    lora_alpha: float = field(default=16.0, metadata=checked(positive, "The update is scaled by lora_alpha / r."))
+    dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the update's input."))
+    head_width: int | None = field(default=None, metadata=checked(whole_or_none(1), "Width of one attention head; None takes the model's."))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = peft_type("LORTA")
-        if self.r < 1:
-            raise MethodError(f"lorta: r = {self.r}; expected at least 1")
 
 
 class GlobalCP(SharedFactors):

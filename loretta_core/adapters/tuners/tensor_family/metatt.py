@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from loretta_core.adapters.field_checks import checked, flag, positive, probability
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
 from loretta_core.adapters.tuners.tensor_family.shared_factors import SharedFactors, SharedLayer, SharedTuner
@@ -36,10 +37,10 @@ from loretta_core.tt.svd import tt_round
 class MetaTTConfig(TargetedConfig):
     """PEFT config of the type METATT."""
 
-    train_norms: bool = field(default=False, metadata={"help": "Train every LayerNorm and RMSNorm as well."})
+    train_norms: bool = field(default=False, metadata=checked(flag, "Train every LayerNorm and RMSNorm as well."))
     tensor_rank: int | list[int] = field(default=8, metadata={"help": "Rank of the train, or its three inner ranks (as `round_ranks` leaves them)."})
-    alpha: float = field(default=1.0, metadata={"help": "Factor on every update."})
-    dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
+    alpha: float = field(default=1.0, metadata=checked(positive, "Factor on every update."))
+    dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the update's input."))
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
+from loretta_core.adapters.tuners.adapter_layer import linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.adapters.tuners.tensor_family.additive_layer import AdditiveLayer, MatrixUpdate
@@ -114,23 +114,9 @@ class SharedTuner(LinearTuner[ConfigT, LayerT]):
             self._injection = None
 
     def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
-        self._injection = _Injection(self._attached(config, model))
+        self._injection = _Injection([AttachedLayer(path, *linear_size(base)) for path, base in self.targeted(config, model)])
         with torch.device("meta"):
             self.make_tensors(config, self._injection.attached)
-
-    def _attached(self, config: ConfigT, model: nn.Module) -> list[AttachedLayer]:
-        """Return the layers that the config names. Raises MethodError for one that is not linear."""
-        found = []
-        for path, module in model.named_modules():
-            if not self._check_target_module_exists(config, path):
-                continue
-            base = module.get_base_layer() if isinstance(module, AdapterLayer) else module
-            if not isinstance(base, LINEAR):
-                raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
-            found.append(AttachedLayer(path, *linear_size(base)))
-        if not found:
-            raise MethodError(f"{self.method}: target_modules={config.target_modules} matched no Linear")
-        return found
 
     def make_block(self, config: Any, layer: LayerT) -> nn.Module:
         injection = self._injection

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from loretta_core.adapters.field_checks import checked, flag, positive, probability, whole
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
 from loretta_core.adapters.tuners.tensor_family.additive_layer import AdditiveLayer, MatrixUpdate
-from loretta_core.errors import MethodError
 from loretta_core.tt import ops
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import joint_modes
@@ -30,17 +30,15 @@ from loretta_core.tt.shapes import joint_modes
 class TensorGuideConfig(TargetedConfig):
     """PEFT config of the type TENSORGUIDE."""
 
-    train_norms: bool = field(default=False, metadata={"help": "Train every LayerNorm and RMSNorm as well."})
-    tensor_rank: int = field(default=5, metadata={"help": "Rank of the tensor-train cores."})
-    r: int = field(default=8, metadata={"help": "Width between the two factors."})
-    lora_alpha: float = field(default=16.0, metadata={"help": "The update is scaled by lora_alpha / r."})
-    dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
+    train_norms: bool = field(default=False, metadata=checked(flag, "Train every LayerNorm and RMSNorm as well."))
+    tensor_rank: int = field(default=5, metadata=checked(whole(1), "Rank of the tensor-train cores."))
+    r: int = field(default=8, metadata=checked(whole(1), "Width between the two factors."))
+    lora_alpha: float = field(default=16.0, metadata=checked(positive, "The update is scaled by lora_alpha / r."))
+    dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the update's input."))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = peft_type("TENSORGUIDE")
-        if self.r < 1:
-            raise MethodError(f"tensorguide: r = {self.r}; expected at least 1")
 
 
 class JointLowRank(MatrixUpdate):

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from loretta_core.adapters.field_checks import checked, flag, one_of, own_modes, positive, probability, whole
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
@@ -31,25 +32,21 @@ from loretta_core.errors import MethodError
 from loretta_core.tt.frozen import FrozenTT
 from loretta_core.tt.linear import TTLinear
 
-STARTS = ("zero", "tt_svd")
-
 
 @dataclass
 class TTLoraConfig(TargetedConfig):
     """PEFT config of the type TT_LORA."""
 
-    train_norms: bool = field(default=False, metadata={"help": "Train every LayerNorm and RMSNorm as well."})
-    tensor_rank: int = field(default=5, metadata={"help": "Rank of the tensor-train cores."})
-    alpha: float = field(default=4.0, metadata={"help": "Factor on the update."})
-    dropout: float = field(default=0.0, metadata={"help": "Dropout on the update's input."})
-    shape: str | list[int] = field(default="auto", metadata={"help": "How widths factor into modes: 'auto', or the modes of in_features x out_features."})
-    init_weights: str = field(default="zero", metadata={"help": "How the update starts at nothing: 'zero', or 'tt_svd' (DoTA)."})
+    train_norms: bool = field(default=False, metadata=checked(flag, "Train every LayerNorm and RMSNorm as well."))
+    tensor_rank: int = field(default=5, metadata=checked(whole(1), "Rank of the tensor-train cores."))
+    alpha: float = field(default=4.0, metadata=checked(positive, "Factor on the update."))
+    dropout: float = field(default=0.0, metadata=checked(probability, "Dropout on the update's input."))
+    shape: str | list[int] = field(default="auto", metadata=checked(own_modes, "How widths factor into modes: 'auto', or the modes of in x out."))
+    init_weights: str = field(default="zero", metadata=checked(one_of("zero", "tt_svd"), "How the update starts at nothing: 'zero', or 'tt_svd' (DoTA)."))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = peft_type("TT_LORA")
-        if self.init_weights not in STARTS:
-            raise MethodError(f"tt_lora: init_weights = {self.init_weights!r}; expected one of {', '.join(STARTS)}")
 
 
 class TTUpdate(MatrixUpdate):

@@ -73,7 +73,7 @@ def test_every_norm_trains_whatever_its_name(tiny, model_type):
     wrapped = {path.removeprefix("base_model.model.") for path, module in model.named_modules() if isinstance(module, TrainableNorm)}
     assert wrapped == norms
     assert norms
-    assert all(parameter.requires_grad for name, parameter in model.named_parameters() if ".trainable_norm." in name)
+    assert all(parameter.requires_grad for name, parameter in model.named_parameters() if "loretta_rep_norm." in name)
 
 
 def test_norms_can_be_left_alone_and_added_to_dense_adapters(tiny):

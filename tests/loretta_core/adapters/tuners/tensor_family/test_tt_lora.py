@@ -56,6 +56,8 @@ def test_what_is_no_weight_matrix_is_not_decomposed():
 def test_settings_that_do_not_fit_are_refused(tiny):
     with pytest.raises(MethodError, match="init_weights = 'random'; expected one of zero, tt_svd"):
         TTLoraConfig(init_weights="random")
+    with pytest.raises(MethodError, match="shape = 'paper'; expected 'auto' or a list"):
+        TTLoraConfig(shape="paper")
     base = tiny("bert", task_type="MASKED_LM")
     with pytest.raises(MethodError, match="multiplies to"):
         get_peft_model(base, TTLoraConfig(shape=[4, 4], target_modules=["query"]))
