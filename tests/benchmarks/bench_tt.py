@@ -146,7 +146,7 @@ def all_comparisons(scale: Scale) -> Iterator[Comparison]:
         yield from one_token(in_features, out_features, repeats=2 * repeats)
     for in_features, out_features in [(4096, 64), (768, 64)]:
         yield saved_for_backward(in_features, out_features, rows=512)
-    for width, rows in [(768, 512), (4096, 512)]:
+    for width, rows in [(4096, 512), (768, 512), (768, 32), (128, 128)]:
         yield from whole_family(width, rows=min(rows, most), repeats=repeats)
     yield whole_model(layers=scale.layers, repeats=repeats // 2)
 
