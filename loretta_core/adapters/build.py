@@ -31,9 +31,11 @@ _HEADS_PEFT_MISSES = {"t5": ("classification_head",)}
 """PEFT trains heads named `classifier` or `score`."""
 
 
-def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: TaskType) -> nn.Module:
+def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: TaskType, revision: str | None = None) -> nn.Module:
     """Make `model` trainable in place and return what to train and call. New weights are drawn from torch's global generator.
 
+    Args:
+        revision: of the base model on the hub, which the saved adapter names.
     Raises MethodError when the method does not fit the model; the model is then unchanged.
     """
     check_supported(method.type, config=model.config.to_dict(), head=task_type == "SEQ_CLS")
@@ -41,6 +43,7 @@ def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: Tas
     if config is None:
         return train_everything(model)
     # PEFT has no masked-LM task type; without one it wraps the model and adds nothing.
+    config.revision = revision
     config.task_type = None if task_type == "MASKED_LM" else task_type
     if task_type == "SEQ_CLS":
         if "modules_to_save" not in config.to_dict():

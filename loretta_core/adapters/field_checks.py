@@ -39,7 +39,7 @@ def check_fields(config: PeftConfig) -> None:
 
 def whole(low: int) -> Check:
     """Accept integers from `low`; True is none."""
-    return lambda value: None if isinstance(value, Integral) and not isinstance(value, bool) and value >= low else f"a whole number of at least {low}"
+    return lambda value: None if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low else f"a whole number of at least {low}"
 
 
 def number(text: str, fits: Callable[[float], bool] = lambda _: True) -> Check:
@@ -67,7 +67,7 @@ def flag(value: object) -> str | None:
 
 
 def one_of(*choices: str) -> Check:
-    """Accept some words."""
+    """Accept one of some words."""
     return lambda value: None if isinstance(value, str) and value in choices else f"one of {', '.join(choices)}"
 
 

@@ -170,7 +170,7 @@ def _adapted(cell: CellConfig, *, outputs: int) -> nn.Module:
     """Return the base model with the cell's method, in eval mode."""
     frozen = not cell.method.every_weight_trains and not cell.engine.sharded
     base = base_model(cell.model, objective=cell.task.objective, num_labels=outputs, dtype=DTYPES[cell.precision], seed=cell.seed, shared=frozen)
-    return apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective])
+    return apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective], revision=cell.model.revision)
 
 
 def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:

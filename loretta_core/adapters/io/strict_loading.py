@@ -11,8 +11,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
-from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
+from peft import PeftConfig, PeftModel, PeftType, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -41,7 +40,7 @@ def load_peft(
     """
     try:
         config = PeftConfig.from_pretrained(str(directory))
-        state = with_prefixed_norms(load_file(directory / WEIGHTS), prefix=PEFT_TYPE_TO_PREFIX_MAPPING.get(config.peft_type, ""))
+        state = with_prefixed_norms(load_file(directory / WEIGHTS), prefix=f"{PeftType(config.peft_type).value.lower()}_")
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise OutputError(f"{directory} holds no adapter that can be read (adapter_config.json and {WEIGHTS}): {error}") from None
     if expected is not None and type(config) is not expected:

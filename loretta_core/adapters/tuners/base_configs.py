@@ -6,6 +6,9 @@ The field names are those that users of the authors' package and of PEFT know.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig
@@ -29,8 +32,24 @@ from loretta_core.errors import MethodError
 
 
 @dataclass
-class TargetedConfig(PeftConfig):
-    """Fields of every config of ours: the layers a method attaches to, and what else trains."""
+class OwnConfig(PeftConfig):
+    """Base of every config of ours: its fields are checked, its card says how to load it, its file says what wrote it."""
+
+    loretta_version: str | None = field(default=None, metadata={"help": "Version of loretta-on-ray that made the adapter; filled in."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self)
+        self.loretta_version = self.loretta_version or version("loretta-on-ray")
+
+    def save_pretrained(self, save_directory: str | PathLike[str], **kwargs: Any) -> None:
+        super().save_pretrained(str(save_directory), **kwargs)
+        add_import_note(Path(save_directory))
+
+
+@dataclass
+class TargetedConfig(OwnConfig):
+    """Fields of methods that attach to linear layers: which these are, and what else trains."""
 
     target_modules: list[str] | set[str] | str | None = field(
         default=None,
@@ -45,16 +64,11 @@ class TargetedConfig(PeftConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self)
         if self.bias != "none":
             raise MethodError(
                 f"bias = {self.bias!r}: expected 'none'. Biases of the base model trained in place could not be switched off with the adapter; "
                 "`adapter_bias` selects the biases inside the adapters, the method bitfit trains those of the base"
             )
-
-    def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
-        super().save_pretrained(save_directory, **kwargs)
-        add_import_note(save_directory)
 
 
 @dataclass

@@ -11,24 +11,24 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from peft import PeftConfig
-from peft.tuners.tuners_utils import BaseTuner
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.constants import DUMMY_TARGET_MODULES
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
-from loretta_core.adapters.field_checks import check_fields, checked, names, one_of
+from loretta_core.adapters.field_checks import checked, names, one_of
 from loretta_core.adapters.io.peft_registry import peft_type, register
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
-from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
+from loretta_core.adapters.mixed_batches import adapters_of_rows
+from loretta_core.adapters.tuners.base_configs import OwnConfig
 from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
 from loretta_core.errors import MethodError
 
 
 @dataclass
-class BitfitConfig(PeftConfig):
+class BitfitConfig(OwnConfig):
     """PEFT config of the type BITFIT."""
 
     target_modules: str = field(
@@ -38,7 +38,6 @@ class BitfitConfig(PeftConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_fields(self)
         self.peft_type = peft_type("BITFIT")
 
 
@@ -93,6 +92,8 @@ class BitfitModel(BaseTuner):
         config: Any = self.peft_config[adapter_name]
         if not _owners(model):
             raise MethodError(f"bitfit: {type(model).__name__} has no bias terms in its backbone; use another method")
+        if other := next((layer for layer in model.modules() if isinstance(layer, BaseTunerLayer) and not isinstance(layer, BitfitLayer)), None):
+            raise MethodError(f"bitfit: the model has an adapter of another type ({type(other).__name__}); merge or unload that one first")
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         # PEFT has wrapped the trained head by now, whose biases are not ours. Children come before their parents, or their paths would change on the way.
         for path, module in reversed(_owners(model)):

@@ -23,11 +23,11 @@ from transformers import PreTrainedModel
 from loretta_core.adapters.field_checks import check_fields
 from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.adapters.io.saved_modules import upcast_saved_modules
+from loretta_core.adapters.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
-from loretta_core.adapters.tuners.mixed_batches import adapters_of_rows
-from loretta_core.adapters.tuners.trainable_norms import norm_container, wrap_norms
-from loretta_core.adapters.tuners.tt_classifier import densify_heads, head_linear, head_shape, make_head, tensorize_head
+from loretta_core.adapters.tuners.trainable_norms import norm_container, refuse_foreign_norms, wrap_norms
+from loretta_core.adapters.tuners.tt_classifier import densify_heads, has_head, head_linear, head_shape, make_head, tensorize_head
 from loretta_core.errors import MethodError
 from loretta_core.methods.targets import resolve_targets
 from loretta_core.sites import HEAD_LAYERS, candidate_names
@@ -66,6 +66,8 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         model_type = _model_type(model)
         self._resolve_targets(config, model)
         self._try_blocks(config, model)
+        if config.train_norms:
+            refuse_foreign_norms(model, prefix=self.prefix)
         shape = self._prepare_head(config, model, model_type=model_type)
         super().inject_adapter(model, adapter_name, autocast_adapter_dtype, low_cpu_mem_usage, state_dict)
         if config.train_norms:
@@ -91,10 +93,17 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
         for path, module in outside_adapters(model):
             if not path or not self._check_target_module_exists(config, path):
                 continue
-            base = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
+            base = self._base_of(module, path)
             if not isinstance(base, LINEAR):
                 raise MethodError(f"{self.method}: target_modules={config.target_modules} names {path}, a {type(base).__name__} and not a Linear")
             yield path, base
+
+    def _base_of(self, module: nn.Module, path: str) -> nn.Module:
+        if not isinstance(module, BaseTunerLayer):
+            return module
+        if f"{self.prefix}block" not in module.adapter_layer_names:
+            raise MethodError(f"{self.method}: {path} has an adapter of another type ({type(module).__name__}); merge or unload that one first")
+        return module.get_base_layer()
 
     def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
         """Build every distinct block once without memory, so that a setting that does not fit is refused before the model changes."""
@@ -109,6 +118,9 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
     def _prepare_head(self, config: ConfigT, model: nn.Module, *, model_type: str) -> Shape | None:
         """Return the setting of the modes of a tensorized head, or None for a dense one. PEFT is told to copy the layer, and the tensor train is built once."""
         if not isinstance(config, TTConfig) or (shape := head_shape(config, model_type=model_type)) is None:
+            return None
+        if not has_head(model, model_type=model_type):
+            warnings.warn(f"{self.method}: {type(model).__name__} has no classification head, so the adapter's is left out", stacklevel=2)
             return None
         with torch.device("meta"):
             make_head(config, head_linear(model, model_type=model_type), shape=shape)

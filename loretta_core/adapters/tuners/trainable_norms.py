@@ -14,6 +14,7 @@ from torch.func import functional_call
 
 from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
+from loretta_core.errors import MethodError
 
 _CLASS_NAMES = ("LayerNorm", "RMSNorm")
 
@@ -52,6 +53,13 @@ def wrap_norms(model: nn.Module, *, adapter: str, prefix: str, active: list[str]
         layer = module if isinstance(module, TrainableNorm) else TrainableNorm(module, prefix=prefix)
         layer.add_late_block(adapter, deepcopy(layer.get_base_layer()).float(), active=active, frozen=frozen)
         model.set_submodule(path, layer)
+
+
+def refuse_foreign_norms(model: nn.Module, *, prefix: str) -> None:
+    """Raise MethodError if adapters of another type train norms of `model`: the two copies of a norm could not add up."""
+    for path, module in model.named_modules():
+        if isinstance(module, TrainableNorm) and module.adapter_layer_names != (norm_container(prefix),):
+            raise MethodError(f"train_norms: an adapter of another type trains {path} already; set train_norms = False, or merge or unload that one first")
 
 
 def _norms_outside_wrappers(model: nn.Module) -> list[tuple[str, nn.Module]]:

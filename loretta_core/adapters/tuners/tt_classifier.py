@@ -42,6 +42,11 @@ def head_shape(config: TTConfig, *, model_type: str) -> Shape | None:
     return wanted
 
 
+def has_head(model: nn.Module, *, model_type: str) -> bool:
+    """Return whether the model has a head at all; one without (`AutoModel`) may be given the adapter of a classifier, as with LoRA."""
+    return any(name == HEAD_LAYERS[model_type].partition(".")[0] for name, _ in model.named_children())
+
+
 def head_linear(model: nn.Module, *, model_type: str) -> nn.Linear:
     """Return the hidden x hidden layer of the base's head. Raises MethodError if the model is not built as its type says."""
     path = HEAD_LAYERS[model_type]

@@ -3,7 +3,7 @@
 import pytest
 
 from loretta_core.errors import MethodError
-from loretta_core.methods.targets import input_side_names, resolve_targets, sites_for
+from loretta_core.methods.targets import input_side_names, is_on_input, resolve_targets, shortest_names, sites_for
 from loretta_core.sites import ARCHITECTURES
 
 BERT_PATHS = [
@@ -96,3 +96,30 @@ def test_own_targets_keep_the_side_that_the_architecture_gives_them():
     assert input_side_names(["fc1", "fc2", "layers.0.fc1"], model_type="opt", method="loretta_adp") == ("fc1", "layers.0.fc1")
     assert input_side_names(["gate_proj", "q_proj"], model_type="llama", method="loretta_adp") == ("gate_proj",)
     assert input_side_names(["fc1"], model_type="unknown", method="loretta_adp") == ()
+
+
+@pytest.mark.parametrize(
+    ("model_type", "path", "sizes", "expected"),
+    [
+        ("llama", "model.layers.0.mlp.up_proj", (32, 64), True),
+        ("opt", "model.decoder.layers.0.fc1", (32, 32), True),  # the table knows what a square does not show
+        ("opt", "model.decoder.layers.0.fc2", (32, 32), False),
+        ("bert", "bert.encoder.layer.0.intermediate.dense", (32, 64), True),  # not in the table
+        ("bert", "bert.encoder.layer.0.output.dense", (64, 32), False),
+        ("newcomer", "blocks.0.widen", (32, 64), True),
+        ("newcomer", "blocks.0.narrow", (64, 32), False),
+        ("newcomer", "blocks.0.attention", (32, 32), False),
+    ],
+)
+def test_adapters_sit_on_the_side_of_the_hidden_width(model_type, path, sizes, expected):
+    in_features, out_features = sizes
+    assert is_on_input(path, in_features=in_features, out_features=out_features, model_type=model_type, method="adapters") == expected
+    assert not is_on_input(path, in_features=in_features, out_features=out_features, model_type=model_type, method="lora")
+
+
+def test_names_are_as_short_as_they_can_be():
+    assert shortest_names(["a.0.fc1", "a.1.fc1"], others=["a.0.fc2"]) == ["fc1"]
+    assert shortest_names(["a.0.up.dense"], others=["a.0.down.dense", "a.0.dense"]) == ["up.dense"]
+    assert shortest_names([], others=["a"]) == []
+    with pytest.raises(MethodError, match="'fc' cannot be told from others"):
+        shortest_names(["fc"], others=["block.fc"])

@@ -52,25 +52,25 @@ def test_an_unknown_architecture_needs_targets(tiny, method):
     assert len([name for name, _ in explicit.named_modules() if name.endswith("attention.output.dense")]) == 2
 
 
+def test_junk_that_is_written_later_is_refused_before_the_model_changes(tiny):
+    model, config = tiny("bert"), LorettaRepConfig()
+    before = deepcopy(model)
+    config.r = 0
+    with pytest.raises(MethodError, match="r = 0"):
+        get_peft_model(model, config)
+    assert unchanged(model, before)
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (LorettaAdpConfig(tensor_rank=0), "tensor_rank = 0: expected at least 1"),
-        (LorettaRepConfig(tensor_rank=-1), "tensor_rank = -1"),
-        (LorettaRepConfig(r=0), "loretta_rep: r = 0"),
-        (LorettaAdpConfig(bottleneck_size=0), "loretta_adp: bottleneck_size = 0"),
-        (BottleneckConfig(bottleneck_size=-3), "adapters: bottleneck_size = -3"),
-        (BottleneckConfig(non_linearity="swish"), "non_linearity = 'swish': expected one of relu, gelu, tanh, silu"),
-        (LorettaAdpConfig(adapter_bias="up"), "adapter_bias = 'up': expected one of both, down, none"),
-        (BottleneckConfig(adapter_bias="up"), "adapter_bias = 'up'"),
-        (BottleneckConfig(scaling="learned"), "scaling = 'learned': expected a number"),
-        (LorettaAdpConfig(adapter_dropout=1.5), "dropout probability"),
-        (LorettaRepConfig(init_weights="mean"), "loretta_rep: init_weights = 'mean'; expected one of zero, subtract"),
-        (LorettaRepConfig(shape="papper"), "shape = 'papper': expected 'auto', 'paper' or a list"),
         (LorettaRepConfig(shape="paper"), "shape = 'paper': the paper and its code have no modes for 32 x 8; widths: 768, .*Take shape = 'auto'"),
         (LorettaRepConfig(classifier_shape="auto", task_type="SEQ_CLS"), "classifier_shape = 'auto': bert with task_type SEQ_CLS .*: roberta, "),
         (LorettaAdpConfig(shape=[8, 8, 12]), r"shape = \[8, 8, 12\] multiplies to 768, but the matrix is 32 x 64"),
-        (LorettaAdpConfig(target_modules=".*nothing"), "nothing"),
+        (
+            LorettaAdpConfig(target_modules=".*nothing"),
+            "target_modules='.*nothing', a regular expression, matches no path; Linears there: attention.self.query",
+        ),
         (LorettaAdpConfig(target_modules=r".*\.LayerNorm"), "LayerNorm and not a Linear"),
         (LorettaRepConfig(target_modules=["attention"]), r"\['attention'\] matched no Linear"),
     ],

@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from peft.tuners.tuners_utils import BaseTuner
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
-from loretta_core.adapters.tuners.adapter_layer import AdapterLayer
 from loretta_core.errors import MethodError
 
 BASE = "__base__"
@@ -46,7 +45,7 @@ def adapters_of_rows(
         names = _per_row(adapter_names, args[0], copies=copies, flattens=flattens) if args else adapter_names
         return args, {**kwargs, "adapter_names": names}
 
-    layers = [module for module in tuner.modules() if isinstance(module, AdapterLayer | AuxiliaryTrainingWrapper)]
+    layers = [module for module in tuner.modules() if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)]
     handles = [layer.register_forward_pre_hook(name_the_rows, with_kwargs=True) for layer in layers]
     try:
         yield
