@@ -39,8 +39,8 @@ class LearningRates(NamedTuple):
 
 
 FAMILY_RANGE = DefaultRange(
-    3e-4,
-    3e-2,
-    "that of loretta_rep (arXiv 2402.11417), half a decade up; best of 1e-3, 3e-3 and 1e-2 on the toy task, 60 steps: 1e-2",
+    1e-3,
+    5e-2,
+    "that of jobs/sweeps/tensor_family.toml, whose best are 8.5e-3 for metatt and lorta, 2e-2 for tensorguide, 3.5e-2 for tt_lora and 1.8e-3 with its tt_svd",
 )
 """Learning rates of AdamW for the other methods whose update is made of tensor trains or CP factors; no range of their papers is taken over."""
