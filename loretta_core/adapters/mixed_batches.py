@@ -12,7 +12,7 @@ An input of other rows (DeBERTa's relative positions) belongs to no row of the b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,7 +28,7 @@ BASE = "__base__"
 
 @contextmanager
 def adapters_of_rows(
-    tuner: BaseTuner, *, adapter_names: list[str] | None = None, num_beams: int | None = None, num_return_sequences: int | None = None, **_: Any
+    tuner: BaseTuner, *, adapter_names: Sequence[str] | None = None, num_beams: int | None = None, num_return_sequences: int | None = None, **_: Any
 ) -> Iterator[None]:
     """Run each row of the batch under its own adapter inside this context; without `adapter_names` it does nothing.
 
@@ -42,7 +42,7 @@ def adapters_of_rows(
     flattens = tuner.get_model_config(tuner.model)["model_type"] == "opt"
 
     def name_the_rows(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        names = _per_row(adapter_names, args[0], copies=copies, flattens=flattens) if args else adapter_names
+        names = _per_row(adapter_names, args[0], copies=copies, flattens=flattens) if args else list(adapter_names)
         return args, {**kwargs, "adapter_names": names}
 
     layers = [module for module in tuner.modules() if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)]
@@ -64,7 +64,7 @@ def _check(tuner: BaseTuner, names: object) -> None:
         raise MethodError("adapter_names: the model is in training mode, where rows cannot have adapters of their own; call `eval()` first")
 
 
-def _per_row(names: list[str], x: Tensor, *, copies: int, flattens: bool) -> list[str]:
+def _per_row(names: Sequence[str], x: Tensor, *, copies: int, flattens: bool) -> list[str]:
     """Return a name for every row of a layer's input; a layer whose rows fit no name gets `names` as they are, and refuses them."""
     repeats, rest = divmod(len(x), len(names)) if names else (0, 0)
     fits = not rest and (repeats == copies or (flattens and x.dim() == 2))
