@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from loretta_core.adapters.tuners.bottleneck import BottleneckConfig
     from loretta_core.adapters.tuners.loretta_adp import LorettaAdpConfig
     from loretta_core.adapters.tuners.loretta_rep import LorettaRepConfig
+    from loretta_core.adapters.tuners.tensor_family.lorta import LortaConfig
+    from loretta_core.adapters.tuners.tensor_family.metatt import MetaTTConfig
+    from loretta_core.adapters.tuners.tensor_family.tensorguide import TensorGuideConfig
+    from loretta_core.adapters.tuners.tensor_family.tt_lora import TTLoraConfig
     from loretta_core.adapters.warm_start import warm_start
     from loretta_core.errors import LorettaError
     from loretta_core.tt.linear import TTLinear
@@ -29,8 +33,12 @@ __all__ = [
     "LorettaAdpConfig",
     "LorettaError",
     "LorettaRepConfig",
+    "LortaConfig",
+    "MetaTTConfig",
     "TTLinear",
+    "TTLoraConfig",
     "TTShape",
+    "TensorGuideConfig",
     "ZOTrainer",
     "ZerothOrder",
     "as_lora",
@@ -47,8 +55,12 @@ _HOMES = {
     "LorettaAdpConfig": "loretta_core.adapters.tuners.loretta_adp",
     "LorettaError": "loretta_core.errors",
     "LorettaRepConfig": "loretta_core.adapters.tuners.loretta_rep",
+    "LortaConfig": "loretta_core.adapters.tuners.tensor_family.lorta",
+    "MetaTTConfig": "loretta_core.adapters.tuners.tensor_family.metatt",
     "TTLinear": "loretta_core.tt.linear",
+    "TTLoraConfig": "loretta_core.adapters.tuners.tensor_family.tt_lora",
     "TTShape": "loretta_core.tt.shapes",
+    "TensorGuideConfig": "loretta_core.adapters.tuners.tensor_family.tensorguide",
     "ZOSGD": "loretta_core.zo.optim",
     "ZOTrainer": "loretta_core.zo.hf",
     "ZerothOrder": "loretta_core.zo.optim",

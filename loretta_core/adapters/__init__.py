@@ -1,7 +1,7 @@
 """Adapters: a frozen backbone becomes trainable, with LoRETTA and its baselines as PEFT tuners.
 
-Importing this package registers the types of our own tuners (LORETTA_ADP, LORETTA_REP, BOTTLENECK, BITFIT) with PEFT, which a saved adapter of these types
-needs before `PeftModel.from_pretrained` can read it; `import loretta_core` sees to it.
+Importing this package registers the types of our own tuners (LORETTA_ADP, TT_LORA, METATT, BITFIT, …) with PEFT, which a saved adapter of these types needs
+before `PeftModel.from_pretrained` can read it; `import loretta_core` sees to it.
 """
 
 from importlib import import_module

@@ -47,7 +47,18 @@ def number(text: str, fits: Callable[[float], bool] = lambda _: True) -> Check:
     return lambda value: None if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value) and fits(float(value)) else text
 
 
+positive = number("a positive number", lambda value: value > 0)
 probability = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
+
+
+def whole_or_none(low: int) -> Check:
+    """Accept integers from `low`, and None."""
+    return lambda value: None if value is None or whole(low)(value) is None else f"a whole number of at least {low}, or None"
+
+
+def own_modes(value: object) -> str | None:
+    """Accept the setting of a matrix's modes, without the lists of LoRETTA's paper."""
+    return None if is_shape(value) and value != "paper" else "'auto' or a list of at least two modes, such as [8, 8, 12, 8, 8]"
 
 
 def flag(value: object) -> str | None:

@@ -24,8 +24,29 @@ from loretta_core.methods.descriptors.peft import Peft
 from loretta_core.methods.descriptors.prefix import Prefix
 from loretta_core.methods.descriptors.prompt import Prompt
 from loretta_core.methods.descriptors.ptune import Ptune
+from loretta_core.methods.descriptors.tensor_family.lorta import Lorta
+from loretta_core.methods.descriptors.tensor_family.metatt import MetaTT
+from loretta_core.methods.descriptors.tensor_family.tensorguide import TensorGuide
+from loretta_core.methods.descriptors.tensor_family.tt_lora import TTLora
 
-__all__ = ["Adapters", "Bitfit", "Ft", "Ia3", "Lora", "LorettaAdp", "LorettaRep", "MethodConfig", "Peft", "Prefix", "Prompt", "Ptune"]
+__all__ = [
+    "Adapters",
+    "Bitfit",
+    "Ft",
+    "Ia3",
+    "Lora",
+    "LorettaAdp",
+    "LorettaRep",
+    "Lorta",
+    "MetaTT",
+    "MethodConfig",
+    "Peft",
+    "Prefix",
+    "Prompt",
+    "Ptune",
+    "TTLora",
+    "TensorGuide",
+]
 
 if TYPE_CHECKING:
     MethodConfig = Method  # a type checker cannot follow a union that is made from a table

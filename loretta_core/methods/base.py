@@ -4,7 +4,7 @@ A subclass is both: its fields are what a sweep file sets, named as those of the
 code and back; its class variables and functions are the facts that other rooms read instead of asking for the method's name.
 
     adapters    peft_config, peft_arguments, peft_name, attachment, targets, injects_on_meta
-    plan        every_weight_trains, norms_train, biases_train, parameters_at, parameters_beside, classifier_parameters, activation_bytes, …
+    plan        every_weight_trains, norms_train, biases_train, parameters_at, parameters_shared, parameters_beside, classifier_parameters, …
     support     refused, refused_with_decoder_head, refusal
     report      explanation
     tuning      learning_rates
@@ -14,11 +14,12 @@ The defaults are those of a method that trains nothing and is refused nowhere. C
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pydantic import model_validator
 
+from loretta_core.methods.grid import AttachedLayer
 from loretta_core.methods.ranges import DefaultRange, LearningRates
 from loretta_core.schema import Typed
 from loretta_core.sites import DECODERS, Attachment, Side
@@ -107,6 +108,10 @@ class Method(Typed):
 
     def parameters_at(self, *, in_features: int, out_features: int, on_input: bool) -> int:
         """Return how many parameters train at one attached layer; `on_input`: it is changed on its input. Raises MethodError for settings that do not fit."""
+        return 0
+
+    def parameters_shared(self, attached: Sequence[AttachedLayer], *, head_width: int | None) -> int:
+        """Return how many parameters train that the attached layers have in common (`head_width`: of one attention head). Raises MethodError as above."""
         return 0
 
     def parameters_beside(self, *, hidden: int, keys: int, layers: int) -> int:

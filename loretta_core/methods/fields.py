@@ -32,9 +32,16 @@ def _known_shape(value: object) -> object:
     raise ValueError(f"{value!r}: expected {SHAPE_EXPECTED}")
 
 
+def _auto_or_modes(value: object) -> object:
+    if value == "paper":
+        raise ValueError("'paper' stands for the lists of LoRETTA's paper, which has none for this method: expected 'auto' or a list of modes")
+    return _known_shape(value)
+
+
 def _known_head(value: object) -> object:
     return value if value in (None, "dense") else _known_shape(value)
 
 
 Shape = Annotated[Literal["auto", "paper"] | list[int], BeforeValidator(_known_shape)]
+Modes = Annotated[Literal["auto"] | list[int], BeforeValidator(_auto_or_modes)]
 HeadShape = Annotated[Literal["auto", "paper", "dense"] | list[int] | None, BeforeValidator(_known_head)]

@@ -36,3 +36,11 @@ class LearningRates(NamedTuple):
 
     first_order: DefaultRange
     zeroth_order: DefaultRange = ZEROTH_ORDER
+
+
+FAMILY_RANGE = DefaultRange(
+    1e-3,
+    5e-2,
+    "that of jobs/sweeps/tensor_family.toml, whose best are 8.5e-3 for metatt and lorta, 2e-2 for tensorguide, 3.5e-2 for tt_lora and 1.8e-3 with its tt_svd",
+)
+"""Learning rates of AdamW for the other methods whose update is made of tensor trains or CP factors; no range of their papers is taken over."""

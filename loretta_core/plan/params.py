@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from loretta_core.config.method import MethodConfig
+from loretta_core.methods.grid import AttachedLayer
 from loretta_core.methods.targets import is_on_input, known_sites, sites_for
 from loretta_core.plan.architectures.layers import Layer, ModelLayers
 from loretta_core.sites import HEAD_LAYERS, Sites, matching
@@ -31,11 +32,12 @@ def _attached(method: MethodConfig, model: ModelLayers) -> int:
         return 0
     sites = known_sites(model.model_type, method.type, linears=model.linears)
     names = method.targets or sites_for(model.model_type, method.type, linears=model.linears).names
-    return sum(
-        method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_on_input(layer, method, sites=sites))
-        for layer in model.frozen
-        if layer.kind == "linear" and _hit(layer, names)
+    layers = [layer for layer in model.frozen if layer.kind == "linear" and _hit(layer, names)]
+    own = sum(
+        method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_on_input(layer, method, sites=sites)) for layer in layers
     )
+    attached = [AttachedLayer(layer.path, layer.in_features, layer.out_features) for layer in layers]
+    return own + method.parameters_shared(attached, head_width=model.sizes.head_width)
 
 
 def _on_input(layer: Layer, method: MethodConfig, *, sites: Sites) -> bool:

@@ -127,6 +127,12 @@ def mirrored(shape: Shape) -> Shape:
     return shape if isinstance(shape, str) else tuple(reversed(shape))
 
 
+def joint_modes(width: int, columns: int) -> tuple[tuple[int, ...], int, int]:
+    """Return the modes of two matrices of `width` x `columns` in one train, and (rows, columns) of each with padding. The first mode tells the two apart."""
+    row_modes, column_modes = factor(width)[::-1], factor(columns)
+    return (2, *row_modes, *column_modes), math.prod(row_modes), math.prod(column_modes)
+
+
 def _auto_modes(in_features: int, out_features: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     in_modes, out_modes = factor(in_features), factor(out_features)
     if in_features >= out_features:

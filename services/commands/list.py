@@ -33,27 +33,25 @@ _NOTES = {
 
 def listing(what: str, *, as_json: bool) -> str:
     """Return name, description and fields of every member of a family (`methods`, `models`, `tasks`, `trainers`, `engines`) as text or JSON."""
-    entries = [_entry(name, cls) for name, cls in FAMILIES[what.removesuffix("s")].items()]
-    if what == "methods":
-        for entry in entries:
-            entry["refused"] = refused_by(entry["name"])
-            entry["learning_rates"] = {family: found._asdict() for family, found in METHODS[entry["name"]].learning_rates._asdict().items()}
-    if what == "trainers":
-        for entry in entries:
-            entry["default_space"] = {name: found._asdict() for name, found in trainer_ranges(entry["name"]).items()}
-    if what == "models":
-        for entry in entries:
-            entry["architectures"] = [dict(zip(COLUMNS, row, strict=True)) for row in overview()]
+    entries = [_entry(name, cls) | _more(what, name) for name, cls in FAMILIES[what.removesuffix("s")].items()]
     if as_json:
         return json.dumps(entries, indent=1, ensure_ascii=False)
-    notes = [textwrap.fill(_NOTES[what], WIDTH)]
-    if what == "methods":
-        notes = [support_text(), *notes]
-    if what == "models":
-        notes = [architectures_text(), *notes]
-    if what == "tasks":
-        notes = [*scoring_texts(), *notes]
-    return "\n\n".join([*map(_text, entries), *notes])
+    tables = {"methods": lambda: [support_text()], "models": lambda: [architectures_text()], "tasks": scoring_texts}
+    return "\n\n".join([*map(_text, entries), *tables.get(what, list)(), textwrap.fill(_NOTES[what], WIDTH)])
+
+
+def _more(what: str, name: str) -> dict[str, Any]:
+    """Return what is said of a member of one family alone."""
+    match what:
+        case "methods":
+            rates = METHODS[name].learning_rates._asdict()
+            return {"refused": refused_by(name), "learning_rates": {family: found._asdict() for family, found in rates.items()}}
+        case "trainers":
+            return {"default_space": {setting: found._asdict() for setting, found in trainer_ranges(name).items()}}
+        case "models":
+            return {"architectures": [dict(zip(COLUMNS, row, strict=True)) for row in overview()]}
+        case _:
+            return {}
 
 
 def scoring_texts() -> list[str]:

@@ -30,8 +30,15 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
-from loretta_core import LorettaAdpConfig
+from loretta_core import LorettaAdpConfig, LorettaRepConfig, LortaConfig, MetaTTConfig, TensorGuideConfig, TTLoraConfig
 from loretta_core.adapters.tuners.bottleneck_base import Bottleneck
+from loretta_core.adapters.tuners.loretta_rep import TTLowRank
+from loretta_core.adapters.tuners.tensor_family.lorta import GlobalCP
+from loretta_core.adapters.tuners.tensor_family.metatt import GlobalTrain
+from loretta_core.adapters.tuners.tensor_family.shared_factors import SharedUpdate
+from loretta_core.adapters.tuners.tensor_family.tensorguide import JointLowRank
+from loretta_core.adapters.tuners.tensor_family.tt_lora import TTUpdate
+from loretta_core.methods.grid import AttachedLayer
 from loretta_core.tt import reference
 from loretta_core.tt.linear import TTLinear
 
@@ -85,6 +92,17 @@ class Rebuilt(nn.Module):
         return reference.apply_rebuilt(x, list(self.layer.cores), shape=self.layer.shape, bias=self.layer.bias)
 
 
+class RebuiltUpdate(nn.Module):
+    """The same tensors as `block`, as the matrix that they stand for."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = deepcopy(block)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.block.delta_weight().t()
+
+
 class Residual(nn.Module):
     """A residual connection: x + block(x)."""
 
@@ -128,6 +146,8 @@ def all_comparisons(scale: Scale) -> Iterator[Comparison]:
         yield from one_token(in_features, out_features, repeats=2 * repeats)
     for in_features, out_features in [(4096, 64), (768, 64)]:
         yield saved_for_backward(in_features, out_features, rows=512)
+    for width, rows in [(4096, 512), (768, 512), (768, 32), (128, 128)]:
+        yield from whole_family(width, rows=min(rows, most), repeats=repeats)
     yield whole_model(layers=scale.layers, repeats=repeats // 2)
 
 
@@ -171,6 +191,27 @@ def saved_for_backward(in_features: int, out_features: int, *, rows: int) -> Com
     x = torch.randn(rows, in_features, requires_grad=True)
     name = f"saved for backward {in_features}->{out_features}, {rows} tokens: rebuilt"
     return result(name, saved_bytes(layer, x), saved_bytes(Rebuilt(layer), x), unit="bytes", target=0.1)
+
+
+def whole_family(width: int, *, rows: int, repeats: int) -> Iterator[Comparison]:
+    """Forward and backward of the update of one layer by each method, against its own matrix, rebuilt in every forward, and a dense matrix of that size."""
+    x, g = torch.randn(rows, width, requires_grad=True), torch.randn(rows, width)
+    for method, block in family(width).items():
+        title, ours = f"forward+backward of a {method} update {width}->{width}, {rows} tokens", training(block, x, g)
+        yield compare(f"{title}: rebuilt", ours, training(RebuiltUpdate(block), x, g), target=1.0, repeats=repeats)
+        yield compare(f"{title}: nn.Linear", ours, training(nn.Linear(width, width, bias=False), x, g), target=1.0, repeats=repeats)
+
+
+def family(width: int) -> dict[str, nn.Module]:
+    """Return the update of one of 24 layers of this width by every method that makes it of tensor trains or CP factors, with its defaults."""
+    attached = [AttachedLayer(f"layers.{layer}.{name}", width, width) for layer in range(12) for name in ("q_proj", "v_proj")]
+    shared = {"metatt": GlobalTrain(attached, ranks=MetaTTConfig().ranks), "lorta": GlobalCP(attached, r=LortaConfig().r, head_width=64)}
+    return {
+        "loretta_rep": TTLowRank(in_features=width, out_features=width, config=LorettaRepConfig()),
+        "tt_lora": TTUpdate(in_features=width, out_features=width, config=TTLoraConfig(), weight_OI=torch.empty(width, width, device="meta")),
+        "tensorguide": JointLowRank(in_features=width, out_features=width, config=TensorGuideConfig()),
+        **{name: SharedUpdate(tensors, owned=True, path=attached[0].path, scaling=1.0, dropout=0.0) for name, tensors in shared.items()},
+    }
 
 
 def whole_model(*, layers: int, repeats: int) -> Comparison:

@@ -13,7 +13,24 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification, PreTrainedModel
 
 from loretta_core.adapters.build import apply_method, save_adapter
-from loretta_core.config.method import Adapters, Bitfit, Ft, Ia3, Lora, LorettaAdp, LorettaRep, MethodConfig, Peft, Prefix, Prompt, Ptune
+from loretta_core.config.method import (
+    Adapters,
+    Bitfit,
+    Ft,
+    Ia3,
+    Lora,
+    LorettaAdp,
+    LorettaRep,
+    Lorta,
+    MetaTT,
+    MethodConfig,
+    Peft,
+    Prefix,
+    Prompt,
+    Ptune,
+    TensorGuide,
+    TTLora,
+)
 from loretta_core.methods import METHODS as TABLE
 from loretta_core.sites import BY_RULE, DECODERS
 from tests import by_rule
@@ -61,6 +78,11 @@ _AUTO: dict[str, Any] = {"SEQ_CLS": AutoModelForSequenceClassification, "MASKED_
 _CONFIGURED: dict[str, MethodConfig] = {
     "loretta_adp": LorettaAdp(type="loretta_adp", tensor_rank=3, bottleneck_size=8, non_linearity="gelu"),
     "loretta_rep": LorettaRep(type="loretta_rep", tensor_rank=3, r=4),
+    "tt_lora": TTLora(type="tt_lora", tensor_rank=3),
+    "tt_lora-dota": TTLora(type="tt_lora", tensor_rank=3, init_weights="tt_svd"),
+    "metatt": MetaTT(type="metatt", tensor_rank=3),
+    "lorta": Lorta(type="lorta", r=4),
+    "tensorguide": TensorGuide(type="tensorguide", tensor_rank=3, r=4),
     "adapters": Adapters(type="adapters", bottleneck_size=8, non_linearity="gelu"),
     "lora": Lora(type="lora", r=4),
     "lora-dora": Lora(type="lora", r=4, use_dora=True, use_rslora=True, init_lora_weights="orthogonal"),

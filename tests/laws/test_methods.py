@@ -37,7 +37,7 @@ FOUND = [(model_type, task_type) for model_type in BY_RULE if model_type not in 
 NOT_ALL_LINEAR = {"mamba", "distilbert"}
 """PEFT's `all-linear` takes a layer whose weight is read past it, and a part of the head that it also saves."""
 FOUND_QUICKLY = {("gemma2", "CAUSAL_LM", "loretta_adp"), ("modernbert", "SEQ_CLS", "loretta_rep"), ("mixtral", "CAUSAL_LM", "loretta_adp")}
-VARIANTS = ["lora-dora", "prompt-vocabulary", "prefix-projection", "ptune-lstm"]
+VARIANTS = ["lora-dora", "tt_lora-dota", "prompt-vocabulary", "prefix-projection", "ptune-lstm"]
 NAMES = [*METHODS, *VARIANTS]
 HEADS = ("classifier", "score", "classification_head")
 
@@ -49,8 +49,13 @@ def entry(name):
 PROMPTS = [name for name in NAMES if name.startswith(("prompt", "prefix", "ptune"))]
 NETWORKS = [name for name in PROMPTS if name.startswith("ptune") or name == "prefix-projection"]
 """A small network computes the prompt; the saved adapter holds the prompt and not the network."""
+FAMILY = ["tt_lora", "tt_lora-dota", "metatt", "lorta", "tensorguide"]
 TRAINED = {
     "loretta_adp": ".loretta_adp_block.",
+    "tt_lora": ".tt_lora_block.",
+    "metatt": ".metatt_block.",
+    "lorta": ".lorta_block.",
+    "tensorguide": ".tensorguide_block.",
     "loretta_rep": ".loretta_rep_block.",
     "adapters": ".bottleneck_block.",
     "lora": ".lora_",
@@ -150,7 +155,7 @@ def files_hold_tensors_only(case: Case, directory: Path) -> None:
         stored = sum(file.get_tensor(key).numel() for key in keys)
     if case.name in NETWORKS:
         assert stored < trainable_parameter_count(case.model)
-    elif case.name != "peft":  # VeRA stores its frozen random matrices as well
+    elif case.name not in ("peft", "tt_lora-dota"):  # VeRA stores its frozen random matrices as well, DoTA what the update started from
         whole = case.model.state_dict() if case.name == "ft" else {}
         buffers = sum(whole[key].numel() for key, _ in case.model.named_buffers() if key in whole)  # DeepSeek's router has one
         assert stored == trainable_parameter_count(case.model) + buffers
@@ -213,7 +218,7 @@ LAWS: dict[Law, list[str]] = {
     files_hold_tensors_only: NAMES,
     disabling_restores_the_base_exactly: [name for name in NAMES if entry(name).peft_config],
     copies_and_pickles_are_the_same_and_apart: NAMES,
-    unmerging_restores_the_base_bitwise: ["loretta_rep", "bitfit"],
+    unmerging_restores_the_base_bitwise: ["loretta_rep", *FAMILY, "bitfit"],
     what_cannot_be_merged_says_why_and_stays_usable: [name for name in NAMES if entry(name).peft_config and not entry(name).merges],
     merged_equals_unmerged: [name for name in NAMES if entry(name).peft_config and entry(name).merges],
 }

@@ -73,7 +73,7 @@ def test_the_config_decides_where_the_architecture_does_not(method, config, reas
 def test_the_listing_shows_the_table():
     text = listing("methods", as_json=False)
     row = next(line for line in text.splitlines() if line.startswith("albert "))
-    assert row.split()[1:] == ["yes"] * 5 + ["no", "(1)", "no", "(3)", "no", "(1)", "yes", "yes"]
+    assert row.split()[1:] == ["yes"] * 9 + ["no", "(1)", "no", "(3)", "no", "(1)", "yes", "yes"]
     assert "(3) its attention takes no keys and values" in text
     refused = {entry["name"]: entry["refused"] for entry in json.loads(listing("methods", as_json=True))}
     assert refused["lora"] == {}

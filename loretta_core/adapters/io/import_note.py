@@ -16,8 +16,7 @@ from loretta_core.store.adapter_card import adapter_facts, adapter_snippet
 NOTE = """
 ## How to load
 
-The types LORETTA_ADP, LORETTA_REP, BOTTLENECK and BITFIT are not part of PEFT: `import loretta_core` registers them; without it PEFT answers with a
-`KeyError`.
+The type of this adapter is not part of PEFT: `import loretta_core` registers it, and without it PEFT answers with a `KeyError`.
 
 ```python
 {snippet}

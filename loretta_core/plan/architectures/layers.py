@@ -66,12 +66,14 @@ def bare_bias(path: str, width: int) -> Layer:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The widths that prompts and prefixes depend on."""
+    """The widths that prompts, prefixes and methods with attention heads depend on."""
 
     hidden: int
     layers: int
     keys: int
     """Width of the keys of one layer: less than `hidden` with grouped queries."""
+    head_width: int | None = None
+    """Width of one attention head; None where the config does not say."""
 
 
 @dataclass(frozen=True)

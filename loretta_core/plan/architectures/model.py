@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loretta_core.errors import ModelError
+from loretta_core.methods.grid import head_width
 from loretta_core.plan.architectures import decoders, encoders
 from loretta_core.plan.architectures.decoder_families import DECODER_FAMILIES
 from loretta_core.plan.architectures.encoder_families import ENCODER_FAMILIES
@@ -98,8 +99,9 @@ def _sizes(config: Config) -> Sizes:
     model_type = config["model_type"]
     if model_type in FAMILIES:
         found = FAMILIES[model_type].numbers(config)
-        return Sizes(hidden=found["hidden"], layers=found["depth"], keys=found["keys"])
+        return Sizes(hidden=found["hidden"], layers=found["depth"], keys=found["keys"], head_width=head_width(config))
     hidden = config.get("hidden_size") or config.get("n_embd") or config["d_model"]
     layers = config.get("num_hidden_layers") or config.get("n_layer") or config["num_layers"]
     grouped = LAYOUTS[model_type] in (decoders.llama, decoders.phi)
-    return Sizes(hidden=hidden, layers=layers, keys=decoders.attention_widths(config)[1] if grouped else hidden)
+    keys, heads = (decoders.attention_widths(config)[1], decoders.head_width(config)) if grouped else (hidden, head_width(config))
+    return Sizes(hidden=hidden, layers=layers, keys=keys, head_width=heads)

@@ -64,7 +64,7 @@ def ratio(cell: CellConfig) -> float:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("trainer", ["adam", "zo_sgd"])
-@pytest.mark.parametrize("method", ["ft", "lora", "loretta_adp", "loretta_rep", "adapters"])
+@pytest.mark.parametrize("method", ["ft", "lora", "loretta_adp", "loretta_rep", "adapters", "tt_lora", "metatt", "lorta", "tensorguide"])
 def test_toy_bert(method, trainer):
     assert ratio(cell_from_overrides([*SMALL, f"method={method}", f"trainer={trainer}"])) == pytest.approx(1, abs=0.1)
 

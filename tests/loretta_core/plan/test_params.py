@@ -6,7 +6,23 @@ import pytest
 import torch
 
 from loretta_core.adapters.build import apply_method, trainable_parameter_count
-from loretta_core.config.method import Adapters, Bitfit, Ft, Ia3, Lora, LorettaAdp, LorettaRep, Peft, Prefix, Prompt, Ptune
+from loretta_core.config.method import (
+    Adapters,
+    Bitfit,
+    Ft,
+    Ia3,
+    Lora,
+    LorettaAdp,
+    LorettaRep,
+    Lorta,
+    MetaTT,
+    Peft,
+    Prefix,
+    Prompt,
+    Ptune,
+    TensorGuide,
+    TTLora,
+)
 from loretta_core.plan.architectures.model import model_layers
 from loretta_core.plan.params import trainable_parameters
 from loretta_core.sites import BY_RULE
@@ -19,6 +35,11 @@ METHODS = {
     "loretta_adp-lean": LorettaAdp(type="loretta_adp", tensor_rank=3, bottleneck_size=8, adapter_bias="down", train_norms=False),
     "loretta_rep": LorettaRep(type="loretta_rep", tensor_rank=3, r=4),
     "loretta_rep-subtract": LorettaRep(type="loretta_rep", tensor_rank=3, r=4, init_weights="subtract", train_norms=False),
+    "tt_lora": TTLora(type="tt_lora", tensor_rank=3),
+    "tt_lora-dota": TTLora(type="tt_lora", tensor_rank=4, init_weights="tt_svd", train_norms=True),
+    "metatt": MetaTT(type="metatt", tensor_rank=3),
+    "lorta": Lorta(type="lorta", r=3),
+    "tensorguide": TensorGuide(type="tensorguide", tensor_rank=3, r=5),
     "adapters": Adapters(type="adapters", bottleneck_size=8),
     "adapters-norms": Adapters(type="adapters", bottleneck_size=7, train_norms=True, adapter_bias="down"),
     "lora": Lora(type="lora", r=4),
@@ -77,6 +98,9 @@ def test_count_equals_plan(on_meta, name, task_type):
         LorettaAdp(type="loretta_adp", tensor_rank=2, bottleneck_size=8, target_modules=["query", "intermediate.dense"]),
         LorettaRep(type="loretta_rep", tensor_rank=2, r=4, target_modules=["key"]),
         Lora(type="lora", target_modules=["output.dense", "query"]),
+        MetaTT(type="metatt", target_modules=["query", "output.dense", "pooler.dense"]),
+        Lorta(type="lorta", target_modules=["query", "key", "value", "attention.output.dense"]),
+        TensorGuide(type="tensorguide", r=3, target_modules=["intermediate.dense", "query"]),
         Ia3(type="ia3", target_modules=["query", "output.dense"]),
         Ia3(type="ia3", target_modules=["query", "intermediate.dense"], feedforward_modules=["intermediate.dense"]),
         Adapters(type="adapters", bottleneck_size=8, target_modules=["encoder.layer.1.output.dense"]),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loretta_core.errors import MethodError
-from loretta_core.tt.shapes import LARGEST_MODE, factor, mirrored, tt_parameter_count, tt_shape
+from loretta_core.tt.shapes import LARGEST_MODE, factor, joint_modes, mirrored, tt_parameter_count, tt_shape
 
 WIDTHS = st.integers(64, 32_768)
 
@@ -162,3 +162,12 @@ def test_widths_must_be_positive(widths):
 def test_importing_shapes_does_not_import_torch():
     code = "import sys, loretta_core.tt.shapes, loretta_core.sites; sys.exit(int('torch' in sys.modules or 'numpy' in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("width", "columns"), [(768, 8), (64, 1), (67, 5), (1, 3)])
+def test_two_matrices_in_one_train_have_a_mode_of_their_own(width, columns):
+    modes, rows, padded = joint_modes(width, columns)
+    assert modes[0] == 2
+    assert math.prod(modes) == 2 * rows * padded
+    assert rows >= width
+    assert padded >= columns
