@@ -31,7 +31,7 @@ from loretta_core.adapters.tuners.adapter_layer import LINEAR, AdapterLayer, lin
 from loretta_core.adapters.tuners.backbone.network import fused_experts, is_decoder, linears_at
 from loretta_core.adapters.tuners.base_configs import TargetedConfig, TTConfig
 from loretta_core.adapters.tuners.trainable_norms import norm_container, refuse_foreign_norms, wrap_norms
-from loretta_core.adapters.tuners.tt_classifier import densify_heads, has_head, head_linear, head_shape, make_head, tensorize_head
+from loretta_core.adapters.tuners.tt_classifier import densify_heads, has_head, head_linear, head_shape, make_head, tell_dense_head, tensorize_head
 from loretta_core.errors import MethodError
 from loretta_core.methods.targets import input_side_names, known_sites, resolve_targets
 from loretta_core.sites import HEAD_LAYERS, Sites, candidate_names
@@ -135,7 +135,10 @@ class LinearTuner(BaseTuner, Generic[ConfigT, LayerT]):
 
     def _prepare_head(self, config: ConfigT, model: nn.Module, *, model_type: str) -> Shape | None:
         """Return the setting of the modes of a tensorized head, or None for a dense one. PEFT is told to copy the layer, and the tensor train is built once."""
-        if not isinstance(config, TTConfig) or (shape := head_shape(config, model_type=model_type)) is None:
+        if not isinstance(config, TTConfig):
+            return None
+        if (shape := head_shape(config, model_type=model_type)) is None:
+            tell_dense_head(config, model, model_type=model_type)
             return None
         if not has_head(model, model_type=model_type):
             warnings.warn(f"{self.method}: {type(model).__name__} has no classification head, so the adapter's is left out", stacklevel=2)

@@ -8,6 +8,9 @@ Merging turns it back into a dense layer, exactly.
 
 from __future__ import annotations
 
+import logging
+
+import torch
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
@@ -17,6 +20,8 @@ from loretta_core.errors import MethodError
 from loretta_core.sites import HEAD_LAYERS
 from loretta_core.tt.linear import TTLinear
 from loretta_core.tt.shapes import Shape
+
+log = logging.getLogger(__name__)
 
 
 class TTHeadLinear(TTLinear):
@@ -63,6 +68,24 @@ def head_linear(model: nn.Module, *, model_type: str) -> nn.Linear:
 def make_head(config: TTConfig, base: nn.Linear, *, shape: Shape) -> TTHeadLinear:
     """Return a tensor train with random cores that has the widths and the bias of `base`."""
     return TTHeadLinear(base.in_features, base.out_features, rank=config.tensor_rank, shape=shape, bias=base.bias is not None)
+
+
+def tell_dense_head(config: TTConfig, model: nn.Module, *, model_type: str) -> None:
+    """Log how much of what trains a classification head's dense layer is, where nobody chose it: in RoBERTa-base nine in ten of all trained numbers."""
+    chosen = config.classifier_shape is not None or config.inference_mode or config.task_type != "SEQ_CLS" or model_type not in HEAD_LAYERS
+    if chosen or not has_head(model, model_type=model_type):
+        return
+    dense = head_linear(model, model_type=model_type)
+    with torch.device("meta"):
+        train = make_head(config, dense, shape="auto")
+    counts = [sum(parameter.numel() for parameter in layer.parameters()) for layer in (dense, train)]
+    log.warning(
+        "the classification head trains in full: %s numbers of it are in the dense layer %s, outside of the adapters; "
+        "classifier_shape = 'auto' makes it a tensor train of %s (arXiv 2402.11417, table 11); 'dense' keeps it without this note",
+        f"{counts[0]:,}",
+        HEAD_LAYERS[model_type],
+        f"{counts[1]:,}",
+    )
 
 
 def tensorize_head(model: nn.Module, *, config: TTConfig, adapter: str, model_type: str, shape: Shape) -> None:

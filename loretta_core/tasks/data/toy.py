@@ -70,18 +70,18 @@ def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[
 def _splits(source: Source[R], rows_per_split: Mapping[str, int], *, seed: int) -> dict[str, list[R]]:
     """Draw all splits with TEST_SEED, keep the test rows, and redraw the others with `seed`."""
     counts = tuple(rows_per_split.items())
-    fixed = _drawn(source, counts, seed=TEST_SEED)
+    fixed = drawn_rows(source, counts, seed=TEST_SEED)
     if seed == TEST_SEED:
         chosen = fixed
     else:
         test = tuple(text for text, _ in fixed.get("test", ()))
         others = tuple((split, rows) for split, rows in counts if split != "test")
-        chosen = {**fixed, **_drawn(source, others, seed=seed, avoid=test)}
+        chosen = {**fixed, **drawn_rows(source, others, seed=seed, avoid=test)}
     return {split: [row for _, row in chosen[split]] for split in rows_per_split}
 
 
 @lru_cache(maxsize=16)
-def _drawn(source: Source[R], counts: tuple[tuple[str, int], ...], *, seed: int, avoid: tuple[str, ...] = ()) -> dict[str, list[tuple[str, R]]]:
+def drawn_rows(source: Source[R], counts: tuple[tuple[str, int], ...], *, seed: int, avoid: tuple[str, ...] = ()) -> dict[str, list[tuple[str, R]]]:
     """Draw once in a process what every cell of a task reads: drawing 2,000 rows takes as long as tens of steps of a toy model."""
     return _fill(source(random.Random(seed)), dict(counts), avoid=avoid)
 

@@ -123,3 +123,11 @@ def test_a_new_pooler_that_peft_saves_anyway_becomes_the_train(tiny, token_ids, 
     fresh = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
     loaded = PeftModel.from_pretrained(fresh, str(tmp_path / "adapter")).eval()
     assert torch.equal(loaded(input_ids=token_ids).logits, model(input_ids=token_ids).logits)
+
+
+@pytest.mark.parametrize(("chosen", "told"), [(None, True), ("dense", False), ("auto", False)])
+def test_a_dense_layer_that_nobody_chose_is_told_with_its_size(tiny, chosen, told, caplog):
+    model = tiny("roberta")
+    width = model.config.hidden_size
+    get_peft_model(model, LorettaRepConfig(task_type="SEQ_CLS", tensor_rank=2, r=4, classifier_shape=chosen))
+    assert (f"{width * width + width:,} numbers of it are in the dense layer classifier.dense" in caplog.text) == told

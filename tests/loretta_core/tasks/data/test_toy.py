@@ -10,7 +10,7 @@ from loretta_core.assets.baselines import ENTAILMENT, QA, answer_rules, word_cla
 from loretta_core.config.task import ToySentiment
 from loretta_core.tasks.build import load_data
 from loretta_core.tasks.data import toy, toy_text
-from loretta_core.tasks.data.scored_rows import TEST_SEED, count_shared
+from loretta_core.tasks.data.scored_rows import count_shared
 from loretta_core.tasks.data.toy_text import opinions, vocabulary
 
 pytestmark = pytest.mark.integration
@@ -24,17 +24,9 @@ def splits():
 
 
 def test_the_seed_decides_everything(splits):
-    toy._drawn.cache_clear()
+    toy.drawn_rows.cache_clear()
     assert toy.generate_sentiment(rows_per_split=ROWS, seed=0) == splits
     assert toy.generate_sentiment(rows_per_split=ROWS, seed=1) != splits
-
-
-def test_what_is_drawn_with_the_seed_of_the_test_rows_is_not_drawn_again():
-    counts = {"train": 30, "validation": 20, "test": 30}
-    splits = toy._splits(toy._sentiments, counts, seed=TEST_SEED)
-    test = [row["text"] for row in splits.pop("test")]
-    redrawn = toy._fill(toy._sentiments(random.Random(TEST_SEED)), {"train": 30, "validation": 20}, avoid=test)
-    assert splits == {split: [row for _, row in pairs] for split, pairs in redrawn.items()}
 
 
 def test_a_row_belongs_to_its_caller():
