@@ -16,7 +16,7 @@ from loretta_core.pack.request_batcher import RequestBatcher
 from loretta_core.tasks.base import Batch
 from loretta_core.train.pack_context import Backward, CellComputation, PackInfo
 from loretta_core.train.step import MeanLoss
-from loretta_core.zo.closures import Closure
+from loretta_core.zo.guards.closures import Closure
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Storage
 from loretta_core.zo.variants import Evaluator, Variant, stack_variants

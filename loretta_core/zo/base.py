@@ -19,8 +19,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from loretta_core.zo.closures import Closure
 from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
+from loretta_core.zo.guards.closures import Closure
+from loretta_core.zo.guards.trouble import Trouble
+from loretta_core.zo.log.settings import layout_of, settings_of
 from loretta_core.zo.noise import Direction, Distribution, draw
 from loretta_core.zo.outliers import clip_outliers, signal_to_noise, update_window
 from loretta_core.zo.parameters.flat import FlatParameters
@@ -28,8 +30,6 @@ from loretta_core.zo.parameters.membership import Snapshot, snapshot, training
 from loretta_core.zo.parameters.placement import LazyShift, Shift, Storage
 from loretta_core.zo.parameters.rounding import ROUNDING
 from loretta_core.zo.parameters.streaming import StreamedParameters
-from loretta_core.zo.settings import layout_of, settings_of
-from loretta_core.zo.trouble import Trouble
 from loretta_core.zo.variants import Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
@@ -124,7 +124,7 @@ class ZerothOrderBase(Optimizer):
 
     @property
     def update_settings(self) -> dict[str, Any]:
-        """The settings that decide the weights besides start, differences and learning rates, as JSON values (`settings.py`); as of the last look."""
+        """The settings that decide the weights besides start, differences and learning rates, as JSON values (`log/settings.py`); as of the last look."""
         assert self._storage is not None, "the constructor looks at the parameters"
         if self._layout is None:
             self._layout = layout_of(self.param_groups, self._storage)
@@ -182,7 +182,7 @@ class ZerothOrderBase(Optimizer):
         self._pending = probe(closure, storage=storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
         self.param_groups[0]["evaluations"] += self._pending.evaluations
         self._loss = self._pending.loss
-        self.trouble.see(self._pending)
+        self.trouble.see(loss=self._loss, differences=self._pending.differences)
         return self._loss
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 
 from loretta_core.errors import CellFailed
-from loretta_core.zo.closures import Closure
+from loretta_core.zo.guards.closures import Closure
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.parameters.placement import Storage
 from loretta_core.zo.replay_log import ReplayLog, replay

@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 
 from loretta_core.zo.baselines.forward_gradient import derivatives
-from loretta_core.zo.closures import Closure
+from loretta_core.zo.guards.closures import Closure
 from loretta_core.zo.parameters.placement import Shift, Storage
 from loretta_core.zo.variants import Evaluator, Serial, Variant
 

@@ -2,7 +2,7 @@
 
 θ_T is a function of θ_0, the directions (a function of the seed), the differences d, the learning rates, and the settings of the update. The log has them all
 but the directions: θ_0 as a digest, the settings in its header and where they change, a rate where it is not the last one. `replay` feeds the d's to
-the optimizer again, and refuses an optimizer that would make other weights of them. The bytes are in `log_format.py`.
+the optimizer again, and refuses an optimizer that would make other weights of them. The bytes are in `log/log_format.py`.
 MeZO (arXiv 2305.17333, section 2.1) describes the idea; the counter-based noise makes it independent of shapes, threads and, for signs, of the device.
 """
 
@@ -19,10 +19,10 @@ from torch import Tensor
 
 from loretta_core.errors import OutputError
 from loretta_core.zo.base import ZerothOrderBase
-from loretta_core.zo.log_format import STEPS_PER_BLOCK as STEPS_PER_BLOCK
-from loretta_core.zo.log_format import Block, Contents, decode_header, decode_records, encode_block, encode_header, encode_settings, steps_in_block
+from loretta_core.zo.log.log_format import STEPS_PER_BLOCK as STEPS_PER_BLOCK
+from loretta_core.zo.log.log_format import Block, Contents, decode_header, decode_records, encode_block, encode_header, encode_settings, steps_in_block
+from loretta_core.zo.log.settings import differing
 from loretta_core.zo.parameters.placement import digest
-from loretta_core.zo.settings import differing
 
 
 @dataclass(frozen=True)

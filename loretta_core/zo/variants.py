@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from loretta_core.zo.closures import Closure, SameRandomness, call, loss_value
+from loretta_core.zo.guards.closures import Closure, SameRandomness, call, loss_value
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Shift, Storage
 

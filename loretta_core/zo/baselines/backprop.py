@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from loretta_core.zo.closures import Closure
+from loretta_core.zo.guards.closures import Closure
 
 
 class Backprop(Optimizer):

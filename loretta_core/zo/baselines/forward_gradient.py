@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from loretta_core.zo.closures import Closure, SameRandomness, call
+from loretta_core.zo.guards.closures import Closure, SameRandomness, call
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Shift, Storage
 

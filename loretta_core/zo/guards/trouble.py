@@ -5,10 +5,10 @@ Each is given once, with the likely reason: the optimizer goes on, since a later
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from loretta_core.zo.estimator import Probe
 
 NOT_FINITE_IN_A_ROW = 10
 """Steps in a row without a finite loss from which a run has probably diverged."""
@@ -28,24 +28,25 @@ class Trouble:
     _moved: bool = False
     _told_of_zeros: bool = False
 
-    def see(self, probe: Probe) -> None:
-        """Look at one step."""
-        self._not_finite = 0 if probe.finite else self._not_finite + 1
+    def see(self, *, loss: float, differences: Sequence[float]) -> None:
+        """Look at one step: its loss, and the differences along its directions."""
+        finite = all(map(math.isfinite, differences))
+        self._not_finite = 0 if finite else self._not_finite + 1
         if self._not_finite == NOT_FINITE_IN_A_ROW:
             warnings.warn(
-                f"{NOT_FINITE_IN_A_ROW} steps in a row found no finite loss (the last is {probe.loss}) and changed nothing: lower the learning rate or zo_eps "
+                f"{NOT_FINITE_IN_A_ROW} steps in a row found no finite loss (the last is {loss}) and changed nothing: lower the learning rate or zo_eps "
                 "and start from weights that were good, or see whether the loss is finite without the optimizer",
                 stacklevel=4,
             )
         # A loss of exactly 0 has nothing left to learn: equal sides are no surprise then.
-        equal = probe.finite and not any(probe.differences) and probe.loss != 0 and not self.in_jumps
+        equal = finite and not any(differences) and loss != 0 and not self.in_jumps
         self._equal = self._equal + 1 if equal else 0
         if not self._told_of_zeros and self._equal >= (EQUAL_IN_A_ROW if self._moved else 1):
             self._told_of_zeros = True
             warnings.warn(
-                f"all losses of this step are exactly equal ({probe.loss:g}): nothing is learned. Either the loss does not read the optimizer's parameters "
+                f"all losses of this step are exactly equal ({loss:g}): nothing is learned. Either the loss does not read the optimizer's parameters "
                 "(the model was replaced, or load_state_dict(assign=True) gave it new ones: build the optimizer after that), or zo_eps is too small for the "
                 "precision of the loss or the weights: raise it",
                 stacklevel=4,
             )
-        self._moved = self._moved or (probe.finite and not equal)
+        self._moved = self._moved or (finite and not equal)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loretta_core.zo.log_format import STEPS_PER_BLOCK, Block, decode_header, decode_records, encode_block, encode_header, encode_settings, steps_in_block
+from loretta_core.zo.log.log_format import STEPS_PER_BLOCK, Block, decode_header, decode_records, encode_block, encode_header, encode_settings, steps_in_block
 
 ROWS = [(0.5, -1.25), (), (3.0, 2.0**-30)]
 RECORDS = [
