@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from loretta_core.config.locate import locate
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import TOY_MODELS, ModelConfig
 from loretta_core.config.task import Objective
 from loretta_core.errors import ModelError

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from loretta_core.config import CellConfig
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.engine import Auto, Zero
-from loretta_core.config.locate import locate
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
 from loretta_core.plan.devices import parse_devices

@@ -11,8 +11,13 @@ from typing import Any, NamedTuple
 
 from loretta_core.errors import MethodError
 
-OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "attention.output.dense", "attention.dense", "self_attn.dense", "attn.c_proj", "Attention.o")
+OUTPUT_PROJECTIONS = (
+    *("o_proj", "out_proj", "attention.output.dense", "attention.dense", "self_attn.dense", "self_attention.dense", "attn.c_proj", "Attention.o"),
+    *("out_lin", "attn.Wo"),
+)
 """Ends of the paths of matrices that read the concatenated heads of an attention; every other matrix of an attention writes them."""
+
+_HIDDEN, _HEADS = ("hidden_size", "n_embd", "d_model", "dim"), ("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads")
 
 
 class AttachedLayer(NamedTuple):
@@ -70,7 +75,7 @@ def head_width(config: Mapping[str, Any]) -> int | None:
     """Return the width of one attention head as a model's complete config says it, or None where it does not."""
     if width := config.get("d_kv") or config.get("head_dim"):
         return int(width)
-    hidden, heads = config.get("hidden_size") or config.get("n_embd"), config.get("num_attention_heads") or config.get("n_head")
+    hidden, heads = (next((config[name] for name in names if config.get(name)), None) for names in (_HIDDEN, _HEADS))
     return hidden // heads if hidden and heads else None
 
 

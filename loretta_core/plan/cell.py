@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.local_files import find_checkpoint, read_config
+from loretta_core.config.checkpoints.local_files import find_checkpoint, read_config
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Glue, Jsonl, TaskConfig
 from loretta_core.errors import MethodError

@@ -220,5 +220,5 @@ def test_beams_keep_the_adapter_of_their_row(make_case, name, settings):
 
 
 def test_the_methods_are_those_that_inject():
-    assert set(OURS) == {"loretta_adp", "loretta_rep", "adapters", "bitfit"}
+    assert set(OURS) == {"loretta_adp", "loretta_rep", "tt_lora", "metatt", "lorta", "tensorguide", "adapters", "bitfit"}
     assert set(NAMES) <= set(METHODS)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from loretta_core.config.locate import locate
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import Pretrained
 from loretta_core.errors import ModelError
 from loretta_core.models import load_model, load_tokenizer

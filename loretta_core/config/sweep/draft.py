@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from loretta_core.config.cell import COMPONENTS, CellConfig
-from loretta_core.config.decoders import default_objective
+from loretta_core.config.checkpoints.decoders import default_objective
 from loretta_core.config.explain import explain
 from loretta_core.config.toml import Table
 from loretta_core.errors import ConfigError

@@ -58,7 +58,7 @@ def _unfitting(draft: Draft) -> Iterator[str]:
     for component, family in FAMILIES.items():
         table: Any = draft.table.get(component)
         kind = table.get("type") if isinstance(table, dict) else None
-        if not isinstance(kind, str) or kind not in family:
+        if not isinstance(kind, str) or kind not in family or family[kind].model_config.get("extra") == "allow":
             continue
         for key in table:
             name = f"{component}.{key}"

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from loretta_core.config.locate import locate
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Objective
 from loretta_core.models import load_model

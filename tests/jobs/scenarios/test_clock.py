@@ -14,7 +14,7 @@ from tests.jobs.synthetic import WILD_CLOCK, finished_record
 from tests.jobs.test_sweep import place, run, shared
 from tests.paths import ROOT
 
-AGES = {"jobs/storage/lock.py": 1, "services/queries/sweep_progress.py": 2}
+AGES = {"jobs/execution/connection/session_directory.py": 1, "jobs/storage/lock.py": 1, "services/queries/sweep_progress.py": 2}
 """Subtractions from the wall clock that are meant: ages of files of other processes. The first is only a hint (`_is_refreshed`), the other is display."""
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from loretta_core.errors import MethodError
-from loretta_core.methods.targets import input_side_names, is_on_input, resolve_targets, shortest_names, sites_for
+from loretta_core.methods.targets import input_side_names, is_on_input, known_sites, resolve_targets, shortest_names, sites_for
 from loretta_core.sites import ARCHITECTURES
 from loretta_core.structure import Linear
 
@@ -58,15 +58,15 @@ def test_ia3_scales_keys_values_and_what_enters_the_last_layer(model_type, scale
 
 
 def test_a_users_targets_keep_the_side_of_the_table():
-    assert input_side_names(["k_proj", "mlp.down_proj"], model_type="llama", method="ia3") == ("mlp.down_proj",)
-    assert input_side_names(["k_proj", "mlp.down_proj"], model_type="llama", method="adapters") == ()
-    assert input_side_names(["anything"], model_type="unknown", method="ia3") == ()
+    assert input_side_names(["k_proj", "mlp.down_proj"], sites=known_sites("llama", "ia3")) == ("mlp.down_proj",)
+    assert input_side_names(["k_proj", "mlp.down_proj"], sites=known_sites("llama", "adapters")) == ()
+    assert input_side_names(["anything"], sites=known_sites("unknown", "ia3")) == ()
 
 
 def test_an_architecture_without_an_entry_gets_its_sites_by_the_rule():
     assert sites_for("someone's own", "lora", linears=BERT).names == ("query", "value")
     assert sites_for("someone's own", "adapters", linears=BERT) == sites_for("bert", "adapters")
-    assert input_side_names(["key", "output.dense"], model_type="someone's own", method="ia3", linears=BERT) == ("output.dense",)
+    assert input_side_names(["key", "output.dense"], sites=known_sites("someone's own", "ia3", linears=BERT)) == ("output.dense",)
 
 
 def test_models_without_blocks_and_methods_without_sites_are_refused():
@@ -96,9 +96,9 @@ def test_a_name_matches_whole_components_only():
 
 
 def test_own_targets_keep_the_side_that_the_architecture_gives_them():
-    assert input_side_names(["fc1", "fc2", "layers.0.fc1"], model_type="opt", method="loretta_adp") == ("fc1", "layers.0.fc1")
-    assert input_side_names(["gate_proj", "q_proj"], model_type="llama", method="loretta_adp") == ("gate_proj",)
-    assert input_side_names(["fc1"], model_type="unknown", method="loretta_adp") == ()
+    assert input_side_names(["fc1", "fc2", "layers.0.fc1"], sites=known_sites("opt", "loretta_adp")) == ("fc1", "layers.0.fc1")
+    assert input_side_names(["gate_proj", "q_proj"], sites=known_sites("llama", "loretta_adp")) == ("gate_proj",)
+    assert input_side_names(["fc1"], sites=known_sites("unknown", "loretta_adp")) == ()
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_own_targets_keep_the_side_that_the_architecture_gives_them():
     ],
 )
 def test_adapters_sit_on_the_side_of_the_hidden_width(model_type, path, sizes, expected):
-    in_features, out_features = sizes
-    assert is_on_input(path, in_features=in_features, out_features=out_features, model_type=model_type, method="adapters") == expected
-    assert not is_on_input(path, in_features=in_features, out_features=out_features, model_type=model_type, method="lora")
+    linear = Linear(path, *sizes)
+    assert is_on_input(linear, sites=known_sites(model_type, "adapters"), method="adapters") == expected
+    assert not is_on_input(linear, sites=known_sites(model_type, "lora"), method="lora")
 
 
 def test_names_are_as_short_as_they_can_be():

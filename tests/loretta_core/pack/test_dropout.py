@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from loretta_core.config import cell_from_overrides
-from loretta_core.config.locate import locate
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import Pretrained
 from loretta_core.pack.dropout import DropoutNoiseMode, RandomStreams, growing_axes
 from loretta_core.train.run import run_cell

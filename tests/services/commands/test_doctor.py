@@ -6,6 +6,7 @@ from collections import namedtuple
 
 import pytest
 
+from jobs.execution.connection import session_directory
 from loretta_core.findings import Finding
 from services import cli
 from services.commands import doctor
@@ -68,6 +69,7 @@ def test_json_for_machines():
 def test_the_command(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(doctor, "installed_versions", dict)
+    monkeypatch.setattr(session_directory, "dead_session_directories", list)  # what others left on this machine
     assert cli.main(["doctor", "--out", str(tmp_path / "out"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["healthy"] is True
     assert not (tmp_path / "out").exists()  # looking leaves nothing behind

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jobs.execution.connection import session_directory
 from loretta_core.config import load_sweep
 from loretta_core.store.adapter_files import adapter_digest
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
@@ -145,6 +146,7 @@ def test_the_api_and_the_pages_answer_and_name_the_file(damaged, api):
 def test_whole_files_are_healthy(results, capsys, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setattr(doctor, "installed_versions", dict)
+    monkeypatch.setattr(session_directory, "dead_session_directories", list)  # what others left on this machine
     assert cli.main(["doctor", "--out", str(results), "--json"]) == 0
     findings = {found["what"]: found["text"] for found in json.loads(capsys.readouterr().out)["findings"]}
     assert findings["record"] == findings["adapter"] == findings["predictions"] == "none is damaged, of 2"

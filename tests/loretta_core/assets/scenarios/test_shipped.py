@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
-from loretta_core.config.locate import locate
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import TOY_MODELS, Pretrained
 from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment
 from loretta_core.models import load_model, load_tokenizer

@@ -8,7 +8,7 @@ import torch
 
 from loretta_core.adapters.io.saved_modules import new_modules
 from loretta_core.config import cell_from_overrides
-from loretta_core.config.locate import locate
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import ModelConfig
 from loretta_core.train.memory import shared_base
 from loretta_core.train.run import run_cell

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.locate import locate
+from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import Pretrained
 from loretta_core.train.build import build_run
 

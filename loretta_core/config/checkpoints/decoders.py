@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from loretta_core.config.local_files import find_checkpoint, read_config
+from loretta_core.config.checkpoints.local_files import find_checkpoint, read_config
 from loretta_core.config.model import Pretrained
 from loretta_core.errors import ModelError
 from loretta_core.sites import DECODERS

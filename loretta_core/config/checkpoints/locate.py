@@ -11,7 +11,7 @@ from pathlib import Path
 from loretta_core.config.model import TOY_MODELS, ModelConfig
 from loretta_core.errors import ModelError
 
-_SHIPPED = Path(__file__).parents[1] / "assets"
+_SHIPPED = Path(__file__).parents[2] / "assets"
 _WEIGHTS = ("*.safetensors",)
 
 

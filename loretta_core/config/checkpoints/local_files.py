@@ -15,7 +15,7 @@ from loretta_core.errors import ModelError
 def find_checkpoint(model: ModelConfig) -> Path | None:
     """Return the directory with the model's config.json, or None when it is not at hand."""
     if model.name in TOY_MODELS:
-        return Path(__file__).parents[1] / "assets" / model.name
+        return Path(__file__).parents[2] / "assets" / model.name
     directory = Path(model.name).expanduser()
     for candidate in (directory, _in_hub_cache(model)):
         if candidate is not None and (candidate / "config.json").is_file():
