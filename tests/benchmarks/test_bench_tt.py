@@ -10,7 +10,7 @@ import pytest
 SCRIPT = Path(__file__).with_name("bench_tt.py")
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_a_quick_run_reports_every_comparison(tmp_path):
     out = tmp_path / "bench.json"
     done = subprocess.run([sys.executable, SCRIPT, "--quick", "--out", out], capture_output=True, text=True, timeout=500, check=False)

@@ -1,6 +1,6 @@
 """The laws that every fine-tuning method obeys: one table of all methods x all laws, on every architecture that the method supports.
 
-A law is a function of a `Case`. On two models each law has a test of its own; on the others one test walks through all of them with the same case, trained
+A law is a function of a `Case`. On one model each law has a test of its own; on the others one test walks through all of them with the same case, trained
 once: the laws that look at a fresh model come first, those that use the model up come last.
 """
 
@@ -24,8 +24,8 @@ from loretta_core.support import refusal
 from tests import by_rule
 from tests.laws.conftest import CONFIGS, Case, tasks_of
 
-ONE_BY_ONE = [("bert", "SEQ_CLS"), ("llama", "CAUSAL_LM")]
-QUICK = [("bert", "MASKED_LM"), ("llama", "SEQ_CLS")]
+ONE_BY_ONE = [("bert", "SEQ_CLS")]
+QUICK = [("llama", "CAUSAL_LM"), ("bert", "MASKED_LM"), ("llama", "SEQ_CLS")]
 OTHERS = [model_type for model_type in ARCHITECTURES if model_type not in ("bert", "llama")]
 BROAD = [(model_type, "CAUSAL_LM" if model_type in DECODERS else "SEQ_CLS") for model_type in OTHERS]
 """The task that most methods support: prompts do not go with a decoder's classification head."""
@@ -233,10 +233,10 @@ def works(model_type, task_type, name):
 
 
 def marks(base, name, *, broad=BROAD):
-    """Return pytest marks. Neither BERT nor Llama, or no plain configuration: not quick; neither of the two, the second task of a model or the rule's: slow."""
+    """Return pytest marks. Neither BERT nor Llama, or no plain configuration: not quick; both, the second task of a model, the rule's, or the family: slow."""
     if base in FOUND:
         return [] if (*base, name) in FOUND_QUICKLY else [pytest.mark.slow]
-    first = 0 if base in (*ONE_BY_ONE, *QUICK) else 1 if base in broad else 2
+    first = 0 if base in (*ONE_BY_ONE, *QUICK) else 1 if base in broad and name not in FAMILY else 2
     return [[], [pytest.mark.integration], [pytest.mark.slow], [pytest.mark.slow]][first + (name in VARIANTS)]
 
 

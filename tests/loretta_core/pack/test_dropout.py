@@ -143,7 +143,7 @@ def test_dropout_of_adapters(dropout, rest, caplog):
     )
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_whole_curves_are_those_of_cells_alone(tmp_path, fp64):
     cells = [
         cell_from_overrides([*dropping(tmp_path / "model"), "method=lora", *trainer, "trainer.steps=12", "trainer.eval_every=4"]) for trainer in FIRST_ORDER
