@@ -12,7 +12,7 @@ from loretta_core.store.record_files import read_record
 from loretta_core.train.run import run_cell
 from tests.jobs.test_sweep import run, shared
 
-pytestmark = [pytest.mark.integration, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 SWEEP = """
 [defaults]
