@@ -83,10 +83,10 @@ def numbers(value: object) -> str | None:
 
 
 def per_layer(check: Check) -> Check:
-    """Accept a dict from names or regular expressions to values that fit."""
+    """Accept a dict from names or regular expressions to values that fit; a key that is no regular expression fits nothing."""
 
     def of_all(value: object) -> str | None:
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not all(isinstance(key, str) and names_or_pattern(key) is None for key in value):
             return "a dict from names of layers, or regular expressions, to values"
         expected = next((text for each in value.values() if (text := check(each)) is not None), None)
         return None if expected is None else f"for every layer {expected}"

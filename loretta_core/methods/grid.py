@@ -17,7 +17,12 @@ OUTPUT_PROJECTIONS = (
 )
 """Ends of the paths of matrices that read the concatenated heads of an attention; every other matrix of an attention writes them."""
 
-_HIDDEN, _HEADS = ("hidden_size", "n_embd", "d_model", "dim"), ("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads")
+_WIDTHS = ("hidden_size", "n_embd", "d_model", "dim", "emb_dim")
+_HEADS = (
+    "num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads", "encoder_attention_heads", "decoder_attention_heads",
+    "num_encoder_attention_heads", "num_decoder_attention_heads",
+)  # fmt: skip
+"""Names that architectures have for the width of a layer and for the number of its attention heads."""
 
 
 class AttachedLayer(NamedTuple):
@@ -75,8 +80,9 @@ def head_width(config: Mapping[str, Any]) -> int | None:
     """Return the width of one attention head as a model's complete config says it, or None where it does not."""
     if width := config.get("d_kv") or config.get("head_dim"):
         return int(width)
-    hidden, heads = (next((config[name] for name in names if config.get(name)), None) for names in (_HIDDEN, _HEADS))
-    return hidden // heads if hidden and heads else None
+    hidden = next((config[name] for name in _WIDTHS if config.get(name)), None)
+    heads = {config[name] for name in _HEADS if config.get(name)}
+    return hidden // heads.pop() if hidden and len(heads) == 1 else None
 
 
 def split_heads(layer: AttachedLayer, *, head_width: int | None) -> HeadSplit:

@@ -17,6 +17,7 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils.other import get_pattern_key
 
 from loretta_core.errors import MethodError
+from loretta_core.sites import candidate_names
 
 ConfigT = TypeVar("ConfigT")
 
@@ -71,6 +72,15 @@ def check_choice_is_met(config: Any, targets: Collection[str], *, linear_paths: 
 
 def _blocks(paths: Collection[str]) -> list[str]:
     return list(dict.fromkeys(match.group(1) for path in paths if (match := re.match(r"((?:.*?\.)?[^.]+\.\d+)\.", path))))
+
+
+def check_patterns_are_met(patterns: Mapping[str, Mapping[str, Any]], targets: Collection[str], *, method: str) -> None:
+    """Raise MethodError for a name or regular expression in one of `patterns` (setting → its dict) that names none of the layers that get an adapter."""
+    for setting, values in patterns.items():
+        for pattern in values:
+            if not any(re.match(rf"(.*\.)?({pattern})$", path) for path in targets):  # as PEFT's get_pattern_key
+                names = ", ".join(candidate_names(list(targets))) or "none"
+                raise MethodError(f"{method}: {setting} = {dict(values)!r}: {pattern!r} names none of the layers that get an adapter: {names}")
 
 
 def own_value(patterns: Mapping[str, Any], path: str, *, default: Any) -> Any:

@@ -37,6 +37,7 @@ from loretta_core.errors import MethodError
 class OwnConfig(PeftConfig):
     """Base of every config of ours: its fields are checked, its card says how to load it, its file says what wrote it."""
 
+    inference_mode: bool = field(default=False, metadata=checked(flag, "Load the adapter frozen."))
     loretta_version: str | None = field(default=None, metadata={"help": "Version of loretta-on-ray that made the adapter; filled in."})
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from loretta_core.adapters.tuners.base_configs import BottleneckConfigBase
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner, own_sites
 from loretta_core.errors import MethodError
 from loretta_core.methods.targets import is_on_input, shortest_names
-from loretta_core.sites import matching
+from loretta_core.sites import candidate_names, matching
 from loretta_core.structure import Linear
 
 ConfigT = TypeVar("ConfigT", bound=BottleneckConfigBase)
@@ -80,6 +80,11 @@ class BottleneckTuner(LinearTuner[ConfigT, BottleneckLayer]):
         super()._resolve_targets(config, model)
         if config.input_modules is None:
             config.input_modules = self._decide_sides(config, model)
+            return
+        paths = [path for path, _ in self.targeted(config, model)]
+        if unmatched := [name for name in config.input_modules if not matching(paths, target=name)]:
+            names = ", ".join(candidate_names(paths)) or "none"
+            raise MethodError(f"{self.method}: input_modules = {config.input_modules!r}: {unmatched} names none of the targeted layers: {names}")
 
     def _decide_sides(self, config: ConfigT, model: nn.Module) -> list[str]:
         """Return names of the targeted layers that get their adapter on the input. They are saved, so that loading need not decide again."""

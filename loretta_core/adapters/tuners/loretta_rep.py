@@ -25,7 +25,7 @@ from peft.utils.integrations import init_empty_weights
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from loretta_core.adapters.common.layer_choice import own_value
+from loretta_core.adapters.common.layer_choice import check_patterns_are_met, own_value
 from loretta_core.adapters.common.scaled_blocks import ScaledBlock, ScaledBlocks
 from loretta_core.adapters.common.weighted_adapter import SumRequest, add_sum
 from loretta_core.adapters.common.weighted_sum import EXACT, Factors
@@ -189,6 +189,11 @@ class LorettaRepModel(LinearTuner[LorettaRepConfig, "LorettaRepLayer"]):
         if fused and config.target_modules is None and str(self.get_model_config(model)["model_type"]) not in ARCHITECTURES:
             config.target_modules = []  # as LoRA: the parameters alone where no table names layers
         super()._resolve_targets(config, model)
+
+    def _try_blocks(self, config: LorettaRepConfig, model: nn.Module) -> None:
+        targets = [*(path for path, _ in self.targeted(config, model)), *self.more_targets(config, model)]
+        check_patterns_are_met({"rank_pattern": config.rank_pattern, "alpha_pattern": config.alpha_pattern}, targets, method=self.method)
+        super()._try_blocks(config, model)
 
     def more_targets(self, config: LorettaRepConfig, model: nn.Module) -> list[str]:
         return [f"{path}.{name}" for path, found in fused_targets(model, config).items() for name in found]

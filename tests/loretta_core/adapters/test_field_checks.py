@@ -31,6 +31,8 @@ from loretta_core.methods.fields import Activation
         (LorettaRepConfig, {"shape": [8, 4.0]}, r"shape = \[8, 4\.0\]"),
         (LorettaRepConfig, {"classifier_shape": "thin"}, "classifier_shape = 'thin'; expected 'dense'"),
         (LorettaRepConfig, {"train_norms": "no"}, "train_norms = 'no'; expected True or False"),
+        (LorettaRepConfig, {"inference_mode": "no"}, "inference_mode = 'no'; expected True or False"),
+        (LorettaRepConfig, {"rank_pattern": {5: 4}}, r"rank_pattern = \{5: 4\}; expected a dict from names"),
         (LorettaAdpConfig, {"bottleneck_size": None}, "bottleneck_size = None"),
         (LorettaAdpConfig, {"adapter_dropout": "0.1"}, "adapter_dropout = '0.1'"),
         (LorettaAdpConfig, {"adapter_bias": "up"}, "adapter_bias = 'up'; expected one of both, down, none"),

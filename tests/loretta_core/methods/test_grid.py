@@ -47,6 +47,9 @@ def test_a_matrix_without_heads_is_refused():
         ({"n_embd": 32, "n_head": 2}, 16),
         ({"d_model": 32, "d_kv": 5}, 5),
         ({"head_dim": 6, "hidden_size": 32}, 6),
+        ({"dim": 32, "n_heads": 4}, 8),
+        ({"d_model": 32, "encoder_attention_heads": 4, "decoder_attention_heads": 4}, 8),
+        ({"d_model": 32, "encoder_attention_heads": 4, "decoder_attention_heads": 2}, None),
         ({}, None),
     ],
 )

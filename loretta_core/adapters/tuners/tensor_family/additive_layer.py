@@ -36,7 +36,17 @@ class AdditiveLayer(AdapterLayer):
         return y
 
     def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
+        return {"weight": self.get_base_weight().float() + self._in_layout_of_base(block)}
+
+    def get_delta_weight(self, adapter: str) -> Tensor:
+        """Return the update of `adapter` in the layout of the base layer's weight. PEFT's name: `peft.convert_to_lora` asks for it."""
+        return self._in_layout_of_base(self.blocks[adapter])
+
+    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
+        """Return True: the update is a matrix that is added to the weight."""
+        return True
+
+    def _in_layout_of_base(self, block: nn.Module) -> Tensor:
         assert isinstance(block, MatrixUpdate)
         delta_OI = block.delta_weight().float()
-        base_weight = self.get_base_weight().float()
-        return {"weight": base_weight + (delta_OI.t() if isinstance(self.get_base_layer(), Conv1D) else delta_OI)}
+        return delta_OI.t() if isinstance(self.get_base_layer(), Conv1D) else delta_OI

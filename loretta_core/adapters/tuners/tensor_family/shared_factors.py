@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from loretta_core.adapters.common.layer_choice import check_choice_is_met
 from loretta_core.adapters.tuners.adapter_layer import linear_size
 from loretta_core.adapters.tuners.base_configs import TargetedConfig
-from loretta_core.adapters.tuners.linear_tuner import LinearTuner
+from loretta_core.adapters.tuners.linear_tuner import LinearTuner, linear_paths
 from loretta_core.adapters.tuners.tensor_family.additive_layer import AdditiveLayer, MatrixUpdate
 from loretta_core.errors import MethodError
 from loretta_core.methods.grid import AttachedLayer
@@ -115,6 +116,8 @@ class SharedTuner(LinearTuner[ConfigT, LayerT]):
 
     def _try_blocks(self, config: ConfigT, model: nn.Module) -> None:
         self._injection = _Injection([AttachedLayer(path, *linear_size(base)) for path, base in self.targeted(config, model)])
+        paths = [layer.path for layer in self._injection.attached]
+        check_choice_is_met(config, paths, linear_paths=linear_paths(model), method=self.method)
         with torch.device("meta"):
             self.make_tensors(config, self._injection.attached)
 

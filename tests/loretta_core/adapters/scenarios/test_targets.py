@@ -43,6 +43,8 @@ def test_the_side_of_a_square_is_the_saved_one(tiny, tmp_path):
     model = move(get_peft_model(tiny("bert", intermediate_size=32), BottleneckConfig(target_modules="all-linear", input_modules=["intermediate.dense"])))
     model.save_pretrained(str(tmp_path), save_embedding_layers=False)
     assert json.loads((tmp_path / "adapter_config.json").read_text())["input_modules"] == ["intermediate.dense"]
+    with pytest.raises(MethodError, match=r"input_modules = \['fc1'\]: \['fc1'\] names none of the targeted layers: attention.output.dense, output.dense"):
+        get_peft_model(tiny("bert"), BottleneckConfig(input_modules=["fc1"]))
     ids = torch.arange(3, 9)[None]
     loaded = PeftModel.from_pretrained(tiny("bert", intermediate_size=32), str(tmp_path)).eval()
     assert torch.equal(loaded(input_ids=ids).logits, model(input_ids=ids).logits)

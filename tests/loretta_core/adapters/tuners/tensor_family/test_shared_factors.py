@@ -95,6 +95,20 @@ def test_a_second_adapter_is_loaded_beside_the_first(tiny, token_ids, tmp_path, 
     assert torch.equal(loaded(input_ids=token_ids).logits, model(input_ids=token_ids).logits)
 
 
+@pytest.mark.parametrize("make_config", CONFIGS.values(), ids=CONFIGS)
+def test_a_choice_of_layers_that_is_none_is_refused_as_with_other_methods(tiny, make_config):
+    choices = [
+        ({"layers_to_transform": [0, 9]}, r"layers_to_transform = \[0, 9\]: no target lies in a block number 9"),
+        ({"exclude_modules": ".*"}, r"exclude_modules = '\.\*' leaves none of target_modules"),
+    ]
+    for choice, message in choices:
+        base, config = tiny("bert", task_type="MASKED_LM"), make_config()
+        for name, value in choice.items():
+            setattr(config, name, value)
+        with pytest.raises(MethodError, match=message):
+            get_peft_model(base, config)
+
+
 def test_targets_that_are_no_linear_layers_are_refused(tiny):
     base = tiny("bert", task_type="MASKED_LM")
     with pytest.raises(MethodError, match="Embedding and not a Linear"):
