@@ -22,7 +22,7 @@ Objective = Literal["head", "prompt", "causal"]
 Rows = Annotated[int, Field(ge=1)]
 COLUMN_FORMS = ("open", "lower")
 """What may stand behind a column in a template, `{column:open}` (`tasks/templates.py`)."""
-Source = str | list[str]
+Source = Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)]
 """Files or a hub data set: a path, a list of paths, a pattern, or `hf://owner/name:split`."""
 Quoting = Literal["auto", "enclosed", "none"]
 AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
@@ -93,7 +93,7 @@ class Jsonl(Typed):
     """Text columns that are often empty or missing, such as Alpaca's `input`. Any of several may be empty in a row, not all; without this it is told."""
     label: str = "label"
     """Column of the label: an integer from 0 or 1, −1 or 1, a boolean, or one of `labels`, whatever its case."""
-    labels: list[str] | None = None
+    labels: Annotated[list[str], Field(min_length=2)] | None = None
     """Label names in the order of their numbers; None takes the integers found in the training file, or the names there in the order of the alphabet."""
     objective: Objective = "head"
     """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (a decoder ranks the verbalizer's answers or writes its own)."""
@@ -205,6 +205,11 @@ class Jsonl(Typed):
 
     @model_validator(mode="after")
     def _columns_are_used(self) -> Self:
+        if len(set(self.text)) < len(self.text):
+            raise ValueError(f"`text` names a column twice: {', '.join(self.text)}")
+        unknown = [name for name in self.optional if name not in self.text]
+        if unknown:
+            raise ValueError(f"`optional` names {unknown[0]!r}, which is no column of `text`: {', '.join(self.text)}")
         if self.answer is not None and self.objective != "causal":
             raise ValueError('`answer` is written by a decoder; set objective = "causal" or remove it')
         if self.regression and (self.objective != "head" or self.labels is not None):
