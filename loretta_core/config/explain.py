@@ -67,6 +67,8 @@ def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, kno
             return f"{place}.type = {shown(given.get('type'))}: unknown. {allowed(str(given.get('type')), list(FAMILIES[path[0]]))}"
         case "union_tag_not_found":
             return f"{place} = {shown(given)}: expected a name or a table with `type`, one of: {', '.join(FAMILIES[path[0]])}."
+        case "tuple_type" | "list_type":
+            return f"{place} = {shown(given)}: expected a list."
         case "value_error":
             return f"{place}: {detail['ctx']['error']}."
     return f"{place} = {shown(given)}: {detail['msg'][0].lower()}{detail['msg'][1:]}."

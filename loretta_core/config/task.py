@@ -93,7 +93,7 @@ class Jsonl(Typed):
     """Text columns that are often empty or missing, such as Alpaca's `input`. Any of several may be empty in a row, not all; without this it is told."""
     label: str = "label"
     """Column of the label: an integer from 0 or 1, −1 or 1, a boolean, or one of `labels`, whatever its case."""
-    labels: list[str] | None = None
+    labels: Annotated[list[str], Field(min_length=2)] | None = None
     """Label names in the order of their numbers; None takes the integers found in the training file, or the names there in the order of the alphabet."""
     objective: Objective = "head"
     """`head` (fresh classification head), `prompt` (masked-LM verbalizer), or `causal` (a decoder ranks the verbalizer's answers or writes its own)."""
@@ -106,13 +106,13 @@ class Jsonl(Typed):
     """Column with the text to write, or a list of accepted texts (the first is trained on); with `causal`, instead of labels."""
     max_new_tokens: int = Field(50, ge=1)
     """Most tokens of a written answer. References that are longer are counted; more than half of them are refused."""
-    stop: tuple[AsWritten, ...] = ()
+    stop: tuple[Annotated[AsWritten, Field(min_length=1)], ...] = ()
     """Texts that end a written answer, e.g. ["\\n"]; blanks and line breaks before it end nothing. Empty: the end token alone; answers may have lines."""
     end_tokens: tuple[str, ...] | None = Field(None, min_length=1)
     """Tokens that end a written answer; the first is learned as the end of each. None: the tokenizer's end-of-text token, and the checkpoint's when writing."""
     extract: ExtractorName | None = None
     """What is compared of a written answer and of its references: `last_number`, `regex`, `after`, `json`, `first_letter` (`loretta list tasks`); None: all."""
-    extract_pattern: AsWritten | None = None
+    extract_pattern: Annotated[AsWritten, Field(min_length=1)] | None = None
     """The expression of `regex`, or the marker of `after`."""
     ignore_case: bool = False
     """`exact_match` does not tell capitals from small letters."""
@@ -160,6 +160,9 @@ class Jsonl(Typed):
             missing = [f"{{{name}}}" for name in wanted if not re.search(rf"\{{{re.escape(name)}(:({'|'.join(COLUMN_FORMS)}))?\}}", self.template)]
             if missing:
                 raise ValueError(f"template {self.template!r} lacks {', '.join(missing)}")
+            left = re.sub(rf"\{{#({'|'.join(map(re.escape, self.text))})\}}.*?\{{/\1\}}", "", self.template, flags=re.DOTALL)
+            if stray := re.search(r"\{[#/](\w+)\}", left):
+                raise ValueError(f"template: {stray[0]} belongs to no part {{#column}}…{{/column}} of one of the columns {', '.join(self.text)}")
         return self
 
     @property
@@ -205,6 +208,14 @@ class Jsonl(Typed):
 
     @model_validator(mode="after")
     def _columns_are_used(self) -> Self:
+        bare = [name for name in ("train", "validation", "test") if getattr(self, name) is not None and not getattr(self, name)]
+        if bare:
+            raise ValueError(f"`{bare[0]}` names no file; expected a path, a list of paths, a pattern, or hf://owner/name:split")
+        if len(set(self.text)) < len(self.text):
+            raise ValueError(f"`text` names a column twice: {', '.join(self.text)}")
+        unknown = [name for name in self.optional if name not in self.text]
+        if unknown:
+            raise ValueError(f"`optional` names {unknown[0]!r}, which is no column of `text`: {', '.join(self.text)}")
         if self.answer is not None and self.objective != "causal":
             raise ValueError('`answer` is written by a decoder; set objective = "causal" or remove it')
         if self.regression and (self.objective != "head" or self.labels is not None):
@@ -308,7 +319,7 @@ class Decoder(_Benchmark):
     """Always `causal`."""
     max_new_tokens: int = Field(50, ge=1)
     """Longest answer that is written, in tokens (MeZO: 50)."""
-    stop: tuple[AsWritten, ...] = ("\n",)
+    stop: tuple[Annotated[AsWritten, Field(min_length=1)], ...] = ("\n",)
     """Texts that end a written answer (MeZO: the line break); blanks and line breaks before it end nothing, and the end token always ends it."""
     end_tokens: tuple[str, ...] | None = Field(None, min_length=1)
     """Tokens that end a written answer; the first is learned behind the line break. None: MeZO's format, in which the line break alone is learned."""

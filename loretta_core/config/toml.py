@@ -48,9 +48,9 @@ def read_toml(path: Path) -> Table:
     if path.stat().st_size > MAX_BYTES:
         raise ConfigError(f"{path.stat().st_size:,} bytes; a sweep file has at most {MAX_BYTES:,}")
     try:
-        return parse_toml(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}") from None
+        raise ConfigError(f"not valid TOML, which is UTF-8: {error}; save the file as UTF-8") from None
 
 
 def parse_toml(text: str) -> Table:

@@ -28,6 +28,10 @@ class Row:
     place: str = field(default="", compare=False)
     """Where the row comes from, `file:line`; empty for a generated one. No part of its content."""
 
+    def named(self, number: int) -> str:
+        """Return how messages name the row, which is the `number`th of those that are encoded: by its place, if it has one."""
+        return self.place or f"row {number}"
+
 
 @dataclass(frozen=True)
 class TaskData:

@@ -63,10 +63,10 @@ class CandidateRanking:
     def _encode(self, row: Row, number: int, *, only_right: bool) -> Example:
         indices = [int(row.label)] if only_right else range(len(row.candidates))
         kept = [candidate_text(row, index) for index in indices]
-        choices = encode_choices(self._tokenizer, row.text["prompt"], kept, max_length=self._max_length, place=f"row {number}")
+        choices = encode_choices(self._tokenizer, row.text["prompt"], kept, max_length=self._max_length, place=row.named(number))
         answers = {tuple(choice.tokens[-choice.scored :]) for choice in choices}
         if len(answers) != len(choices):
-            raise DataError(f"row {number}: two of the answers {kept} are the same tokens; the labels could not be told apart")
+            raise DataError(f"{row.named(number)}: two of the answers {kept} are the same tokens; the labels could not be told apart")
         longest = max(choices, key=lambda choice: len(choice.tokens)).tokens
         label = 0 if only_right else row.label
         shown = row.candidates if row.answers else ()

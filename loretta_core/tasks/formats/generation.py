@@ -110,12 +110,12 @@ class Generation:
         start, words = first_tokens(self._tokenizer), self._tokens(prompt)
         answer = [*self._answer_tokens(prompt, words, whole[len(prompt) :] + row.answers[0] + self._ending), *self._learned_end]
         if not row.answers[0].strip():
-            raise DataError(f"row {number}: the answer {row.answers[0]!r} has no tokens; expected a text that is not empty")
+            raise DataError(f"{row.named(number)}: the answer {row.answers[0]!r} has no tokens; expected a text that is not empty")
         excess = max(0, len(start) + len(words) + len(answer) - self._max_length)
         if excess and excess >= len(words):
             raise DataError(
-                f"row {number}: the answer {row.answers[0][:60]!r} does not fit into max_length = {self._max_length} tokens with any of its prompt; raise "
-                "task.max_length"
+                f"{row.named(number)}: the answer {row.answers[0][:60]!r} does not fit into max_length = {self._max_length} tokens with any of its prompt; "
+                "raise task.max_length"
             )
         choice = Choice([*start, *words[excess:], *answer], len(answer), cut=excess > 0)
         room = self._max_length - self._max_new_tokens - len(start)

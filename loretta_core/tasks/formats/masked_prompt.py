@@ -52,12 +52,14 @@ class MaskedPrompt(Classifier):
             longest = max(text, key=lambda name: len(text[name]))
             shortened = self._shorten(text[longest], by=len(encoded["input_ids"]) - self._max_length)
             if shortened == text[longest]:
-                raise DataError(f"row {number}: the prompt alone is longer than max_length = {self._max_length} tokens; raise task.max_length")
+                raise DataError(f"{row.named(number)}: the prompt alone is longer than max_length = {self._max_length} tokens; raise task.max_length")
             text[longest] = shortened
             encoded = self._tokenizer(self._render(text))
         positions = [index for index, token in enumerate(encoded["input_ids"]) if token == self._tokenizer.mask_token_id]
         if len(positions) != 1:
-            raise DataError(f"row {number}: {len(positions)} mask tokens after rendering, expected 1; a text must not contain {self._tokenizer.mask_token!r}")
+            raise DataError(
+                f"{row.named(number)}: {len(positions)} mask tokens after rendering, expected 1; a text must not contain {self._tokenizer.mask_token!r}"
+            )
         return Example(dict(encoded), row.label, positions[0], cut=text != row.text)
 
     def _render(self, text: dict[str, str]) -> str:
@@ -85,7 +87,7 @@ class MaskedRegression:
         """Encode rows as for classification. Raises DataError for a number out of range."""
         for number, row in enumerate(rows, start=1):
             if not self._low <= row.label <= self._low + self._span:
-                raise DataError(f"row {number}: label {row.label}, expected a number from {self._low:g} to {self._low + self._span:g}")
+                raise DataError(f"{row.named(number)}: label {row.label}, expected a number from {self._low:g} to {self._low + self._span:g}")
         return self._prompt.encode(rows)
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:

@@ -25,7 +25,8 @@ def _last_number(text: str, pattern: str) -> str | None:
 def plain_number(text: str) -> str:
     """Return a number in its shortest form: `$1,200.50` → `1200.5`."""
     number = Decimal(text.replace("−", "-").replace("$", "").replace(",", ""))
-    shortest = format(number.normalize(), "f")
+    exact = format(number, "f")  # not normalize(), which rounds to 28 digits
+    shortest = exact.rstrip("0").rstrip(".") if "." in exact else exact
     return "0" if number == 0 else shortest
 
 
@@ -44,7 +45,7 @@ def _json(text: str, pattern: str) -> str | None:
     for place in (match.start() for match in re.finditer(r"[\[{]", text)):
         try:
             value, _ = decoder.raw_decode(text, place)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, or a number or a depth that Python does not read
             continue
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
     return None

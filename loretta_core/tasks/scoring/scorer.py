@@ -73,9 +73,10 @@ class Scorer:
 def positive_index(metric: str, names: Sequence[str], positive_label: str | None) -> int:
     """Return the number of the class that a metric is about, 1 where it is about all. Raises DataError if there are several that it could be about."""
     if positive_label is not None:
-        if positive_label not in names:
+        spelt = [name.strip().casefold() for name in names]  # as labels are read
+        if positive_label.strip().casefold() not in spelt:
             raise DataError(f"task.positive_label = {positive_label!r}; the labels are {', '.join(names)}")
-        return names.index(positive_label)
+        return spelt.index(positive_label.strip().casefold())
     if metric in OF_ONE_CLASS and len(names) != 2:
         others = "macro_f1, micro_f1 or weighted_f1" if metric == "f1" else "macro_f1 or matthews"
         raise DataError(

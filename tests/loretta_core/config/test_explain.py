@@ -29,6 +29,7 @@ CASES = {
     "key of a table in a table": ("[defaults]", "tune.budget.hour = 4\n[defaults]", ["tune.budget.hour = 4: unknown key", "Did you mean 'hours'?", "usd"]),
     "key of a race": ("[defaults]", "replicate.seeds.rase = 4\n[defaults]", ["rase = 4: unknown key", "Did you mean 'race'?"]),
     "long value": ("[defaults]", f"name = {[1] * 500}\n[defaults]", ["name = [1, 1", "1,…: input should be a valid string"]),
+    "no list of rules": ("[defaults]", "priority = 3\n[defaults]", ["priority = 3: expected a list."]),
     "accumulation": ("[axes]", "engine.gradient_accumulation = 3\n[axes]", ["gradient_accumulation = 3 does not divide batch_size = 16"]),
 }
 

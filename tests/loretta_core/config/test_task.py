@@ -22,6 +22,14 @@ BAD = {
     "a pattern too many": ({**WRITTEN, "extract": "json", "extract_pattern": "x"}, "and extract is json"),
     "a pattern that is none": ({**WRITTEN, "extract": "regex", "extract_pattern": "("}, "is no regular expression"),
     "case of SQuAD": ({**WRITTEN, "ignore_case": True}, 'are settings of metric = "exact_match", and the metric is squad_f1'),
+    "one label": ({**FILES, "labels": ["a"]}, "at least 2 items"),
+    "no file": ({**FILES, "train": []}, "`train` names no file"),
+    "a column twice": ({**FILES, "text": ["a", "a"]}, "`text` names a column twice: a, a"),
+    "an optional column that is none": ({**FILES, "optional": ["inptu"]}, "`optional` names 'inptu', which is no column of `text`: text"),
+    "a stop that is empty": ({**WRITTEN, "stop": [""]}, "at least 1 character"),
+    "a marker that is empty": ({**WRITTEN, "extract": "after", "extract_pattern": ""}, "at least 1 character"),
+    "a part that does not end": ({**WRITTEN, "template": "{text}{#text}"}, "template: {#text} belongs to no part"),
+    "a part of no column": ({**WRITTEN, "template": "{text}{#inptu}x{/inptu}"}, "template: {#inptu} belongs to no part"),
     "a class without a metric": ({**FILES, "positive_label": "a"}, "and the metric is accuracy"),
 }
 

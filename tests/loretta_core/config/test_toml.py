@@ -48,6 +48,14 @@ def test_what_is_just_within_the_limits_is_read():
     assert parse_toml("\n".join(f'[[include]]\n"trainer.lr" = 1.5e-{index % 9}' for index in range(1000)))["include"][1] == {"trainer.lr": 0.15}
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    (tmp_path / "a.toml").write_bytes("a = 1".encode("utf-8-sig"))
+    assert read_toml(tmp_path / "a.toml") == {"a": 1}
+    (tmp_path / "a.toml").write_bytes("a = 1".encode("utf-16"))
+    with pytest.raises(ConfigError, match="save the file as UTF-8"):
+        read_toml(tmp_path / "a.toml")
+
+
 def test_a_large_file_is_not_even_read(tmp_path):
     path = tmp_path / "a.toml"
     with path.open("wb") as file:

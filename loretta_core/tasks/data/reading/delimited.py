@@ -60,6 +60,9 @@ def delimited_rows(
     if named is not None:
         found = delimited_rows(text[named.end() :], suffix=suffix, columns=columns, separator=separator or named[1], quoting=quoting, place=place)
         return Delimited([(line + 1, row) for line, row in found.rows], found.told)
+    begun = text.lstrip("\r\n")
+    blank = text[: len(text) - len(begun)].count("\n")  # lines before the header
+    text = begun
     usual = SUFFIXES.get(suffix, ",")
     dialect = _dialect(text, separator or usual, columns, fixed=separator is not None, quoting=quoting)
     told = [f"separated by {SEPARATORS[dialect.separator]}"] if dialect.separator != (separator or usual) else []
@@ -67,7 +70,7 @@ def delimited_rows(
         told.append('quotes around cells are left out (quoting = "none" keeps them)')
     first = _names(_cells(text.split("\n", 1)[0], dialect.separator))
     names = headless if len(first) == len(headless) and not set(first) & {*columns, *headless} else None
-    return Delimited(list(_rows(text, dialect, names, place)), told)
+    return Delimited([(line + blank, row) for line, row in _rows(text, dialect, names, place)], told)
 
 
 def _dialect(text: str, separator: str, columns: Sequence[str], *, fixed: bool, quoting: Quoting) -> Dialect:

@@ -13,6 +13,7 @@ from loretta_core.tasks.data.reading.delimited import SUFFIXES as DELIMITED
 from loretta_core.tasks.data.reading.delimited import delimited_rows
 from loretta_core.tasks.data.reading.encodings import decode, read_bytes
 from loretta_core.tasks.data.reading.json_rows import JSON, json_rows
+from loretta_core.tasks.data.reading.labels import shortened
 
 Record = dict[str, Any]
 SUFFIXES = (*JSON, *DELIMITED, ".parquet")
@@ -29,6 +30,9 @@ class Form:
     headless: tuple[str, ...] = ()
     """Columns of a delimited file that may have no header: it has none if its first row is as long and names none of the columns."""
 
+
+_ZIP = b"PK\x03\x04"
+"""First bytes of a ZIP archive, which .xlsx and .ods are, too."""
 
 Adapt = Callable[[Any], Sequence[Any]]
 """Row of a file → the rows that it stands for."""
@@ -52,6 +56,8 @@ def read_rows(path: Path, *, columns: Sequence[str], form: Form | None = None, a
 
     Raises DataError with file and row: no file, not of its format, wrong encoding, missing column, no rows.
     """
+    if path.is_dir():
+        raise DataError(f"{path}: a directory; expected a file, a list of files, or a pattern such as {path / '*.jsonl'}")
     if not path.is_file():
         raise DataError(f"{path}: no such file (paths are relative to the directory the sweep is started in)")
     suffix = suffix_of(path)
@@ -81,20 +87,27 @@ def suffix_of(path: Path) -> str:
 
 def check_columns(item: Any, columns: Sequence[str], place: str) -> None:
     """Raise DataError unless a row is an object with the columns; a cell may be empty."""
-    missing = [name for name in columns if not isinstance(item, dict) or name not in item]
+    if not isinstance(item, dict):
+        raise DataError(f"{place}: the row is {shortened(item)}; expected an object with the columns {', '.join(columns)}")
+    missing = [name for name in columns if name not in item]
     if missing:
-        have = ", ".join(map(str, item)) if isinstance(item, dict) else type(item).__name__
+        have = ", ".join(str(name) if str(name).strip() == name else repr(name) for name in item)
         raise DataError(f"{place}: no column {missing[0]!r}; columns there: {have}. Set task.text and task.label to the names in the file")
 
 
 def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> tuple[list[tuple[int, Any]], list[str]]:
-    text, guessed = decode(read_bytes(path), encoding=form.encoding, place=str(path))
+    data = read_bytes(path)
+    if data.startswith(_ZIP):
+        raise DataError(f"{path}: an archive or a workbook (ZIP); unpack it, or save the sheet as .csv; expected one of {', '.join(SUFFIXES)}")
+    text, guessed = decode(data, encoding=form.encoding, place=str(path))
     told = [f"read as {guessed}, the likeliest encoding of a file that is not UTF-8"] if guessed else []
     if "\0" in text:
         raise DataError(f"{path}: holds zero bytes, as no text does; expected {', '.join(SUFFIXES)}")
     if suffix in DELIMITED and not (suffix == ".txt" and text.lstrip()[:1] in ("{", "[")):
         found = delimited_rows(text, suffix=suffix, columns=columns, separator=form.separator, quoting=form.quoting, headless=form.headless, place=str(path))
         return list(found.rows), told + found.told
+    if suffix not in (*JSON, ".txt") and text.lstrip()[:1] not in ("{", "["):
+        raise DataError(f"{path}: its suffix {suffix!r} tells no format, and it is not JSON; expected one of {', '.join(SUFFIXES)}, or these with .gz")
     return json_rows(text, str(path), columns=columns), told
 
 

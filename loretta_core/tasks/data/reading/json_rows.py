@@ -41,6 +41,8 @@ def _of_lines(text: str, place: str) -> Iterator[tuple[int, Any]]:
                 value = json.loads(line)
             except json.JSONDecodeError as error:
                 raise DataError(f"{place}:{number}: not JSON: {error}") from None
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{place}:{number}: {_beyond(error)}") from None
             yield number, value
 
 
@@ -49,6 +51,14 @@ def _document(text: str, place: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{place}:{error.lineno}: not JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: {_beyond(error)}") from None
+
+
+def _beyond(error: Exception) -> str:
+    """Return in words what Python's parser refuses although it is JSON."""
+    found = "lists or objects nested too deeply" if isinstance(error, RecursionError) else "a number of thousands of digits"
+    return f"{found}, which Python does not read; expected rows of texts and labels"
 
 
 def _of_document(value: Any, place: str) -> list[tuple[int, Any]]:

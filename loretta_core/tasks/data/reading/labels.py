@@ -99,12 +99,18 @@ def number_of(value: Any, place: str) -> float:
     """Return a cell as a finite number. Raises DataError."""
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        given = "an empty cell" if empty(value) else repr(value)
+        given = "an empty cell" if empty(value) else shortened(value)
         raise DataError(f"{place}: label {given}, expected a finite number")
     return number
+
+
+def shortened(value: Any) -> str:
+    """Return a cell as it is shown in messages: its beginning, where it is long."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:80]}…"
 
 
 def empty(value: Any) -> bool:

@@ -33,7 +33,10 @@ def _expanded(name: str) -> list[str]:
     path = Path(name).expanduser()
     if name.startswith(PREFIX) or not glob.has_magic(name) or path.is_file():
         return [name]
-    found = sorted(str(one) for one in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if one.is_file())
+    try:
+        found = sorted(str(one) for one in Path(path.anchor).glob(str(path.relative_to(path.anchor))) if one.is_file())
+    except ValueError as error:
+        raise DataError(f"{name}: {error}; expected a file, or a pattern such as data/part-*.jsonl") from None
     if not found:
         raise DataError(f"{name}: no file matches this pattern (paths are relative to the directory the sweep is started in)")
     return found

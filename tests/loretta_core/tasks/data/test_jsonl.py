@@ -142,3 +142,8 @@ def test_several_files_and_patterns(task, tmp_path):
     assert data.notes == (f"{tmp_path}/part-2.csv: separated by a semicolon",)
     with pytest.raises(DataError, match=r"none-\*.csv: no file matches this pattern"):
         load_data(Jsonl(type="jsonl", train=str(tmp_path / "none-*.csv"), validation=str(tmp_path / "validation.jsonl")))
+
+
+def test_a_pattern_that_is_none(task, tmp_path):
+    with pytest.raises(DataError, match=r"expected a file, or a pattern such as data/part-\*.jsonl"):
+        load_data(task().model_copy(update={"train": str(tmp_path / "**part" / "*.csv")}))

@@ -49,6 +49,7 @@ def test_a_reference_without_what_is_compared_is_refused():
 def test_the_class_that_a_metric_is_about():
     assert positive_index("f1", ("a", "b"), None) == 1
     assert positive_index("auc", ("a", "b", "c"), "c") == 2
+    assert positive_index("f1", ("False", "True"), "false") == 0
     assert positive_index("accuracy", ("a", "b", "c"), None) == 1
     with pytest.raises(DataError, match=r'task.metric = "f1" is about one class, and there are 3: a, b, c; use macro_f1'):
         positive_index("f1", ("a", "b", "c"), None)

@@ -93,3 +93,7 @@ def test_short_and_long_rows():
         read('text,label\n"a,1\n', suffix=".csv")
     with pytest.raises(DataError, match=r"a:1: the header names the column 'text' twice"):
         read("text,text\na,1\n", suffix=".csv")
+
+
+def test_blank_lines_before_the_header():
+    assert read("\r\n\ntext,label\na,0\n", suffix=".csv").rows == [(4, {"text": "a", "label": "0"})]

@@ -31,7 +31,14 @@ def test_one_row_on_one_line_is_a_row():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [('{"a": 1}\n{"a": }', "a:2: not JSON"), ('[{"a": 1},\n{"a" 2}]', "a:2: not JSON"), ('{\n"a": 1\n}', "a: one JSON object with a")]
+    ("text", "message"),
+    [
+        ('{"a": 1}\n{"a": }', "a:2: not JSON"),
+        ('[{"a": 1},\n{"a" 2}]', "a:2: not JSON"),
+        ('{\n"a": 1\n}', "a: one JSON object with a"),
+        ('{"a": 1}\n{"a": ' + "9" * 5000 + "}", "a:2: a number of thousands of digits"),
+        ("[" * 100_000, "a: lists or objects nested too deeply"),
+    ],
 )
 def test_what_is_not_json_has_a_line(text, message):
     with pytest.raises(DataError, match=message):

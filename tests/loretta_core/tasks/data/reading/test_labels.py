@@ -71,6 +71,6 @@ def test_what_is_refused(kind):
 
 def test_numbers():
     assert [number_of(value, "") for value in (1, 2.5, "1e-3", " -4 ")] == [1.0, 2.5, 0.001, -4.0]
-    for value in (math.nan, math.inf, "nan", "-inf", "much", True, None, ""):
+    for value in (math.nan, math.inf, 10**400, "nan", "-inf", "much", True, None, ""):
         with pytest.raises(DataError, match=r"a.csv:2: label .*, expected a finite number"):
             number_of(value, "a.csv:2")
