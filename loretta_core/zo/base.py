@@ -69,7 +69,7 @@ class ZerothOrderBase(Optimizer):
         self._distribution: Distribution = distribution
         self._directions_at = directions_at
         self._streamed = streamed
-        self._snapshot: Snapshot = ([], [], [])
+        self._snapshot: Snapshot = ([], [], [], [])
         self._sizes: list[int] = []
         self._layout: dict[str, Any] | None = None
         self._cached_direction: tuple[Direction, Tensor] | None = None

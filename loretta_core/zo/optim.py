@@ -164,7 +164,15 @@ class ZerothOrder(ZerothOrderBase):
         if isinstance(storage, FlatParameters):
             self._gradient_P = torch.zeros_like(storage.theta_P)
             storage.set_gradients(self._gradient_P)
+        self._cast_state(storage.theta_P.dtype if isinstance(storage, FlatParameters) else torch.float32)
         return storage
+
+    def _cast_state(self, dtype: torch.dtype) -> None:
+        """Let what the wrapped optimizer keeps per number follow weights that were cast, as `load_state_dict` does."""
+        for parameter, kept in self.state.items():
+            for name, value in kept.items():
+                if isinstance(value, torch.Tensor) and value.is_floating_point() and value.shape == parameter.shape and value.dim():
+                    kept[name] = value.to(dtype)
 
     def _described(self) -> dict[str, Any]:
         return {"optimizer": f"ZerothOrder({type(self._inner).__name__})"}

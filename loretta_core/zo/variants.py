@@ -72,7 +72,7 @@ class Batched:
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """Return one loss per variant. Raises ValueError for streamed parameters."""
         if not isinstance(storage, FlatParameters):
-            raise ValueError("streamed parameters are too many to be stacked: evaluate them with variants.Serial()")
+            raise ValueError("streamed parameters (bf16, or too many for a copy) cannot be stacked: evaluate them with variants.Serial()")
         names = self._names(storage)
         views = storage.split(stack_variants(storage, variants))
         module = _ClosureModule(self._model, closure)

@@ -17,8 +17,11 @@ from torch import Tensor
 Closure = Callable[[], Tensor | float]
 """() → scalar loss at the current parameters, without a backward pass; called under no_grad."""
 
-_NO_GRADIENT = "does not require grad and does not have a grad_fn"
-"""What torch says of a backward pass through a loss that was computed without gradients."""
+_BACKWARD = ("does not require grad and does not have a grad_fn", "backward() called inside a functorch transform")
+"""What torch says of a backward pass through a loss that was computed without gradients, or for several variants at once."""
+
+_TO_NUMBER = ("vmap: It looks like you're calling .item()", "Cannot access data pointer of Tensor that doesn't have storage")
+"""What torch says of a number that is asked of a loss of several variants."""
 
 
 class SameRandomness:
@@ -41,19 +44,23 @@ class SameRandomness:
 
 def loss_value(closure: Closure) -> float:
     """Evaluate a closure. Raises what `call` raises."""
-    return float(call(closure))
+    loss = call(closure)
+    return float(loss.detach() if isinstance(loss, Tensor) else loss)  # a closure may enable gradients
 
 
 def call(closure: Closure) -> Tensor | float:
     """Call a closure and return its loss, a number or a tensor with one value.
 
-    Raises RuntimeError if it back-propagates, TypeError if it returns no loss, ValueError if it returns several numbers.
+    Raises RuntimeError if it back-propagates, TypeError if it returns no loss or, batched, needs a number, ValueError if it returns several numbers.
     """
     try:
         loss = closure()
     except RuntimeError as error:
-        if _NO_GRADIENT in str(error):
+        said = str(error)
+        if any(text in said for text in _BACKWARD):
             raise RuntimeError("the closure calls backward(): zeroth order needs the loss alone, so return it and leave backward() out") from error
+        if any(text in said for text in _TO_NUMBER):
+            raise TypeError("the closure asks a tensor for its number; to be batched it must return a tensor: leave .item() and float() out") from error
         raise
     if isinstance(loss, Tensor):
         return _checked(loss)

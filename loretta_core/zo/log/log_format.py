@@ -27,6 +27,8 @@ STEPS_PER_BLOCK = 32
 """Most steps in one block: a killed run repeats at most so many."""
 BYTES_PER_BLOCK = 1024
 """Most bytes of differences in one block of several steps."""
+LONGEST_REPAIRED_HEADER = 1 << 14
+"""Most bytes of a header in which a flipped bit is looked for: the time grows with their square, to a second here."""
 _RATES, _SETTINGS = 64, 128
 
 
@@ -66,16 +68,37 @@ def encode_header(header: Mapping[str, Any]) -> bytes:
 
 
 def decode_header(data: bytes) -> tuple[dict[str, Any], int]:
-    """Return the header and where it ends. Raises ValueError, in words, if the file does not begin with one."""
+    """Return the header, one flipped bit put right, and where it ends. Raises ValueError, in words, if the file does not begin with one."""
     if data[: len(OLD_MAGIC)] == OLD_MAGIC:
         raise ValueError("an earlier version wrote it, without the settings that decide the weights, so that a replay could not be checked; train again")
-    start = len(MAGIC) + 4
-    if data[: len(MAGIC)] != MAGIC or len(data) < start:
+    if len(data) < len(MAGIC) + 4 or sum((one ^ other).bit_count() for one, other in zip(data, MAGIC, strict=False)) > 1:
         raise ValueError("it does not begin like one")
-    end = start + struct.unpack_from("<I", data, len(MAGIC))[0]
-    if end + 4 > len(data) or zlib.crc32(data[start:end]) != struct.unpack_from("<I", data, end)[0]:
+    size = struct.unpack_from("<I", data, len(MAGIC))[0]
+    for possible in (size, *(size ^ 1 << bit for bit in range(32))):
+        if (text := _header_text(data, possible, repairs=False)) is not None:
+            return json.loads(text), len(MAGIC) + possible + 8
+    if (text := _header_text(data, size, repairs=True)) is None:
         raise ValueError("its header is damaged")
-    return json.loads(data[start:end]), end + 4
+    return json.loads(text), len(MAGIC) + size + 8
+
+
+def _header_text(data: bytes, size: int, *, repairs: bool) -> bytes | None:
+    """Return the text of a header of so many bytes if its checksum is right, or one flipped bit in either makes it so; else None."""
+    start = len(MAGIC) + 4
+    end = start + size
+    if end + 4 > len(data):
+        return None
+    text, found = bytearray(data[start:end]), struct.unpack_from("<I", data, end)[0]
+    wrong = zlib.crc32(text) ^ found
+    if not wrong or (repairs and wrong.bit_count() == 1):
+        return bytes(text)
+    for at in range(size if repairs and size <= LONGEST_REPAIRED_HEADER else 0):
+        for bit in range(8):
+            text[at] ^= 1 << bit
+            if zlib.crc32(text) == found:
+                return bytes(text)
+            text[at] ^= 1 << bit
+    return None
 
 
 def encode_settings(settings: Mapping[str, Any]) -> bytes:

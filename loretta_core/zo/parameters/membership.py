@@ -21,16 +21,17 @@ from loretta_core.zo.parameters.streaming import StreamedParameters
 STREAM_FROM = 1 << 26
 """Number of parameters from which ZOSGD streams by default: a buffer, its copy, z and εz would need 1 GiB more."""
 
-Snapshot = tuple[list[int], list[int], list[bool]]
-"""What would be different if a parameter were frozen, unfrozen, or given another tensor: addresses and sizes of those that train, and whether contiguous."""
+Snapshot = tuple[list[int], list[int], list[torch.dtype], list[bool]]
+"""What would be different if a parameter were frozen, unfrozen, or given another tensor: addresses, sizes and dtypes of those that train, and whether they are
+contiguous. An address alone says little: a model that is cast twice may lie where it lay before."""
 
-_requires_grad = attrgetter("requires_grad")
+_requires_grad, _dtype = attrgetter("requires_grad"), attrgetter("dtype")
 
 
 def snapshot(groups: Iterable[Mapping[str, Any]]) -> Snapshot:
     """Return the snapshot of all parameters of the groups: 0.2 µs each, since nothing but C is called per parameter; no value is read."""
     found = list(filter(_requires_grad, chain.from_iterable(group["params"] for group in groups)))
-    return list(map(Tensor.data_ptr, found)), list(map(Tensor.numel, found)), list(map(Tensor.is_contiguous, found))
+    return list(map(Tensor.data_ptr, found)), list(map(Tensor.numel, found)), list(map(_dtype, found)), list(map(Tensor.is_contiguous, found))
 
 
 def training(group: Mapping[str, Any]) -> list[nn.Parameter]:
@@ -41,15 +42,28 @@ def training(group: Mapping[str, Any]) -> list[nn.Parameter]:
 def storage_of(parameters: Sequence[nn.Parameter], *, streamed: bool | None) -> Storage:
     """Return a storage for parameters that train: streamed ones, or one buffer. None streams bf16 ones, and from STREAM_FROM numbers on.
 
-    Raises ValueError when there is no parameter, or one that is neither fp32 (fp64 in one buffer) nor bf16.
+    Raises ValueError when there is no parameter, one that is neither fp32 (fp64 in one buffer) nor bf16, or two with the same memory.
     """
     if not parameters:
         raise ValueError(NOTHING_TRAINS)
+    _check_distinct(parameters)
     for parameter in parameters:
         _check_dtype(parameter)
     if streamed is None:
         streamed = any(parameter.dtype == torch.bfloat16 for parameter in parameters) or sum(parameter.numel() for parameter in parameters) >= STREAM_FROM
     return StreamedParameters(parameters) if streamed else FlatParameters(parameters)
+
+
+def _check_distinct(parameters: Sequence[Tensor]) -> None:
+    """Two parameters with one memory would each have a direction of their own, and part with the first step."""
+    shapes: dict[int, tuple[int, ...]] = {}
+    for parameter in parameters:
+        address, shape = parameter.data_ptr(), tuple(parameter.shape)
+        if parameter.numel() and shapes.setdefault(address, shape) is not shape:
+            raise ValueError(
+                f"trainable parameters of shapes {shapes[address]} and {shape} share their memory: tie them as one parameter (b.weight = a.weight), or give "
+                "one its own (b.weight.data = a.weight.data.clone())"
+            )
 
 
 def _check_dtype(parameter: Tensor) -> None:

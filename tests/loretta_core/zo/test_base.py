@@ -132,6 +132,30 @@ def test_fp16_is_refused_whenever_it_comes(make):
         optimizer.step(loss_of(model))
 
 
+def test_a_cast_is_noticed_though_the_address_is_the_same(make):
+    weight = nn.Parameter(torch.ones(4, dtype=torch.bfloat16))
+    optimizer = make([weight])
+    weight.data = weight.data.view(torch.float16)
+    with pytest.raises(ValueError, match="use bf16"):
+        optimizer.step(lambda: weight.float().sum())
+
+
+def test_state_follows_a_cast_in_any_order():
+    model = net()
+    optimizer = ZerothOrder(torch.optim.AdamW(model.parameters(), lr=0.1))
+    kept = {torch.float64: torch.float64, torch.float32: torch.float32, torch.bfloat16: torch.float32}
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float32):
+        model.to(dtype)
+        optimizer.step(loss_of(model))
+        assert {optimizer.state[parameter]["exp_avg"].dtype for parameter in model.parameters()} == {kept[dtype]}
+
+
+def test_parameters_that_share_their_memory_are_refused(make):
+    weight = nn.Parameter(torch.ones(4, 2))
+    with pytest.raises(ValueError, match=r"share their memory: tie them as one parameter"):
+        make([weight, nn.Parameter(weight.data)])
+
+
 def test_a_group_added_later_takes_part(make):
     model = net()
     optimizer = make(model[0].parameters())

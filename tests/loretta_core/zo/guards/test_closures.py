@@ -39,6 +39,13 @@ def test_numbers_and_tensors_with_one_number_are_losses(loss):
     assert ZOSGD([weight]).step(lambda: loss(weight)) > 0
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_loss_with_a_graph_is_a_loss():
+    weight = nn.Parameter(torch.ones(3))
+    with torch.enable_grad():
+        assert ZOSGD([weight]).step(torch.enable_grad()(lambda: weight.sum())) > 0
+
+
 def test_a_loss_in_half_precision_is_named():
     weight = nn.Parameter(torch.ones(3))
     with pytest.warns(UserWarning, match="a loss in torch.bfloat16, whose rounding"):
@@ -108,6 +115,11 @@ def test_a_batched_closure_must_return_a_tensor():
     optimizer.evaluator = Batched(model)
     with pytest.raises(TypeError, match="to be batched it must return a tensor"):
         optimizer.step(lambda: 0.5)
+    for number in (lambda: float(model(torch.ones(1, 3))), lambda: model(torch.ones(1, 3)).numpy()):
+        with pytest.raises(TypeError, match="to be batched it must return a tensor"):
+            optimizer.step(number)
+    with pytest.raises(RuntimeError, match=r"the closure calls backward\(\)"):
+        optimizer.step(lambda: model(torch.ones(1, 3)).backward())
     with pytest.raises(ValueError, match="expected one number"):
         optimizer.step(lambda: model(torch.ones(2, 3)))
 

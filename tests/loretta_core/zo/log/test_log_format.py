@@ -51,9 +51,17 @@ def test_frames_are_small_at_any_number_of_directions(directions):
     assert block.rows == [(0.5,) * directions] * steps
 
 
+def test_any_flipped_bit_of_a_header_is_put_right():
+    written = encode_header({"a": [1, None]})
+    for bit in range(8 * len(written)):
+        damaged = bytearray(written + DATA)
+        damaged[bit // 8] ^= 1 << bit % 8
+        assert decode_header(bytes(damaged)) == ({"a": [1, None]}, len(written)), bit
+
+
 def test_a_header_that_is_damaged_is_refused():
     data = bytearray(encode_header({"a": 1}))
-    data[15] ^= 1
+    data[15] ^= 3
     for bad in (bytes(data), encode_header({"a": 1})[:20], b"", b"ZOLOG2"):
         with pytest.raises(ValueError, match=r"header is damaged|does not begin like one"):
             decode_header(bad)
