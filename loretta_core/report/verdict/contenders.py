@@ -3,18 +3,22 @@
     replicates    cells that differ in their seed alone and are scored on the test rows
     trials        settings that were tried for it on validation rows; the winner's are those of the replicates
 
-A sweep with [tune] or [replicate] names them in its manifest. In any other sweep, cells that differ in their seed alone are replicates of one contender, so an
-axis of learning rates makes several contenders. Nothing here needs numpy.
+A sweep with [tune] or [replicate] names them in its manifest. In any other sweep, cells that differ in their seed alone are replicates of one contender, and of
+cells that differ in their learning rate as well those of the rate with the best validation score: a rate is never chosen on the test rows. Other settings, as
+a rank, make contenders of their own. Nothing here needs numpy.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from loretta_core.config.cell import CellConfig
 from loretta_core.config.price import price_usd
+from loretta_core.report import units
 from loretta_core.report.labels import differing_settings, settings_text
 from loretta_core.report.rows import ResultRow
 from loretta_core.store.manifest import Contender, Manifest
@@ -138,7 +142,10 @@ def build_contenders(manifest: Manifest, rows: Sequence[ResultRow]) -> tuple[Con
     groups: dict[tuple[tuple[str, str], ...], list[ResultRow]] = {}
     for row in rows:
         groups.setdefault(tuple((name, value) for name, value in row.labels.items() if name != "seed"), []).append(row)
-    return tuple(_of_one_setting(members) for members in groups.values())
+    rates: dict[str, list[list[ResultRow]]] = {}
+    for members in groups.values():
+        rates.setdefault(_but_for_the_rate(members[0].cell), []).append(members)
+    return tuple(contender for settings in rates.values() for contender in _of_rates(settings))
 
 
 def validation_score(row: ResultRow) -> float | None:
@@ -159,6 +166,39 @@ def _of_one_setting(rows: Sequence[ResultRow]) -> ContenderResult:
     more = [f"{name} {value}" for name, value in labels.items() if name in ("precision", "batch_size")]
     name = " · ".join([labels["method"], labels["trainer"], *more])
     return ContenderResult(labels["task"], labels["model"], labels["method"], labels["trainer"], name, replicates=tuple(rows))
+
+
+def _but_for_the_rate(cell: CellConfig) -> str:
+    """Return the settings of a cell without seed, placement and learning rate, as text."""
+    table = cell.to_dict()
+    trainer = {name: value for name, value in table["trainer"].items() if name != "lr"}
+    return json.dumps({**table, "trainer": trainer, "seed": None, "engine": None}, sort_keys=True)
+
+
+def _of_rates(settings: Sequence[Sequence[ResultRow]]) -> list[ContenderResult]:
+    """Return one contender for settings that differ in their learning rate: the rate is chosen by the mean validation score over its seeds.
+
+    Several contenders where fewer than two rates have a validation score.
+    """
+    alone = [_of_one_setting(rows) for rows in settings]
+    by_rate = sorted(alone, key=lambda each: getattr(each.replicates[0].cell.trainer, "lr", None) or 0.0)  # rows come by test score, which must not break a tie
+    scored = sorted(((value, each) for each in by_rate if (value := each.validation) is not None), key=lambda pair: -pair[0])
+    if len(scored) < 2:
+        return alone
+    (best, chosen), (second, _) = scored[:2]
+    seeds = len(chosen.replicates)
+    note = (
+        f"of {len(settings)} learning rates, the best by {'mean ' if seeds > 1 else ''}validation score ({best:.3f}, next {second:.3f}); "
+        f"the same {units.counted(seeds, 'seed')} {'are' if seeds > 1 else 'is'} scored on the test rows"
+    )
+    name, trainer = (" ".join(word for word in text.split(" ") if not word.startswith("lr=")) for text in (chosen.name, chosen.trainer))
+    trials = tuple(_first_run(each.replicates) for each in by_rate)
+    return [replace(chosen, name=name, trainer=trainer, trials=trials, winner=_first_run(chosen.replicates), notes=(note,))]
+
+
+def _first_run(rows: Sequence[ResultRow]) -> ResultRow:
+    """Return the row of the first seed that has a validation score, or the first of all."""
+    return min(rows, key=lambda row: (validation_score(row) is None, row.cell.seed))
 
 
 def _named(contender: Contender, by_id: Mapping[str, ResultRow]) -> ContenderResult | None:

@@ -1,11 +1,14 @@
 """Contenders from a manifest, or from cells that differ in their seed alone."""
 
+import pytest
+
 from loretta_core.config.sweep.protocol import Decide
 from loretta_core.report.rows import build_rows
 from loretta_core.report.tables import comparison_table, without_score
 from loretta_core.report.verdict.contenders import build_contenders
 from loretta_core.report.verdict.findings import find
 from loretta_core.store.manifest import Contender, Manifest, RaceSeeds
+from loretta_core.store.record_files import read_record, write_record
 from tests.loretta_core.report.synthetic import bits, failed_record, findings_of, make_cell, make_record, write_replicates
 
 
@@ -85,8 +88,37 @@ def test_names_do_not_repeat_task_and_model():
     assert sorted(each.name for each in found) == ["ft · adam", "lora · adam"]
 
 
-def test_seeds_are_replicates_and_learning_rates_are_contenders(tmp_path):
-    cells = [make_cell("lora", "adam", f"trainer.lr={lr}", f"seed={seed}") for lr in (1e-3, 1e-2) for seed in range(3)]
+def test_seeds_are_replicates_and_other_settings_are_contenders(tmp_path):
+    cells = [make_cell("lora", "adam", f"method.r={r}", f"seed={seed}") for r in (4, 16) for seed in range(3)]
     found = findings_of(write_replicates(tmp_path, cells, [bits(90), bits(91), bits(92), bits(40), bits(41), bits(42)]))
-    assert [(each.name, sorted(each.scores)) for each in found.contenders] == [("lora · adam lr=0.001", [0, 1, 2]), ("lora · adam lr=0.01", [0, 1, 2])]
+    assert [(each.name, sorted(each.scores)) for each in found.contenders] == [("lora r=4 · adam", [0, 1, 2]), ("lora r=16 · adam", [0, 1, 2])]
     assert any("the settings of lora with adam are contenders of their own here" in line for line in found.lines)
+
+
+RATES = {1e-4: (0.80, 60), 1e-3: (0.95, 70), 1e-2: (0.90, 95)}
+"""Learning rate → validation score, right rows of 100 on the test: the rate that is best on the test rows is not the one that validation chooses."""
+
+
+def of_rates(out, *, seeds, rates):
+    cells = [make_cell("lora", "adam", f"trainer.lr={lr}", f"seed={seed}") for lr in rates for seed in range(seeds)]
+    write_replicates(out, cells, [bits(rates[cell.trainer.lr][1]) for cell in cells])
+    for cell in cells:
+        directory = out / "cells" / cell.cell_id
+        record = read_record(directory)
+        validated = record.score.model_copy(update={"validation": rates[cell.trainer.lr][0]})
+        write_record(record.model_copy(update={"score": validated}), directory)
+    return findings_of(out)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_axis_of_learning_rates_is_chosen_on_validation_rows(seeds, tmp_path):
+    found = of_rates(tmp_path, seeds=seeds, rates=RATES)
+    (lora,) = found.contenders
+    assert (lora.name, lora.setting, set(lora.scores.values())) == ("lora · adam", "trainer.lr = 0.001", {0.7})
+    assert lora.trial_scores == [0.80, 0.95, 0.90]
+    assert any("of 3 learning rates, the best by" in line and "0.950, next 0.900" in line for line in found.lines)
+
+
+def test_rates_without_validation_scores_are_contenders_of_their_own(tmp_path):
+    found = of_rates(tmp_path, seeds=1, rates={1e-3: (None, 70), 1e-2: (None, 95)})
+    assert {each.name for each in found.contenders} == {"lora · adam lr=0.001", "lora · adam lr=0.01"}
