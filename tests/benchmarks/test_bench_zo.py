@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_a_quick_run_writes_its_report(tmp_path):
     out = tmp_path / "bench.json"
     command = [sys.executable, str(HERE / "bench_zo.py"), "--quick", "--only", "streamed", "--out", str(out)]

@@ -55,8 +55,8 @@ def _counting(forward, rows):
     return counted
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("trainers", [FIRST_ORDER, pytest.param(ZEROTH_ORDER, marks=pytest.mark.slow)], ids=["first", "zeroth"])
+@pytest.mark.slow
+@pytest.mark.parametrize("trainers", [FIRST_ORDER, ZEROTH_ORDER], ids=["first", "zeroth"])
 def test_whole_curves_are_those_of_cells_alone(trainers, tmp_path, fp64):
     cells = [cell_from_overrides([*ENCODER, "method=loretta_adp", *trainer, "trainer.steps=12", "trainer.eval_every=4"]) for trainer in trainers]
     alone = [run_cell(cell, directory=tmp_path / f"alone{index}") for index, cell in enumerate(cells)]

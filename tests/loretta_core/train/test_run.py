@@ -52,7 +52,7 @@ def test_the_score_before_training_is_the_same_for_every_method(method, tmp_path
     assert run_cell(cell, directory=tmp_path / "a").score.initial == run_cell(lora, directory=tmp_path / "b").score.initial
 
 
-@pytest.mark.parametrize("trainer", ["adam", "zo_sgd", "zo_adam"])
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd", pytest.param("zo_adam", marks=pytest.mark.slow)])
 def test_a_cell_repeats_bitwise(trainer, tmp_path):
     cell = cell_from_overrides([*SMALL, "method=loretta_adp", f"trainer={trainer}", "trainer.steps=5"])
     first, second = (run_cell(cell, directory=tmp_path / name) for name in "ab")
@@ -109,7 +109,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("trainer", ["adam", "zo_sgd", "zo_adam"])
+@pytest.mark.parametrize("trainer", ["adam", "zo_sgd", pytest.param("zo_adam", marks=pytest.mark.slow)])
 def test_a_cell_that_is_stopped_saves_at_once_and_ends_as_if_nothing_had_happened(trainer, tmp_path):
     cell = cell_from_overrides([*SMALL, "method=lora", f"trainer={trainer}", "trainer.steps=12", "trainer.eval_every=6"])
     whole = run_cell(cell, directory=tmp_path / "whole")

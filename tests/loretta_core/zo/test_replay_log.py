@@ -56,7 +56,10 @@ def set_lr(optimizer, step):
         group["lr"] = 0.05 / (1 + step / 100)
 
 
-@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+QUICK = ("sgd", "adam", "signs")
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, make in OPTIMIZERS.items()])
 def test_replay_is_bitwise_at_any_step(make, tmp_path):
     params = parameters()
     writer = LogWriter(tmp_path / "log", header=HEADER)

@@ -66,7 +66,9 @@ def directories(tmp_path_factory):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("imports", ["import loretta_core\nimport peft", "import peft\nimport loretta_core"], ids=["first", "second"])
+@pytest.mark.parametrize(
+    "imports", ["import peft\nimport loretta_core", pytest.param("import loretta_core\nimport peft", marks=pytest.mark.slow)], ids=["second", "first"]
+)
 def test_a_new_process_loads_saved_adapters(directories, imports):
     done = python(LOAD.format(imports=imports), *directories)
     assert done.returncode == 0, done.stderr

@@ -61,8 +61,8 @@ def test_one_that_diverges_does_not_touch_the_others(tmp_path, fp64):
     assert all(map(same_curves, others, alone))
 
 
-@pytest.mark.integration
-@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], pytest.param(ZEROTH_ORDER[:2], marks=pytest.mark.slow)], ids=["first", "zeroth"])
+@pytest.mark.slow
+@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], ZEROTH_ORDER[:2]], ids=["first", "zeroth"])
 def test_a_pack_that_was_killed_goes_on_to_the_same_end(trainers, tmp_path, fp64, monkeypatch):
     monkeypatch.setattr(checkpoint, "MIN_INTERVAL_S", 0.0)
     cells = cells_of(trainers)

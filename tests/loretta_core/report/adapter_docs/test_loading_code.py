@@ -34,7 +34,7 @@ def test_models_from_elsewhere_are_named_as_in_the_cell():
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("method", "head"), [("lora", False), ("ft", False), ("loretta_rep", True)])
+@pytest.mark.parametrize(("method", "head"), [("ft", False), ("loretta_rep", True)])
 def test_it_gives_the_model_that_was_saved(tmp_path, method, head):
     import torch
     from safetensors.torch import load_file
