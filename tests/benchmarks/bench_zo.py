@@ -151,7 +151,7 @@ def against_mezo(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> R
     sides = [partial(optimizer.step, closure(m, rows=rows, tokens=tokens)) for optimizer, m in ((ours, first), (theirs, second))]
     for _ in range(6):
         sides[0]()
-    chosen = "batched" if ours.evaluator.batches(2) else "serial"
+    chosen = "batched" if ours.evaluator.chose_batched(2) else "serial"
     target = 1.3 if (rows, tokens) == (1, 16) else None
     return faster(f"steps/s against MeZO's, {rows} x {tokens} tokens ({chosen} chosen)", *interleaved(*sides, repeats=repeats), at_least=target)
 
