@@ -23,7 +23,6 @@ from typing import Any
 import torch
 from peft.utils.integrations import init_empty_weights
 from torch import Tensor, nn
-from transformers.pytorch_utils import Conv1D
 
 from loretta_core.adapters.common.layer_choice import check_patterns_are_met, own_value
 from loretta_core.adapters.common.scaled_blocks import ScaledBlock, ScaledBlocks
@@ -32,10 +31,10 @@ from loretta_core.adapters.common.weighted_sum import EXACT, Factors
 from loretta_core.adapters.field_checks import checked, flag, names, number, one_of, per_layer, probability, whole
 from loretta_core.adapters.io.peft_entry_points import open_to
 from loretta_core.adapters.io.peft_registry import peft_type, register
-from loretta_core.adapters.tuners.adapter_layer import AdapterLayer, run_block
 from loretta_core.adapters.tuners.base_configs import TTConfig
 from loretta_core.adapters.tuners.fused_parameters import FusedBlock, FusedParametersLayer, fused_targets
 from loretta_core.adapters.tuners.linear_tuner import LinearTuner
+from loretta_core.adapters.tuners.tensor_family.additive_layer import AdditiveLayer, MatrixUpdate
 from loretta_core.adapters.tuners.trainable_norms import sum_norms
 from loretta_core.errors import MethodError
 from loretta_core.sites import ARCHITECTURES
@@ -69,7 +68,7 @@ class LorettaRepConfig(TTConfig):
         self.peft_type = peft_type("LORETTA_REP")
 
 
-class TTLowRank(ScaledBlock):
+class TTLowRank(ScaledBlock, MatrixUpdate):
     """The update of one layer, x → scaling * B(A(dropout(x))), less its own start with `init_weights = "subtract"`."""
 
     def __init__(self, *, in_features: int, out_features: int, config: LorettaRepConfig) -> None:
@@ -133,32 +132,10 @@ def _first(matrix: Tensor, count: int, *, dim: int) -> Tensor:
     return nn.functional.pad(matrix.narrow(dim, 0, count - missing), (0, missing) if dim == 1 else (0, 0, 0, missing))
 
 
-class LorettaRepLayer(ScaledBlocks, AdapterLayer):
+class LorettaRepLayer(ScaledBlocks, AdditiveLayer):
     """A linear layer with tensorized low-rank updates."""
 
     adapter_layer_names = ("loretta_rep_block",)
-
-    def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
-        y = self.base_layer(x)
-        for block in blocks:
-            y = y + run_block(block, x)
-        return y
-
-    def merged_state(self, block: nn.Module) -> dict[str, Tensor]:
-        return {"weight": self.get_base_weight().float() + self._in_layout_of_base(block)}
-
-    def get_delta_weight(self, adapter: str) -> Tensor:
-        """Return the update of `adapter` in the layout of the base layer's weight. PEFT's name: `peft.convert_to_lora` asks for it."""
-        return self._in_layout_of_base(self.blocks[adapter])
-
-    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
-        """Return True: the update is a matrix that is added to the weight."""
-        return True
-
-    def _in_layout_of_base(self, block: nn.Module) -> Tensor:
-        assert isinstance(block, TTLowRank)
-        delta_OI = block.delta_weight().float()
-        return delta_OI.t() if isinstance(self.get_base_layer(), Conv1D) else delta_OI
 
     def weighted_parts(self, weights: Mapping[str, float]) -> list[tuple[float, Factors]]:
         """Return the terms of Σ weight * update, each as a number and fp64 factors; adapters that this layer lacks are no terms."""
