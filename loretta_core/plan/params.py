@@ -30,8 +30,8 @@ def _attached(method: MethodConfig, model: ModelLayers) -> int:
     """Return what trains at the layers that the method attaches to."""
     if method.attachment is None:
         return 0
-    sites = known_sites(model.model_type, method.type, linears=model.linears)
-    names = method.targets or sites_for(model.model_type, method.type, linears=model.linears).names
+    sites = (known_sites if method.targets else sites_for)(model.model_type, method.type, linears=model.linears)
+    names = method.targets or sites.names
     layers = [layer for layer in model.frozen if layer.kind == "linear" and _hit(layer, names)]
     own = sum(
         method.parameters_at(in_features=layer.in_features, out_features=layer.out_features, on_input=_on_input(layer, method, sites=sites)) for layer in layers

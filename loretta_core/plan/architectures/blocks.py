@@ -162,8 +162,8 @@ def sites_of(method: MethodConfig, block: Block, model: ModelLayers) -> dict[Rol
     """Return the layers of a block of `model` that a method changes, and on which side."""
     if method.attachment is None:
         return {}
-    sites = known_sites(block.model_type, method.type, linears=model.linears)
-    names = method.targets or sites_for(block.model_type, method.type, linears=model.linears).names
+    sites = (known_sites if method.targets else sites_for)(block.model_type, method.type, linears=model.linears)
+    names = method.targets or sites.names
     hit = {role: layer for role, layer in block.roles.items() if _matches(layer, names)}
     return {role: "input" if _on_input(layer, method, sites) else "output" for role, layer in hit.items()}
 
