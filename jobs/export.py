@@ -152,8 +152,8 @@ def _trained_model(cell: CellConfig, adapter: Path) -> PeftModel:
     from loretta_core.adapters.build import load_adapter
     from loretta_core.models import load_model
 
-    # Sums are taken in fp32 and kept there: in bf16 a small update would partly round away.
-    base = load_model(cell.model, objective=cell.task.objective, num_labels=_outputs(cell), dtype=torch.float32)
+    # Sums are taken in fp32 and kept there: in bf16, or in a quantized format, a small update would partly round away.
+    base = load_model(cell.model.model_copy(update={"quantization": None}), objective=cell.task.objective, num_labels=_outputs(cell), dtype=torch.float32)
     model = load_adapter(base, adapter, method=cell.method)
     assert isinstance(model, PeftModel), "every method but ft gives one"
     return model

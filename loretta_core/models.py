@@ -20,9 +20,12 @@ from transformers import (
 )
 
 from loretta_core.config.checkpoints.locate import locate
+from loretta_core.config.checkpoints.quantized import check_quantization
 from loretta_core.config.model import TOY_MODELS, ModelConfig
 from loretta_core.config.task import Objective
 from loretta_core.errors import ModelError
+from loretta_core.quantized.formats import check_kernels, quantization_settings
+from loretta_core.quantized.linear import train_through
 
 _AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 
@@ -57,6 +60,10 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
     source = locate(model)
     _check_direction(model, objective)
     options: dict[str, Any] = {"num_labels": num_labels, "ignore_mismatched_sizes": True} if objective == "head" else {}
+    if model.quantization is not None:
+        check_quantization(model)
+        check_kernels(model.quantization, dtype=dtype)
+        options["quantization_config"] = quantization_settings(model.quantization, dtype=dtype, keep=_kept_whole(model, source, objective))
     try:
         loaded = (
             _AUTO_CLASSES[objective]
@@ -65,9 +72,20 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
         )
     except (OSError, ValueError) as error:
         raise _unreadable(model, source, error) from None
+    if model.quantization is not None:
+        train_through(loaded)
     if fresh_head:
         _draw_head(loaded)
     return loaded
+
+
+def _kept_whole(model: ModelConfig, source: str, objective: Objective) -> list[str]:
+    """Return the names of modules that are never quantized: heads, and poolers, which the checkpoint may lack."""
+    config = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code)
+    with torch.device("meta"):
+        outline = _AUTO_CLASSES[objective].from_config(config, trust_remote_code=model.trust_remote_code)
+    heads = [name for name, _ in outline.named_children() if name != outline.base_model_prefix]
+    return [*heads, f"{outline.base_model_prefix}.pooler"]
 
 
 @torch.no_grad()

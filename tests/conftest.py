@@ -9,6 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import peft  # noqa: F401 before any package of ours: what is first imported below jaxtyping's hook is compiled again, tens of seconds on a fresh machine
 import pytest
 from hypothesis import settings
 

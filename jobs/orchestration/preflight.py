@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from loretta_core.config import CellConfig
 from loretta_core.config.checkpoints.locate import locate
+from loretta_core.config.checkpoints.quantized import check_quantization
 from loretta_core.config.engine import Auto, Zero
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
@@ -34,6 +35,7 @@ def check_inputs(cells: Iterable[CellConfig]) -> None:
             parse_devices(cell.engine.device)
     for model in models.values():
         locate(model)
+        check_quantization(model)
     for task in tasks.values():
         if isinstance(task, Jsonl):
             load_jsonl(task)

@@ -73,6 +73,17 @@ class CellConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _a_quantized_base_is_frozen(self) -> Self:
+        form = self.model.quantization
+        if form is None:
+            return self
+        if self.method.every_weight_trains:
+            raise ValueError(f'model.quantization = "{form}" holds frozen weights, and {self.method.type} trains them all; use a PEFT method, or leave it out')
+        if isinstance(self.engine, Zero):
+            raise ValueError(f'model.quantization = "{form}" with engine "zero", which splits floating-point weights; use engine "plain" or "ddp"')
+        return self
+
+    @model_validator(mode="after")
     def _engine_fits_the_trainer(self) -> Self:
         match self.engine:
             case Ddp(gpus=gpus) | Zero(gpus=gpus) if 0 < gpus < 1:

@@ -17,6 +17,7 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.methods.formulas import FP32
 from loretta_core.plan.activations import activation_bytes
+from loretta_core.plan.quantized import base_bytes, block_weight_bytes
 from loretta_core.plan.transients import forward_bytes, scored_positions
 from loretta_core.plan.workload import Load, Shapes
 
@@ -100,18 +101,19 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
     one_block = kept // block.repeats
     best = trained * trainable
     streamed = streams(cell, trainable)
+    dequantized = block_weight_bytes(cell.model.quantization, block, a=base)
     return Memory(
-        weights=base * block.total + (0 if full else trained * trainable),
+        weights=base_bytes(cell.model.quantization, block, a=base) + (0 if full else trained * trainable),
         gradients=trained * trainable if first_order else 0,
         optimizer=moments if first_order else _zo_state(cell, trainable),
         masters=masters,
         best=best if cpu else 0,
         zo_buffers=_zo_buffers(cell) * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
-        activations=kept,
+        activations=kept + (dequantized if first_order else 0),
         activations_checkpointed=one_block + block.repeats * load.count * block.hidden * base if first_order else 0,
         logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective != "head" else 0),
         step=_step(cell, trainable, largest=largest, trained=trained, cpu=cpu) if first_order else 0,
-        forward=forward_bytes(cell, block, load=load, a=base, scratch=min(3 * FP32 * trainable, _STREAMED_BYTES) if streamed else 0),
+        forward=forward_bytes(cell, block, load=load, a=base, scratch=min(3 * FP32 * trainable, _STREAMED_BYTES) if streamed else 0) + dequantized,
         host=0 if cpu else best,
     )
 

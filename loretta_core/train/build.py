@@ -17,6 +17,7 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
+from loretta_core.quantized.formats import number_count
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
@@ -144,7 +145,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     trainable = unshare_trainable(model)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable_params = sum(parameter.numel() for parameter in trainable.values()) if cell.trainer.trains else 0
-    total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
+    total_params = sum(map(number_count, model.parameters()))  # before an engine shards them
     collate = Collator(tokenizer, device=device)
     if not cell.engine.sharded:
         model.to(device)

@@ -7,7 +7,7 @@ import pytest
 from tests.paths import ROOT
 from tests.structure.source import modules
 
-ROOMS = ("adapters", "assets", "config", "methods", "pack", "plan", "report", "store", "tasks", "train", "tt", "zo")
+ROOMS = ("adapters", "assets", "config", "methods", "pack", "plan", "quantized", "report", "store", "tasks", "train", "tt", "zo")
 PACKAGES = ("jobs", "jobs/examples", "services", "loretta_core", *(f"loretta_core/{room}" for room in ROOMS))
 """Folders whose README lists their modules. A module belongs to the nearest of them."""
 

@@ -15,6 +15,8 @@ import torch
 from peft.utils import ModulesToSaveWrapper
 from torch import Tensor, nn
 
+from loretta_core.quantized.formats import is_quantized
+
 PEFT_HEADS = ("classifier", "score")
 """Ends of the names that PEFT adds to `modules_to_save` for SEQ_CLS by itself."""
 
@@ -24,7 +26,7 @@ HEADS_PEFT_MISSES = ("classification_head",)
 
 def new_modules(model: nn.Module) -> list[str]:
     """Return the paths of further modules whose parameters `from_pretrained` drew at random; none for a model that was not loaded from a checkpoint."""
-    loaded = {name: bool(getattr(parameter, "_is_hf_initialized", False)) for name, parameter in model.named_parameters()}
+    loaded = {name: bool(getattr(parameter, "_is_hf_initialized", False)) for name, parameter in model.named_parameters() if not is_quantized(parameter)}
     if not any(loaded.values()):
         return []
     paths = dict.fromkeys(name.rpartition(".")[0] for name, from_checkpoint in loaded.items() if not from_checkpoint)

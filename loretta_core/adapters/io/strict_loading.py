@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 
 from loretta_core.adapters.io.earlier_keys import with_prefixed_norms
 from loretta_core.errors import OutputError
+from loretta_core.quantized.formats import alias, is_quantized
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -58,8 +59,12 @@ def load_peft(
 
 
 def _without_memory(model: PreTrainedModel) -> PreTrainedModel:
-    """Return a copy of the structure whose parameters have shapes and no values."""
-    return deepcopy(model, {id(parameter): nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad) for parameter in model.parameters()})
+    """Return a copy of the structure whose parameters have shapes and no values; quantized ones, which PEFT asks how they are quantized, are shared."""
+    return deepcopy(model, {id(parameter): _shape_of(parameter) for parameter in model.parameters()})
+
+
+def _shape_of(parameter: nn.Parameter) -> nn.Parameter:
+    return alias(parameter) if is_quantized(parameter) else nn.Parameter(parameter.detach().to("meta"), parameter.requires_grad)
 
 
 def _check_same(state: dict[str, Tensor], wrapped: PeftModel, directory: Path) -> None:

@@ -50,6 +50,7 @@ class Block:
         repeats: forwards through such a block.
         roles: the linear layers of one block.
         total, matrices: numbers in the model, and in all matrix products of a forward (a block that is shared counts as often as it runs).
+        held, held_rows: numbers in the matrices of all blocks, a shared block once, and the rows that they have; what a quantized base holds in few bits.
         largest: numbers in the largest parameter.
         vocabulary, embedded: rows and width of the word embeddings.
     """
@@ -70,6 +71,8 @@ class Block:
     attention_dropout: float
     total: int
     matrices: int
+    held: int
+    held_rows: int
     largest: int
     vocabulary: int
     embedded: int
@@ -108,6 +111,8 @@ def block_of(config: Config, model: ModelLayers) -> Block | None:
         attention_dropout=_dropout(config, model_type, ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")),
         total=model.total,
         matrices=sum(layer.in_features * layer.out_features for layer in linears) + once * max(0, model.sizes.layers - listed),
+        held=sum(layer.in_features * layer.out_features for layer in linears if _in_block(layer.path)),
+        held_rows=sum(layer.out_features for layer in linears if _in_block(layer.path)),
         largest=max(layer.in_features * layer.out_features for layer in model.layers),
         vocabulary=words.in_features,
         embedded=words.out_features,

@@ -102,6 +102,10 @@ def _cost(record: Record) -> Facts:
 
 def _model(cell: CellConfig, adapter: Mapping[str, Any] | None) -> Facts:
     base = [("base model", f"`{cell.model.name}`"), ("revision", f"`{cell.model.revision}`" if cell.model.revision else "not pinned")]
+    if cell.model.quantization:
+        base.append(
+            ("base in training", f"quantized, `{cell.model.quantization}`; the outputs of training need it so, beside other weights they differ a little")
+        )
     return base if adapter is None else [*base, *adapter_facts(adapter)]
 
 

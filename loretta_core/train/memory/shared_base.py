@@ -23,6 +23,7 @@ from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Objective
 from loretta_core.models import load_model
+from loretta_core.quantized.formats import alias, stored_bytes
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -49,7 +50,7 @@ def base_model(
         fresh_head: the checkpoint's classification head is drawn anew.
         shared: the caller changes no tensor of the model but those that `unshare_trainable` will find. False: read it, and cache none.
     """
-    key = repr((_content(model), model.trust_remote_code, objective, num_labels, dtype, fresh_head, seed if objective == "head" else None))
+    key = repr((_content(model), model.trust_remote_code, model.quantization, objective, num_labels, dtype, fresh_head, seed if objective == "head" else None))
     found = _cache.get(key) if shared else None
     if found is None:
         _cache.clear()
@@ -84,14 +85,7 @@ def clear_cache() -> None:
 
 def copy_modules(model: Model) -> Model:
     """Copy the module tree and the buffers; parameters are new objects on the same storage, tied ones stay tied."""
-    return copy.deepcopy(model, {id(parameter): _alias(parameter) for parameter in model.parameters()})
-
-
-def _alias(parameter: nn.Parameter) -> nn.Parameter:
-    """Return a parameter on the same storage, with the attributes: transformers notes on a parameter whether it came from the checkpoint."""
-    alias = nn.Parameter(parameter.data, requires_grad=parameter.requires_grad)
-    alias.__dict__.update(parameter.__dict__)
-    return alias
+    return copy.deepcopy(model, {id(parameter): alias(parameter) for parameter in model.parameters()})
 
 
 def unshare_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -105,7 +99,7 @@ def unshare_trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _nbytes(model: nn.Module) -> int:
-    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    return sum(map(stored_bytes, model.parameters()))
 
 
 def _content(model: ModelConfig) -> object:

@@ -23,7 +23,9 @@ class Live(TorchDispatchMode):
     def note(self, tensors: Iterable[object]) -> None:
         """Count the storages of tensors, each once."""
         for tensor in tensors:
-            if isinstance(tensor, Tensor) and not tensor.is_meta:
+            if isinstance(tensor, Tensor) and hasattr(tensor, "__tensor_flatten__"):  # a quantized weight is a shell around others
+                self.note(getattr(tensor, name) for name in tensor.__tensor_flatten__()[0])
+            elif isinstance(tensor, Tensor) and not tensor.is_meta:
                 self._add(tensor.untyped_storage())
 
     def reset_peak(self) -> None:
