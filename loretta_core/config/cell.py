@@ -73,6 +73,15 @@ class CellConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _activations_can_be_computed_again(self) -> Self:
+        asked = f"engine.activation_checkpointing = {self.engine.activation_checkpointing}"
+        if self.engine.activation_checkpointing and self.trainer.zeroth_order:
+            raise ValueError(f"{asked}: {self.trainer.type} has no backward pass and keeps no activations; leave it out")
+        if self.engine.activation_checkpointing and self.method.type == "prefix":
+            raise ValueError(f"{asked} with prefix tuning, whose keys and values a block cannot compute again; use another method, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _a_quantized_base_is_frozen(self) -> Self:
         form = self.model.quantization
         if form is None:

@@ -20,6 +20,9 @@ class _Placement(Typed):
     """Pieces a worker's part of a batch is cut into to save memory; must divide it. The result is that of the whole batch up to rounding."""
     cpus: float = Field(1.0, gt=0)
     """CPU cores a worker takes; torch computes on as many threads."""
+    activation_checkpointing: int = Field(0, ge=0)
+    """1 computes every block again in the backward pass instead of keeping its activations, 2 every second one, …; 0 keeps all. The same result, up to a third
+    more time. For first-order trainers (arXiv 1604.06174)."""
     gpus: float = Field(0.0, ge=0)
     """GPUs a worker takes; 0 computes on the CPU, a share such as 0.25 lets several small cells compute on one GPU at the same time."""
 

@@ -70,7 +70,8 @@ def passes_per_step(cell: CellConfig, *, trainable: int, total: int) -> float:
     if isinstance(trainer, NoTraining | InContext):
         return 0.0
     if isinstance(trainer, Adam):
-        return 2.0 + min(1.0, trainable / total)
+        again = 1 / cell.engine.activation_checkpointing if cell.engine.activation_checkpointing else 0.0
+        return 2.0 + again + min(1.0, trainable / total)
     directions = trainer.directions_at(0, steps_per_epoch=1)
     return 2.0 * directions if trainer.estimator == "two_sided" else directions + 1.0
 

@@ -98,7 +98,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
     moments = 2 * (FP32 if masters else trained) * trainable
     logits = scored_positions(cell, load.rows, load.tokens) * block.vocabulary * base * (2 if cell.task.objective == "causal" else 1)
     kept = activation_bytes(cell, shapes, load=load, a=base, cpu=cpu) if first_order else 0
-    one_block = kept // block.repeats
+    again = kept // block.repeats + block.repeats * load.count * block.hidden * base if first_order else 0
     best = trained * trainable
     streamed = streams(cell, trainable)
     dequantized = block_weight_bytes(cell.model.quantization, block, a=base)
@@ -109,13 +109,19 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
         masters=masters,
         best=best if cpu else 0,
         zo_buffers=_zo_buffers(cell) * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
-        activations=kept + (dequantized if first_order else 0),
-        activations_checkpointed=one_block + block.repeats * load.count * block.hidden * base if first_order else 0,
+        activations=(_checkpointed(cell, kept, all_again=again) if cell.engine.activation_checkpointing else kept) + (dequantized if first_order else 0),
+        activations_checkpointed=again,
         logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective != "head" else 0),
         step=_step(cell, trainable, largest=largest, trained=trained, cpu=cpu) if first_order else 0,
         forward=forward_bytes(cell, block, load=load, a=base, scratch=min(3 * FP32 * trainable, _STREAMED_BYTES) if streamed else 0) + dequantized,
         host=0 if cpu else best,
     )
+
+
+def _checkpointed(cell: CellConfig, kept: int, *, all_again: int) -> int:
+    """Return the activations that are kept where every n-th block is computed again."""
+    share = 1 / cell.engine.activation_checkpointing
+    return int((1 - share) * kept + share * all_again)
 
 
 def _step(cell: CellConfig, trainable: int, *, largest: int, trained: int, cpu: bool) -> int:

@@ -29,6 +29,7 @@ from loretta_core.tasks.formats.tuned_head import TunedHead, tuned_head
 from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engines.plain import TrainingEngine, device_of, plain_engine
 from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
+from loretta_core.train.memory.activation_checkpointing import checkpoint_blocks
 from loretta_core.train.memory.shared_base import base_model, unshare_trainable
 from loretta_core.train.pack_context import SOLO, CellComputation, PackContext
 from loretta_core.train.schedule import lr_setter
@@ -182,7 +183,9 @@ def _adapted(cell: CellConfig, *, outputs: int, fresh_head: bool) -> nn.Module:
         shared=frozen,
         fresh_head=fresh_head,
     )
-    return apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective], revision=cell.model.revision)
+    model = apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective], revision=cell.model.revision)
+    checkpoint_blocks(base, every=cell.engine.activation_checkpointing)
+    return model
 
 
 def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
