@@ -14,11 +14,32 @@ from typing import Annotated
 
 from pydantic import Field
 
+from loretta_core.config.tasks.conversations import Chat, Instruct
 from loretta_core.config.tasks.jsonl import Jsonl
 from loretta_core.config.tasks.published import Decoder, Glue
-from loretta_core.config.tasks.toy import ToyEntailment, ToyQa, ToySentiment, ToyTask
+from loretta_core.config.tasks.toy import ToyEntailment, ToyInstruct, ToyQa, ToySentiment, ToyTask
 from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, Objective, Quoting, Source
 
-__all__ = ["COLUMN_FORMS", "Decoder", "Glue", "Jsonl", "Objective", "Quoting", "Source", "TaskConfig", "ToyEntailment", "ToyQa", "ToySentiment", "ToyTask"]
+__all__ = [
+    "COLUMN_FORMS",
+    "Chat",
+    "ConversationTask",
+    "Decoder",
+    "Glue",
+    "Instruct",
+    "Jsonl",
+    "Objective",
+    "Quoting",
+    "Source",
+    "TaskConfig",
+    "ToyEntailment",
+    "ToyInstruct",
+    "ToyQa",
+    "ToySentiment",
+    "ToyTask",
+]
 
-TaskConfig = Annotated[ToySentiment | ToyEntailment | ToyQa | Jsonl | Glue | Decoder, Field(discriminator="type")]
+ConversationTask = ToyInstruct | Instruct | Chat
+"""A task whose rows are turns."""
+
+TaskConfig = Annotated[ToySentiment | ToyEntailment | ToyQa | ToyInstruct | Jsonl | Instruct | Chat | Glue | Decoder, Field(discriminator="type")]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.metrics import WITH_PATTERN, ExtractorName, Kind, MetricName, metric_refusal
+from loretta_core.config.metrics import ExtractorName, Kind, MetricName, extractor_refusal, metric_refusal
 from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, AsWritten, Objective, Quoting, Rows, Source
 from loretta_core.schema import Typed
 
@@ -127,13 +127,8 @@ class Jsonl(Typed):
 
     @model_validator(mode="after")
     def _extractor_is_complete(self) -> Self:
-        if (self.extract in WITH_PATTERN) != (self.extract_pattern is not None):
-            raise ValueError(f"`extract_pattern` belongs to extract = {' and '.join(WITH_PATTERN)}, and extract is {self.extract}")
-        if self.extract == "regex":
-            try:
-                re.compile(self.extract_pattern or "")
-            except re.error as error:
-                raise ValueError(f"extract_pattern = {self.extract_pattern!r} is no regular expression: {error}") from None
+        if refusal := extractor_refusal(self.extract, self.extract_pattern):
+            raise ValueError(refusal)
         return self
 
     @property

@@ -57,4 +57,16 @@ class ToyQa(_Toy):
     """Longest answer that is written, in tokens; it ends at a line break or the end token."""
 
 
-ToyTask = ToySentiment | ToyEntailment | ToyQa
+class ToyInstruct(_Toy):
+    """Generated sentences with an instruction: describe it, describe one noun of it, or say whether something follows; needs no files. For toy-llama."""
+
+    type: Literal["toy_instruct"]
+    objective: Literal["causal"] = "causal"
+    """Always `causal`: the answer is written."""
+    max_new_tokens: int = Field(6, ge=1)
+    """Longest answer that is written, in tokens."""
+    packing: bool = False
+    """Put short rows of a training batch behind one another in one sequence, each seeing only itself."""
+
+
+ToyTask = ToySentiment | ToyEntailment | ToyQa | ToyInstruct
