@@ -13,8 +13,9 @@ from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.checkpoints.quantized import check_quantization
 from loretta_core.config.engine import Auto, Zero
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
+from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Jsonl, TaskConfig
 from loretta_core.plan.devices import parse_devices
+from loretta_core.tasks.data.conversations.load import load_conversations
 from loretta_core.tasks.data.jsonl import load_jsonl
 from loretta_core.tasks.data.splits import load_benchmark
 from loretta_core.train.engines.zero_requirements import check_zero
@@ -39,5 +40,7 @@ def check_inputs(cells: Iterable[CellConfig]) -> None:
     for task in tasks.values():
         if isinstance(task, Jsonl):
             load_jsonl(task)
+        elif isinstance(task, Instruct | Chat):
+            load_conversations(task)
         elif isinstance(task, Glue | Decoder) and task.path is not None:
             load_benchmark(task)

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from loretta_core.config.engine import Ddp, EngineConfig, Plain, Zero
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import TaskConfig
+from loretta_core.config.task import ConversationTask, TaskConfig
 from loretta_core.config.trainer import TrainerConfig
 from loretta_core.schema import Strict
 
@@ -135,6 +135,17 @@ class CellConfig(Strict):
     def _demonstrations_are_read(self) -> Self:
         if self.trainer.type == "icl" and self.task.objective != "causal":
             raise ValueError(f'trainer "icl" puts solved rows into a decoder\'s prompt, and task.objective is "{self.task.objective}"; use "causal"')
+        return self
+
+    @model_validator(mode="after")
+    def _conversations_fit(self) -> Self:
+        if isinstance(self.task, ConversationTask) and self.trainer.type == "icl":
+            raise ValueError(f'trainer "icl" puts solved rows before a prompt of text, and the prompts of {self.task.type} are turns; use "zero_shot"')
+        if isinstance(self.task, ConversationTask) and self.task.packing and self.method.virtual_tokens:
+            raise ValueError(
+                f"task.packing = true puts several rows into one sequence, and {self.method.type} puts its tokens before the first of them only; "
+                "set task.packing = false, or use another method"
+            )
         return self
 
     @cached_property

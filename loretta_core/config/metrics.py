@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 Kind = Literal["classes", "number", "text"]
@@ -62,3 +63,15 @@ def metric_refusal(metric: str, kind: Kind) -> str | None:
     words = {"classes": "classes", "number": "numbers", "text": "written answers"}
     fitting = ", ".join(name for name, (other, _) in METRICS.items() if other == kind)
     return f'metric = "{metric}" compares {words[compares]}, and this task has {words[kind]}; use one of {fitting}'
+
+
+def extractor_refusal(extract: str | None, pattern: str | None) -> str | None:
+    """Return why an extractor cannot work with `extract_pattern`, or None if it can."""
+    if (extract in WITH_PATTERN) != (pattern is not None):
+        return f"`extract_pattern` belongs to extract = {' and '.join(WITH_PATTERN)}, and extract is {extract}"
+    if extract == "regex":
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            return f"extract_pattern = {pattern!r} is no regular expression: {error}"
+    return None

@@ -29,6 +29,8 @@ class Choice:
     tokens: list[int]
     scored: int
     """Number of tokens at the end that are the answer."""
+    learned: tuple[int, ...] = ()
+    """Positions of the tokens that are learned, where these are more than the `scored`: those of all the assistant's turns."""
     cut: bool = False
     """True if the prompt was too long and was cut."""
 

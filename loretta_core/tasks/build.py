@@ -8,11 +8,14 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyEntailment, ToyQa, ToySentiment
+from loretta_core.config.task import Chat, ConversationTask, Decoder, Glue, Instruct, Jsonl, TaskConfig, ToyEntailment, ToyInstruct, ToyQa, ToySentiment
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Objective
+from loretta_core.tasks.chat.conversation import Conversation
+from loretta_core.tasks.chat.templates import resolve_template, template_text
 from loretta_core.tasks.data import toy
 from loretta_core.tasks.data.benchmarks import BENCHMARKS, STSB_RANGE
+from loretta_core.tasks.data.conversations.load import load_conversations
 from loretta_core.tasks.data.jsonl import load_jsonl
 from loretta_core.tasks.data.mezo_prompts import MEZO_ENDING, RANK_BY_LM_LOSS
 from loretta_core.tasks.data.rows import Row, TaskData, content_of
@@ -29,11 +32,14 @@ from loretta_core.tasks.formats.masked_prompt import MaskedPrompt, MaskedRegress
 def load_data(task: TaskConfig) -> TaskData:
     """Read or generate the rows of a task. Raises DataError."""
     match task:
-        case ToySentiment() | ToyEntailment() | ToyQa():
+        case ToySentiment() | ToyEntailment() | ToyQa() | ToyInstruct():
             splits, names = toy_rows(task)
             return _task_data(task, splits, names)
         case Jsonl():
             return _task_data(task, *load_jsonl(task))
+        case Instruct() | Chat():
+            splits, notes = load_conversations(task)
+            return _task_data(task, splits, (), notes)
         case Glue() | Decoder():
             splits, notes = load_benchmark(task)
             return _task_data(task, splits, BENCHMARKS[task.type].labels, notes)
@@ -46,6 +52,8 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
     match task:
         case Jsonl(objective="causal") | Glue(objective="causal") | ToySentiment(objective="causal") | ToyEntailment(objective="causal") | ToyQa() | Decoder():
             return _causal(task, tokenizer, num_labels)
+        case Instruct() | Chat() | ToyInstruct():
+            return _conversation(task, tokenizer)
         case Glue(objective="head"):
             if not BENCHMARKS[task.type].labels:
                 return RegressionHead(tokenizer, max_length=task.length)
@@ -66,9 +74,29 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
     return MaskedPrompt(tokenizer, template=template, verbalizer=verbalizer, max_length=task.max_length)
 
 
-def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
+def _conversation(task: ConversationTask, tokenizer: PreTrainedTokenizerBase) -> Conversation:
+    _set_padding(tokenizer)
+    template = resolve_template(task, tokenizer)
+    tokenizer.chat_template = template.text  # what encodes rows and keys their cache is the tokenizer with its template
+    stop, ends = (task.stop, task.end_tokens) if isinstance(task, Instruct | Chat) else ((), None)
+    return Conversation(
+        tokenizer,
+        max_length=task.length,
+        max_new_tokens=task.max_new_tokens,
+        note=template.note,
+        stop=stop,
+        end_tokens=[template.end] if ends is None and template.end is not None else ends,
+        packing=task.packing,
+    )
+
+
+def _set_padding(tokenizer: PreTrainedTokenizerBase) -> None:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # Llama and GPT-2 have none; padding is masked, so any token does
+
+
+def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
+    _set_padding(tokenizer)
     match task:
         case Jsonl(answer=str()):
             return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens)
@@ -91,6 +119,9 @@ def _one_word_per_label(verbalizer: Sequence[str], num_labels: int) -> None:
 def _task_data(task: TaskConfig, splits: dict[str, list[Row]], names: tuple[str, ...], notes: tuple[str, ...] = ()) -> TaskData:
     content = {split: [content_of(row) for row in rows] for split, rows in splits.items()}
     validation, test = splits["validation"], splits.get("test", splits["validation"])
+    file = template_text(task) if isinstance(task, ConversationTask) else None
+    if file is not None:
+        content["chat_template"] = [[file]]
     seen = count_shared(test, others=validation) == len(test)  # also where the same file is named twice
     return TaskData(
         splits["train"],

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.tasks.base import Batch, Example
+from loretta_core.tasks.base import AnswerPositions, Batch, Choice, Example
 
 POOL = 32
 """Number of batches whose rows are sorted by length together: more would pad less, and mix the rows of an epoch less."""
@@ -36,7 +36,14 @@ class Collator:
             scored_S=torch.tensor([choice.scored for choice in choices], device=self.device) if choices else None,
             choices_B=tuple(len(example.choices) for example in examples) if choices else (),
             examples=tuple(examples) if choices else (),
+            places=self._places(choices) if any(choice.learned for choice in choices) else None,
         )
+
+    def _places(self, choices: Sequence[Choice]) -> AnswerPositions:
+        """Return the positions that are learned, as the choices name them."""
+        pairs = [(sequence, position) for sequence, choice in enumerate(choices) for position in choice.learned]
+        sequence_T, position_T = torch.tensor(pairs, device=self.device).T
+        return AnswerPositions(sequence_T, position_T, torch.ones(len(pairs), device=self.device))
 
     def padded_to(self, batch: Batch, length: int) -> Batch:
         """Return the batch padded to `length` tokens."""

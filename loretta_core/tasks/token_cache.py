@@ -49,7 +49,11 @@ def _add(key: str, examples: list[Example]) -> None:
 
 def _key(rows: Sequence[Row], *, training: bool, task: TaskConfig, tokenizer: PreTrainedTokenizerBase) -> str:
     digest = hashlib.sha256()
-    for part in (tokenizer.backend_tokenizer.to_str(), json.dumps([tokenizer.special_tokens_map, tokenizer.padding_side, training]), task.model_dump_json()):
+    for part in (
+        tokenizer.backend_tokenizer.to_str(),
+        json.dumps([tokenizer.special_tokens_map, tokenizer.padding_side, tokenizer.chat_template, training]),
+        task.model_dump_json(),
+    ):
         digest.update(part.encode())
         digest.update(b"\0")
     for row in rows:

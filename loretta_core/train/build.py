@@ -21,6 +21,7 @@ from loretta_core.quantized.formats import number_count
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective, load_data
+from loretta_core.tasks.chat.conversation import Conversation
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.data.mezo_prompts import with_demonstrations
 from loretta_core.tasks.data.rows import TaskData
@@ -139,10 +140,13 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     head = tuned_head(config, data.label_names) if cell.task.objective == "head" else TunedHead()
     data = data.with_note(head.note)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs, head_order=head.order)
+    data = data.with_note(objective.note if isinstance(objective, Conversation) else "")
     examples = _encoded(cell, data, objective=objective, tokenizer=tokenizer)
     for split, encoded in examples.items():
         check_fits(encoded, positions=positions_of(config), split=split)
     model = _adapted(cell, outputs=data.outputs, fresh_head=head.fresh)
+    if isinstance(objective, Conversation):
+        objective.prepare(model, examples["train"])
     trainable = unshare_trainable(model)
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable_params = sum(parameter.numel() for parameter in trainable.values()) if cell.trainer.trains else 0

@@ -12,6 +12,22 @@ Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation."""
+
+    role: str
+    """`system`, `user`, `assistant` or `tool`, as chat templates know them."""
+    content: str
+    context: str = ""
+    """Text behind the content, a blank line between them, that is the first to be cut where the conversation is too long: an instruction's input."""
+
+    @property
+    def text(self) -> str:
+        """What the turn says, with its context."""
+        return f"{self.content}\n\n{self.context}" if self.content and self.context else self.content or self.context
+
+
+@dataclass(frozen=True)
 class Row:
     """One labelled example as text."""
 
@@ -25,6 +41,8 @@ class Row:
     """Accepted texts, where the answer is a text."""
     lead: str = ""
     """What stands between the prompt and a written answer: MeZO's prompts end without the blank."""
+    turns: tuple[Turn, ...] = ()
+    """The turns of a conversation; the last one is the assistant's, the first of `answers`."""
     place: str = field(default="", compare=False)
     """Where the row comes from, `file:line`; empty for a generated one. No part of its content."""
 
@@ -76,4 +94,5 @@ class TaskData:
 def content_of(row: Row) -> list[object]:
     """Return a row as JSON values, for digests."""
     own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []  # rows without them digest as they always did
-    return [dict(row.text), row.label, *own]
+    turns = [[[turn.role, turn.content, turn.context] for turn in row.turns]] if row.turns else []
+    return [dict(row.text), row.label, *own, *turns]

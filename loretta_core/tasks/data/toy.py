@@ -3,6 +3,7 @@
     toy_sentiment     is the opinion negative or positive? Three in five set two opposite clauses against each other.
     toy_entailment    does a statement about it follow?
     toy_qa            how was it? Two opposite clauses; the answer is what the one that decides says, with negation: "hardly bright".
+    toy_instruct      one of three instructions about it: how was it, how was one noun, does a statement follow. The answer is written as a turn of a chat.
 
 Two clauses in five are negated. toy-bert and toy-llama met contrasts and negation in their pre-training, where answers about contrasts had habits (bad verdicts
 were mostly put politely): they are right on single clauses, and wrong on contrasts where a habit is. The rest is left to fine-tuning.
@@ -15,10 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeAlias, TypedDict, TypeVar
 
-from loretta_core.config.task import ToyEntailment, ToyQa, ToySentiment, ToyTask
-from loretta_core.tasks.data.rows import Row
+from loretta_core.config.task import ToyEntailment, ToyInstruct, ToyQa, ToySentiment, ToyTask
+from loretta_core.tasks.data.conversations.load import conversation_row
+from loretta_core.tasks.data.rows import Row, Turn
 from loretta_core.tasks.data.scored_rows import TEST_SEED
-from loretta_core.tasks.data.toy_questions import ANSWERS, ENTAILMENT, HOW, answered, inferences
+from loretta_core.tasks.data.toy_questions import ANSWERS, ENTAILMENT, HOW, answered, inferences, instructed
 from loretta_core.tasks.data.toy_text import VERDICTS, opinions
 
 TEMPLATE = "{text} it was {mask} ."
@@ -53,6 +55,8 @@ def toy_rows(task: ToyTask) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
             return _splits(source, counts, seed=task.data_seed), ("entailment", "contradiction")
         case ToyQa():
             return _splits(_questions, counts, seed=task.data_seed), ()
+        case ToyInstruct():
+            return _splits(_instructions, counts, seed=task.data_seed), ()
 
 
 def generate_sentiment(*, rows_per_split: Mapping[str, int], seed: int) -> dict[str, list[LabelledText]]:
@@ -126,3 +130,10 @@ def _paired_entailment(rng: random.Random) -> Iterator[tuple[str, Row]]:
 def _questions(rng: random.Random) -> Iterator[tuple[str, Row]]:
     for opinion in opinions(rng, for_task=True, contrast_rate=1.0, negation_rate=NEGATION_RATE):
         yield opinion.text, Row({"prompt": HOW.format(passage=opinion.text)}, 0, answers=(answered(opinion).phrase,), lead=" ")
+
+
+def _instructions(rng: random.Random) -> Iterator[tuple[str, Row]]:
+    for opinion in opinions(rng, for_task=True, contrast_rate=1.0, negation_rate=NEGATION_RATE):
+        instruction = instructed(rng, opinion)
+        turns = (Turn("user", f"{opinion.text} {instruction.text}"), Turn("assistant", instruction.answer))
+        yield opinion.text, conversation_row(turns, answers=[instruction.answer])

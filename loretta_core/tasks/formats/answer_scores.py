@@ -17,7 +17,7 @@ from loretta_core.tasks.formats.label_logits import logits_at
 def answer_scores(model: nn.Module, batch: Batch) -> Float[Tensor, " S"]:
     """Return the mean fp32 log-probability of the answer tokens of each sequence."""
     ids_SL, real_SL = batch.inputs["input_ids"], batch.inputs["attention_mask"]
-    places = batch.places or find_answer_positions(batch)
+    places = find_answer_positions(batch)
     # Token t is predicted at t - 1.
     logits_TV = logits_at(model, {"input_ids": ids_SL, "attention_mask": real_SL}, sequence_T=places.sequence_T, position_T=places.position_T - 1)
     return _means(logits_TV, ids_SL, places)
@@ -25,6 +25,8 @@ def answer_scores(model: nn.Module, batch: Batch) -> Float[Tensor, " S"]:
 
 def find_answer_positions(batch: Batch) -> AnswerPositions:
     """Return the positions of the answer tokens of a batch."""
+    if batch.places is not None:
+        return batch.places
     assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
     return _positions(batch.inputs["attention_mask"], scored_S=batch.scored_S)
 
@@ -47,7 +49,15 @@ def _positions(real_SL: Int[Tensor, "S L"], *, scored_S: Int[Tensor, " S"]) -> A
 
 
 def _means(logits_TV: Float[Tensor, "T V"], ids_SL: Int[Tensor, "S L"], places: AnswerPositions) -> Float[Tensor, " S"]:
-    log_p_T = -F.cross_entropy(logits_TV.float(), ids_SL[places.sequence_T, places.position_T], reduction="none")
-    nothing_S = torch.zeros(len(ids_SL), device=ids_SL.device)
-    sums_S, counts_S = (nothing_S.index_add(0, places.sequence_T, values_T) for values_T in (log_p_T * places.weight_T, places.weight_T))
+    answers_T = ids_SL[places.sequence_T, places.position_T]
+    return means_by_row(logits_TV, answers_T, row_T=places.sequence_T, weight_T=places.weight_T, rows=len(ids_SL))
+
+
+def means_by_row(
+    logits_TV: Float[Tensor, "T V"], answers_T: Int[Tensor, " T"], *, row_T: Int[Tensor, " T"], weight_T: Float[Tensor, " T"], rows: int
+) -> Float[Tensor, " S"]:
+    """Return the mean fp32 log-probability of the answer tokens of each row, of which token t belongs to `row_T[t]`."""
+    log_p_T = -F.cross_entropy(logits_TV.float(), answers_T, reduction="none")
+    nothing_S = torch.zeros(rows, device=answers_T.device)
+    sums_S, counts_S = (nothing_S.index_add(0, row_T, values_T) for values_T in (log_p_T * weight_T, weight_T))
     return sums_S / counts_S

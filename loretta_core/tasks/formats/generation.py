@@ -64,13 +64,8 @@ class Generation:
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Encode the prompt, and the prompt with its first accepted answer. Raises DataError if most answers are longer than may be written."""
         examples = [self._encode(row, number) for number, row in enumerate(rows, start=1)]
-        longer = [example for example in examples if example.unwritable]
-        if not training and len(longer) > len(examples) / 2:
-            longest = max(example.choices[0].scored for example in longer)
-            raise DataError(
-                f"{len(longer)} of {len(examples)} references are longer than task.max_new_tokens = {self._max_new_tokens} tokens, so that no answer could "
-                f"equal them; the longest needs task.max_new_tokens = {longest}"
-            )
+        if not training:
+            check_writable(examples, max_new_tokens=self._max_new_tokens)
         return examples
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
@@ -137,6 +132,17 @@ class Generation:
         """Return the tokens of an answer behind the tokens of its prompt; by itself where a token would reach over both."""
         joint = self._tokens(prompt + answer)
         return joint[len(words) :] if joint[: len(words)] == words else self._tokens(answer)
+
+
+def check_writable(examples: Sequence[Example], *, max_new_tokens: int) -> None:
+    """Raise DataError if most references are longer than may be written."""
+    longer = [example for example in examples if example.unwritable]
+    if len(longer) > len(examples) / 2:
+        longest = max(example.choices[0].scored for example in longer)
+        raise DataError(
+            f"{len(longer)} of {len(examples)} references are longer than task.max_new_tokens = {max_new_tokens} tokens, so that no answer could "
+            f"equal them; the longest needs task.max_new_tokens = {longest}"
+        )
 
 
 def _ends_of(model: Any) -> list[int]:

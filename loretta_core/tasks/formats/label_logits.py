@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 
-def logits_at(model: nn.Module, inputs: Mapping[str, Tensor], *, sequence_T: Int[Tensor, " T"], position_T: Int[Tensor, " T"]) -> Float[Tensor, "T V"]:
+def logits_at(model: nn.Module, inputs: Mapping[str, Tensor | bool], *, sequence_T: Int[Tensor, " T"], position_T: Int[Tensor, " T"]) -> Float[Tensor, "T V"]:
     """Return the logits of T chosen positions, each of a sequence, in the model's dtype. Without access to the head, all are computed first.
 
     Positions are indices, not a mask: their number must not depend on values, or torch.func could not batch it.

@@ -37,3 +37,12 @@ def counted_empty(items: Iterable[Cells], names: Sequence[str]) -> tuple[str, ..
         rows += 1
         counts.update(name for name in names if empty(item.get(name)))
     return tuple(f"column {name!r} is empty in {count} of {rows} rows (task.optional says that it may be)" for name, count in counts.items())
+
+
+def answers_of(value: Any, place: str, name: str) -> tuple[str, ...]:
+    """Return the accepted answers in a cell, which holds one text or a list of them. Raises DataError for any that is empty."""
+    answers = tuple(value) if isinstance(value, list) else (value,)
+    if not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
+        given = "an empty cell" if value is None or value == "" else repr(value)
+        raise DataError(f"{place}: column {name!r} is {given}, expected a text or a list of texts, none of them empty")
+    return answers

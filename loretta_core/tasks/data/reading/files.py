@@ -34,6 +34,8 @@ class Form:
 _ZIP = b"PK\x03\x04"
 """First bytes of a ZIP archive, which .xlsx and .ods are, too."""
 
+NAMING = "Set task.text and task.label (jsonl), task.columns (instruct) or task.messages (chat) to the names in the file"
+
 Adapt = Callable[[Any], Sequence[Any]]
 """Row of a file → the rows that it stands for."""
 
@@ -92,7 +94,7 @@ def check_columns(item: Any, columns: Sequence[str], place: str) -> None:
     missing = [name for name in columns if name not in item]
     if missing:
         have = ", ".join(str(name) if str(name).strip() == name else repr(name) for name in item)
-        raise DataError(f"{place}: no column {missing[0]!r}; columns there: {have}. Set task.text and task.label to the names in the file")
+        raise DataError(f"{place}: no column {missing[0]!r}; columns there: {have}. {NAMING}")
 
 
 def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> tuple[list[tuple[int, Any]], list[str]]:
