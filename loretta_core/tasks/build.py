@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
+from loretta_core.config.metrics import READ_LIKELIHOODS
 from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyEntailment, ToyQa, ToySentiment
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Objective
@@ -71,10 +72,23 @@ def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: in
         tokenizer.pad_token = tokenizer.eos_token  # Llama and GPT-2 have none; padding is masked, so any token does
     match task:
         case Jsonl(answer=str()):
-            return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens)
+            return Generation(
+                tokenizer,
+                max_length=task.length,
+                max_new_tokens=task.max_new_tokens,
+                stop=task.stop,
+                end_tokens=task.end_tokens,
+                writes=task.metric not in READ_LIKELIHOODS,
+            )
         case Decoder(type="squad" | "drop"):
             return Generation(
-                tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens, ending=MEZO_ENDING
+                tokenizer,
+                max_length=task.length,
+                max_new_tokens=task.max_new_tokens,
+                stop=task.stop,
+                end_tokens=task.end_tokens,
+                ending=MEZO_ENDING,
+                writes=task.metric not in READ_LIKELIHOODS,
             )
         case ToyQa():
             return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=[MEZO_ENDING], ending=MEZO_ENDING)

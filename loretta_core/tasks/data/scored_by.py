@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyQa
 from loretta_core.tasks.data.benchmarks import BENCHMARKS
-from loretta_core.tasks.scoring.scorer import NEGATED, Scorer, positive_index
+from loretta_core.tasks.scoring.scorer import Scorer, positive_index, recorded_name
 
 
 def scorer_of(task: TaskConfig, names: Sequence[str]) -> Scorer:
-    """Return the scorer of a task whose labels have these names. Raises DataError if the metric is about one class and does not say which."""
+    """Return the scorer of a task whose labels have these names. Raises DataError if the metric is about one class and does not say which, or if
+    its library is missing."""
     match task:
         case Jsonl():
             metric = task.resolved_metric
             return Scorer(
-                NEGATED.get(metric, metric),
+                recorded_name(metric, task.predicts),
                 positive_index(metric, names, task.positive_label),
                 task.extract,
                 task.extract_pattern,
@@ -24,5 +25,5 @@ def scorer_of(task: TaskConfig, names: Sequence[str]) -> Scorer:
             )
         case Glue() | Decoder():
             metric = task.metric or BENCHMARKS[task.type].metric
-            return Scorer(NEGATED.get(metric, metric), positive_index(metric, names, task.positive_label))
+            return Scorer(recorded_name(metric, task.predicts), positive_index(metric, names, task.positive_label))
     return Scorer("squad_f1" if isinstance(task, ToyQa) else "accuracy")
