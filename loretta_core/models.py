@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,10 +22,15 @@ from transformers import (
 
 from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import TOY_MODELS, ModelConfig
-from loretta_core.config.task import Objective
+from loretta_core.config.task import FRESH_HEADS, Objective
 from loretta_core.errors import ModelError
 
-_AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
+_AUTO_CLASSES: dict[Objective, Any] = {
+    "head": AutoModelForSequenceClassification,
+    "tokens": AutoModelForTokenClassification,
+    "prompt": AutoModelForMaskedLM,
+    "causal": AutoModelForCausalLM,
+}
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert", "camembert", "mpnet", "modernbert", "nomic_bert", "distilbert")
 """Model types whose attention is bidirectional: a token sees those after it."""
@@ -56,7 +62,7 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
     """
     source = locate(model)
     _check_direction(model, objective)
-    options: dict[str, Any] = {"num_labels": num_labels, "ignore_mismatched_sizes": True} if objective == "head" else {}
+    options: dict[str, Any] = {"num_labels": num_labels, "ignore_mismatched_sizes": True} if objective in FRESH_HEADS else {}
     try:
         loaded = (
             _AUTO_CLASSES[objective]

@@ -15,10 +15,30 @@ from typing import Annotated
 from pydantic import Field
 
 from loretta_core.config.tasks.jsonl import Jsonl
+from loretta_core.config.tasks.labelled import MultiLabel, MultipleChoice, TokenClassification
 from loretta_core.config.tasks.published import Decoder, Glue
 from loretta_core.config.tasks.toy import ToyEntailment, ToyQa, ToySentiment, ToyTask
-from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, Objective, Quoting, Source
+from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, FRESH_HEADS, Objective, Quoting, Source
 
-__all__ = ["COLUMN_FORMS", "Decoder", "Glue", "Jsonl", "Objective", "Quoting", "Source", "TaskConfig", "ToyEntailment", "ToyQa", "ToySentiment", "ToyTask"]
+__all__ = [
+    "COLUMN_FORMS",
+    "FRESH_HEADS",
+    "Decoder",
+    "Glue",
+    "Jsonl",
+    "MultiLabel",
+    "MultipleChoice",
+    "Objective",
+    "Quoting",
+    "Source",
+    "TaskConfig",
+    "TokenClassification",
+    "ToyEntailment",
+    "ToyQa",
+    "ToySentiment",
+    "ToyTask",
+]
 
-TaskConfig = Annotated[ToySentiment | ToyEntailment | ToyQa | Jsonl | Glue | Decoder, Field(discriminator="type")]
+TaskConfig = Annotated[
+    ToySentiment | ToyEntailment | ToyQa | Jsonl | MultipleChoice | MultiLabel | TokenClassification | Glue | Decoder, Field(discriminator="type")
+]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
+from loretta_core.config.task import FRESH_HEADS
 from loretta_core.methods.formulas import FP32
 from loretta_core.plan.activations import activation_bytes
 from loretta_core.plan.transients import forward_bytes, scored_positions
@@ -109,7 +110,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
         zo_buffers=_zo_buffers(cell) * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
         activations=kept,
         activations_checkpointed=one_block + block.repeats * load.count * block.hidden * base if first_order else 0,
-        logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective != "head" else 0),
+        logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective not in FRESH_HEADS else 0),
         step=_step(cell, trainable, largest=largest, trained=trained, cpu=cpu) if first_order else 0,
         forward=forward_bytes(cell, block, load=load, a=base, scratch=min(3 * FP32 * trainable, _STREAMED_BYTES) if streamed else 0),
         host=0 if cpu else best,

@@ -9,22 +9,28 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.config.metrics import READ_LIKELIHOODS
-from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyEntailment, ToyQa, ToySentiment
+from loretta_core.config.task import Decoder, Glue, Jsonl, MultiLabel, MultipleChoice, TaskConfig, TokenClassification, ToyEntailment, ToyQa, ToySentiment
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Objective
 from loretta_core.tasks.data import toy
 from loretta_core.tasks.data.benchmarks import BENCHMARKS, STSB_RANGE
 from loretta_core.tasks.data.jsonl import load_jsonl
 from loretta_core.tasks.data.mezo_prompts import MEZO_ENDING, RANK_BY_LM_LOSS
+from loretta_core.tasks.data.multi_label import load_multi_label
+from loretta_core.tasks.data.multiple_choice import load_multiple_choice
 from loretta_core.tasks.data.rows import Row, TaskData, content_of
 from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import count_shared
 from loretta_core.tasks.data.splits import load_benchmark
+from loretta_core.tasks.data.token_classification import load_token_classification
 from loretta_core.tasks.data.toy import toy_rows
 from loretta_core.tasks.formats.candidates import CandidateRanking
 from loretta_core.tasks.formats.generation import Generation
 from loretta_core.tasks.formats.head import ClassificationHead, RegressionHead
 from loretta_core.tasks.formats.masked_prompt import MaskedPrompt, MaskedRegression
+from loretta_core.tasks.formats.multi_label_head import MultiLabelHead
+from loretta_core.tasks.formats.multiple_choice import MultipleChoiceRanking
+from loretta_core.tasks.formats.token_head import TokenHead
 
 
 def load_data(task: TaskConfig) -> TaskData:
@@ -35,6 +41,13 @@ def load_data(task: TaskConfig) -> TaskData:
             return _task_data(task, splits, names)
         case Jsonl():
             return _task_data(task, *load_jsonl(task))
+        case MultipleChoice():
+            splits, notes = load_multiple_choice(task)
+            return _task_data(task, splits, (), notes)
+        case MultiLabel():
+            return _task_data(task, *load_multi_label(task))
+        case TokenClassification():
+            return _task_data(task, *load_token_classification(task))
         case Glue() | Decoder():
             splits, notes = load_benchmark(task)
             return _task_data(task, splits, BENCHMARKS[task.type].labels, notes)
@@ -47,6 +60,13 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
     match task:
         case Jsonl(objective="causal") | Glue(objective="causal") | ToySentiment(objective="causal") | ToyEntailment(objective="causal") | ToyQa() | Decoder():
             return _causal(task, tokenizer, num_labels)
+        case MultipleChoice():
+            _set_padding(tokenizer)
+            return MultipleChoiceRanking(tokenizer, max_length=task.length, rank_loss=task.by == "letter", normalize=task.normalize)
+        case MultiLabel():
+            return MultiLabelHead(tokenizer, max_length=task.length, order=head_order)
+        case TokenClassification():
+            return TokenHead(tokenizer, max_length=task.length, order=head_order)
         case Glue(objective="head"):
             if not BENCHMARKS[task.type].labels:
                 return RegressionHead(tokenizer, max_length=task.length)
@@ -67,9 +87,13 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
     return MaskedPrompt(tokenizer, template=template, verbalizer=verbalizer, max_length=task.max_length)
 
 
-def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
+def _set_padding(tokenizer: PreTrainedTokenizerBase) -> None:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # Llama and GPT-2 have none; padding is masked, so any token does
+
+
+def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
+    _set_padding(tokenizer)
     match task:
         case Jsonl(answer=str()):
             return Generation(

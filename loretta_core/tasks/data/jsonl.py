@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from loretta_core.config.task import Jsonl
-from loretta_core.errors import DataError
-from loretta_core.tasks.data.reading.cells import Cells, counted_empty, texts_of
+from loretta_core.tasks.data.drawn_splits import drawn_splits, named_sources
+from loretta_core.tasks.data.reading.cells import Cells, answers_of, counted_empty, texts_of
 from loretta_core.tasks.data.reading.files import Form, Record
 from loretta_core.tasks.data.reading.labels import LabelNames, labels_of, number_of
-from loretta_core.tasks.data.reading.sources import caption, read_source
+from loretta_core.tasks.data.reading.sources import read_source
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_by import scorer_of
-from loretta_core.tasks.data.scored_rows import draw_test_rows, hold_out
 from loretta_core.tasks.data.templates import fill
 from loretta_core.tasks.scoring.scorer import Scorer
 from loretta_core.tasks.scoring.stops import check_stops
@@ -30,7 +28,7 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tupl
 
     Raises DataError that names the file and row: missing file, not of its format, missing column, empty cell, unknown label, empty split.
     """
-    sources = {"train": task.train, "validation": task.validation} | ({"test": task.test} if task.test else {})
+    sources = named_sources(task)
     form = Form(task.encoding, task.separator, task.quoting)
     needed = [*(name for name in task.text if name not in task.optional), task.answer or task.label]
     found = {split: read_source(source, columns=needed, form=form) for split, source in sources.items()}
@@ -45,37 +43,19 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tupl
         *(labels.respelt(item[task.label] for _, item in everything) if labels else ()),
         *counted_empty((item for _, item in everything), [name for name in task.text if name not in task.optional]),
     ]
-    limits = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
-    for split, source in sources.items():
-        _check_limit(rows[split], limits[split], caption(source))
-    rows, held = (rows, ()) if task.test else _with_test_rows(rows, task)
-    draws: Mapping[str, Draw] = {split: draw_test_rows if split == "test" else random.Random(task.data_seed).sample for split in rows}
-    drawn = {split: _first(some, limits[split], draws[split]) for split, some in rows.items()}
+    drawn, held = drawn_splits(rows, task)
     return drawn, labels.names if labels else (), (*notes, *held)
-
-
-Draw = Callable[[list[Row], int], list[Row]]
 
 
 def _cells(items: Sequence[Placed], task: Jsonl) -> list[tuple[str, Any]]:
     return [(place, item[task.label]) for place, item in items]
 
 
-def _with_test_rows(rows: dict[str, list[Row]], task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
-    """Add test rows that are held out of the training rows, with a note on how many; none where there are too few."""
-    kept, held = hold_out(rows["train"], validation=rows["validation"], wanted=task.test_rows)
-    if not held:
-        return rows, ()
-    trained = min(len(kept), task.train_rows or len(kept))
-    note = f"task.test names no file: {len(held)} of the {len(rows['train'])} training rows were held out as test rows, {trained} train"
-    return {**rows, "train": kept, "test": held}, (note,)
-
-
 def _row(item: Cells, *, task: Jsonl, labels: LabelNames | None, scorer: Scorer, place: str) -> Row:
     text = texts_of(item, task.text, place)
     prompt = {"prompt": fill(task.template or "", text)} if task.objective == "causal" else text
     if task.answer is not None:
-        answers = _answers(item[task.answer], place, task.answer)
+        answers = answers_of(item[task.answer], place, task.answer)
         for answer in answers:
             check_stops(answer, task.stop, place)
             scorer.check_answer(answer, place)
@@ -86,21 +66,3 @@ def _row(item: Cells, *, task: Jsonl, labels: LabelNames | None, scorer: Scorer,
         return Row(prompt, number_of(item[task.label], place), place=place)
     candidates = tuple(task.verbalizer or ()) if task.objective == "causal" else ()
     return Row(prompt, labels.index(item[task.label], place), candidates=candidates, place=place)
-
-
-def _answers(value: Any, place: str, name: str) -> tuple[str, ...]:
-    answers = tuple(value) if isinstance(value, list) else (value,)
-    if not answers or not all(isinstance(answer, str) and answer.strip() for answer in answers):
-        given = "an empty cell" if value is None or value == "" else repr(value)
-        raise DataError(f"{place}: column {name!r} is {given}, expected a text or a list of texts, none of them empty")
-    return answers
-
-
-def _check_limit(rows: Sequence[Row], limit: int | None, source: str) -> None:
-    if limit is not None and limit > len(rows):
-        raise DataError(f"{source}: {len(rows)} rows, and {limit} are asked for; lower the row count in [task] or leave it out to use all")
-
-
-def _first(rows: list[Row], limit: int | None, draw: Draw) -> list[Row]:
-    """Draw `limit` rows; all in their order where there are no more."""
-    return rows if limit is None or limit >= len(rows) else draw(rows, limit)

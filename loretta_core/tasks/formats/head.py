@@ -31,7 +31,7 @@ class ClassificationHead(Classifier):
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Tokenise the texts of each row; of a pair, the longer one is cut first, at its end."""
-        return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
+        return encode_texts(rows, tokenizer=self._tokenizer, max_length=self._max_length)
 
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
         """Return the fp32 logits of the head, in the order of the task's labels."""
@@ -48,7 +48,7 @@ class RegressionHead:
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Tokenise the texts of each row, as for classification."""
-        return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
+        return encode_texts(rows, tokenizer=self._tokenizer, max_length=self._max_length)
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean squared error over the rows."""
@@ -63,7 +63,8 @@ class RegressionHead:
         return model(**batch.inputs).logits.float().squeeze(-1)
 
 
-def _encode(rows: Sequence[Row], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Example]:
+def encode_texts(rows: Sequence[Row], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Example]:
+    """Tokenise the text columns of rows; the longest text is cut to `max_length` tokens."""
     separator = f" {tokenizer.sep_token} " if tokenizer.sep_token is not None else "\n"
     columns = [[row.text[name] for row in rows] for name in rows[0].text]
     if len(columns) > 2:  # tokenizers take a text or a pair

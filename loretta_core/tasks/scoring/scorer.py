@@ -59,7 +59,7 @@ class Scorer:
         if self.metric in OF_ONE_CLASS:
             return [int(prediction == self.positive) for prediction in predictions]
         if self.tags:
-            return [self._tagged(prediction) for prediction in predictions]
+            return [self.tagged(prediction) for prediction in predictions]
         return [self._of_text(prediction) or "" if isinstance(prediction, str) else prediction for prediction in predictions]
 
     def truths(self, references: Sequence[Reference]) -> list[Reference]:
@@ -67,7 +67,7 @@ class Scorer:
         if self.metric in OF_ONE_CLASS:
             return [int(reference == self.positive) for reference in references]
         if self.tags:
-            return [self._tagged(reference) for reference in references]
+            return [self.tagged(reference) for reference in references]
         return [self._texts(reference) if isinstance(reference, tuple) else reference for reference in references]
 
     def score(self, predictions: Sequence[Prediction], references: Sequence[Reference], *, probabilities: Sequence[float] | None = None) -> float:
@@ -86,7 +86,7 @@ class Scorer:
                 f"{place}: task.extract = {self.extractor!r} finds nothing in the answer {answer[-60:]!r}; every reference must hold what is compared"
             )
 
-    def _tagged(self, numbers: Any) -> tuple[str, ...]:
+    def tagged(self, numbers: Any) -> tuple[str, ...]:
         """Return the names of tags; −1, a word that no tag was given, is outside."""
         return tuple(self.tags[number] if number >= 0 else OUTSIDE for number in numbers)
 
