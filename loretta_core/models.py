@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -22,12 +23,17 @@ from transformers import (
 from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.checkpoints.quantized import check_quantization
 from loretta_core.config.model import TOY_MODELS, ModelConfig
-from loretta_core.config.task import Objective
+from loretta_core.config.task import FRESH_HEADS, Objective
 from loretta_core.errors import ModelError
 from loretta_core.quantized.formats import check_kernels, quantization_settings
 from loretta_core.quantized.linear import train_through
 
-_AUTO_CLASSES: dict[Objective, Any] = {"head": AutoModelForSequenceClassification, "prompt": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
+_AUTO_CLASSES: dict[Objective, Any] = {
+    "head": AutoModelForSequenceClassification,
+    "tokens": AutoModelForTokenClassification,
+    "prompt": AutoModelForMaskedLM,
+    "causal": AutoModelForCausalLM,
+}
 
 ENCODERS = ("bert", "roberta", "xlm-roberta", "electra", "deberta", "deberta-v2", "albert", "camembert", "mpnet", "modernbert", "nomic_bert", "distilbert")
 """Model types whose attention is bidirectional: a token sees those after it."""
@@ -59,7 +65,7 @@ def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dty
     """
     source = locate(model)
     _check_direction(model, objective)
-    options: dict[str, Any] = {"num_labels": num_labels, "ignore_mismatched_sizes": True} if objective == "head" else {}
+    options: dict[str, Any] = {"num_labels": num_labels, "ignore_mismatched_sizes": True} if objective in FRESH_HEADS else {}
     if model.quantization is not None:
         check_quantization(model)
         check_kernels(model.quantization, dtype=dtype)

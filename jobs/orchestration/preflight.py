@@ -13,11 +13,16 @@ from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.checkpoints.quantized import check_quantization
 from loretta_core.config.engine import Auto, Zero
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Jsonl, TaskConfig
+from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Jsonl, MultiLabel, MultipleChoice, TaskConfig, TokenClassification
 from loretta_core.plan.devices import parse_devices
+from loretta_core.tasks.data.benchmarks import BENCHMARKS
 from loretta_core.tasks.data.conversations.load import load_conversations
 from loretta_core.tasks.data.jsonl import load_jsonl
+from loretta_core.tasks.data.multi_label import load_multi_label
+from loretta_core.tasks.data.multiple_choice import load_multiple_choice
+from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.splits import load_benchmark
+from loretta_core.tasks.data.token_classification import load_token_classification
 from loretta_core.train.engines.zero_requirements import check_zero
 
 
@@ -38,9 +43,23 @@ def check_inputs(cells: Iterable[CellConfig]) -> None:
         locate(model)
         check_quantization(model)
     for task in tasks.values():
-        if isinstance(task, Jsonl):
+        _check_task(task)
+
+
+def _check_task(task: TaskConfig) -> None:
+    """Read the files of a task; of one from the hub, check its metric alone."""
+    match task:
+        case Jsonl():
             load_jsonl(task)
-        elif isinstance(task, Instruct | Chat):
+        case Instruct() | Chat():
             load_conversations(task)
-        elif isinstance(task, Glue | Decoder) and task.path is not None:
+        case MultipleChoice():
+            load_multiple_choice(task)
+        case MultiLabel():
+            load_multi_label(task)
+        case TokenClassification():
+            load_token_classification(task)
+        case Glue() | Decoder() if task.path is not None:
             load_benchmark(task)
+        case Glue() | Decoder():
+            scorer_of(task, BENCHMARKS[task.type].labels)

@@ -25,7 +25,9 @@ from loretta_core.errors import MethodError
 from loretta_core.methods import METHODS
 from loretta_core.support import check_supported
 
-TaskType = Literal["SEQ_CLS", "MASKED_LM", "CAUSAL_LM"]
+TaskType = Literal["SEQ_CLS", "TOKEN_CLS", "MASKED_LM", "CAUSAL_LM"]
+CLASSIFIES = ("SEQ_CLS", "TOKEN_CLS")
+"""Task types whose classification head trains with the adapter."""
 
 
 def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: TaskType, revision: str | None = None) -> nn.Module:
@@ -35,14 +37,14 @@ def apply_method(model: PreTrainedModel, *, method: MethodConfig, task_type: Tas
         revision: of the base model on the hub, which the saved adapter names.
     Raises MethodError when the method does not fit the model; the model is then unchanged.
     """
-    check_supported(method.type, config=model.config.to_dict(), head=task_type == "SEQ_CLS")
+    check_supported(method.type, config=model.config.to_dict(), head=task_type in CLASSIFIES)
     config: Any = peft_config(method)
     if config is None:
         return train_everything(model)
     # PEFT has no masked-LM task type; without one it wraps the model and adds nothing.
     config.revision = revision
     config.task_type = None if task_type == "MASKED_LM" else task_type
-    if task_type == "SEQ_CLS":
+    if task_type in CLASSIFIES:
         if "modules_to_save" not in config.to_dict():
             raise MethodError(f"{type(config).__name__} of PEFT trains no classification head; use a task with a prompt")
         config.modules_to_save = [*new_modules(model), *(name for name, _ in model.named_children() if name in HEADS_PEFT_MISSES)] or None

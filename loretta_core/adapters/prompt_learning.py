@@ -20,6 +20,7 @@ from peft import (
     PeftModelForCausalLM,
     PeftModelForFeatureExtraction,
     PeftModelForSequenceClassification,
+    PeftModelForTokenClassification,
     PrefixTuningConfig,
     PromptEncoderConfig,
     PromptLearningConfig,
@@ -72,6 +73,13 @@ class PromptClassifier(PromptModel, PeftModelForSequenceClassification):
     """A prompted model with a classification head."""
 
 
+class PromptTokenClassifier(PromptModel, PeftModelForTokenClassification):
+    """A prompted model with a classification head on every token."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return _cut_to_text(super().forward(*args, **kwargs), *args, **kwargs)
+
+
 class PromptCausalLM(PromptModel, PeftModelForCausalLM):
     """A prompted model with a language-model head that reads from left to right."""
 
@@ -95,6 +103,8 @@ def prompt_model(model: PreTrainedModel, config: PromptLearningConfig) -> Prompt
     match config.task_type:
         case "SEQ_CLS":
             return PromptClassifier(model, config)
+        case "TOKEN_CLS":
+            return PromptTokenClassifier(model, config)
         case "CAUSAL_LM":
             return PromptCausalLM(model, config)
     config.task_type = "FEATURE_EXTRACTION"

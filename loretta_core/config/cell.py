@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from loretta_core.config.engine import Ddp, EngineConfig, Plain, Zero
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import ConversationTask, TaskConfig
+from loretta_core.config.task import FRESH_HEADS, ConversationTask, TaskConfig
 from loretta_core.config.trainer import TrainerConfig
 from loretta_core.schema import Strict
 
@@ -172,7 +172,7 @@ class CellConfig(Strict):
     @property
     def cautions(self) -> tuple[str, ...]:
         """Combinations that run and usually disappoint, in words."""
-        if self.trainer.zeroth_order and self.task.objective == "head":
+        if self.trainer.zeroth_order and self.task.objective in FRESH_HEADS:
             return ('zeroth-order training of a fresh classification head rarely learns; use task.objective = "prompt"',)
         return ()
 

@@ -16,22 +16,27 @@ from pydantic import Field
 
 from loretta_core.config.tasks.conversations import Chat, Instruct
 from loretta_core.config.tasks.jsonl import Jsonl
+from loretta_core.config.tasks.labelled import MultiLabel, MultipleChoice, TokenClassification
 from loretta_core.config.tasks.published import Decoder, Glue
 from loretta_core.config.tasks.toy import ToyEntailment, ToyInstruct, ToyQa, ToySentiment, ToyTask
-from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, Objective, Quoting, Source
+from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, FRESH_HEADS, Objective, Quoting, Source
 
 __all__ = [
     "COLUMN_FORMS",
+    "FRESH_HEADS",
     "Chat",
     "ConversationTask",
     "Decoder",
     "Glue",
     "Instruct",
     "Jsonl",
+    "MultiLabel",
+    "MultipleChoice",
     "Objective",
     "Quoting",
     "Source",
     "TaskConfig",
+    "TokenClassification",
     "ToyEntailment",
     "ToyInstruct",
     "ToyQa",
@@ -42,4 +47,18 @@ __all__ = [
 ConversationTask = ToyInstruct | Instruct | Chat
 """A task whose rows are turns."""
 
-TaskConfig = Annotated[ToySentiment | ToyEntailment | ToyQa | ToyInstruct | Jsonl | Instruct | Chat | Glue | Decoder, Field(discriminator="type")]
+TaskConfig = Annotated[
+    ToySentiment
+    | ToyEntailment
+    | ToyQa
+    | ToyInstruct
+    | Jsonl
+    | Instruct
+    | Chat
+    | MultipleChoice
+    | MultiLabel
+    | TokenClassification
+    | Glue
+    | Decoder,
+    Field(discriminator="type"),
+]

@@ -9,11 +9,11 @@ from typing import Any
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.checkpoints.local_files import find_checkpoint, read_config
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import Glue, Jsonl, TaskConfig
+from loretta_core.config.task import FRESH_HEADS, Glue, Jsonl, MultiLabel, TaskConfig, TokenClassification
 from loretta_core.errors import MethodError
 from loretta_core.plan.architectures.known import known_config, stored_names
 from loretta_core.plan.architectures.layers import ModelLayers
-from loretta_core.plan.architectures.model import LAYOUTS, model_layers, stored_tensors
+from loretta_core.plan.architectures.model import LAYOUTS, model_layers, stored_tensors, with_token_head
 from loretta_core.plan.params import trainable_parameters
 from loretta_core.support import check_supported
 
@@ -35,10 +35,11 @@ def plan_cell(cell: CellConfig) -> CellPlan:
     config = model_config(cell.model)
     if config is None:
         return CellPlan()
-    head = cell.task.objective == "head"
+    head = cell.task.objective in FRESH_HEADS
     try:
         check_supported(cell.method.type, config=config, head=head)
-        found = None if head and label_count(cell.task) is None else resolved_model(cell.model, labels=label_count(cell.task) if head else None)
+        labels = label_count(cell.task) if head else None
+        found = None if head and labels is None else resolved_model(cell.model, labels=labels, of_tokens=cell.task.objective == "tokens")
         return CellPlan() if found is None else CellPlan(trainable_params=trainable_parameters(cell.method, found[1]) if cell.trainer.trains else 0)
     except MethodError as error:
         return CellPlan(refusal=str(error))
@@ -50,19 +51,25 @@ def model_config(model: ModelConfig) -> Mapping[str, Any] | None:
     return known_config(model.name) if directory is None else read_config(directory)
 
 
-def resolved_model(model: ModelConfig, *, labels: int | None) -> tuple[Mapping[str, Any], ModelLayers] | None:
-    """Return config and layers with the head that a task needs (`labels`; None: the language-model head); None when they cannot be known."""
+def resolved_model(model: ModelConfig, *, labels: int | None, of_tokens: bool = False) -> tuple[Mapping[str, Any], ModelLayers] | None:
+    """Return config and layers with the head that a task needs (`labels`; None: the language-model head; `of_tokens`: on every token); None when they cannot be
+    known."""
     directory, config = find_checkpoint(model), model_config(model)
     if config is None or config.get("model_type") not in LAYOUTS:
         return None
     if labels is None:
         return config, model_layers(config, labels=None)
     stored = stored_tensors(directory) if directory is not None else stored_names(model_layers(config, labels=labels))
-    return config, model_layers(config, labels=labels, stored=stored)
+    found = model_layers(config, labels=labels, stored=stored)
+    return config, with_token_head(found, labels=labels) if of_tokens else found
 
 
 def label_count(task: TaskConfig) -> int | None:
     """Return the width of the classification head, or None where labels are counted in the data."""
     if isinstance(task, Jsonl):
         return 1 if task.regression else len(task.labels) if task.labels is not None else None
+    if isinstance(task, MultiLabel):
+        return task.known_labels
+    if isinstance(task, TokenClassification):
+        return None if task.labels is None else len(task.labels)
     return task.outputs if isinstance(task, Glue) else 2

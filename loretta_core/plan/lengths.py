@@ -6,7 +6,7 @@ knows better and predicts again from its own rows.
 
 from __future__ import annotations
 
-from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
+from loretta_core.config.task import Jsonl, MultipleChoice, TaskConfig
 
 LONGEST = {
     "toy_sentiment": 24, "toy_entailment": 34, "toy_qa": 30,
@@ -22,11 +22,15 @@ CLASSES = {"toy_sentiment": 2, "toy_entailment": 2, "sst2": 2, "rte": 2, "cb": 3
 ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5}
 """Tasks of a decoder whose answers are longer than the few tokens of a label word → tokens of a long one."""
 LABEL_WORD = 3
+CHOICE = 32
+"""Tokens of a long choice of the user's own."""
+CHOICES = 4
+"""Choices of a row where they are counted in the data."""
 
 
 def longest_row(task: TaskConfig) -> int:
     """Return the tokens of the longest row to expect."""
-    limit = task.max_length if not isinstance(task, Glue | Decoder | Jsonl) else task.length
+    limit = task.length
     return min(limit, LONGEST.get(task.type, limit))
 
 
@@ -36,11 +40,19 @@ def sequences_per_row(task: TaskConfig) -> int:
         return 1
     if isinstance(task, Jsonl):
         return len(task.verbalizer) if task.verbalizer else 1
+    if isinstance(task, MultipleChoice):
+        return _choices(task) if task.by == "letter" else 1  # by text, the right one is learned alone
     return CLASSES.get(task.type, 1)
 
 
 def scored_tokens(task: TaskConfig) -> int:
     """Return the tokens of a training sequence at which a language model's logits are made: the mask, or the answer. 0 for a classification head."""
+    if isinstance(task, MultipleChoice):
+        return LABEL_WORD if task.by == "letter" else CHOICE
     if task.objective == "causal":
         return task.max_new_tokens if isinstance(task, Jsonl) and task.answer else ANSWERS.get(task.type, LABEL_WORD)
     return int(task.objective == "prompt")
+
+
+def _choices(task: MultipleChoice) -> int:
+    return CHOICES if isinstance(task.choices, str) else len(task.choices)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
+from loretta_core.config.task import FRESH_HEADS
 from loretta_core.methods.formulas import FP32
 from loretta_core.plan.activations import activation_bytes
 from loretta_core.plan.quantized import base_bytes, block_weight_bytes
@@ -111,7 +112,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
         zo_buffers=_zo_buffers(cell) * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
         activations=(_checkpointed(cell, kept, all_again=again) if cell.engine.activation_checkpointing else kept) + (dequantized if first_order else 0),
         activations_checkpointed=again,
-        logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective != "head" else 0),
+        logits=logits + (block.vocabulary * block.embedded * trained if full and first_order and cell.task.objective not in FRESH_HEADS else 0),
         step=_step(cell, trainable, largest=largest, trained=trained, cpu=cpu) if first_order else 0,
         forward=forward_bytes(cell, block, load=load, a=base, scratch=min(3 * FP32 * trainable, _STREAMED_BYTES) if streamed else 0) + dequantized,
         host=0 if cpu else best,

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import Pretrained
+from loretta_core.config.task import FRESH_HEADS
 from loretta_core.plan.architectures.blocks import NOT_ONE_BLOCK, Block, block_of, sites_of
 from loretta_core.plan.architectures.layers import ModelLayers
 from loretta_core.plan.architectures.model import NOT_TEXT
@@ -54,23 +55,23 @@ def why_unsized(cell: CellConfig) -> str | None:
 
 
 def _shapes(cell: CellConfig) -> Shapes | None:
-    labels = label_count(cell.task) if cell.task.objective == "head" else None
-    if cell.task.objective == "head" and labels is None:
+    labels = label_count(cell.task) if cell.task.objective in FRESH_HEADS else None
+    if cell.task.objective in FRESH_HEADS and labels is None:
         labels = 2  # counted in the data; a few rows of a head weigh nothing
-    return _looked_up(cell.model.model_dump_json(), labels, cell.method.model_dump_json())
+    return _looked_up(cell.model.model_dump_json(), labels, cell.task.objective == "tokens", cell.method.model_dump_json())
 
 
 @lru_cache(maxsize=1024)
-def _looked_up(model_json: str, labels: int | None, method_json: str) -> Shapes | None:
-    found = _model(model_json, labels)
+def _looked_up(model_json: str, labels: int | None, of_tokens: bool, method_json: str) -> Shapes | None:
+    found = _model(model_json, labels, of_tokens)
     method: MethodConfig = _METHOD.validate_json(method_json)
     trainable = None if found is None else trainable_parameters(method, found[0])
     return None if found is None or trainable is None else Shapes(found[1], trainable, sites_of(method, found[1], found[0]))
 
 
 @lru_cache(maxsize=256)
-def _model(model_json: str, labels: int | None) -> tuple[ModelLayers, Block] | None:
-    found = resolved_model(Pretrained.model_validate_json(model_json), labels=labels)
+def _model(model_json: str, labels: int | None, of_tokens: bool) -> tuple[ModelLayers, Block] | None:
+    found = resolved_model(Pretrained.model_validate_json(model_json), labels=labels, of_tokens=of_tokens)
     if found is None:
         return None
     config, model = found

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from loretta_core.config.cell import CellConfig
+from loretta_core.config.task import FRESH_HEADS
 from loretta_core.plan.architectures.blocks import Block
 from loretta_core.plan.lengths import scored_tokens
 from loretta_core.plan.workload import Load
@@ -19,7 +20,7 @@ EVALUATION_SEQUENCES = 16
 def scored_positions(cell: CellConfig, sequences: int, tokens: int) -> int:
     """Return the positions whose logits are made (`tasks/formats/label_logits.py`): with prompt tuning all of them."""
     at_once = tokens if cell.method.prompt_learning else min(tokens, scored_tokens(cell.task))
-    return 0 if cell.task.objective == "head" else sequences * at_once
+    return 0 if cell.task.objective in FRESH_HEADS else sequences * at_once
 
 
 def forward_bytes(cell: CellConfig, block: Block, *, load: Load, a: int, scratch: int) -> int:

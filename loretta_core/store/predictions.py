@@ -32,22 +32,25 @@ class Predictions(BaseModel):
     metric: str
     test_sha256: str
     """Digest of the test rows; two cells are paired if they share it and the metric."""
-    predictions: tuple[int | float | str, ...]
-    """Predicted label, number or text."""
+    predictions: tuple[int | float | str | tuple[int | float | str, ...], ...]
+    """Predicted label, number or text; numbers of the labels where a row may have several; a tag for each word; log-probability of the reference and its
+    tokens, where the metric reads these."""
     rows: tuple[str, ...] = ()
     """Where each row comes from, `file:line`; its number where rows are generated."""
     texts_sha256: tuple[str, ...] = ()
     """First 16 hex digits of the sha256 of each row's texts, which are joined by line breaks."""
     texts: tuple[str, ...] = ()
     """The texts themselves, if the cell was to `keep_texts`."""
-    references: tuple[int | float | str | tuple[str, ...], ...] = ()
-    """Right label, number or accepted texts of each row."""
+    references: tuple[int | float | str | tuple[int | str, ...], ...] = ()
+    """Right label, number, labels, tags or accepted texts of each row."""
     label_names: tuple[str, ...] = ()
     """Names of the labels in the order of their numbers; empty for numbers and texts."""
     probabilities: tuple[float, ...] = ()
     """Probability of the predicted label; empty where none is chosen."""
     log_likelihoods: tuple[float, ...] = ()
     """Log-probability of the right label in nats, or of a token of the first accepted text on average; empty for numbers."""
+    row_scores: tuple[tuple[float, ...], ...] = ()
+    """Log-probability of each of a row's own choices in nats, not normalised; or the probability of each label, where a row may have several."""
     right: str = ""
     """One character a row, "1" if it is right; empty if rows are not right or wrong."""
     resampled: tuple[float, ...] = ()

@@ -41,8 +41,8 @@ class Example:
 
     inputs: Mapping[str, list[int]]
     """Output of the tokenizer: input_ids, attention_mask and, for some models, token_type_ids. For a causal LM, the longest choice."""
-    label: int | float
-    """The label; for `choices`, the index of the first right one."""
+    label: int | float | tuple[int, ...]
+    """The label; for `choices`, the index of the first right one; 0 or 1 for each label where a row has several; the tag of each word."""
     mask_position: int | None = field(default=None)
     """Index of the mask token in input_ids, for a prompt."""
     choices: tuple[Choice, ...] = ()
@@ -53,6 +53,8 @@ class Example:
     """The texts of the choices, where each row has its own."""
     answers: tuple[str, ...] = ()
     """Accepted texts, where the answer is a text."""
+    word_positions: tuple[int, ...] = ()
+    """Index of the first token of each word that has a tag; −1 for a word without one."""
     cut: bool = False
     """True if the text was longer than `max_length`: its end is missing, or for a causal LM its beginning."""
 
@@ -82,13 +84,14 @@ class Batch:
     inputs: Mapping[str, Int[Tensor, "S L"]]
     """One sequence a row; with choices, the choices of the first row, then of the second, …"""
     labels_B: Tensor
+    """One a row; B × C where a row may have several labels, B × L with −100 beside the words where each has a tag."""
     mask_positions_B: Int[Tensor, " B"] | None = None
     scored_S: Int[Tensor, " S"] | None = None
     """Number of tokens at the end of each sequence that are the answer, for a causal LM."""
     choices_B: tuple[int, ...] = ()
     """Number of choices of each row."""
     examples: tuple[Example, ...] = ()
-    """The rows themselves, for answers that are generated or have texts of their own."""
+    """The rows themselves, for answers that are generated or have texts of their own, and for labels that are more than a number."""
     places: AnswerPositions | None = None
     """Positions of the answer tokens, if they were computed before: under torch.func their number may not depend on values."""
 
@@ -107,6 +110,8 @@ class BatchEvaluation:
     """fp32 log-probability of each label or candidate, −inf where a row has fewer; None where nothing is chosen."""
     log_likelihoods: Sequence[float] = ()
     """Mean log-probability of a token of the reference, for each row whose answer is written; empty for others."""
+    row_scores: Sequence[tuple[float, ...]] = ()
+    """Log-probability of each of a row's own choices, or probability of each label where a row may have several; empty for others."""
 
 
 @runtime_checkable

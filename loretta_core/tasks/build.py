@@ -8,7 +8,23 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.config.task import Chat, ConversationTask, Decoder, Glue, Instruct, Jsonl, TaskConfig, ToyEntailment, ToyInstruct, ToyQa, ToySentiment
+from loretta_core.config.metrics import READ_LIKELIHOODS
+from loretta_core.config.task import (
+    Chat,
+    ConversationTask,
+    Decoder,
+    Glue,
+    Instruct,
+    Jsonl,
+    MultiLabel,
+    MultipleChoice,
+    TaskConfig,
+    TokenClassification,
+    ToyEntailment,
+    ToyInstruct,
+    ToyQa,
+    ToySentiment,
+)
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Objective
 from loretta_core.tasks.chat.conversation import Conversation
@@ -18,15 +34,21 @@ from loretta_core.tasks.data.benchmarks import BENCHMARKS, STSB_RANGE
 from loretta_core.tasks.data.conversations.load import load_conversations
 from loretta_core.tasks.data.jsonl import load_jsonl
 from loretta_core.tasks.data.mezo_prompts import MEZO_ENDING, RANK_BY_LM_LOSS
+from loretta_core.tasks.data.multi_label import load_multi_label
+from loretta_core.tasks.data.multiple_choice import load_multiple_choice
 from loretta_core.tasks.data.rows import Row, TaskData, content_of
 from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import count_shared
 from loretta_core.tasks.data.splits import load_benchmark
+from loretta_core.tasks.data.token_classification import load_token_classification
 from loretta_core.tasks.data.toy import toy_rows
 from loretta_core.tasks.formats.candidates import CandidateRanking
 from loretta_core.tasks.formats.generation import Generation
 from loretta_core.tasks.formats.head import ClassificationHead, RegressionHead
 from loretta_core.tasks.formats.masked_prompt import MaskedPrompt, MaskedRegression
+from loretta_core.tasks.formats.multi_label_head import MultiLabelHead
+from loretta_core.tasks.formats.multiple_choice import MultipleChoiceRanking
+from loretta_core.tasks.formats.token_head import TokenHead
 
 
 def load_data(task: TaskConfig) -> TaskData:
@@ -40,6 +62,13 @@ def load_data(task: TaskConfig) -> TaskData:
         case Instruct() | Chat():
             splits, notes = load_conversations(task)
             return _task_data(task, splits, (), notes)
+        case MultipleChoice():
+            splits, notes = load_multiple_choice(task)
+            return _task_data(task, splits, (), notes)
+        case MultiLabel():
+            return _task_data(task, *load_multi_label(task))
+        case TokenClassification():
+            return _task_data(task, *load_token_classification(task))
         case Glue() | Decoder():
             splits, notes = load_benchmark(task)
             return _task_data(task, splits, BENCHMARKS[task.type].labels, notes)
@@ -54,6 +83,13 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
             return _causal(task, tokenizer, num_labels)
         case Instruct() | Chat() | ToyInstruct():
             return _conversation(task, tokenizer)
+        case MultipleChoice():
+            _set_padding(tokenizer)
+            return MultipleChoiceRanking(tokenizer, max_length=task.length, rank_loss=task.by == "letter", normalize=task.normalize)
+        case MultiLabel():
+            return MultiLabelHead(tokenizer, max_length=task.length, order=head_order)
+        case TokenClassification():
+            return TokenHead(tokenizer, max_length=task.length, order=head_order)
         case Glue(objective="head"):
             if not BENCHMARKS[task.type].labels:
                 return RegressionHead(tokenizer, max_length=task.length)
@@ -87,6 +123,7 @@ def _conversation(task: ConversationTask, tokenizer: PreTrainedTokenizerBase) ->
         stop=stop,
         end_tokens=[template.end] if ends is None and template.end is not None else ends,
         packing=task.packing,
+        writes=not isinstance(task, Instruct | Chat) or task.resolved_metric not in READ_LIKELIHOODS,
     )
 
 
@@ -99,10 +136,23 @@ def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: in
     _set_padding(tokenizer)
     match task:
         case Jsonl(answer=str()):
-            return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens)
+            return Generation(
+                tokenizer,
+                max_length=task.length,
+                max_new_tokens=task.max_new_tokens,
+                stop=task.stop,
+                end_tokens=task.end_tokens,
+                writes=task.metric not in READ_LIKELIHOODS,
+            )
         case Decoder(type="squad" | "drop"):
             return Generation(
-                tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=task.stop, end_tokens=task.end_tokens, ending=MEZO_ENDING
+                tokenizer,
+                max_length=task.length,
+                max_new_tokens=task.max_new_tokens,
+                stop=task.stop,
+                end_tokens=task.end_tokens,
+                ending=MEZO_ENDING,
+                writes=task.metric not in READ_LIKELIHOODS,
             )
         case ToyQa():
             return Generation(tokenizer, max_length=task.length, max_new_tokens=task.max_new_tokens, stop=[MEZO_ENDING], ending=MEZO_ENDING)

@@ -6,11 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.tasks.base import AnswerPositions, Batch, Choice, Example
 
+OTHER_TOKEN = -100
+"""Label of a token that begins no word: cross-entropy leaves it out."""
 POOL = 32
 """Number of batches whose rows are sorted by length together: more would pad less, and mix the rows of an epoch less."""
 
@@ -31,11 +34,11 @@ class Collator:
         masks = [example.mask_position for example in examples]
         return Batch(
             {key: value.to(self.device) for key, value in padded.items()},
-            torch.tensor([example.label for example in examples], device=self.device),
+            _labels(examples, length=padded["input_ids"].shape[1]).to(self.device),
             None if masks[0] is None else torch.tensor(masks, device=self.device),
             scored_S=torch.tensor([choice.scored for choice in choices], device=self.device) if choices else None,
             choices_B=tuple(len(example.choices) for example in examples) if choices else (),
-            examples=tuple(examples) if choices else (),
+            examples=tuple(examples) if choices or isinstance(examples[0].label, tuple) else (),
             places=self._places(choices) if any(choice.learned for choice in choices) else None,
         )
 
@@ -50,6 +53,19 @@ class Collator:
         fill = {"input_ids": self._tokenizer.pad_token_id, "token_type_ids": self._tokenizer.pad_token_type_id}
         inputs = {name: F.pad(values, (0, length - values.shape[1]), value=fill.get(name, 0)) for name, values in batch.inputs.items()}
         return replace(batch, inputs=inputs)
+
+
+def _labels(examples: Sequence[Example], *, length: int) -> Tensor:
+    """Return the labels of the rows; where words have them, each at the first token of its word, and −100 elsewhere."""
+    if not examples[0].word_positions:
+        return torch.tensor([example.label for example in examples])
+    labels_BL = torch.full((len(examples), length), OTHER_TOKEN)
+    for labels_L, example in zip(labels_BL, examples, strict=True):
+        assert isinstance(example.label, tuple), "words have a tag each"
+        there = [(position, tag) for position, tag in zip(example.word_positions, example.label, strict=True) if position >= 0]
+        for position, tag in there:
+            labels_L[position] = tag
+    return labels_BL
 
 
 def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int, start_step: int = 0) -> Iterator[list[Example]]:

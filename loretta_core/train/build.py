@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from loretta_core.adapters.build import TaskType, apply_method, save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
+from loretta_core.config.task import FRESH_HEADS
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
 from loretta_core.quantized.formats import number_count
@@ -39,7 +40,7 @@ from loretta_core.train.workers import SINGLE_WORKER, Workers, seed_step
 from loretta_core.zo.build import evaluations
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
-_TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "prompt": "MASKED_LM", "causal": "CAUSAL_LM"}
+_TASK_TYPES: dict[str, TaskType] = {"head": "SEQ_CLS", "tokens": "TOKEN_CLS", "prompt": "MASKED_LM", "causal": "CAUSAL_LM"}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "mixed": torch.bfloat16}
 
 LOG_NAME = "replay.zolog"
@@ -134,10 +135,12 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     """
     torch.manual_seed(cell.seed)
     device, config = device_of(cell), load_config(cell.model)
-    check_supported(cell.method.type, config=config, head=cell.task.objective == "head")
+    check_supported(cell.method.type, config=config, head=cell.task.objective in FRESH_HEADS)
     tokenizer = load_tokenizer(cell.model)
     data = load_data(cell.task) if cell.score_test else load_data(cell.task).without_test()
-    head = tuned_head(config, data.label_names) if cell.task.objective == "head" else TunedHead()
+    head = TunedHead()
+    if cell.task.objective in FRESH_HEADS:
+        head = tuned_head(config, data.label_names, of_tokens=cell.task.objective == "tokens")
     data = data.with_note(head.note)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs, head_order=head.order)
     data = data.with_note(objective.note if isinstance(objective, Conversation) else "")

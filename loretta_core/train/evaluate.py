@@ -39,6 +39,8 @@ class Evaluation:
     """Probability of the predicted label of each row; empty where none is chosen."""
     log_likelihoods: tuple[float, ...] = ()
     """Log-probability of the right label of each row, in nats; for a written answer, that of a token of the reference on average. Empty for numbers."""
+    row_scores: tuple[tuple[float, ...], ...] = ()
+    """Log-probability of each of a row's own choices, or probability of each label where a row may have several; empty for others."""
 
 
 def mean_loss(batch: Batch, *, model: nn.Module, objective: Objective) -> Tensor:
@@ -87,6 +89,7 @@ def evaluate(
         values,
         tuple(row.probability for row in in_order if row.probability is not None),
         tuple(row.log_likelihood for row in in_order if row.log_likelihood is not None),
+        tuple(row.scores for row in in_order if row.scores),
     )
 
 
@@ -95,6 +98,7 @@ class _RowResult(NamedTuple):
     value: Prediction
     probability: float | None
     log_likelihood: float | None
+    scores: tuple[float, ...]
 
 
 def _row_results(found: BatchEvaluation, examples: Sequence[Example], scorer: Scorer) -> list[_RowResult]:
@@ -105,7 +109,8 @@ def _row_results(found: BatchEvaluation, examples: Sequence[Example], scorer: Sc
     if found.log_probabilities_BC is not None:
         probabilities = np.exp(found.log_probabilities_BC.max(axis=1)).tolist()
         likelihoods = [row[int(example.label)] for row, example in zip(found.log_probabilities_BC.tolist(), examples, strict=True)]
-    return [_RowResult(*row) for row in zip(found.predictions, values, probabilities, likelihoods, strict=True)]
+    scores = [*found.row_scores] or [()] * len(examples)
+    return [_RowResult(*row) for row in zip(found.predictions, values, probabilities, likelihoods, scores, strict=True)]
 
 
 def _positive(found: BatchEvaluation, scorer: Scorer) -> list[float] | None:

@@ -56,7 +56,7 @@ def _more(what: str, name: str) -> dict[str, Any]:
 
 def scoring_texts() -> list[str]:
     """Return the metrics, extractors and stops that a task can name, each with what it is."""
-    metrics = {name: f"{kind}: {text}" for name, (kind, text) in METRICS.items()}
+    metrics = {name: f"{' or '.join(kind.replace('_', ' ') for kind in kinds)}: {text}" for name, (kinds, text) in METRICS.items()}
     titles = {"Metrics (task.metric)": metrics, "Extractors of a written answer (task.extract)": EXTRACTORS, "Ends of a written answer": STOPS}
     return [_glossary(title, entries) for title, entries in titles.items()]
 

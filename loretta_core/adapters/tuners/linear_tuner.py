@@ -257,7 +257,7 @@ def backbone_linears(model: nn.Module, *, task_type: str | None) -> list[str]:
     """Return what PEFT means by "all-linear": the paths of all linear layers but the output embeddings, or a classification model's head."""
     output = model.get_output_embeddings() if isinstance(model, PreTrainedModel) else None
     heads = [path for path, module in model.named_modules() if module is output]
-    if output is None and task_type == "SEQ_CLS":
+    if output is None and task_type in ("SEQ_CLS", "TOKEN_CLS"):
         heads = [path for path, _ in model.named_children() if path in SEQ_CLS_HEAD_NAMES]
     return [path for path in linear_paths(model) if not any(path == head or path.startswith(f"{head}.") for head in heads)]
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.metrics import ExtractorName, Kind, MetricName, extractor_refusal, metric_refusal
+from loretta_core.config.metrics import READ_LIKELIHOODS, ExtractorName, Kind, MetricName, extractor_refusal, metric_refusal
 from loretta_core.config.tasks.vocabulary import AsWritten, Quoting, Rows, Source
 from loretta_core.schema import Typed
 
@@ -91,6 +91,8 @@ class _Conversation(Typed):
         refusals = (metric_refusal(self.resolved_metric, "text"), extractor_refusal(self.extract, self.extract_pattern))
         if refusal := next(filter(None, refusals), None):
             raise ValueError(refusal)
+        if self.extract is not None and self.resolved_metric in READ_LIKELIHOODS:
+            raise ValueError(f'metric = "{self.metric}" reads the likelihood of the whole answer; leave `extract` out')
         if (self.ignore_case or self.ignore_blanks) and self.resolved_metric != "exact_match":
             raise ValueError(f'`ignore_case` and `ignore_blanks` are settings of metric = "exact_match", and the metric is {self.resolved_metric}')
         return self

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.metrics import ExtractorName, Kind, MetricName, extractor_refusal, metric_refusal
+from loretta_core.config.metrics import READ_LIKELIHOODS, ExtractorName, Kind, MetricName, extractor_refusal, metric_refusal
 from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, AsWritten, Objective, Quoting, Rows, Source
 from loretta_core.schema import Typed
 
@@ -23,8 +23,9 @@ class Jsonl(Typed):
     test: Source | None = None
     """Test rows. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
     training rows the score is the one of the chosen checkpoint on `validation`, and the record says so."""
-    text: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
-    """One column, or two for sentence pairs; a prompt may use any number."""
+    text: tuple[str, ...] = ("text",)
+    """Text columns, any number; `a.b` is the field b of a nested column a. A head reads one, a pair, or the first and the rest behind the tokenizer's
+    separator. Empty where `answer` alone is scored by its `perplexity` or `loss`."""
     optional: tuple[str, ...] = ()
     """Text columns that are often empty or missing, such as Alpaca's `input`. Any of several may be empty in a row, not all; without this it is told."""
     label: str = "label"
@@ -89,7 +90,8 @@ class Jsonl(Typed):
             raise ValueError('objective = "prompt" needs `template` (with {mask}) and `verbalizer` (one word per label)')
         if self.objective == "head" and (self.template is not None or self.verbalizer is not None):
             raise ValueError('`template` and `verbalizer` are used by objective = "prompt" only; set it or remove them')
-        if self.objective == "causal" and (self.template is None or (self.verbalizer is None) == (self.answer is None)):
+        whole = not self.text and self.answer is not None and self.template is None
+        if self.objective == "causal" and not whole and (self.template is None or (self.verbalizer is None) == (self.answer is None)):
             raise ValueError('objective = "causal" needs `template`, and either `verbalizer` (one answer per label) or `answer` (the column to write)')
         if self.template is not None:
             wanted = [*self.text, "mask"] if self.objective == "prompt" else self.text
@@ -119,6 +121,8 @@ class Jsonl(Typed):
         unused = [name for name in written if getattr(self, name)] if self.answer is None else []
         if unused:
             raise ValueError(f"`{unused[0]}` is about written answers; set `answer` to their column or remove it")
+        if self.extract is not None and self.metric in READ_LIKELIHOODS:
+            raise ValueError(f'`extract` takes a part of a written answer, and metric = "{self.metric}" has none written; remove one of them')
         if (self.ignore_case or self.ignore_blanks) and self.resolved_metric != "exact_match":
             raise ValueError(f'`ignore_case` and `ignore_blanks` are settings of metric = "exact_match", and the metric is {self.resolved_metric}')
         if self.positive_label is not None and self.resolved_metric not in ("f1", "auc"):
@@ -147,10 +151,10 @@ class Jsonl(Typed):
         unknown = [name for name in self.optional if name not in self.text]
         if unknown:
             raise ValueError(f"`optional` names {unknown[0]!r}, which is no column of `text`: {', '.join(self.text)}")
+        if not self.text and (self.answer is None or self.metric not in READ_LIKELIHOODS):
+            raise ValueError('`text` names no column; expected at least one, unless `answer` is scored as a whole by metric = "perplexity" or "loss"')
         if self.answer is not None and self.objective != "causal":
             raise ValueError('`answer` is written by a decoder; set objective = "causal" or remove it')
         if self.regression and (self.objective != "head" or self.labels is not None):
             raise ValueError('`regression` predicts a number with objective = "head" and has no `labels`')
-        if self.objective == "head" and len(self.text) > 2:
-            raise ValueError(f"a classification head reads one or two texts, got {len(self.text)} columns")
         return self

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-Objective = Literal["head", "prompt", "causal"]
+Objective = Literal["head", "prompt", "causal", "tokens"]
+FRESH_HEADS = ("head", "tokens")
+"""Objectives with a classification head that starts at random: on a text, or on each of its words."""
 Rows = Annotated[int, Field(ge=1)]
 COLUMN_FORMS = ("open", "lower")
 """What may stand behind a column in a template, `{column:open}` (`tasks/templates.py`)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from loretta_core.methods.grid import head_width
 from loretta_core.plan.architectures import decoders, encoders
 from loretta_core.plan.architectures.decoder_families import DECODER_FAMILIES
 from loretta_core.plan.architectures.encoder_families import ENCODER_FAMILIES
-from loretta_core.plan.architectures.layers import Layer, ModelLayers, Sizes
+from loretta_core.plan.architectures.layers import Layer, ModelLayers, Sizes, linear
 
 Config = Mapping[str, Any]
 Layout = Callable[[Config, int | None], Iterator[Layer]]
@@ -73,6 +74,15 @@ def model_layers(config: Config, *, labels: int | None, stored: Collection[str] 
     if labels is not None and stored is not None:
         head += _new_modules(layers, backbone=backbone, stored=stored, head=head)
     return ModelLayers(model_type, _sizes(config), layers, backbone, tuple(head))
+
+
+def with_token_head(model: ModelLayers, *, labels: int) -> ModelLayers:
+    """Return a model with a linear head on every token in the place of its head on the text; a pooler, which reads the text, is not there.
+
+    Some architectures call it `score`; nothing is counted by that name.
+    """
+    kept = tuple(layer for layer in model.layers if layer.path.startswith(model.backbone) and ".pooler" not in layer.path)
+    return replace(model, layers=(*kept, linear("classifier", model.sizes.hidden, labels)), trained_head=("classifier",))
 
 
 def stored_tensors(directory: Path) -> frozenset[str]:

@@ -10,10 +10,15 @@ from typing import Any
 
 from loretta_core.config import CellConfig
 from loretta_core.config.model import TOY_MODELS
-from loretta_core.config.task import Glue, Jsonl
+from loretta_core.config.task import FRESH_HEADS, Glue, Jsonl, MultiLabel, TokenClassification
 from loretta_core.store.adapter_card import loading_snippet
 
-_AUTO_CLASSES = {"prompt": "AutoModelForMaskedLM", "head": "AutoModelForSequenceClassification", "causal": "AutoModelForCausalLM"}
+_AUTO_CLASSES = {
+    "prompt": "AutoModelForMaskedLM",
+    "head": "AutoModelForSequenceClassification",
+    "tokens": "AutoModelForTokenClassification",
+    "causal": "AutoModelForCausalLM",
+}
 
 
 def loading_code(cell: CellConfig, *, adapter: PurePath, as_lora: bool = False) -> str:
@@ -40,6 +45,10 @@ def known_outputs(cell: CellConfig) -> int | None:
             return cell.task.outputs
         case Jsonl(regression=True):
             return 1
+        case MultiLabel():
+            return cell.task.known_labels
+        case TokenClassification():
+            return None if cell.task.labels is None else len(cell.task.labels)
         case Jsonl(labels=list(labels)):
             return len(labels)
         case Jsonl():
@@ -66,5 +75,5 @@ def _toml(value: Any) -> str:
 
 def _num_labels(cell: CellConfig) -> str:
     """Return the argument num_labels, which is needed unless it is two, the default of transformers."""
-    outputs = known_outputs(cell) if cell.task.objective == "head" else 2
+    outputs = known_outputs(cell) if cell.task.objective in FRESH_HEADS else 2
     return f", num_labels={outputs}" if outputs not in (2, None) else ""

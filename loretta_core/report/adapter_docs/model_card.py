@@ -57,7 +57,7 @@ _HERE = PurePosixPath("path/to/this/directory")
 def _front_matter(cell: CellConfig, record: Record) -> str:
     """Write the metadata as YAML in its JSON form, which needs no rules for quoting."""
     library = "transformers" if cell.method.every_weight_trains else "peft"
-    kind = "text-generation" if cell.task.objective == "causal" else "text-classification"
+    kind = {"causal": "text-generation", "tokens": "token-classification"}.get(cell.task.objective, "text-classification")
     result = {"task": {"type": kind}, "dataset": {"name": cell.task.type, "type": cell.task.type}}
     split, value = ("validation", record.score.validation) if record.unscored else ("test", record.score.value)
     metrics = [{"type": record.score.name, "value": value, "name": f"{split} {record.score.name}"}]

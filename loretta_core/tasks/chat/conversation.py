@@ -33,6 +33,7 @@ class Conversation:
         stop: texts at which an answer ends.
         end_tokens: tokens at which it ends, the first the one that the template writes; None: found in the template.
         packing: compute the rows of a training batch in packed sequences.
+        writes: score what is written; False: score the likelihood of the last turn, and write nothing.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Conversation:
         stop: Sequence[str] = (),
         end_tokens: Sequence[str] | None = None,
         packing: bool = False,
+        writes: bool = True,
     ) -> None:
         self.note = note
         self._tokenizer = tokenizer
@@ -52,9 +54,10 @@ class Conversation:
         self._max_length = max_length
         self._max_new_tokens = max_new_tokens
         self._packing = packing
+        self._writes = writes
         self._form: PackedForm | None = None
         ends = end_tokens or dict.fromkeys([tokenizer.convert_ids_to_tokens(self._format.end), *filter(None, [tokenizer.eos_token])])
-        self._writer = Generation(tokenizer, max_length=max_length, max_new_tokens=max_new_tokens, stop=stop, end_tokens=[*ends])
+        self._writer = Generation(tokenizer, max_length=max_length, max_new_tokens=max_new_tokens, stop=stop, end_tokens=[*ends], writes=writes)
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Encode the turns of each row, cut to `max_length` from the oldest on.
@@ -64,7 +67,7 @@ class Conversation:
         places = [row.named(number) for number, row in enumerate(rows, start=1)]
         rendered = self._format.render([row.turns for row in rows], places=places)
         examples = [self._example(row, one, place, training=training) for row, one, place in zip(rows, rendered, places, strict=True)]
-        if not training:
+        if self._writes and not training:
             check_writable(examples, max_new_tokens=self._max_new_tokens)
         return examples
 

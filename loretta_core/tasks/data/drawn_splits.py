@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from loretta_core.config.task import Chat, Instruct, Jsonl, Source
+from loretta_core.config.task import Chat, Instruct, Jsonl, MultiLabel, MultipleChoice, Source, TokenClassification
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.reading.sources import caption
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_rows import draw_test_rows, hold_out
 
-OwnTask = Jsonl | Instruct | Chat
+OwnTask = Jsonl | Instruct | Chat | MultipleChoice | MultiLabel | TokenClassification
 """A task whose files the sweep names."""
 
 

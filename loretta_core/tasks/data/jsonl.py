@@ -53,12 +53,14 @@ def _cells(items: Sequence[Placed], task: Jsonl) -> list[tuple[str, Any]]:
 
 def _row(item: Cells, *, task: Jsonl, labels: LabelNames | None, scorer: Scorer, place: str) -> Row:
     text = texts_of(item, task.text, place)
-    prompt = {"prompt": fill(task.template, text)} if task.objective == "causal" and task.template is not None else text
+    prompt = {"prompt": fill(task.template or "", text)} if task.objective == "causal" else text
     if task.answer is not None:
         answers = answers_of(item[task.answer], place, task.answer)
         for answer in answers:
             check_stops(answer, task.stop, place)
             scorer.check_answer(answer, place)
+        if not task.text:  # then the answer is the text by which rows are told apart
+            prompt["text"] = answers[0]
         return Row(prompt, 0, answers=answers, place=place)
     if labels is None:
         return Row(prompt, number_of(item[task.label], place), place=place)

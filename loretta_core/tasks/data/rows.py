@@ -33,12 +33,15 @@ class Row:
 
     text: Mapping[str, str]
     """Column name → text; one column, or two for sentence pairs."""
-    label: int | float
-    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one."""
+    label: int | float | tuple[int, ...]
+    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one; 0 or 1 for each label where a
+    row has several; the tag of each word."""
     candidates: tuple[str, ...] = ()
     """The answers to choose from, where each row has its own."""
     answers: tuple[str, ...] = ()
     """Accepted texts, where the answer is a text."""
+    words: tuple[str, ...] = ()
+    """The words that have a tag each."""
     lead: str = ""
     """What stands between the prompt and a written answer: MeZO's prompts end without the blank."""
     turns: tuple[Turn, ...] = ()

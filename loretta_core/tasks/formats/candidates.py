@@ -51,14 +51,18 @@ class CandidateRanking:
 
     def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
         """Predict the index of the likeliest candidate, or its text where rows have accepted texts."""
-        shared = can_share(model) and all(shared_length(example) for example in batch.examples)
-        pieces = _shared_pieces(model, batch) if shared else (answer_scores(model, piece) for piece in _pieces(batch))
-        scores_BC = _by_row(torch.cat(list(pieces)), batch.choices_B)
+        scores_BC = self.scores(model, batch)
         right_B = scores_BC.gather(1, batch.labels_B[:, None]).squeeze(1)
         losses_B = F.cross_entropy(scores_BC, batch.labels_B, reduction="none") if self._rank_loss else -right_B
         best = scores_BC.argmax(dim=-1).tolist()
         predictions = [e.candidates[i] if e.answers else i for e, i in zip(batch.examples, best, strict=True)]
         return BatchEvaluation(losses_B.sum().item(), predictions, scores_BC.log_softmax(dim=-1).cpu().numpy())
+
+    def scores(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
+        """Return the mean fp32 log-probability of the tokens of each candidate, −inf where a row has fewer; without gradients."""
+        shared = can_share(model) and all(shared_length(example) for example in batch.examples)
+        pieces = _shared_pieces(model, batch) if shared else (answer_scores(model, piece) for piece in _pieces(batch))
+        return _by_row(torch.cat(list(pieces)), batch.choices_B)
 
     def _encode(self, row: Row, number: int, *, only_right: bool) -> Example:
         indices = [int(row.label)] if only_right else range(len(row.candidates))

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, BatchEvaluation, Choice, Example
 from loretta_core.tasks.data.rows import Row
-from loretta_core.tasks.formats.answer_scores import answer_scores
+from loretta_core.tasks.formats.answer_scores import answer_scores, find_answer_positions
 from loretta_core.tasks.formats.candidates import first_tokens
 from loretta_core.tasks.formats.end_tokens import end_token_ids, up_to_end
 from loretta_core.tasks.formats.stopping import at_stops
@@ -38,6 +38,7 @@ class Generation:
         stop: texts at which an answer ends.
         end_tokens: tokens at which it ends, the first of them learned; None: the tokenizer's end-of-text token.
         ending: text that is learned as the end of an answer, before the end token if `end_tokens` names it, else instead.
+        writes: whether answers are written; False where a metric reads the probability of the references alone.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Generation:
         stop: Sequence[str] = (),
         end_tokens: Sequence[str] | None = None,
         ending: str = "",
+        writes: bool = True,
     ) -> None:
         self._tokenizer = tokenizer
         self._max_length = max_length
@@ -58,13 +60,14 @@ class Generation:
         self._ends = end_token_ids(tokenizer, end_tokens)
         self._learned_end = [] if ending and end_tokens is None else self._ends[:1]
         self._ending = ending
-        if max_new_tokens >= max_length:
+        self._writes = writes
+        if writes and max_new_tokens >= max_length:
             raise DataError(f"task.max_new_tokens = {max_new_tokens} leaves no room for a prompt in task.max_length = {max_length}")
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Encode the prompt, and the prompt with its first accepted answer. Raises DataError if most answers are longer than may be written."""
         examples = [self._encode(row, number) for number, row in enumerate(rows, start=1)]
-        if not training:
+        if self._writes and not training:
             check_writable(examples, max_new_tokens=self._max_new_tokens)
         return examples
 
@@ -73,8 +76,12 @@ class Generation:
         return -answer_scores(model, batch).mean()
 
     def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
-        """Predict the text that the model generates, up to a stop."""
+        """Predict the text that the model generates, up to a stop; or (log-probability of the reference, its tokens) where none is written."""
         scores_B = answer_scores(model, batch)
+        if not self._writes:
+            tokens = (batch.places or find_answer_positions(batch)).sequence_T.bincount(minlength=len(batch)).tolist()
+            sums = [(score * count, float(count)) for score, count in zip(scores_B.double().tolist(), tokens, strict=True)]
+            return BatchEvaluation(-scores_B.sum().item(), sums, log_likelihoods=scores_B.tolist())
         longest = max(len(example.prompt) for example in batch.examples) + self._max_new_tokens
         writers = max(1, TOKENS // longest)
         groups = [batch.examples[start : start + writers] for start in range(0, len(batch), writers)]
@@ -122,7 +129,7 @@ class Generation:
             prompt=(*start, *words[-room:]),
             answers=row.answers,
             cut=cut,
-            unwritable=len(answer) > self._max_new_tokens and all(len(self._tokens(one)) > self._max_new_tokens for one in row.answers),
+            unwritable=self._writes and len(answer) > self._max_new_tokens and all(len(self._tokens(one)) > self._max_new_tokens for one in row.answers),
         )
 
     def _tokens(self, text: str) -> list[int]:

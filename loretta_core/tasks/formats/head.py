@@ -1,4 +1,9 @@
-"""Objective "head": a fresh head on the encoder (`AutoModelForSequenceClassification`) that classifies, or predicts one number."""
+"""Objective "head": a fresh head on the encoder (`AutoModelForSequenceClassification`) that classifies, or predicts one number.
+
+    one column   [CLS] a [SEP]        two   [CLS] a [SEP] b [SEP]        more   [CLS] a [SEP] b [SEP] c [SEP]
+
+From the third on, columns stand behind the tokenizer's separator in the second text; behind a line break where it has none, as in decoders.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,8 @@ class ClassificationHead(Classifier):
         self._order = list(order)
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
-        """Tokenise one text or a sentence pair; the longer text of a pair is cut first."""
-        return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
+        """Tokenise the texts of each row; of a pair, the longer one is cut first, at its end."""
+        return encode_texts(rows, tokenizer=self._tokenizer, max_length=self._max_length)
 
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
         """Return the fp32 logits of the head, in the order of the task's labels."""
@@ -42,8 +47,8 @@ class RegressionHead:
         self._max_length = max_length
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
-        """Tokenise one text or a sentence pair, as for classification."""
-        return _encode(rows, tokenizer=self._tokenizer, max_length=self._max_length)
+        """Tokenise the texts of each row, as for classification."""
+        return encode_texts(rows, tokenizer=self._tokenizer, max_length=self._max_length)
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean squared error over the rows."""
@@ -58,8 +63,12 @@ class RegressionHead:
         return model(**batch.inputs).logits.float().squeeze(-1)
 
 
-def _encode(rows: Sequence[Row], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Example]:
+def encode_texts(rows: Sequence[Row], *, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[Example]:
+    """Tokenise the text columns of rows; the longest text is cut to `max_length` tokens."""
+    separator = f" {tokenizer.sep_token} " if tokenizer.sep_token is not None else "\n"
     columns = [[row.text[name] for row in rows] for name in rows[0].text]
+    if len(columns) > 2:  # tokenizers take a text or a pair
+        columns = [columns[0], [separator.join(texts) for texts in zip(*columns[1:], strict=True)]]
     encoded = tokenizer(*columns, truncation=True, max_length=max_length)
     cut = [bool(encoding.overflowing) for encoding in encoded.encodings or ()]
     return [Example({key: encoded[key][index] for key in encoded}, row.label, cut=cut[index]) for index, row in enumerate(rows)]

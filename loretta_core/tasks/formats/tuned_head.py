@@ -28,9 +28,12 @@ class TunedHead:
     """What the reader of a score should know of it; empty if the checkpoint brings no head."""
 
 
-def tuned_head(config: Mapping[str, Any], names: Sequence[str]) -> TunedHead:
-    """Return what is done with the head of a checkpoint, from its config.json; `names` are the task's labels in order, none for a number."""
-    if not any(str(name).endswith("ForSequenceClassification") for name in config.get("architectures") or ()):
+def tuned_head(config: Mapping[str, Any], names: Sequence[str], *, of_tokens: bool = False) -> TunedHead:
+    """Return what is done with the head of a checkpoint, from its config.json; `names` are the task's labels in order, none for a number.
+
+    `of_tokens`: the task needs a head on every token.
+    """
+    if not any(str(name).endswith("ForTokenClassification" if of_tokens else "ForSequenceClassification") for name in config.get("architectures") or ()):
         return TunedHead()
     own = [str(name) for _, name in sorted((int(index), name) for index, name in (config.get("id2label") or {}).items())]
     said = f"the checkpoint's own classification head has the labels {_listed(own)}"

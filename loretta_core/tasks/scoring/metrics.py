@@ -1,5 +1,8 @@
 """Metrics of predictions, and their percentile bootstrap over the rows (Efron 1979), 1,000 resamples from a fixed seed.
 
+A metric is a mean over rows (accuracy), a function of counts that are summed over rows (BLEU, entity F1), or a function of all rows (correlations). Of the
+second kind, a resample sums the counts of its rows, a row that is drawn twice twice.
+
 Undefined values are 0, as in scikit-learn: F1 without a positive, Matthews and correlations of a constant.
 """
 
@@ -8,24 +11,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from loretta_core.tasks.scoring import text_match
+from loretta_core.tasks.scoring import label_sets, likelihoods, spans, text_match, translation
+from loretta_core.tasks.scoring.json_answers import json_equal, json_valid
+from loretta_core.tasks.scoring.number_match import number_match
+from loretta_core.tasks.scoring.overlap import rouge
 
-Prediction = int | float | str
-Reference = int | float | tuple[str, ...]
-"""A label, or the accepted answers of a row."""
+Prediction = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
+"""A label, a number or a text; 0 or 1 for each label, where a row has several; a tag for each word; the log-probability of an answer and its tokens."""
+Reference = int | float | tuple[int, ...] | tuple[str, ...]
+"""A label or number; the accepted answers of a row; 0 or 1 for each label; a tag for each word."""
 
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: `of_row` gives each row's share of a mean; `of_all` needs all rows at once. One of them is set."""
+    """A metric: `of_row` gives each row's share of a mean; `counts` gives a row's part of a sum, and `of_counts` the score of it; `of_all` needs all rows at
+    once. One of the three ways is set."""
 
     of_row: Callable[[Any, Any], float] | None = None
+    counts: Callable[[Any, Any], Sequence[float] | np.ndarray] | None = None
+    of_counts: Callable[[Any], float] | None = None
     of_all: Callable[[np.ndarray, np.ndarray], float] | None = None
     share: bool = False
     """True if the metric is the share of right rows."""
@@ -38,6 +49,8 @@ def score(name: str, predictions: Sequence[Prediction], references: Sequence[Ref
         raise ValueError(f"{len(predictions)} predictions for {len(references)} references")
     if metric.of_row is not None:
         return math.fsum(map(metric.of_row, predictions, references)) / len(references)
+    if metric.of_counts is not None:
+        return metric.of_counts(_counts(metric, predictions, references).sum(axis=0))
     assert metric.of_all is not None
     return metric.of_all(np.asarray(predictions), np.asarray(references))
 
@@ -48,9 +61,18 @@ def resampled(name: str, predictions: Sequence[Prediction], references: Sequence
     draws = np.random.default_rng(0).integers(0, rows, (RESAMPLES, rows))
     if metric.of_row is not None:
         return np.array(list(map(metric.of_row, predictions, references)))[draws].mean(axis=1)
+    if metric.of_counts is not None:
+        counts_NK = _counts(metric, predictions, references)
+        times_drawn = (np.bincount(draw, minlength=rows) for draw in draws)
+        return np.array([metric.of_counts(times_N @ counts_NK) for times_N in times_drawn])
     assert metric.of_all is not None
     guessed, true = np.asarray(predictions), np.asarray(references)
     return np.array([metric.of_all(guessed[draw], true[draw]) for draw in draws])
+
+
+def _counts(metric: Metric, predictions: Sequence[Prediction], references: Sequence[Reference]) -> np.ndarray:
+    assert metric.counts is not None, "a metric of counts says what a row counts"
+    return np.array([metric.counts(prediction, reference) for prediction, reference in zip(predictions, references, strict=True)])
 
 
 def bootstrap_interval(name: str, predictions: Sequence[Prediction], references: Sequence[Reference]) -> tuple[float, float]:
@@ -140,6 +162,11 @@ def _pearson_spearman(predictions: np.ndarray, references: np.ndarray) -> float:
     return (_pearson(predictions, references) + _spearman(predictions, references)) / 2
 
 
+def _itself(prediction: Sequence[float], reference: Reference) -> Sequence[float]:
+    """Return (sum of log-probabilities, tokens) of a row, which is its prediction."""
+    return prediction
+
+
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(of_row=_right, share=True),
     "f1": Metric(of_all=_f1),
@@ -158,4 +185,18 @@ METRICS: Mapping[str, Metric] = {
     "squad_f1": Metric(of_row=text_match.squad_f1),
     "drop_em": Metric(of_row=text_match.drop_em, share=True),
     "drop_f1": Metric(of_row=text_match.drop_f1),
+    "number": Metric(of_row=number_match, share=True),
+    "json_valid": Metric(of_row=json_valid, share=True),
+    "json_equal": Metric(of_row=json_equal, share=True),
+    **{name: Metric(of_row=rouge(name)) for name in ("rouge1", "rouge2", "rougeL", "rougeLsum")},
+    "bleu": Metric(counts=partial(translation.counts_of_row, "BLEU"), of_counts=partial(translation.of_counts, "BLEU")),
+    "chrf": Metric(counts=partial(translation.counts_of_row, "CHRF"), of_counts=partial(translation.of_counts, "CHRF")),
+    "neg_perplexity": Metric(counts=_itself, of_counts=likelihoods.neg_perplexity),
+    "neg_loss": Metric(counts=_itself, of_counts=likelihoods.neg_loss),
+    "set_match": Metric(of_row=label_sets.set_match, share=True),
+    "set_micro_f1": Metric(counts=label_sets.counts_of_row, of_counts=label_sets.micro_f1),
+    "set_macro_f1": Metric(counts=label_sets.counts_of_row, of_counts=label_sets.macro_f1),
+    "set_weighted_f1": Metric(counts=label_sets.counts_of_row, of_counts=label_sets.weighted_f1),
+    "span_f1": Metric(counts=spans.span_counts, of_counts=spans.span_f1),
+    "token_accuracy": Metric(counts=spans.tag_counts, of_counts=spans.tag_accuracy),
 }

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import Objective
+from loretta_core.config.task import FRESH_HEADS, Objective
 from loretta_core.models import load_model
 from loretta_core.quantized.formats import alias, stored_bytes
 
@@ -50,20 +50,20 @@ def base_model(
         fresh_head: the checkpoint's classification head is drawn anew.
         shared: the caller changes no tensor of the model but those that `unshare_trainable` will find. False: read it, and cache none.
     """
-    key = repr((_content(model), model.trust_remote_code, model.quantization, objective, num_labels, dtype, fresh_head, seed if objective == "head" else None))
+    key = repr((_content(model), model.trust_remote_code, model.quantization, objective, num_labels, dtype, fresh_head, seed if objective in FRESH_HEADS else None))
     found = _cache.get(key) if shared else None
     if found is None:
         _cache.clear()
         before = torch.get_rng_state()
         loaded = load_model(model, objective=objective, num_labels=num_labels, dtype=dtype, fresh_head=fresh_head)
-        if objective != "head":
+        if objective not in FRESH_HEADS:
             torch.set_rng_state(before)  # random numbers drawn by loading must not depend on whether it happened
         if not shared:
             return loaded
         found = _CachedModel(loaded, torch.get_rng_state())
         if _nbytes(loaded) <= MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
             _cache[key] = found
-    elif objective == "head":
+    elif objective in FRESH_HEADS:
         torch.set_rng_state(found.generator)
     return copy_modules(found.model)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 from loretta_core.config.task import Glue
 from loretta_core.store.predictions import Predictions
 from loretta_core.store.records import Record
+from loretta_core.tasks.data.rows import TaskData
 from loretta_core.tasks.data.scored_rows import count_shared, repeated_texts
 from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run
@@ -28,7 +30,7 @@ def with_test_scores(record: Record, run: Run, *, initial: Evaluation, final: Ev
         "rows": len(final.predictions),
         "initial": initial.score,
         "majority": majority_score(run.data),
-        "by_class": class_scores(final.predictions, references, names=run.data.label_names),
+        "by_class": class_scores(run.data, final.predictions, references),
         "scored_on": run.data.scored_on,
     }
     changed = {
@@ -71,24 +73,38 @@ def _notes_on_test_rows(run: Run, initial: Evaluation) -> list[str]:
 
 def _predictions(run: Run, final: Evaluation) -> Predictions:
     metric, data = run.data.metric, run.data
-    references = [example.reference for example in run.examples["test"]]
+    examples = run.examples["test"]
+    references = [example.reference for example in examples]
     truths = data.scorer.truths(references)
     right = right_rows(metric, final.values, truths)
     texts = ["\n".join(row.text.values()) for row in data.test]
     return Predictions(
         metric=metric,
         test_sha256=data.test_sha256,
-        predictions=tuple(round(value, 6) if isinstance(value, float) else value for value in final.predictions),
+        predictions=tuple(_shown(value, data) for value in final.predictions),
         rows=tuple(row.place.rpartition("/")[2] or str(number) for number, row in enumerate(data.test)),
         texts_sha256=tuple(hashlib.sha256(text.encode()).hexdigest()[:16] for text in texts),
         texts=tuple(texts) if run.cell.keep_texts else (),
-        references=tuple(references),
+        references=tuple(
+            _shown(reference, data) if isinstance(reference, tuple) and not example.answers else reference
+            for example, reference in zip(examples, references, strict=True)
+        ),
         label_names=data.label_names,
         probabilities=_rounded(final.probabilities),
         log_likelihoods=_rounded(final.log_likelihoods),
+        row_scores=tuple(_rounded(scores) for scores in final.row_scores),
         right=right,
         resampled=() if right else _rounded(resampled(metric, final.values, truths).tolist()),
     )
+
+
+def _shown(value: Any, data: TaskData) -> Any:
+    """Return a prediction or label as the file has it: a set of labels as their numbers, tags of words by their names, numbers rounded."""
+    if data.scorer.tags:
+        return data.scorer.tagged(value)
+    if isinstance(value, tuple) and data.label_names:
+        return tuple(index for index, is_set in enumerate(value) if is_set)
+    return _rounded(value) if isinstance(value, tuple) else round(value, 6) if isinstance(value, float) else value
 
 
 def _rounded(values: Iterable[float]) -> tuple[float, ...]:

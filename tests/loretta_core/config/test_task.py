@@ -16,6 +16,8 @@ BAD = {
     "classes of stsb": ({"type": "stsb", "metric": "f1"}, 'metric = "f1" compares classes, and this task has numbers'),
     "texts of sst2": ({"type": "sst2", "metric": "exact_match"}, "this task has classes"),
     "classes of squad": ({"type": "squad", "metric": "accuracy"}, "this task has written answers"),
+    "an extractor of nothing": ({**WRITTEN, "metric": "loss", "extract": "json"}, 'and metric = "loss" has none written'),
+    "no text": ({**WRITTEN, "text": []}, "`text` names no column"),
     "a stop without an answer": ({**FILES, "stop": ["x"]}, "`stop` is about written answers"),
     "an extractor without an answer": ({**FILES, "extract": "json"}, "`extract` is about written answers"),
     "a pattern that is missing": ({**WRITTEN, "extract": "regex"}, "`extract_pattern` belongs to extract = regex and after, and extract is regex"),
@@ -44,8 +46,9 @@ def test_what_does_not_go_together(case):
 
 def test_every_metric_fits_some_task():
     tasks = {"classes": FILES, "number": {**FILES, "regression": True}, "text": WRITTEN}
-    for name, (kind, _) in METRICS.items():
-        assert Jsonl.model_validate({**tasks[kind], "metric": name}).resolved_metric == name
+    for name, (kinds, _) in METRICS.items():
+        for kind in tasks.keys() & {*kinds}:
+            assert Jsonl.model_validate({**tasks[kind], "metric": name}).resolved_metric == name
     assert Decoder(type="record", metric="squad_f1").metric == "squad_f1"
 
 

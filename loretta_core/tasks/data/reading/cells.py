@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -46,3 +47,35 @@ def answers_of(value: Any, place: str, name: str) -> tuple[str, ...]:
         given = "an empty cell" if value is None or value == "" else repr(value)
         raise DataError(f"{place}: column {name!r} is {given}, expected a text or a list of texts, none of them empty")
     return answers
+
+
+def list_of(value: Any, *, delimiter: str) -> list[Any] | None:
+    """Return the list in a cell: a list, JSON's spelling of one, or a text with a delimiter between its parts; None for what is none of these."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    if not isinstance(value, str):
+        return None
+    if value.lstrip().startswith("["):
+        try:
+            found = json.loads(value)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, list):
+            return found
+    return [part.strip() for part in value.split(delimiter) if part.strip()]
+
+
+def with_nested(item: Any, columns: Sequence[str]) -> Any:
+    """Return a row with the columns `a.b` that are named: the field b of the object in column a. Other rows stay as they are."""
+    nested = [name for name in columns if "." in name and isinstance(item, dict) and name not in item]
+    found: dict[str, Any] = {}
+    for name in nested:
+        value = item
+        for part in name.split("."):
+            value = value[part] if isinstance(value, Mapping) and part in value else _MISSING
+        if value is not _MISSING:
+            found[name] = value
+    return {**item, **found} if found else item
+
+
+_MISSING = object()

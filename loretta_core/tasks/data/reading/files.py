@@ -9,6 +9,8 @@ from typing import Any
 
 from loretta_core.config.task import Quoting
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.reading.cells import with_nested
+from loretta_core.tasks.data.reading.conll import conll_rows
 from loretta_core.tasks.data.reading.delimited import SUFFIXES as DELIMITED
 from loretta_core.tasks.data.reading.delimited import delimited_rows
 from loretta_core.tasks.data.reading.encodings import decode, read_bytes
@@ -29,6 +31,8 @@ class Form:
     quoting: Quoting = "auto"
     headless: tuple[str, ...] = ()
     """Columns of a delimited file that may have no header: it has none if its first row is as long and names none of the columns."""
+    sentences: bool = False
+    """Texts that are neither JSON nor .csv have a word a line (`conll.py`)."""
 
 
 _ZIP = b"PK\x03\x04"
@@ -69,7 +73,7 @@ def read_rows(path: Path, *, columns: Sequence[str], form: Form | None = None, a
         rows, told = _text_rows(path, suffix, columns, form or Form())
     if not rows:
         raise DataError(f"{path}: the split is empty; expected one row a line")
-    placed = [(f"{path}:{number}", adapted) for number, item in rows for adapted in _adapted(item, adapt, f"{path}:{number}")]
+    placed = [(f"{path}:{number}", with_nested(adapted, columns)) for number, item in rows for adapted in _adapted(item, adapt, f"{path}:{number}")]
     for place, item in placed:
         check_columns(item, columns, place)
     return Found(placed, (f"{path}: {', '.join(told)}",) if told else ())
@@ -105,6 +109,8 @@ def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> t
     told = [f"read as {guessed}, the likeliest encoding of a file that is not UTF-8"] if guessed else []
     if "\0" in text:
         raise DataError(f"{path}: holds zero bytes, as no text does; expected {', '.join(SUFFIXES)}")
+    if form.sentences and suffix not in (*JSON, ".csv") and text.lstrip()[:1] not in ("{", "["):
+        return list(conll_rows(text, str(path), columns=columns)), told
     if suffix in DELIMITED and not (suffix == ".txt" and text.lstrip()[:1] in ("{", "[")):
         found = delimited_rows(text, suffix=suffix, columns=columns, separator=form.separator, quoting=form.quoting, headless=form.headless, place=str(path))
         return list(found.rows), told + found.told

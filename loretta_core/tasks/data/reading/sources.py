@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loretta_core.config.task import Source
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.reading.cells import with_nested
 from loretta_core.tasks.data.reading.files import Form, Found, check_columns, read_rows
 from loretta_core.tasks.data.reading.hub import PREFIX, hub_rows, parse_address
 
@@ -46,7 +47,7 @@ def _read(name: str, columns: Sequence[str], form: Form) -> Found:
     if not name.startswith(PREFIX):
         return read_rows(Path(name).expanduser(), columns=columns, form=form)
     hub, part, split = parse_address(name)
-    rows = [(f"{name}:{number}", item) for number, item in hub_rows(hub, part, split)]
+    rows = [(f"{name}:{number}", with_nested(item, columns)) for number, item in hub_rows(hub, part, split)]
     for place, item in rows:
         check_columns(item, columns, place)
     return Found(rows)

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef, mean_ab
 
 from loretta_core.config.metrics import METRICS as NAMED
 from loretta_core.tasks.scoring.metrics import METRICS, score
-from loretta_core.tasks.scoring.scorer import NEGATED
+from loretta_core.tasks.scoring.scorer import recorded_name
 from loretta_core.train.evaluate import score_interval
 
 TWINS = {
@@ -46,7 +46,7 @@ def test_three_labels_one_of_which_is_never_right(name):
 
 
 def test_every_metric_that_can_be_named_is_there():
-    assert {NEGATED.get(name, name) for name in NAMED} == METRICS.keys()
+    assert {recorded_name(name, kind) for name, (kinds, _) in NAMED.items() for kind in kinds} == METRICS.keys()
 
 
 @pytest.mark.parametrize("name", ["f1", "matthews", "pearson_spearman"])
@@ -74,14 +74,14 @@ def test_free_text(name, prediction, answers, expected):
     assert score(name, [prediction], [answers]) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].counts is None and not name.startswith(("rouge", "json", "set_"))])
 def test_intervals_cover_the_score_repeat_and_shrink(name):
     rng = np.random.default_rng(3)
 
     def interval(rows: int):
         true = rng.integers(0, 2, rows).tolist()
         guessed = np.where(rng.random(rows) < 0.75, true, 1 - np.array(true)).tolist()
-        if name.startswith(("squad", "drop", "exact")):
+        if name.startswith(("squad", "drop", "exact", "number")):
             guessed, true = [f"word {g}" for g in guessed], [(f"word {t}",) for t in true]
         low, high = score_interval(name, guessed, true)
         assert (low, high) == score_interval(name, guessed, true)
