@@ -11,7 +11,7 @@ Prompts, columns and hub ids of the benchmarks are not here but in loretta_core/
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -31,6 +31,9 @@ AsWritten = Annotated[str, StringConstraints(strip_whitespace=False)]
 
 class _Toy(Typed):
     """Settings that the generated tasks share."""
+
+    predicts: ClassVar[Kind] = "classes"
+    """Kind of what the model predicts."""
 
     objective: Objective
     train_rows: Rows = 1000
@@ -68,6 +71,8 @@ class ToyEntailment(_Toy):
 
 class ToyQa(_Toy):
     """Generated sentences with a question whose answer is one to three of their words; needs no files. For toy-llama. Scored by token F1, as SQuAD."""
+
+    predicts: ClassVar[Kind] = "text"
 
     type: Literal["toy_qa"]
     objective: Literal["causal"] = "causal"

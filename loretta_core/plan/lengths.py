@@ -6,7 +6,7 @@ knows better and predicts again from its own rows.
 
 from __future__ import annotations
 
-from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig
+from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyQa
 
 LONGEST = {
     "toy_sentiment": 24, "toy_entailment": 34, "toy_qa": 30,
@@ -37,6 +37,11 @@ def sequences_per_row(task: TaskConfig) -> int:
     if isinstance(task, Jsonl):
         return len(task.verbalizer) if task.verbalizer else 1
     return CLASSES.get(task.type, 1)
+
+
+def written_tokens(task: TaskConfig) -> int:
+    """Return the most tokens that the model writes to a row; 0 where it chooses an answer."""
+    return task.max_new_tokens if isinstance(task, ToyQa | Jsonl | Decoder) and task.predicts == "text" else 0
 
 
 def scored_tokens(task: TaskConfig) -> int:

@@ -2,6 +2,7 @@
 
     two-sided   d = (L(θ + εz) − L(θ − εz)) / 2         2 evaluations per direction        E[d/ε · z] = ∇L(θ) + O(ε²)
     one-sided   d =  L(θ + εz) − L(θ)                   1 per direction and 1 per step     E[d/ε · z] = ∇L(θ) + O(ε)
+    population  d =  L(θ + εz) − mean over the step     1 per direction                    E[d/ε · z] = (1 − 1/q) ∇L(θ) + O(ε): evolution strategies
     forward gradient   d = ⟨∇L(θ), εz⟩      1 per direction, with a tangent         E[d/ε · z] = ∇L(θ)              a baseline: `baselines/forward_gradient.py`
 
 A `Probe` holds the differences d, not d/ε: parameter groups may differ in ε. They are rounded to fp32, the precision in which a replay log keeps them.
@@ -23,7 +24,7 @@ from loretta_core.zo.guards.closures import Closure
 from loretta_core.zo.parameters.placement import Shift, Storage
 from loretta_core.zo.variants import Evaluator, Serial, Variant
 
-Estimator = Literal["two_sided", "one_sided", "forward_gradient"]
+Estimator = Literal["two_sided", "one_sided", "population", "forward_gradient"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Probe:
     """The loss differences of one step."""
 
     loss: float
-    """The loss at θ: exact for one-sided, to O(ε²) for two-sided estimates."""
+    """The loss at θ: exact for one-sided, to O(ε²) for two-sided estimates, with the noise of the directions for a population."""
     differences: tuple[float, ...]
     """d of each direction, fp32 values."""
     evaluations: int = 0
@@ -55,6 +56,10 @@ def probe(closure: Closure, *, storage: Storage, shifts: Iterable[Shift], estima
     if estimator == "one_sided":
         base, *losses = evaluator.losses(closure, storage=storage, variants=_theta_and_shifted(shifts))
         return Probe(base, tuple(as_fp32(loss - base) for loss in losses), 1 + len(losses))
+    if estimator == "population":
+        losses = evaluator.losses(closure, storage=storage, variants=(Variant(1, shift) for shift in shifts))
+        mean = losses[0] + sum(loss - losses[0] for loss in losses) / len(losses)  # equal losses are their mean, to the bit
+        return Probe(mean, tuple(as_fp32(loss - mean) for loss in losses), len(losses))
     losses = evaluator.losses(closure, storage=storage, variants=(Variant(sign, shift) for shift in shifts for sign in (1, -1)))
     sides = list(zip(losses[::2], losses[1::2], strict=True))
     return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), len(losses))

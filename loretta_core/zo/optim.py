@@ -36,10 +36,11 @@ class ZOSGD(ZerothOrderBase):
         params: parameters or parameter groups; a group may have its own lr, zo_eps and weight_decay. Those that require no gradient are left alone.
         lr: learning rate η.
         zo_eps: scale ε of the perturbation.
-        num_directions: q, directions averaged per step; a two-sided step evaluates the closure 2q times, a one-sided one q + 1 times.
+        num_directions: q, directions averaged per step; a two-sided step evaluates the closure 2q times, a one-sided one q + 1 times, a population's q times.
         weight_decay: decoupled decay λ.
         seed: seed of the directions.
-        estimator: "two_sided", "one_sided" or, as a baseline, "forward_gradient" (exact, differentiated forwards).
+        estimator: "two_sided", "one_sided", "population" (against the mean of the step: with scaling "std" evolution strategies; num_directions ≥ 2) or, as a
+            baseline, "forward_gradient" (exact, differentiated forwards).
         distribution: "gaussian" (MeZO) or "rademacher" (signs: updates are bitwise the same on every device).
         directions_at: step → q, instead of `num_directions` (AdaZeta's schedule).
         clip: loss differences farther than so many robust standard deviations from the recent ones' median are clipped (None: never).
