@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,16 +37,34 @@ class Probe:
     """d of each direction, fp32 values."""
     evaluations: int = 0
     """Number of losses that were computed."""
+    curvatures: tuple[float, ...] = ()
+    """L(θ + εz) + L(θ − εz) − 2 L(θ) of each direction, fp32 values, where they were asked for."""
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The numbers that decide the update, which a log keeps: the differences, then the curvatures."""
+        return (*self.differences, *self.curvatures)
 
     @property
     def finite(self) -> bool:
         """True if every loss was finite."""
-        return all(map(math.isfinite, self.differences))
+        return all(map(math.isfinite, self.numbers))
 
 
 @torch.no_grad()
-def probe(closure: Closure, *, storage: Storage, shifts: Iterable[Shift], estimator: Estimator = "two_sided", evaluator: Evaluator | None = None) -> Probe:
-    """Evaluate the loss along every shift εz; θ itself is never written, also when the closure raises."""
+def probe(
+    closure: Closure,
+    *,
+    storage: Storage,
+    shifts: Iterable[Shift],
+    estimator: Estimator = "two_sided",
+    evaluator: Evaluator | None = None,
+    curvatures: bool = False,
+) -> Probe:
+    """Evaluate the loss along every shift εz; θ itself is never written, also when the closure raises.
+
+    `curvatures` asks a two-sided estimate for second differences as well, which takes the loss at θ: one evaluation more per step.
+    """
     evaluator = evaluator or Serial()
     if estimator == "forward_gradient":
         if not isinstance(evaluator, Serial):
@@ -54,23 +72,29 @@ def probe(closure: Closure, *, storage: Storage, shifts: Iterable[Shift], estima
         loss, slopes = derivatives(closure, storage=storage, shifts=shifts)
         return Probe(loss, tuple(map(as_fp32, slopes)), len(slopes))
     if estimator == "one_sided":
-        base, *losses = evaluator.losses(closure, storage=storage, variants=_theta_and_shifted(shifts))
+        base, *losses = evaluator.losses(closure, storage=storage, variants=_theta_and_shifted(shifts, signs=(1,)))
         return Probe(base, tuple(as_fp32(loss - base) for loss in losses), 1 + len(losses))
     if estimator == "population":
         losses = evaluator.losses(closure, storage=storage, variants=(Variant(1, shift) for shift in shifts))
         mean = losses[0] + sum(loss - losses[0] for loss in losses) / len(losses)  # equal losses are their mean, to the bit
         return Probe(mean, tuple(as_fp32(loss - mean) for loss in losses), len(losses))
+    if curvatures:
+        base, *losses = evaluator.losses(closure, storage=storage, variants=_theta_and_shifted(shifts, signs=(1, -1)))
+        sides = list(zip(losses[::2], losses[1::2], strict=True))
+        seconds = tuple(as_fp32(plus + minus - 2 * base) for plus, minus in sides)
+        return Probe(base, tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), 1 + len(losses), seconds)
     losses = evaluator.losses(closure, storage=storage, variants=(Variant(sign, shift) for shift in shifts for sign in (1, -1)))
     sides = list(zip(losses[::2], losses[1::2], strict=True))
     return Probe(sum(losses) / len(losses), tuple(as_fp32(0.5 * (plus - minus)) for plus, minus in sides), len(losses))
 
 
-def _theta_and_shifted(shifts: Iterable[Shift]) -> Iterator[Variant]:
+def _theta_and_shifted(shifts: Iterable[Shift], *, signs: Sequence[int]) -> Iterator[Variant]:
     """Yield θ, then every shifted variant: θ is a variant like the others, so that batched and distributed evaluators need no special case."""
     for index, shift in enumerate(shifts):
         if index == 0:
             yield Variant(0, shift)
-        yield Variant(1, shift)
+        for sign in signs:
+            yield Variant(sign, shift)
 
 
 def as_fp32(value: float) -> float:
