@@ -13,6 +13,7 @@ from jobs.execution.connection.ray_session import nodes
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
 from jobs.failures.outcome import Outcome
 from jobs.orchestration.cell_lifecycle import CellLifecycle
+from jobs.orchestration.reward_watch import watch_rewards
 from jobs.orchestration.start_watch import watch_starts
 from jobs.orchestration.watchers import run_watchers, watch_capacity, watch_interrupt
 from jobs.scheduling.backlog import CellBacklog
@@ -73,7 +74,8 @@ class GroupRun:
         interrupted = watch_interrupt(self.stop, interrupt=executor.interrupt)
         grown = watch_capacity(self._groups, capacity=self._capacity, grow=partial(self._grow, executor))
         started = watch_starts(self.cells, out=self.lifecycle.out, say=self.lifecycle.events.on_message)
-        with executor, run_watchers(interrupted, grown, started):
+        rewarded = watch_rewards(self.cells, out=self.lifecycle.out, say=self.lifecycle.events.on_message)
+        with executor, run_watchers(interrupted, grown, started, rewarded):
             run_trials(packs, source=self, executor=executor, directory=self.settings.directory / "tune", stop=self.stop)
 
     @property

@@ -148,6 +148,15 @@ class CellConfig(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _rewards_are_of_texts(self) -> Self:
+        if self.trainer.rewarded and self.task.predicts != "text":
+            raise ValueError(
+                f'trainer.learns_from = "reward" scores what the model writes, and {self.task.type} chooses among answers; use "metric", or a task '
+                "with written answers: toy_qa, squad, drop, or jsonl with `answer`"
+            )
+        return self
+
     @cached_property
     def cell_id(self) -> str:
         """16 hex digits that name the cell's directory, MLflow run and Tune trial."""

@@ -60,7 +60,9 @@ def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, kno
     given = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"{place} = {shown(given)}: unknown key. {allowed(path[-1], _siblings(path, data, tables) if len(path) > 1 else known)}"
+            said = f"{place} = {shown(given)}: unknown key. {allowed(path[-1], _siblings(path, data, tables) if len(path) > 1 else known)}"
+            others = _where_it_is_known(path, data)
+            return f"{said} It is a setting of {', '.join(others)}." if others else said
         case "missing":
             return f"{place}: missing. Give it, or put it under [defaults]."
         case "union_tag_invalid":
@@ -72,6 +74,14 @@ def _one(detail: ErrorDetails, *, data: Mapping[str, Any], origins: Origins, kno
         case "value_error":
             return f"{place}: {detail['ctx']['error']}."
     return f"{place} = {shown(given)}: {detail['msg'][0].lower()}{detail['msg'][1:]}."
+
+
+def _where_it_is_known(path: list[str], data: Mapping[str, Any]) -> list[str]:
+    """Return the other members of a component's family that have the setting at `path`."""
+    table = data.get(path[0])
+    if len(path) != 2 or path[0] not in FAMILIES or not isinstance(table, Mapping) or table.get("type") not in FAMILIES[path[0]]:
+        return []
+    return [name for name, cls in FAMILIES[path[0]].items() if path[1] in keys_of(cls)]
 
 
 def _place(path: list[str], origins: Origins) -> str:

@@ -13,6 +13,8 @@ from loretta_core.schema import Typed
 
 DEFAULT_STEPS = 1000
 
+Estimator = Literal["two_sided", "one_sided", "population", "forward_gradient"]
+
 
 class _Trainer(Typed):
     trains: ClassVar[bool] = True
@@ -54,7 +56,12 @@ class _Trainer(Typed):
 
     @property
     def jumps(self) -> bool:
-        """Whether what is lowered has no gradient: the metric itself."""
+        """Whether what is lowered has no gradient: the metric itself, or a reward."""
+        return False
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether what is lowered is 1 − the reward of texts that the model writes."""
         return False
 
     @property
@@ -104,11 +111,13 @@ class _ZerothOrder(_Trainer):
     """Scale ε of the perturbation (MeZO: 1e-3; 1e-2 for LoRA on OPT)."""
     num_directions: int = Field(1, ge=1)
     """Random directions averaged per step; each costs two forward passes, or one and a shared one with `estimator = "one_sided"` (MeZO: 1)."""
-    estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "two_sided"
-    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ; as a baseline, the exact derivative along z (forward-mode, twice the memory)."""
-    learns_from: Literal["loss", "metric"] = "loss"
-    """What is lowered: the task's loss, or 1 − its metric on the batch (accuracy, F1, …), which has no gradient. A metric moves in jumps: it wants
-    large batches and a larger `zo_eps`."""
+    estimator: Estimator = "two_sided"
+    """Loss differences between θ+εz and θ−εz, between θ+εz and θ, or between θ+εz and the mean over the step's directions (`population`, evolution strategies);
+    as a baseline, the exact derivative along z (forward-mode, twice the memory)."""
+    learns_from: Literal["loss", "metric", "reward"] = "loss"
+    """What is lowered: the task's loss; 1 − its metric on the batch (accuracy, F1, …), which has no gradient; or 1 − the reward of the texts that the model
+    writes to the batch, scored as the task scores them (`extract`, `metric`), for tasks with written answers. A metric moves in jumps: it wants large batches
+    and a larger `zo_eps`."""
     distribution: Literal["gaussian", "rademacher"] = "gaussian"
     """Of the directions: normal values, or signs (whose SGD updates are bitwise the same on every device)."""
     clip: float | None = Field(None, gt=0)
@@ -126,14 +135,18 @@ class _ZerothOrder(_Trainer):
 
     @property
     def jumps(self) -> bool:
-        """Whether what is lowered has no gradient: the metric itself."""
-        return self.learns_from == "metric"
+        """Whether what is lowered has no gradient: the metric itself, or a reward."""
+        return self.learns_from != "loss"
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether what is lowered is 1 − the reward of texts that the model writes."""
+        return self.learns_from == "reward"
 
     @property
     def variants_at_once(self) -> int:
         """Perturbed losses computed in one forward pass: all of a step with `batched`, else one."""
-        most = self.most_directions
-        return (2 * most if self.estimator == "two_sided" else most + 1) if self.batched else 1
+        return self.evaluations_of(self.most_directions) if self.batched else 1
 
     @property
     def most_directions(self) -> int:
@@ -149,11 +162,23 @@ class _ZerothOrder(_Trainer):
 
     @model_validator(mode="after")
     def _a_metric_has_no_derivative(self) -> Self:
-        if self.carries_tangent and self.learns_from == "metric":
+        if self.carries_tangent and self.jumps:
             raise ValueError(
-                'estimator = "forward_gradient" differentiates the loss, and learns_from = "metric" has no derivative; use estimator = "two_sided"'
+                f'estimator = "forward_gradient" differentiates the loss, and learns_from = "{self.learns_from}" has no derivative; use estimator = "two_sided"'
             )
         return self
+
+    @model_validator(mode="after")
+    def _a_population_is_several(self) -> Self:
+        if self.estimator == "population" and self.num_directions < 2:
+            raise ValueError(
+                f'estimator = "population" compares the directions of a step, and num_directions = {self.num_directions} leaves nothing to compare; give 2'
+            )
+        return self
+
+    def evaluations_of(self, directions: int) -> int:
+        """Return the losses that a step of so many directions computes."""
+        return {"two_sided": 2 * directions, "one_sided": directions + 1, "population": directions, "forward_gradient": directions}[self.estimator]
 
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
         """Return the number of random directions of a step."""
@@ -209,10 +234,25 @@ class Fzoo(_ZerothOrder):
     """Learning rate: about √q times what a coordinate moves in a step (FZOO: 5e-5 for full fine-tuning of OPT)."""
     num_directions: int = Field(8, ge=2)
     """Random directions of a step (paper: 8)."""
-    estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "one_sided"
+    estimator: Estimator = "one_sided"
     """Loss differences between θ+εz and θ−εz, or between θ+εz and θ (paper: one-sided)."""
     distribution: Literal["gaussian", "rademacher"] = "rademacher"
     """Of the directions (paper: signs)."""
+
+
+class Es(_ZerothOrder):
+    """Evolution strategies with a population of weights, rewards standardised over it (arXiv 2509.24372): θ ← θ + η/N Σ_k (R_k − mean R) / std R · z_k.
+
+    With `learns_from = "reward"` that is the paper's method; with the default, −R is the loss. N evaluations a step, and none at θ.
+    """
+
+    type: Literal["es"]
+    lr: float = Field(5e-4, gt=0)
+    """Learning rate: about √N times what a coordinate moves in a step (paper: α = 5e-4 for full fine-tuning at σ = 1e-3)."""
+    num_directions: int = Field(30, ge=2)
+    """Members N of the population (paper: 30)."""
+    estimator: Estimator = "population"
+    """Loss differences between θ+εz and the mean over the population (paper), or as for the other trainers."""
 
 
 class Meazo(_ZerothOrder):
@@ -260,6 +300,7 @@ class _Untrained(Typed):
     stop_at_score: ClassVar[float | None] = None
     carries_tangent: ClassVar[bool] = False
     jumps: ClassVar[bool] = False
+    rewarded: ClassVar[bool] = False
     variants_at_once: ClassVar[int] = 1
 
     def total_steps(self, *, rows: int, batch_size: int) -> int:
@@ -285,7 +326,7 @@ class InContext(_Untrained):
     """Solved rows before each prompt, drawn with the cell's seed (MeZO: 32). What does not fit into `task.max_length` is cut from the left."""
 
 
-LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta
+LearningConfig = Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Es | Meazo | AdaZeta
 """The trainers that change weights."""
 
-TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta, Field(discriminator="type")]
+TrainerConfig = Annotated[NoTraining | InContext | Adam | ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Es | Meazo | AdaZeta, Field(discriminator="type")]

@@ -3,6 +3,7 @@
     forward          2 · (weights of the matrices) + 4 · L · queries · blocks      operations a token, L tokens in its row
     backward         as much again for the gradients of activations, and once more for those of weights that train
     zeroth order     forwards only
+    reward, metric   an evaluation writes: a forward of the prompts, then one of a token per row for each token that may be written
     step             max(arithmetic, bytes of weights and activations / bandwidth) + bytes of the update / bandwidth + what workers send / link
 
 An estimate for comparing and for budgets (a factor of two is usual); memory is the part that is held to 10 %.
@@ -17,7 +18,8 @@ from loretta_core.config.engine import Zero
 from loretta_core.config.price import price_usd
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.plan.architectures.blocks import Block
-from loretta_core.plan.devices import UTILISATION, Devices
+from loretta_core.plan.devices import UTILISATION, Device, Devices
+from loretta_core.plan.lengths import written_tokens
 from loretta_core.plan.memory import Memory
 from loretta_core.plan.workload import Load, Shapes
 
@@ -46,7 +48,7 @@ def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, dev
     forward_s = forward_flops(shapes.block, load) / flops
     pieces = cell.engine.gradient_accumulation
     passes = passes_per_step(cell, trainable=trainable, total=shapes.block.total)
-    compute_s = pieces * max(passes * forward_s, _bytes(memory, passes) / device.bandwidth)
+    compute_s = pieces * (max(passes * forward_s, _bytes(memory, passes) / device.bandwidth) + passes * _writing_s(cell, shapes, memory, load, flops, device))
     step_s = compute_s + _update_bytes(cell, memory, trainable) / device.bandwidth + _traffic_s(cell, memory, trainable, devices)
     steps = cell.trainer.total_steps(rows=rows, batch_size=cell.batch_size)
     evaluations = 2 + (steps // cell.trainer.evaluation_period(steps) if steps else 0)
@@ -72,13 +74,19 @@ def passes_per_step(cell: CellConfig, *, trainable: int, total: int) -> float:
     if isinstance(trainer, Adam):
         again = 1 / cell.engine.activation_checkpointing if cell.engine.activation_checkpointing else 0.0
         return 2.0 + again + min(1.0, trainable / total)
-    directions = trainer.directions_at(0, steps_per_epoch=1)
-    return 2.0 * directions if trainer.estimator == "two_sided" else directions + 1.0
+    return float(trainer.evaluations_of(trainer.directions_at(0, steps_per_epoch=1)) + trainer.carries_tangent)
 
 
 def _bytes(memory: Memory, passes: float) -> float:
     """Return the bytes that a step moves: weights are read once a pass, activations written and read."""
     return passes * memory.weights + 2 * memory.activations
+
+
+def _writing_s(cell: CellConfig, shapes: Shapes, memory: Memory, load: Load, flops: float, device: Device) -> float:
+    """Return the seconds in which the answers to one piece are written, token by token: every token reads the weights, and computes with one position a row."""
+    tokens = written_tokens(cell.task) if cell.trainer.jumps else 0
+    position_s = forward_flops(shapes.block, Load(load.rows, 1, 1)) / flops
+    return tokens * max(position_s, memory.weights / device.bandwidth)
 
 
 def _update_bytes(cell: CellConfig, memory: Memory, trainable: int) -> float:

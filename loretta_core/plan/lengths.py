@@ -6,7 +6,7 @@ knows better and predicts again from its own rows.
 
 from __future__ import annotations
 
-from loretta_core.config.task import Jsonl, MultipleChoice, TaskConfig
+from loretta_core.config.task import ConversationTask, Decoder, Jsonl, MultipleChoice, TaskConfig, ToyQa
 
 LONGEST = {
     "toy_sentiment": 24, "toy_entailment": 34, "toy_qa": 30,
@@ -43,6 +43,11 @@ def sequences_per_row(task: TaskConfig) -> int:
     if isinstance(task, MultipleChoice):
         return _choices(task) if task.by == "letter" else 1  # by text, the right one is learned alone
     return CLASSES.get(task.type, 1)
+
+
+def written_tokens(task: TaskConfig) -> int:
+    """Return the most tokens that the model writes to a row; 0 where it chooses an answer."""
+    return task.max_new_tokens if isinstance(task, ToyQa | Jsonl | Decoder | ConversationTask) and task.predicts == "text" else 0
 
 
 def scored_tokens(task: TaskConfig) -> int:

@@ -126,6 +126,8 @@ class ZerothOrderCounters(BaseModel):
     """Median of the last loss differences over the rounding of an fp32 loss; below about 10 the steps follow rounding errors."""
     update_gain: float | None = None
     """Share of an update that arrived in bf16 weights, last measured; 1 on average. None where weights are fp32 in one buffer."""
+    equal_rewards: int | None = None
+    """Steps whose rewards were all equal; they changed nothing. None where no rewards are learned from, and in records of before."""
 
 
 class Digests(BaseModel):

@@ -131,6 +131,15 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class Writer(Protocol):
+    """An objective whose predictions are texts that the model writes."""
+
+    def texts(self, model: nn.Module, batch: Batch) -> list[str]:
+        """Return what the model writes to each row; called without gradients."""
+        ...
+
+
 class Classifier(ABC):
     """An objective whose model gives one score for each of C labels: cross-entropy and argmax."""
 

@@ -20,7 +20,7 @@ from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
 from loretta_core.quantized.formats import number_count
 from loretta_core.support import check_supported
-from loretta_core.tasks.base import Batch, Example, Objective
+from loretta_core.tasks.base import Batch, Example, Objective, Writer
 from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.chat.conversation import Conversation
 from loretta_core.tasks.collate import Collator, training_batches
@@ -30,7 +30,7 @@ from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.formats.tuned_head import TunedHead, tuned_head
 from loretta_core.tasks.token_cache import encode_once
 from loretta_core.train.engines.plain import TrainingEngine, device_of, plain_engine
-from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss
+from loretta_core.train.evaluate import Evaluation, evaluate, mean_loss, metric_loss, reward_loss
 from loretta_core.train.memory.activation_checkpointing import checkpoint_blocks
 from loretta_core.train.memory.shared_base import base_model, unshare_trainable
 from loretta_core.train.pack_context import SOLO, CellComputation, PackContext
@@ -223,10 +223,18 @@ def _engine(
         assert directory is not None, "a sharded run has checkpoints"
         loss_of = partial(_loss_of, objective=objective)
         return zero_engine(cell, model, loss_of=loss_of, workers=workers, shards=directory / SHARDS_NAME, identity=_identity(cell, data))
-    loss_fn = partial(metric_loss, model=model, objective=objective, scorer=data.scorer) if cell.trainer.jumps else _loss_of(model, objective=objective)
+    loss_fn = _lowered(cell, data, model=model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)
     return plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, pack_context=pack_context, log=log), model
+
+
+def _lowered(cell: CellConfig, data: TaskData, *, model: nn.Module, objective: Objective) -> LossFn:
+    """Return what the trainer lowers: the task's loss, or 1 − its metric or reward."""
+    if cell.trainer.rewarded:
+        assert isinstance(objective, Writer), "the config asks for a task with written answers"
+        return partial(reward_loss, model=model, writer=objective, scorer=data.scorer)
+    return partial(metric_loss, model=model, objective=objective, scorer=data.scorer) if cell.trainer.jumps else _loss_of(model, objective=objective)
 
 
 def _loss_of(model: nn.Module, *, objective: Objective) -> LossFn:

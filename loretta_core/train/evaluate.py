@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from loretta_core.report.stats import wilson_interval
-from loretta_core.tasks.base import Batch, BatchEvaluation, Example, Objective
+from loretta_core.tasks.base import Batch, BatchEvaluation, Example, Objective, Writer
 from loretta_core.tasks.collate import Collator, evaluation_batches
 from loretta_core.tasks.scoring.metrics import METRICS, Prediction, Reference, bootstrap_interval, score
 from loretta_core.tasks.scoring.scorer import Scorer
@@ -54,6 +54,12 @@ def metric_loss(batch: Batch, *, model: nn.Module, objective: Objective, scorer:
     references: list[Reference] = [example.reference for example in batch.examples] or batch.labels_B.tolist()
     found = objective.evaluate(model, batch)
     return torch.tensor(1.0 - scorer.score(found.predictions, references, probabilities=_positive(found, scorer)))
+
+
+@torch.no_grad()
+def reward_loss(batch: Batch, *, model: nn.Module, writer: Writer, scorer: Scorer) -> Tensor:
+    """Return 1 − the reward of what the model writes to the rows of a batch, fp32: the task's metric, of the part of a text that the task compares."""
+    return torch.tensor(1.0 - scorer.score(writer.texts(model, batch), [example.reference for example in batch.examples]))
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ def fit(
     skips_allowed: int = 0,
     stop_at_score: float | None = None,
     stop: StopReason = never_stop,
+    observe: Callable[[], Mapping[str, float]] = dict,
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainingProgress:
     """Train for `total_steps` from the last checkpoint, and leave the best parameters in the model.
@@ -45,6 +46,7 @@ def fit(
         skips_allowed: steps in a row whose loss may be not finite; only for a step that then leaves the weights alone.
         stop_at_score: training ends with the first evaluation that reaches it.
         stop: called before every step. The exception that it returns is raised once the state is saved; all workers must get the same answer.
+        observe: called after every step: what it has to say besides its loss, as points of curves.
         clock: seconds that the run has taken.
 
     Raises CellFailed (kind "nan") as soon as the loss is not finite more often than that.
@@ -67,8 +69,10 @@ def fit(
         if skips > skips_allowed:
             raise CellFailed(f"the loss is {loss} at step {progress.step} of {total_steps} (lr {lr:g}); lower the learning rate", kind="nan")
         if not skips:
-            progress.note("train_loss", loss)
-            _log(sinks, progress.step, {"train_loss": loss, "lr": lr})
+            seen = {"train_loss": loss, **observe()}
+            for name, value in seen.items():
+                progress.note(name, value)
+            _log(sinks, progress.step, {**seen, "lr": lr})
         if progress.step % eval_every == 0 or progress.step == total_steps:
             _evaluate(progress, evaluate, state, sinks, total_steps=total_steps)
             checkpointer.save(state, progress)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
@@ -28,8 +29,8 @@ from loretta_core.train.reporting.environment import environment
 from loretta_core.train.reporting.late_scoring import TRAINED_NAME, keep_trained, score_test_rows
 from loretta_core.train.reporting.majority_baseline import no_better_than_majority
 from loretta_core.train.reporting.peak_memory import PeakMemory, resident_bytes
-from loretta_core.train.reporting.test_scores import notes_on, with_test_scores
-from loretta_core.train.sinks import JOURNAL_NAME, UNALIGNED, JsonlSink, MetricSink
+from loretta_core.train.reporting.test_scores import notes_on, notes_on_rewards, with_test_scores
+from loretta_core.train.sinks import EQUAL_REWARDS, JOURNAL_NAME, UNALIGNED, JsonlSink, MetricSink
 from loretta_core.train.state import StopReason, TrainingProgress, never_stop
 from loretta_core.train.workers import Workers, workers_of
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
@@ -119,6 +120,7 @@ def _train_and_score(
         skips_allowed=SKIPS_ALLOWED if cell.trainer.zeroth_order else 0,
         stop_at_score=cell.trainer.stop_at_score,
         stop=stop,
+        observe=partial(_equal_rewards, run),
         clock=pack_context.clock,
     )
     final = run.evaluate("test") if cell.score_test else None
@@ -145,6 +147,12 @@ def _validate(run: Run, sinks: Sequence[MetricSink]) -> Evaluation:
     return outcome
 
 
+def _equal_rewards(run: Run) -> dict[str, float]:
+    """Return what a step that could not tell its rewards apart has to say."""
+    optimizer = run.engine.state.optimizer
+    return {EQUAL_REWARDS: 1.0} if run.cell.trainer.rewarded and optimizer.trouble.level else {}
+
+
 def _write(record: Record, predictions: Predictions | None, *, run: Run, best: Mapping[str, Tensor], directory: Path) -> None:
     """Write what a finished cell leaves beside its adapter, the record last. Without test scores, the weights stay such that these can be had later."""
     if predictions is None:
@@ -169,7 +177,7 @@ class Measured:
 
 def _record(run: Run, progress: TrainingProgress, measured: Measured) -> Record:
     """Return the record without test scores."""
-    return Record(
+    record = Record(
         cell_id=run.cell.cell_id,
         cell=run.cell.to_dict(),
         status="finished",
@@ -178,13 +186,14 @@ def _record(run: Run, progress: TrainingProgress, measured: Measured) -> Record:
         score=_score(run, progress),
         cost=_cost(run, progress, measured),
         pack=measured.pack,
-        zeroth_order=_zeroth_order_counters(run),
+        zeroth_order=_zeroth_order_counters(run, progress),
         curves=progress.curves,
         environment=environment(run.collate.device),
         digests=Digests(inputs=run.data.inputs_sha256, weights=run.weights_sha256),
         adapter=ADAPTER_NAME,
         warnings=notes_on(run),
     )
+    return record.model_copy(update={"warnings": [*record.warnings, *notes_on_rewards(record)]})
 
 
 def _score(run: Run, progress: TrainingProgress) -> Score:
@@ -212,7 +221,7 @@ def _cost(run: Run, progress: TrainingProgress, measured: Measured) -> RunCost:
     )
 
 
-def _zeroth_order_counters(run: Run) -> ZerothOrderCounters | None:
+def _zeroth_order_counters(run: Run, progress: TrainingProgress) -> ZerothOrderCounters | None:
     optimizer = run.engine.state.optimizer
     if not isinstance(optimizer, ZOSGD | ZerothOrder):
         return None
@@ -222,4 +231,5 @@ def _zeroth_order_counters(run: Run) -> ZerothOrderCounters | None:
         clipped_differences=optimizer.clipped_differences,
         signal_to_noise=ratio if math.isfinite(ratio) else None,
         update_gain=optimizer.update_gain,
+        equal_rewards=len(progress.curves.get(EQUAL_REWARDS, ())) if run.cell.trainer.rewarded else None,
     )

@@ -17,6 +17,10 @@ UNALIGNED = "starts_unaligned"
 """Metric of step 0 that is 1 where a zeroth-order cell's prompt answers no better than the most frequent label, and missing elsewhere."""
 
 
+EQUAL_REWARDS = "equal_rewards"
+"""Metric that is 1 at a step whose rewards were all equal, so that nothing was learned from it, and missing elsewhere."""
+
+
 @runtime_checkable
 class MetricSink(Protocol):
     """Receives the metrics of one cell, in order of steps."""

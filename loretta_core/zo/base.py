@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -19,11 +20,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from loretta_core.zo.directions.base import Directions, slots_of
+from loretta_core.zo.directions.dense import Dense
 from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
 from loretta_core.zo.guards.closures import Closure
 from loretta_core.zo.guards.trouble import Trouble
 from loretta_core.zo.log.settings import layout_of, settings_of
-from loretta_core.zo.noise import Direction, Distribution, draw
+from loretta_core.zo.noise import Direction, Distribution
 from loretta_core.zo.outliers import clip_outliers, signal_to_noise, update_window
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.membership import Snapshot, snapshot, training
@@ -33,7 +36,7 @@ from loretta_core.zo.parameters.streaming import StreamedParameters
 from loretta_core.zo.variants import Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
-"""A function called after each step with its number and the differences d that made the update; empty for a skipped step."""
+"""A function called after each step with its number and the numbers that made the update (`Probe.numbers`); empty for a skipped step."""
 
 MEASURE_EVERY = 100
 """Steps between measurements of `update_gain` of streamed parameters."""
@@ -60,10 +63,21 @@ class ZerothOrderBase(Optimizer):
     _on_step: OnStep | None = None
 
     def _configure(
-        self, *, estimator: Estimator, distribution: Distribution, directions_at: Callable[[int], int] | None, clip: float | None, streamed: bool | None
+        self,
+        *,
+        estimator: Estimator,
+        distribution: Distribution,
+        directions_at: Callable[[int], int] | None,
+        clip: float | None,
+        streamed: bool | None,
+        directions: Directions | None,
     ) -> None:
         if clip is not None and not clip > 0:
             raise ValueError(f"expected clip > 0 or None; got {clip}")
+        self._draws = copy(directions) if directions is not None else Dense()
+        self._prepared: int | None = None
+        if self._draws.curvatures and estimator != "two_sided":
+            raise ValueError(f'{self._draws.type} directions learn from second differences, which estimator "two_sided" alone has; got "{estimator}"')
         self._clip = clip
         self._estimator: Estimator = estimator
         self._distribution: Distribution = distribution
@@ -128,7 +142,10 @@ class ZerothOrderBase(Optimizer):
         assert self._storage is not None, "the constructor looks at the parameters"
         if self._layout is None:
             self._layout = layout_of(self.param_groups, self._storage)
-        return settings_of(self.param_groups, options=self.defaults, more={"distribution": self._distribution, **self._described(), **self._layout})
+        more = {"distribution": self._distribution, **self._described(), **self._layout}
+        if not isinstance(self._draws, Dense):
+            more["directions"] = self._draws.settings()
+        return settings_of(self.param_groups, options=self.defaults, more=more)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -168,28 +185,29 @@ class ZerothOrderBase(Optimizer):
                 "step() was called without a closure and without a probe(closure) of these parameters before it: a zeroth-order step needs the loss"
             )
         number, pending, self._pending = self.steps_taken, self._pending, None
-        differences = self._clip_differences(pending.differences) if pending.finite else ()
-        self.advance(differences)
+        numbers = (*self._clip_differences(pending.differences), *pending.curvatures) if pending.finite else ()
+        self.advance(numbers)
         if self._on_step is not None:
-            self._on_step(number, differences)
+            self._on_step(number, numbers)
         return pending.loss
 
     @torch.no_grad()
     def probe(self, closure: Closure) -> float:
         """Evaluate the current step without updating; returns the loss at θ. The next `step()` makes the update."""
         storage = self.look()
+        self._prepare()
         shifts = (self._shift(direction) for direction in self._directions(self.steps_taken))
-        self._pending = probe(closure, storage=storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator)
+        self._pending = probe(closure, storage=storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator, curvatures=self._draws.curvatures)
         self.param_groups[0]["evaluations"] += self._pending.evaluations
         self._loss = self._pending.loss
         self.trouble.see(loss=self._loss, differences=self._pending.differences)
         return self._loss
 
     @torch.no_grad()
-    def apply(self, differences: Sequence[float]) -> None:
-        """Make the update of the current step from its differences, without any evaluation; an empty sequence skips the step."""
+    def apply(self, numbers: Sequence[float]) -> None:
+        """Make the update of the current step from its numbers (`Probe.numbers`), without any evaluation; an empty sequence skips the step."""
         self.look()
-        self.advance(differences)
+        self.advance(numbers)
 
     def release(self) -> None:
         """Give every parameter memory of its own again and free the buffers, at the end of training. A later step would make them anew."""
@@ -208,10 +226,16 @@ class ZerothOrderBase(Optimizer):
         group["steps_taken"] = self.steps_taken
 
     @torch.no_grad()
-    def advance(self, differences: Sequence[float]) -> None:
+    def advance(self, numbers: Sequence[float]) -> None:
         """Do as `apply` right after a `look`, which is not repeated."""
+        count = len(numbers) // (2 if self._draws.curvatures else 1)
+        differences, curvatures = numbers[:count], numbers[count:]
         if differences:
-            self._update(self._directions(self.steps_taken, len(differences)), differences)
+            directions = self._directions(self.steps_taken, count)
+            if self._prepared != self.steps_taken:
+                self._prepare()
+            self._update(directions, differences)
+            self._draws.learn(directions, differences, curvatures)
         else:
             self.param_groups[0]["skipped_steps"] += 1
         self.param_groups[0]["recent"] = update_window(self.param_groups[0]["recent"], differences)
@@ -229,7 +253,18 @@ class ZerothOrderBase(Optimizer):
             self._cached_direction = self._layout = None
             self._sizes = [sum(parameter.numel() for parameter in training(group)) for group in self.param_groups]
             self._snapshot = snapshot(self.param_groups)
+            self._attach(self._storage)
         return self._storage
+
+    def _attach(self, storage: Storage) -> None:
+        """Tell the way of drawing which parameters train."""
+        self._prepared = None
+        streamed = isinstance(storage, StreamedParameters)
+        self._draws.attach(slots_of(self.param_groups), distribution=self._distribution, streamed=streamed, state=self.state)
+
+    def _prepare(self) -> None:
+        self._draws.prepare(self.steps_taken)
+        self._prepared = self.steps_taken
 
     @property
     def _parameters(self) -> list[nn.Parameter]:
@@ -270,12 +305,12 @@ class ZerothOrderBase(Optimizer):
     def _draw(self, direction: Direction) -> Float[Tensor, " P"]:
         """Return z; the last one is cached, so that a step with one direction draws it once."""
         if self._cached_direction is None or self._cached_direction[0] != direction:
-            self._cached_direction = (direction, draw(direction, size=len(self._flat), distribution=self._distribution, device=self._flat.theta_P.device))
+            self._cached_direction = (direction, self._draws.whole(direction))
         return self._cached_direction[1]
 
     def _shift(self, direction: Direction) -> Shift:
         if isinstance(self._storage, StreamedParameters):
-            return LazyShift(direction, self._distribution, tuple(group["zo_eps"] for group in self.param_groups for _ in training(group)))
+            return LazyShift(direction, self._draws, tuple(slot.group["zo_eps"] for slot in self._draws.slots))
         z_P = self._draw(direction)
         shift_P = torch.empty_like(z_P)
         for group, part in self._group_slices():

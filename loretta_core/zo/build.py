@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from loretta_core.config.trainer import AdaZeta, Fzoo, Meazo, ZoAdam, ZoMomentum, ZoSgd, ZoSign
+from loretta_core.config.trainer import AdaZeta, Es, Fzoo, Meazo, ZoAdam, ZoMomentum, ZoSgd, ZoSign
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 
-ZoTrainer = ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Meazo | AdaZeta
+ZoTrainer = ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Es | Meazo | AdaZeta
 
 
 def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: int, steps_per_epoch: int) -> ZOSGD | ZerothOrder:
@@ -28,7 +28,7 @@ def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: i
             return ZOSGD(groups, lr=trainer.lr, **shared)
         case ZoSign():
             return ZOSGD(groups, lr=trainer.lr, scaling="sign", **shared)
-        case Fzoo():
+        case Fzoo() | Es():
             return ZOSGD(groups, lr=trainer.lr, scaling="std", **shared)
         case Meazo():
             return ZOSGD(groups, lr=trainer.lr, scaling="rms", **shared)
@@ -40,5 +40,4 @@ def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: i
 
 def evaluations(trainer: ZoTrainer, *, steps: int, steps_per_epoch: int) -> int:
     """Return the number of loss evaluations of a run."""
-    directions = [trainer.directions_at(step, steps_per_epoch=steps_per_epoch) for step in range(steps)]
-    return {"two_sided": 2 * sum(directions), "one_sided": sum(directions) + steps, "forward_gradient": sum(directions)}[trainer.estimator]
+    return sum(trainer.evaluations_of(trainer.directions_at(step, steps_per_epoch=steps_per_epoch)) for step in range(steps))

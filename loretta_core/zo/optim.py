@@ -20,8 +20,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from loretta_core.zo.base import ZerothOrderBase, group_defaults
+from loretta_core.zo.directions.base import Directions
 from loretta_core.zo.estimator import Estimator
-from loretta_core.zo.noise import Direction, Distribution, draw
+from loretta_core.zo.noise import Direction, Distribution
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.membership import storage_of, training
 from loretta_core.zo.parameters.placement import LazyShift, Storage
@@ -36,15 +37,17 @@ class ZOSGD(ZerothOrderBase):
         params: parameters or parameter groups; a group may have its own lr, zo_eps and weight_decay. Those that require no gradient are left alone.
         lr: learning rate η.
         zo_eps: scale ε of the perturbation.
-        num_directions: q, directions averaged per step; a two-sided step evaluates the closure 2q times, a one-sided one q + 1 times.
+        num_directions: q, directions averaged per step; a two-sided step evaluates the closure 2q times, a one-sided one q + 1 times, a population's q times.
         weight_decay: decoupled decay λ.
         seed: seed of the directions.
-        estimator: "two_sided", "one_sided" or, as a baseline, "forward_gradient" (exact, differentiated forwards).
+        estimator: "two_sided", "one_sided", "population" (against the mean of the step: with scaling "std" evolution strategies; num_directions ≥ 2) or, as a
+            baseline, "forward_gradient" (exact, differentiated forwards).
         distribution: "gaussian" (MeZO) or "rademacher" (signs: updates are bitwise the same on every device).
         directions_at: step → q, instead of `num_directions` (AdaZeta's schedule).
         clip: loss differences farther than so many robust standard deviations from the recent ones' median are clipped (None: never).
         scaling: "gradient" (MeZO), "sign", "std" (FZOO; num_directions ≥ 2) or "rms" (MEAZO), as in `scaling.py`.
         streamed: perturb parameters where they are read instead of in a second copy; None does so for bf16 and from STREAM_FROM numbers on.
+        directions: how directions are drawn (`directions/`), such as LowRank(rank=2); None draws dense ones.
 
     Raises ValueError for settings out of range, and for parameters that are neither fp32 nor bf16.
     """
@@ -64,6 +67,7 @@ class ZOSGD(ZerothOrderBase):
         clip: float | None = None,
         scaling: Scaling = "gradient",
         streamed: bool | None = None,
+        directions: Directions | None = None,
     ) -> None:
         if lr < 0 or weight_decay < 0:
             raise ValueError(f"expected lr ≥ 0 and weight_decay ≥ 0; got {lr} and {weight_decay}")
@@ -72,7 +76,7 @@ class ZOSGD(ZerothOrderBase):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "second_moment": 0.0, **group_defaults(zo_eps, num_directions, seed)})
         self._scaling: Scaling = scaling
         streamed = False if estimator == "forward_gradient" and streamed is None else streamed
-        self._configure(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip, streamed=streamed)
+        self._configure(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip, streamed=streamed, directions=directions)
 
     def _new_storage(self, parameters: list[nn.Parameter]) -> Storage:
         return storage_of(parameters, streamed=self._streamed)
@@ -98,7 +102,7 @@ class ZOSGD(ZerothOrderBase):
         terms = []
         for direction, factor in zip(directions, factors, strict=True):
             lengths = tuple(self._step_size(group, factor, len(factors)) for group in self.param_groups for _ in training(group))
-            terms.append(LazyShift(direction, self._distribution, lengths))
+            terms.append(LazyShift(direction, self._draws, lengths))
         decays = tuple(group["lr"] * group["weight_decay"] for group in self.param_groups for _ in training(group))
         storage.subtract(terms, decays=decays, rounding=self._rounding, measure=self._measures)
 
@@ -119,7 +123,9 @@ class ZerothOrder(ZerothOrderBase):
 
     Args:
         inner: the optimizer; its parameter groups are shared, a group may have its own zo_eps.
-        zo_eps, num_directions, seed, estimator, distribution, directions_at, clip: as in ZOSGD.
+        zo_eps, num_directions, seed, estimator, distribution, directions_at, clip, directions: as in ZOSGD.
+
+    Raises ValueError for directions that keep a state: the wrapped optimizer's is its own.
     """
 
     def __init__(
@@ -133,11 +139,14 @@ class ZerothOrder(ZerothOrderBase):
         distribution: Distribution = "gaussian",
         directions_at: Callable[[int], int] | None = None,
         clip: float | None = None,
+        directions: Directions | None = None,
     ) -> None:
+        if directions is not None and directions.keeps_state:
+            raise ValueError(f"{directions.type} directions keep a state of their own, and so does {type(inner).__name__}; use them with ZOSGD")
         super().__init__(inner.param_groups, {**inner.defaults, **group_defaults(zo_eps, num_directions, seed)})
         self._inner = inner
         self._share_state()
-        self._configure(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip, streamed=None)
+        self._configure(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip, streamed=None, directions=directions)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the inner optimizer's state; its groups carry the step count and the seed."""
@@ -193,10 +202,10 @@ class ZerothOrder(ZerothOrderBase):
         """Step with fp32 weights, gradients and state; the weights are rounded back to bf16 afterwards, the state stays."""
         scales = [group["zo_eps"] * len(differences) for group in self.param_groups for _ in training(group)]
         with storage.in_fp32(rounding=self._rounding, measure=self._measures) as parameters:
-            for (parameter, start), scale in zip(parameters, scales, strict=True):
+            for parameter, slot, scale in zip(parameters, self._draws.slots, scales, strict=True):
                 gradient = torch.zeros(parameter.numel(), device=parameter.device)
                 for direction, difference in zip(directions, differences, strict=True):
-                    z = draw(direction, start=start, size=len(gradient), distribution=self._distribution, device=parameter.device)
+                    z = self._draws.values(direction, slot, start=0, size=len(gradient))
                     gradient.add_(z, alpha=difference / scale)
                 parameter.grad = gradient.view(parameter.shape)
             self._step_inner()

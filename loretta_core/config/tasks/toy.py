@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from loretta_core.config.metrics import Kind
 from loretta_core.config.tasks.vocabulary import Objective, Rows
 from loretta_core.schema import Typed
 
 
 class _Toy(Typed):
     """Settings that the generated tasks share."""
+
+    predicts: ClassVar[Kind] = "classes"
+    """Kind of what the model predicts."""
 
     objective: Objective
     train_rows: Rows = 1000
@@ -50,6 +54,8 @@ class ToyEntailment(_Toy):
 class ToyQa(_Toy):
     """Generated sentences with a question whose answer is one to three of their words; needs no files. For toy-llama. Scored by token F1, as SQuAD."""
 
+    predicts: ClassVar[Kind] = "text"
+
     type: Literal["toy_qa"]
     objective: Literal["causal"] = "causal"
     """Always `causal`: the answer is written."""
@@ -59,6 +65,8 @@ class ToyQa(_Toy):
 
 class ToyInstruct(_Toy):
     """Generated sentences with an instruction: describe it, describe one noun of it, or say whether something follows; needs no files. For toy-llama."""
+
+    predicts: ClassVar[Kind] = "text"
 
     type: Literal["toy_instruct"]
     objective: Literal["causal"] = "causal"

@@ -48,5 +48,4 @@ def variants_of(sizes: Sequence[Sized]) -> int:
 def _variants(sized: Sized) -> int:
     trainer = sized.cell.trainer
     assert not isinstance(trainer, Adam | NoTraining | InContext), "not of zeroth order"
-    directions = trainer.directions_at(0, steps_per_epoch=1)
-    return 2 * directions if trainer.estimator == "two_sided" else directions + 1
+    return trainer.evaluations_of(trainer.directions_at(0, steps_per_epoch=1))

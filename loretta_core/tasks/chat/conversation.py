@@ -82,6 +82,10 @@ class Conversation:
         """Predict the text that the model writes as the last turn."""
         return self._writer.evaluate(model, batch)
 
+    def texts(self, model: nn.Module, batch: Batch) -> list[str]:
+        """Return what the model writes as the last turn of each row."""
+        return self._writer.texts(model, batch)
+
     def prepare(self, model: nn.Module, examples: Sequence[Example]) -> None:
         """Find out how the model keeps packed rows apart, if rows are packed. Raises MethodError if it does not."""
         if self._packing:

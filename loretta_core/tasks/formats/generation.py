@@ -82,11 +82,14 @@ class Generation:
             tokens = (batch.places or find_answer_positions(batch)).sequence_T.bincount(minlength=len(batch)).tolist()
             sums = [(score * count, float(count)) for score, count in zip(scores_B.double().tolist(), tokens, strict=True)]
             return BatchEvaluation(-scores_B.sum().item(), sums, log_likelihoods=scores_B.tolist())
+        return BatchEvaluation(-scores_B.sum().item(), self.texts(model, batch), log_likelihoods=scores_B.tolist())
+
+    def texts(self, model: nn.Module, batch: Batch) -> list[str]:
+        """Return what the model writes to each row, up to a stop; as many rows at once as the cache has room for."""
         longest = max(len(example.prompt) for example in batch.examples) + self._max_new_tokens
         writers = max(1, TOKENS // longest)
         groups = [batch.examples[start : start + writers] for start in range(0, len(batch), writers)]
-        texts = [text for group in groups for text in self.write(model, group, device=batch.labels_B.device)]
-        return BatchEvaluation(-scores_B.sum().item(), texts, log_likelihoods=scores_B.tolist())
+        return [text for group in groups for text in self.write(model, group, device=batch.labels_B.device)]
 
     def write(self, model: Any, examples: Sequence[Example], *, device: torch.device) -> list[str]:
         """Return what a model writes behind the prompts, greedily and all at once, up to an end."""

@@ -36,7 +36,7 @@ def with_test_scores(record: Record, run: Run, *, initial: Evaluation, final: Ev
     changed = {
         "score": record.score.model_copy(update=scores),
         "digests": record.digests.model_copy(update={"predictions": predictions.sha256}),
-        "warnings": [*notes_on(run), *_notes_on_test_rows(run, initial)],
+        "warnings": [*notes_on(run), *notes_on_rewards(record), *_notes_on_test_rows(run, initial)],
     }
     return record.model_copy(update=changed), predictions
 
@@ -53,6 +53,17 @@ def notes_on(run: Run) -> list[str]:
         else []
     )
     return [*run.cell.cautions, *form, *run.data.notes, *repeated_texts(run.data), *too_long, *longer]
+
+
+def notes_on_rewards(record: Record) -> list[str]:
+    """Return what the reader of a record should know of steps that could not tell their rewards apart, where these are more than a few."""
+    counters, steps = record.zeroth_order, record.cost.steps or 0
+    equal = counters.equal_rewards if counters is not None else None
+    if not equal or equal <= steps / 10:
+        return []
+    return [
+        f"in {equal} of {steps} steps all rewards were equal, and nothing was learned: try a larger batch, population or zo_eps, or another metric"
+    ]
 
 
 def _notes_on_test_rows(run: Run, initial: Evaluation) -> list[str]:

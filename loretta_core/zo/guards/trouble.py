@@ -23,6 +23,8 @@ class Trouble:
 
     in_jumps: bool = False
     """Whether the loss moves in jumps, as a metric does: then a difference of 0 is common."""
+    level: bool = False
+    """Whether all losses of the last step were equal, and not 0: it taught nothing, and there is something left to learn."""
     _not_finite: int = 0
     _equal: int = 0
     _moved: bool = False
@@ -39,7 +41,8 @@ class Trouble:
                 stacklevel=4,
             )
         # A loss of exactly 0 has nothing left to learn: equal sides are no surprise then.
-        equal = finite and not any(differences) and loss != 0 and not self.in_jumps
+        self.level = finite and not any(differences) and loss != 0
+        equal = self.level and not self.in_jumps
         self._equal = self._equal + 1 if equal else 0
         if not self._told_of_zeros and self._equal >= (EQUAL_IN_A_ROW if self._moved else 1):
             self._told_of_zeros = True

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from loretta_core.zo.noise import Direction, Distribution
+from loretta_core.zo.directions.base import Directions
+from loretta_core.zo.noise import Direction
 
 NOTHING_TRAINS = "no trainable parameter was given: zeroth order perturbs and trains those that require a gradient (requires_grad), and no others"
 
@@ -21,9 +23,18 @@ class LazyShift:
     """The shift ε z of a direction, drawn when it is needed."""
 
     direction: Direction
-    distribution: Distribution
+    draws: Directions
+    """How z is drawn; it knows the parameters."""
     scales: tuple[float, ...]
     """ε of each parameter."""
+
+    def values(self, slot: int, *, start: int, size: int) -> Float[Tensor, " N"]:
+        """Return values `start` to `start + size` of a parameter's z."""
+        return self.draws.values(self.direction, self.draws.slots[slot], start=start, size=size)
+
+    def rows(self, slot: int, rows_U: Int64[Tensor, " U"]) -> Float[Tensor, "U H"]:
+        """Return some rows of a matrix's z."""
+        return self.draws.rows(self.direction, self.draws.slots[slot], rows_U)
 
 
 Shift = Tensor | LazyShift

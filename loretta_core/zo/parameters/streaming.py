@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from loretta_core.zo.noise import Direction, draw, draw_rows
+from loretta_core.zo.noise import Direction
 from loretta_core.zo.parameters.placement import NOTHING_TRAINS, LazyShift, SetShift, Shift, digest
 from loretta_core.zo.parameters.rounding import overlap, rounded
 
@@ -95,10 +95,10 @@ class StreamedParameters:
         self._unread.discard(slot)
         whole = self._parameters[slot].detach()
         part = whole if rows is None else whole[rows]
-        first = self._starts[slot] + (0 if rows is None else rows.start * whole[0].numel())
+        first = 0 if rows is None else rows.start * whole[0].numel()
         copy = torch.empty_like(part, memory_format=torch.contiguous_format)
         for block, source, start in _blocks(copy, part):
-            z = draw(shift.direction, start=first + start, size=len(block), distribution=shift.distribution, device=block.device)
+            z = shift.values(slot, start=first + start, size=len(block))
             block.copy_(z.mul_(sign * shift.scales[slot]).add_(source))
         return copy
 
@@ -107,7 +107,7 @@ class StreamedParameters:
         self._unread.discard(slot)
         weight_VH = self._parameters[slot].detach()
         ids_U, inverse = ids.unique(return_inverse=True)
-        z_UH = draw_rows(shift.direction, ids_U, start=self._starts[slot], width=weight_VH.shape[1], distribution=shift.distribution)
+        z_UH = shift.rows(slot, ids_U)
         return z_UH.mul_(sign * shift.scales[slot]).add_(weight_VH[ids_U]).to(weight_VH.dtype)[inverse]
 
     @torch.no_grad()
@@ -117,7 +117,7 @@ class StreamedParameters:
         for slot, parameter in enumerate(self._parameters):
             for block, _, start in _blocks(parameter.data, parameter.data):
                 before = block.float()
-                wanted = self._moved(before, slot, self._starts[slot] + start, terms, decays[slot])
+                wanted = self._moved(before, slot, start, terms, decays[slot])
                 block.copy_(wanted if block.dtype == torch.float32 else rounded(wanted, rounding, start=self._starts[slot] + start))
                 if measure:
                     products += overlap(wanted - before, block.float() - before)
@@ -125,20 +125,19 @@ class StreamedParameters:
             self.gain = (products[0] / products[1]).item() if products[1] else None
 
     @contextmanager
-    def in_fp32(self, *, rounding: Direction, measure: bool = False) -> Iterator[list[tuple[nn.Parameter, int]]]:
+    def in_fp32(self, *, rounding: Direction, measure: bool = False) -> Iterator[list[nn.Parameter]]:
         """Make bf16 parameters fp32 ones within the context, for an optimizer that keeps fp32 state; what it leaves in them is rounded on leaving.
 
-        Yields each parameter with its first flat index. When the block raises, the weights are as before. `measure` also updates `gain`.
+        Yields the parameters. When the block raises, the weights are as before. `measure` also updates `gain`.
         """
         originals = [parameter.data for parameter in self._parameters]
-        starts = self._starts[:-1]
         try:
             for parameter, original in zip(self._parameters, originals, strict=True):
                 parameter.grad = None  # of another dtype than the copy
                 parameter.data = original.to(torch.float32, copy=True)
-            yield list(zip(self._parameters, starts, strict=True))
+            yield self.parameters
             products = torch.zeros(2, dtype=torch.float64)
-            for parameter, original, start in zip(self._parameters, originals, starts, strict=True):
+            for parameter, original, start in zip(self._parameters, originals, self._starts[:-1], strict=True):
                 products += _write_back(parameter.data, original, rounding, start=start, measure=measure)
             if measure:
                 self.gain = (products[0] / products[1]).item() if products[1] else None
@@ -154,11 +153,10 @@ class StreamedParameters:
     def release(self) -> None:
         """Do nothing: streamed parameters are plain ones already."""
 
-    def _moved(self, before: Tensor, slot: int, first: int, terms: Sequence[LazyShift], decay: float) -> Tensor:
+    def _moved(self, before: Tensor, slot: int, start: int, terms: Sequence[LazyShift], decay: float) -> Tensor:
         moved = before * (1.0 - decay) if decay else before.clone()
         for term in terms:
-            z = draw(term.direction, start=first, size=len(moved), distribution=term.distribution, device=moved.device)
-            moved.sub_(z, alpha=term.scales[slot])
+            moved.sub_(term.values(slot, start=start, size=len(moved)), alpha=term.scales[slot])
         return moved
 
     def _warn_of_unread(self) -> None:

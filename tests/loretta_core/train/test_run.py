@@ -35,7 +35,7 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     assert record.score.low < record.score.value <= record.score.high
     assert record.score.rows == 50
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
-    assert record.cost.forwards == 4 * {"adam": 1, "fzoo": 9}.get(trainer, 2)
+    assert record.cost.forwards == 4 * {"adam": 1, "fzoo": 9, "es": 30}.get(trainer, 2)
     assert 0 < record.cost.trainable_params <= record.cost.total_params
     check_adapter(tmp_path / "adapter", digest=record.digests.adapter)  # its weights are whole
     assert record.digests.adapter == adapter_digest(tmp_path / "adapter")

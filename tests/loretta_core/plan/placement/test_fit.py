@@ -36,6 +36,15 @@ def test_full_adam_holds_53_9_gb_before_activations_in_bf16_and_107_8_in_mixed()
         assert held / 1e9 == pytest.approx(gigabytes, abs=0.05)
 
 
+def test_a_reward_costs_the_writing_of_every_evaluation():
+    """On an H100 a token reads the weights of Llama-2-7B, 27 GB in fp32, once: 50 tokens take 50 times as long, twice a step."""
+    settings = ["task=squad", "task.max_new_tokens=50"]
+    of_loss, of_reward = (row(llama(*settings, f"trainer.learns_from={kind}", method="lora", trainer="zo_sgd"), "h100-80gb") for kind in ("loss", "reward"))
+    device = device_named("h100-80gb")
+    assert of_reward.step_s - of_loss.step_s == pytest.approx(2 * 50 * 26.95e9 / device.bandwidth, rel=0.02)
+    assert of_reward.peak_bytes == of_loss.peak_bytes
+
+
 @pytest.mark.parametrize(
     ("devices", "precision", "fits", "engine"),
     [

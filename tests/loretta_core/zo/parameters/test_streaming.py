@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertConfig, DebertaV2Config, GPT2Config, LlamaConfig, OPTConfig
 
 from loretta_core.tt.linear import TTLinear
+from loretta_core.zo.directions.base import slots_of
+from loretta_core.zo.directions.dense import Dense
 from loretta_core.zo.noise import Direction, draw, draw_rows, random_bits
 from loretta_core.zo.optim import ZOSGD
 from loretta_core.zo.parameters import streaming
@@ -86,10 +88,16 @@ def test_tensor_trains_do_not_keep_a_perturbed_half():
     torch.testing.assert_close(ends[0][1], ends[1][1], rtol=1e-4, atol=1e-5)
 
 
+def dense(storage, distribution="gaussian"):
+    draws = Dense()
+    draws.attach(slots_of([{"params": storage.parameters}]), distribution=distribution, streamed=True, state={})
+    return draws
+
+
 def test_every_perturbed_copy_is_theta_plus_its_slice_of_the_direction():
     model = model_of("llama, tied")
     storage = streaming.StreamedParameters(list(model.parameters()))
-    shift = LazyShift(Direction(3, 1), "gaussian", tuple(0.01 * (k + 1) for k in range(len(storage.parameters))))
+    shift = LazyShift(Direction(3, 1), dense(storage), tuple(0.01 * (k + 1) for k in range(len(storage.parameters))))
     z_P = draw(Direction(3, 1), size=len(storage))
     start = 0
     for slot, parameter in enumerate(storage.parameters):
@@ -127,7 +135,7 @@ def test_bf16_weights_move_on_average_as_fp32_ones_would(monkeypatch):
     start = weight.detach().float().clone()
     storage = streaming.StreamedParameters([weight])
     for step in range(10):
-        storage.subtract([LazyShift(Direction(0, 0), "rademacher", (wanted,))], decays=[0.0], rounding=Direction(0, step, -1), measure=True)
+        storage.subtract([LazyShift(Direction(0, 0), dense(storage, "rademacher"), (wanted,))], decays=[0.0], rounding=Direction(0, step, -1), measure=True)
     z = draw(Direction(0, 0), size=size, distribution="rademacher")
     moved = (start - weight.detach().float()) @ z / size
     assert moved.item() == pytest.approx(10 * wanted, rel=0.02)
