@@ -9,6 +9,11 @@ NO_CACHE = "its attention takes no keys and values from outside (no past_key_val
 NARROW = "its word embeddings are narrower than its layers, and PEFT makes prompts of the layers' width"
 IDS_ONLY = "its classifier finds the end of the text in the token ids, and a prompt is passed as embeddings"
 NO_BIAS = "it has no bias terms"
+READ_PAST = "its mixers read biases past the layers that hold them"
+STATE_SPACE = (
+    "mamba", "falcon_mamba", "mamba2", "jamba", "falcon_h1", "bamba", "zamba", "zamba2", "nemotron_h", "granitemoehybrid",
+)  # fmt: skip
+"""Architectures with mixers of Mamba's kind, whose fused kernels take weight and bias of the convolution and not its result."""
 LAST_POSITION = "the head finds the last token in the token ids, and without them reads the last position, which in a padded batch is padding"
 
 

@@ -56,6 +56,7 @@ def test_a_prompt_before_a_decoders_head_would_read_padding(make_case, method, m
     [
         ("bitfit", {"model_type": "llama", "attention_bias": True}, None),
         ("bitfit", {"model_type": "llama", "attention_bias": False}, "no bias terms"),
+        ("bitfit", {"model_type": "falcon_h1", "attention_bias": True}, "its mixers read biases past the layers"),
         ("ptune", {"model_type": "electra", "hidden_size": 256, "embedding_size": 128}, "narrower"),
         ("ptune", {"model_type": "electra", "hidden_size": 768, "embedding_size": 768}, None),
         ("prompt", {"model_type": "opt", "hidden_size": 1024, "word_embed_proj_dim": 512}, "narrower"),

@@ -45,9 +45,12 @@ def dead_session_directories() -> list[Path]:
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
-    """Return this user's processes of Ray that were started with the directory; who looks at a log there is none."""
+    """Return this user's processes of Ray that were started with the directory; who looks at a log there is none.
+
+    Agents and workers name themselves `ray::…` some time after their start; then only the logs that they write tell whose they are.
+    """
     lines = {process: " ".join(process.info["cmdline"] or []) for process in _own_processes()}
-    return [process for process, line in lines.items() if str(directory) in line and f"{os.sep}ray{os.sep}" in line]
+    return [process for process, line in lines.items() if (str(directory) in line and f"{os.sep}ray{os.sep}" in line) or _is_renamed(process, line, directory)]
 
 
 def remove_session(directory: Path) -> None:
@@ -67,6 +70,16 @@ def _base() -> str:
 def _own_processes() -> Iterable[psutil.Process]:
     me = psutil.Process().username()
     return (process for process in psutil.process_iter(["cmdline", "name", "username"]) if process.info["username"] == me)
+
+
+def _is_renamed(process: psutil.Process, line: str, directory: Path) -> bool:
+    """Return whether a process that has Ray's name for it writes in the directory."""
+    if not line.startswith("ray::"):
+        return False
+    try:
+        return any(Path(file.path).is_relative_to(directory) for file in process.open_files())
+    except psutil.Error:
+        return False
 
 
 def _is_ours(path: Path) -> bool:

@@ -25,6 +25,7 @@ from loretta_core.adapters.mixed_batches import adapters_of_rows
 from loretta_core.adapters.tuners.base_configs import OwnConfig
 from loretta_core.adapters.tuners.own_parameters import OwnParametersLayer
 from loretta_core.errors import MethodError
+from loretta_core.methods.refusals import READ_PAST, STATE_SPACE
 
 
 @dataclass
@@ -56,15 +57,15 @@ class BitfitLayer(OwnParametersLayer):
     adapter_layer_names = ("bitfit_block",)
 
     def forward(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any) -> Any:
+        if adapter_names is None:
+            blocks = self.acting_blocks()
+            return self._run(blocks, args, kwargs) if blocks else self.base_layer(*args, **kwargs)
         if len(args) == 1 and not kwargs:
             return super().forward(args[0], adapter_names=adapter_names)
-        if adapter_names is not None:
-            raise MethodError(
-                f"bitfit: adapter_names needs modules of one input with a row per text; {type(self.base_layer).__name__} owns biases and takes several. "
-                "Run the rows of each adapter as a batch of their own, after `set_adapter`"
-            )
-        blocks = self.acting_blocks()
-        return self._run(blocks, args, kwargs) if blocks else self.base_layer(*args, **kwargs)
+        raise MethodError(
+            f"bitfit: adapter_names needs modules of one input with a row per text; {type(self.base_layer).__name__} owns biases and takes several. "
+            "Run the rows of each adapter as a batch of their own, after `set_adapter`"
+        )
 
     def adapted(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
         return self._run(blocks, (x,), {})
@@ -90,6 +91,8 @@ class BitfitModel(BaseTuner):
         state_dict: dict[str, Tensor] | None = None,
     ) -> None:
         config: Any = self.peft_config[adapter_name]
+        if (kind := getattr(getattr(model, "config", None), "model_type", "")) in STATE_SPACE:
+            raise MethodError(f"bitfit: {type(model).__name__} is {kind}, and {READ_PAST}: they would train without effect; use another method")
         if not _owners(model):
             raise MethodError(f"bitfit: {type(model).__name__} has no bias terms in its backbone; use another method")
         if other := next((layer for layer in model.modules() if isinstance(layer, BaseTunerLayer) and not isinstance(layer, BitfitLayer)), None):

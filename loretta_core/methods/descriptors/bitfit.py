@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from loretta_core.methods.base import Method
 from loretta_core.methods.ranges import DefaultRange, LearningRates
-from loretta_core.methods.refusals import NO_BIAS
+from loretta_core.methods.refusals import NO_BIAS, READ_PAST, STATE_SPACE
 
 
 class Bitfit(Method):
@@ -26,11 +26,13 @@ class Bitfit(Method):
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("llama", "mistral", "qwen3", "gemma", "t5", "mt5", "gemma2", "gemma3_text", "phi3", "olmo", "olmo2", "cohere", "granite"), NO_BIAS),
         **dict.fromkeys(("smollm3", "mixtral", "qwen3_moe", "deepseek_v3", "modernbert"), NO_BIAS),
-        "mamba": "its mixers read biases past the layers that hold them",
+        "mamba": READ_PAST,
     }
 
     @classmethod
     def refusal(cls, *, model_type: str, head: bool, config: Mapping[str, Any]) -> str | None:
+        if model_type in STATE_SPACE:
+            return READ_PAST
         if config.get("attention_bias") or config.get("mlp_bias") or config.get("norm_bias"):
             return None
         return super().refusal(model_type=model_type, head=head, config=config)

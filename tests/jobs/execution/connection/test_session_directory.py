@@ -84,3 +84,22 @@ def test_processes_of_ray_are_told_from_those_that_look_at_a_log(left):
         for process in (agent, reader):
             process.kill()
             process.wait()
+
+
+def test_an_agent_that_has_named_itself_is_known_by_its_log(left, tmp_path):
+    agents = []
+    for log in (left / "session_2026" / "agent.log", tmp_path / "agent.log"):
+        with log.open("w") as output:
+            agents.append(subprocess.Popen(["/bin/bash", "-c", "exec -a ray::DashboardAgent sleep 60"], stdout=output))
+    ours, other = agents
+    try:
+        while not all("".join(psutil.Process(agent.pid).cmdline()).startswith("ray::") for agent in agents):
+            time.sleep(0.01)
+        assert [process.pid for process in processes_of(left)] == [ours.pid]
+        remove_session(left)
+        ours.wait(10)
+        assert other.poll() is None
+    finally:
+        for agent in agents:
+            agent.kill()
+            agent.wait()
