@@ -16,6 +16,7 @@ from pydantic import Field
 
 from loretta_core.config.tasks.jsonl import Jsonl
 from loretta_core.config.tasks.labelled import MultiLabel, MultipleChoice, TokenClassification
+from loretta_core.config.tasks.named import Intents, Maths, Mmlu
 from loretta_core.config.tasks.published import Decoder, Glue
 from loretta_core.config.tasks.toy import ToyEntailment, ToyQa, ToySentiment, ToyTask
 from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, FRESH_HEADS, Objective, Quoting, Source
@@ -25,10 +26,14 @@ __all__ = [
     "FRESH_HEADS",
     "Decoder",
     "Glue",
+    "Intents",
     "Jsonl",
+    "Maths",
+    "Mmlu",
     "MultiLabel",
     "MultipleChoice",
     "Objective",
+    "Published",
     "Quoting",
     "Source",
     "TaskConfig",
@@ -39,6 +44,10 @@ __all__ = [
     "ToyTask",
 ]
 
+Published = Glue | Decoder | Maths | Mmlu | Intents
+"""A task whose files are known."""
+
 TaskConfig = Annotated[
-    ToySentiment | ToyEntailment | ToyQa | Jsonl | MultipleChoice | MultiLabel | TokenClassification | Glue | Decoder, Field(discriminator="type")
+    ToySentiment | ToyEntailment | ToyQa | Jsonl | MultipleChoice | MultiLabel | TokenClassification | Glue | Decoder | Maths | Mmlu | Intents,
+    Field(discriminator="type"),
 ]
