@@ -13,7 +13,7 @@ from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.checkpoints.quantized import check_quantization
 from loretta_core.config.engine import Auto, Zero
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Jsonl, MultiLabel, MultipleChoice, TaskConfig, TokenClassification
+from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Intents, Jsonl, Maths, Mmlu, MultiLabel, MultipleChoice, TaskConfig, TokenClassification
 from loretta_core.plan.devices import parse_devices
 from loretta_core.tasks.data.benchmarks import BENCHMARKS
 from loretta_core.tasks.data.conversations.load import load_conversations
@@ -59,7 +59,7 @@ def _check_task(task: TaskConfig) -> None:
             load_multi_label(task)
         case TokenClassification():
             load_token_classification(task)
-        case Glue() | Decoder() if task.path is not None:
+        case Glue() | Decoder() | Maths() | Mmlu() | Intents() if task.path is not None:
             load_benchmark(task)
-        case Glue() | Decoder():
+        case Glue() | Decoder() | Maths() | Mmlu() | Intents():
             scorer_of(task, BENCHMARKS[task.type].labels)

@@ -17,6 +17,7 @@ from pydantic import Field
 from loretta_core.config.tasks.conversations import Chat, Instruct
 from loretta_core.config.tasks.jsonl import Jsonl
 from loretta_core.config.tasks.labelled import MultiLabel, MultipleChoice, TokenClassification
+from loretta_core.config.tasks.named import Intents, Maths, Mmlu
 from loretta_core.config.tasks.published import Decoder, Glue
 from loretta_core.config.tasks.toy import ToyEntailment, ToyInstruct, ToyQa, ToySentiment, ToyTask
 from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, FRESH_HEADS, Objective, Quoting, Source
@@ -29,10 +30,14 @@ __all__ = [
     "Decoder",
     "Glue",
     "Instruct",
+    "Intents",
     "Jsonl",
+    "Maths",
+    "Mmlu",
     "MultiLabel",
     "MultipleChoice",
     "Objective",
+    "Published",
     "Quoting",
     "Source",
     "TaskConfig",
@@ -47,6 +52,9 @@ __all__ = [
 ConversationTask = ToyInstruct | Instruct | Chat
 """A task whose rows are turns."""
 
+Published = Glue | Decoder | Maths | Mmlu | Intents
+"""A task whose files are known."""
+
 TaskConfig = Annotated[
     ToySentiment
     | ToyEntailment
@@ -59,6 +67,9 @@ TaskConfig = Annotated[
     | MultiLabel
     | TokenClassification
     | Glue
-    | Decoder,
+    | Decoder
+    | Maths
+    | Mmlu
+    | Intents,
     Field(discriminator="type"),
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.checkpoints.local_files import find_checkpoint, read_config
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import FRESH_HEADS, Glue, Jsonl, MultiLabel, TaskConfig, TokenClassification
+from loretta_core.config.task import FRESH_HEADS, Glue, Intents, Jsonl, MultiLabel, TaskConfig, TokenClassification
 from loretta_core.errors import MethodError
 from loretta_core.plan.architectures.known import known_config, stored_names
 from loretta_core.plan.architectures.layers import ModelLayers
@@ -72,4 +72,4 @@ def label_count(task: TaskConfig) -> int | None:
         return task.known_labels
     if isinstance(task, TokenClassification):
         return None if task.labels is None else len(task.labels)
-    return task.outputs if isinstance(task, Glue) else 2
+    return task.outputs if isinstance(task, Glue | Intents) else 2

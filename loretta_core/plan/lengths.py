@@ -6,20 +6,21 @@ knows better and predicts again from its own rows.
 
 from __future__ import annotations
 
-from loretta_core.config.task import ConversationTask, Decoder, Jsonl, MultipleChoice, TaskConfig, ToyQa
+from loretta_core.config.task import ConversationTask, Decoder, Jsonl, Maths, Mmlu, MultipleChoice, TaskConfig, ToyQa
 
 LONGEST = {
     "toy_sentiment": 24, "toy_entailment": 34, "toy_qa": 30,
     "cola": 48, "sst2": 72, "mrpc": 112, "qqp": 128, "stsb": 96, "mnli": 160, "mnli_mm": 160, "qnli": 192, "rte": 304, "wnli": 112,
     "sst5": 72, "snli": 96, "trec": 48,
     "cb": 368, "boolq": 768, "wsc": 160, "wic": 96, "multirc": 800, "copa": 64, "record": 720, "squad": 640, "drop": 1200,
+    "gsm8k": 640, "metamathqa": 768, "mmlu": 1024, "banking77": 112,
 }  # fmt: skip
 """task → tokens."""
 
-CLASSES = {"toy_sentiment": 2, "toy_entailment": 2, "sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2}
+CLASSES = {"toy_sentiment": 2, "toy_entailment": 2, "sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2, "banking77": 77}
 """Tasks of a decoder whose training compares all answers of a row: a row is so many sequences."""
 
-ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5}
+ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5, "gsm8k": 300, "metamathqa": 500}
 """Tasks of a decoder whose answers are longer than the few tokens of a label word → tokens of a long one."""
 LABEL_WORD = 3
 CHOICE = 32
@@ -40,6 +41,8 @@ def sequences_per_row(task: TaskConfig) -> int:
         return 1
     if isinstance(task, Jsonl):
         return len(task.verbalizer) if task.verbalizer else 1
+    if isinstance(task, Mmlu):
+        return CHOICES if task.by == "letter" else 1
     if isinstance(task, MultipleChoice):
         return _choices(task) if task.by == "letter" else 1  # by text, the right one is learned alone
     return CLASSES.get(task.type, 1)
@@ -47,12 +50,12 @@ def sequences_per_row(task: TaskConfig) -> int:
 
 def written_tokens(task: TaskConfig) -> int:
     """Return the most tokens that the model writes to a row; 0 where it chooses an answer."""
-    return task.max_new_tokens if isinstance(task, ToyQa | Jsonl | Decoder | ConversationTask) and task.predicts == "text" else 0
+    return task.max_new_tokens if isinstance(task, ToyQa | Jsonl | Decoder | Maths | ConversationTask) and task.predicts == "text" else 0
 
 
 def scored_tokens(task: TaskConfig) -> int:
     """Return the tokens of a training sequence at which a language model's logits are made: the mask, or the answer. 0 for a classification head."""
-    if isinstance(task, MultipleChoice):
+    if isinstance(task, MultipleChoice | Mmlu):
         return LABEL_WORD if task.by == "letter" else CHOICE
     if task.objective == "causal":
         return task.max_new_tokens if isinstance(task, Jsonl) and task.answer else ANSWERS.get(task.type, LABEL_WORD)

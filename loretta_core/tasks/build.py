@@ -15,7 +15,10 @@ from loretta_core.config.task import (
     Decoder,
     Glue,
     Instruct,
+    Intents,
     Jsonl,
+    Maths,
+    Mmlu,
     MultiLabel,
     MultipleChoice,
     TaskConfig,
@@ -69,7 +72,7 @@ def load_data(task: TaskConfig) -> TaskData:
             return _task_data(task, *load_multi_label(task))
         case TokenClassification():
             return _task_data(task, *load_token_classification(task))
-        case Glue() | Decoder():
+        case Glue() | Decoder() | Maths() | Mmlu() | Intents():
             splits, notes = load_benchmark(task)
             return _task_data(task, splits, BENCHMARKS[task.type].labels, notes)
 
@@ -83,13 +86,8 @@ def build_objective(task: TaskConfig, *, tokenizer: PreTrainedTokenizerBase, num
             return _causal(task, tokenizer, num_labels)
         case Instruct() | Chat() | ToyInstruct():
             return _conversation(task, tokenizer)
-        case MultipleChoice():
-            _set_padding(tokenizer)
-            return MultipleChoiceRanking(tokenizer, max_length=task.length, rank_loss=task.by == "letter", normalize=task.normalize)
-        case MultiLabel():
-            return MultiLabelHead(tokenizer, max_length=task.length, order=head_order)
-        case TokenClassification():
-            return TokenHead(tokenizer, max_length=task.length, order=head_order)
+        case MultipleChoice() | Mmlu() | MultiLabel() | TokenClassification() | Maths() | Intents():
+            return _of_own_kind(task, tokenizer, num_labels, head_order)
         case Glue(objective="head"):
             if not BENCHMARKS[task.type].labels:
                 return RegressionHead(tokenizer, max_length=task.length)
@@ -127,6 +125,22 @@ def _conversation(task: ConversationTask, tokenizer: PreTrainedTokenizerBase) ->
     )
 
 
+def _of_own_kind(
+    task: MultipleChoice | Mmlu | MultiLabel | TokenClassification | Maths | Intents, tokenizer: PreTrainedTokenizerBase, num_labels: int, order: Sequence[int]
+) -> Objective:
+    match task:
+        case MultipleChoice() | Mmlu():
+            _set_padding(tokenizer)
+            return MultipleChoiceRanking(tokenizer, max_length=task.length, rank_loss=task.by == "letter", normalize=task.normalize)
+        case MultiLabel():
+            return MultiLabelHead(tokenizer, max_length=task.length, order=order)
+        case TokenClassification():
+            return TokenHead(tokenizer, max_length=task.length, order=order)
+        case Intents(objective="head"):
+            return ClassificationHead(tokenizer, max_length=task.length, order=order)
+    return _causal(task, tokenizer, num_labels)
+
+
 def _set_padding(tokenizer: PreTrainedTokenizerBase) -> None:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # Llama and GPT-2 have none; padding is masked, so any token does
@@ -135,7 +149,7 @@ def _set_padding(tokenizer: PreTrainedTokenizerBase) -> None:
 def _causal(task: TaskConfig, tokenizer: PreTrainedTokenizerBase, num_labels: int) -> Objective:
     _set_padding(tokenizer)
     match task:
-        case Jsonl(answer=str()):
+        case Jsonl(answer=str()) | Maths():
             return Generation(
                 tokenizer,
                 max_length=task.length,

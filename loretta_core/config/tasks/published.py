@@ -1,4 +1,4 @@
-"""Tasks that papers report: GLUE, SuperGLUE, SQuAD, DROP and MeZO's others.
+"""Tasks that papers report: GLUE, SuperGLUE, SQuAD, DROP and MeZO's others. Tasks of instruction-tuned models are in named.py.
 
 Prompts, columns and hub ids are in tasks/data/benchmarks.py and mezo_prompts.py.
 """
@@ -17,7 +17,7 @@ LONG_PAIRS = ("rte", "mnli", "mnli_mm", "snli")
 """Tasks of which MeZO and LM-BFF read 256 tokens where they read 128 of the others."""
 
 
-class _Benchmark(Typed):
+class Benchmark(Typed):
     """Settings that the published tasks share: where the files are, and which rows are used.
 
     Public test sets have no labels. So the test rows come from the official validation split, and the rows that choose the checkpoint from the end of the
@@ -71,7 +71,7 @@ class _Benchmark(Typed):
         return self
 
 
-class Glue(_Benchmark):
+class Glue(Benchmark):
     """A task of GLUE (arXiv 1804.07461), or SST-5, SNLI or TREC, for encoders; sst2 and rte for decoders too. mnli is scored on the matched, mnli_mm on the
     mismatched rows."""
 
@@ -99,7 +99,7 @@ class Glue(_Benchmark):
         return self
 
 
-class Decoder(_Benchmark):
+class Decoder(Benchmark):
     """A task in MeZO's format for decoders (arXiv 2305.17333): answers are ranked by their mean log-probability, or written (squad, drop)."""
 
     type: Literal["cb", "boolq", "wsc", "wic", "multirc", "copa", "record", "squad", "drop"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from loretta_core.config import CellConfig
 from loretta_core.config.model import TOY_MODELS
-from loretta_core.config.task import FRESH_HEADS, Glue, Jsonl, MultiLabel, TokenClassification
+from loretta_core.config.task import FRESH_HEADS, Glue, Intents, Jsonl, MultiLabel, TokenClassification
 from loretta_core.store.adapter_card import loading_snippet
 
 _AUTO_CLASSES = {
@@ -41,7 +41,7 @@ def merged_code(cell: CellConfig, *, directory: PurePath) -> str:
 def known_outputs(cell: CellConfig) -> int | None:
     """Return the width of the classification head as the cell says it; None for labels that were found in the data."""
     match cell.task:
-        case Glue():
+        case Glue() | Intents():
             return cell.task.outputs
         case Jsonl(regression=True):
             return 1

@@ -1,12 +1,14 @@
 """Table of the published tasks: their data sets, their columns, labels, metric, and the masked-LM prompt of each. Column names are the hub's.
 
 Prompts and label words are LM-BFF's (arXiv 2012.15723, table 1), which MeZO's masked-LM experiments take over (arXiv 2305.17333, table 13); WNLI's, which they
-leave out, is RTE's. The forms of columns are those of `templates.py`; the prompts for decoders are in `mezo_prompts.py`.
+leave out, is RTE's; the last four tasks have none. The forms of columns are those of `templates.py`; the prompts for decoders are in `mezo_prompts.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from loretta_core.tasks.data.intents import BANKING77
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Benchmark:
     verbalizer: tuple[str, ...] = ()
     validation: str = "validation"
     """The hub's name of the split that gives the test rows."""
+    train: str = "train"
+    """The hub's name of the split that is trained on."""
 
 
 _PAIR = ("sentence1", "sentence2")
@@ -97,6 +101,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "record": Benchmark("aps/super_glue", "record", ("passage", "query")),
     "squad": Benchmark("rajpurkar/squad", None, ("title", "context", "question"), metric="squad_f1"),
     "drop": Benchmark("ucinlp/drop", None, ("passage", "question"), metric="squad_f1"),
+    "gsm8k": Benchmark("openai/gsm8k", "main", ("question",), metric="number", validation="test"),
+    "metamathqa": Benchmark("meta-math/MetaMathQA", None, ("query",), metric="number"),
+    "mmlu": Benchmark("cais/mmlu", "all", ("question",), validation="test", train="auxiliary_train"),
+    "banking77": Benchmark("legacy-datasets/banking77", None, ("text",), BANKING77, validation="test"),
 }
 
 STSB_RANGE = (0.0, 5.0)

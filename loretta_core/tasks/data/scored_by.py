@@ -5,19 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loretta_core.config.metrics import MetricName
-from loretta_core.config.task import (
-    Chat,
-    Decoder,
-    Glue,
-    Instruct,
-    Jsonl,
-    MultiLabel,
-    MultipleChoice,
-    TaskConfig,
-    TokenClassification,
-    ToyInstruct,
-    ToyQa,
-)
+from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Intents, Jsonl, Maths, Mmlu, MultiLabel, MultipleChoice, TaskConfig, TokenClassification, ToyInstruct, ToyQa
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.benchmarks import BENCHMARKS
 from loretta_core.tasks.scoring.scorer import Scorer, positive_index, recorded_name
@@ -43,7 +31,7 @@ def scorer_of(task: TaskConfig, names: Sequence[str]) -> Scorer:
                 task.ignore_case,
                 task.ignore_blanks,
             )
-        case Glue() | Decoder():
+        case Glue() | Decoder() | Maths() | Mmlu() | Intents():
             metric = task.metric or BENCHMARKS[task.type].metric
             return Scorer(recorded_name(metric, task.predicts), positive_index(metric, names, task.positive_label))
         case ToyInstruct():

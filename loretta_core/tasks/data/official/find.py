@@ -21,7 +21,7 @@ def find_split(directory: Path, task: str, benchmark: Benchmark, split: str) -> 
     for folder in _folders(directory, task, benchmark):
         for name in file_names(task, split):
             files = [path for path in sorted(folder.iterdir()) if path.is_file() and _stem(path) == name.lower()]
-            shards = files[:1] or sorted(folder.glob(f"{name}-*-of-*.parquet"))
+            shards = files[:1] or sorted(folder.glob(f"{name}-*-of-*.parquet")) or _files_in(folder / name)
             if shards:
                 return shards
     names = ", ".join(f"{name}.jsonl" for name in file_names(task, split))
@@ -29,6 +29,11 @@ def find_split(directory: Path, task: str, benchmark: Benchmark, split: str) -> 
         f"{directory}: no file for the split {split!r}; expected {names} (or .csv, .tsv, .parquet) there or in a folder {LAYOUTS[task].folder}, "
         f"or a snapshot of {benchmark.hub}"
     )
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files of a split that has a folder: MMLU's has one for each subject."""
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and _stem(path) is not None] if folder.is_dir() else []
 
 
 def _folders(directory: Path, task: str, benchmark: Benchmark) -> Iterator[Path]:

@@ -27,6 +27,9 @@ class Layout:
     """Columns of delimited files without a header, by the hub's names."""
 
 
+MMLU_CHOICES = ("choice A", "choice B", "choice C", "choice D")
+"""Columns of MMLU's files; not the letters alone, which stand in the rows themselves."""
+
 _SENTENCES = {"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"}
 _LABEL_TEXT = ("label", "text")
 LM_BFF_LABEL = "label of LM-BFF"
@@ -60,6 +63,10 @@ LAYOUTS: Mapping[str, Layout] = {
     "copa": Layout("COPA"),
     "record": Layout("ReCoRD"),
     "squad": Layout("SQuAD", {"train": ("train-v1.1",), "validation": ("dev-v1.1",)}),
+    "gsm8k": Layout("grade_school_math"),
+    "metamathqa": Layout("MetaMathQA", {"train": ("MetaMathQA-395K", "MetaMathQA")}),
+    "mmlu": Layout("MMLU", {"auxiliary_train": ("train", "validation", "val")}, headless=("question", *MMLU_CHOICES, "answer")),
+    "banking77": Layout("banking_data", columns={"category": "label"}),
     "drop": Layout("DROP", {"train": ("drop_dataset_train",), "validation": ("drop_dataset_dev",)}),
 }
 """task → layout."""

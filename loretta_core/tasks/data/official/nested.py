@@ -1,9 +1,11 @@
-"""Rows of official files that hold several questions, or spans within a row → rows as the hub has them: MultiRC, ReCoRD, WSC, SQuAD, DROP, TREC."""
+"""Rows of official files that hold several questions, or spans within a row → rows as the hub has them: MultiRC, ReCoRD, WSC, SQuAD, DROP, MMLU."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from loretta_core.tasks.data.official.layouts import MMLU_CHOICES
 
 Item = Mapping[str, Any]
 
@@ -42,6 +44,10 @@ def _drop(item: Item) -> Iterator[Item]:
             yield {"passage": item["passage"], "question": question["question"], "answers_spans": {"spans": spans}}
 
 
+def _mmlu(item: Item) -> Iterator[Item]:
+    yield {"question": item["question"], "choices": [item[name] for name in MMLU_CHOICES], "answer": item["answer"], "subject": ""}
+
+
 def _drop_answer(answer: Item) -> str:
     """Return a number, spans joined by "and", or a date as one text."""
     date = answer.get("date") or {}
@@ -58,6 +64,7 @@ NESTED: Mapping[str, tuple[str, Callable[[Item], Iterator[Item]]]] = {
     "wsc": ("target", _wsc),
     "squad": ("paragraphs", _squad),
     "drop": ("qa_pairs", _drop),
+    "mmlu": (MMLU_CHOICES[0], _mmlu),
 }
 """task → the column that only the official form has, and how its rows are divided."""
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from loretta_core.config.task import Decoder, Glue
+from loretta_core.config.task import Published
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.benchmarks import Benchmark
 from loretta_core.tasks.data.official.find import find_split
@@ -18,14 +18,18 @@ from loretta_core.tasks.data.reading.files import Form, Found, read_rows
 from loretta_core.tasks.data.reading.hub import hub_rows
 from loretta_core.tasks.data.reading.labels import empty
 
-_TARGETS: dict[str, tuple[str, ...]] = {"record": ("entities", "answers"), "squad": ("answers",), "drop": ("answers_spans",)}
+_TARGETS: dict[str, tuple[str, ...]] = {"record": ("entities", "answers"), "squad": ("answers",), "drop": ("answers_spans",)} | {
+    "gsm8k": ("answer",),
+    "metamathqa": ("response",),
+    "mmlu": ("choices", "answer"),
+}
 _UNLABELLED = {"snli": ("-", -1, "-1")}
 """Tasks in which rows without a label are part of the official files → what stands there."""
 _CORRUPT = ("qqp",)
 """Tasks whose official files hold broken rows, which the hub leaves out."""
 
 
-def benchmark_rows(task: Glue | Decoder, benchmark: Benchmark, split: str) -> Found:
+def benchmark_rows(task: Published, benchmark: Benchmark, split: str) -> Found:
     """Return the rows of a split with the hub's columns. Raises DataError with the place of what cannot be read."""
     targets = _TARGETS.get(task.type, ("label",))
     needed = (*benchmark.text, *targets)
@@ -41,25 +45,27 @@ def benchmark_rows(task: Glue | Decoder, benchmark: Benchmark, split: str) -> Fo
     return _kept(task, found, needed)
 
 
-def _from_files(task: Glue | Decoder, files: Sequence[Path], *, needed: Sequence[str]) -> Found:
+def _from_files(task: Published, files: Sequence[Path], *, needed: Sequence[str]) -> Found:
     # The user's own column names are asked for as they are in the file, so that an error names them.
-    form, adapt = Form(headless=LAYOUTS[task.type].headless), partial(_adapted, task=task)
-    pieces = [line_rows(task.type, path) or read_rows(path, columns=needed, form=form, adapt=adapt) for path in files]
+    form = Form(headless=LAYOUTS[task.type].headless)
+    pieces = [line_rows(task.type, path) or read_rows(path, columns=needed, form=form, adapt=partial(_adapted, task=task, file=path)) for path in files]
     return Found([row for piece in pieces for row in piece.rows], tuple(note for piece in pieces for note in piece.notes))
 
 
-def _adapted(item: Any, *, task: Glue | Decoder) -> list[Any]:
-    """Return the rows of a row of a file, with the hub's names beside the file's own."""
+def _adapted(item: Any, *, task: Published, file: Path | None = None) -> list[Any]:
+    """Return the rows of a row of a file, with the hub's names beside the file's own; the subject of MMLU's rows is in the name of the file."""
     if not isinstance(item, dict):
         return [item]
     names = {theirs: name for theirs, name in LAYOUTS[task.type].columns.items() if name not in item} | {theirs: name for name, theirs in task.columns.items()}
     rows = [{**flat, **{name: flat[theirs] for theirs, name in names.items() if theirs in flat}} for flat in map(dict, flat_rows(task.type, item))]
+    if task.type == "mmlu" and file is not None and not item.get("subject"):
+        return [{**row, "subject": file.stem.removesuffix("_test")} for row in rows]
     if LM_BFF_LABEL in item:
         return [{**item, "label": TREC_OF_LM_BFF[int(item[LM_BFF_LABEL])]}]
     return rows
 
 
-def _kept(task: Glue | Decoder, found: Found, needed: Sequence[str]) -> Found:
+def _kept(task: Published, found: Found, needed: Sequence[str]) -> Found:
     """Leave out the rows that the hub leaves out or marks as unlabelled, with a note on how many."""
     unlabelled = _UNLABELLED.get(task.type, ())
     kept = [

@@ -64,8 +64,8 @@ def right_choices(questions: Sequence[Question], *, answer_is: str | None) -> tu
         best = max(found, key=lambda name: sum(index is not None for index in found[name]))
         wrong = questions[found[best].index(None)]
         raise DataError(
-            f"{wrong.place}: the answer is {shortened(wrong.answer)}, which is no {best} of its {len(wrong.texts)} choices; expected an index, a letter, a label "
-            "of a choice or its text, the same in all rows"
+            f"{wrong.place}: the answer is {shortened(wrong.answer)}, which is no {best} of its {len(wrong.texts)} choices; expected an index, a letter, a "
+            "label of a choice or its text, the same in all rows"
         )
     (name, indices), *others = fitting.items()
     differing = next((other for other, read in others if read != indices), None)

@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from loretta_core.config.task import Decoder, Glue
+from loretta_core.config.task import Decoder, Glue, Intents, Maths, Mmlu
 from loretta_core.errors import DataError
 from loretta_core.tasks.build import load_data
 from loretta_core.tasks.data.benchmarks import BENCHMARKS
@@ -28,8 +28,8 @@ def write(directory, train, validation):
 
 def test_the_config_and_the_tables_name_the_same_tasks():
     glue, decoder = (set(get_args(cls.model_fields["type"].annotation)) for cls in (Glue, Decoder))
-    assert glue | decoder == set(BENCHMARKS)
-    assert glue | decoder == set(LAYOUTS)
+    named = {name for cls in (Maths, Mmlu, Intents) for name in get_args(cls.model_fields["type"].annotation)}
+    assert glue | decoder | named == set(BENCHMARKS) == set(LAYOUTS)
     assert decoder | {"sst2", "rte"} == set(PROMPTS)
     for name in glue:
         benchmark = BENCHMARKS[name]

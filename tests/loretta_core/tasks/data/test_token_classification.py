@@ -43,7 +43,7 @@ def test_numbered_tags_have_names_in_the_config(tmp_path):
     text = '{"tokens": ["EU", "x"], "ner_tags": [1, 0]}\n{"tokens": ["y"], "ner_tags": [0]}\n'
     rows, names, _ = loaded(tmp_path, text, "a.jsonl", tags="ner_tags", labels=["O", "B-ORG"])
     assert (rows[0], names) == ((("EU", "x"), (1, 0)), ("O", "B-ORG"))
-    with pytest.raises(DataError, match='task.metric = "span_f1" reads entities from tags such as B-PER and I-PER, and the tags are 0, 1; name them'):
+    with pytest.raises(DataError, match=r'task.metric = "span_f1" reads entities from tags such as B-PER and I-PER, and the tags are 0, 1; name them'):
         loaded(tmp_path, text, "a.jsonl", tags="ner_tags", metric="span_f1")
     assert loaded(tmp_path, text, "a.jsonl", tags="ner_tags")[1] == ("0", "1")
 
