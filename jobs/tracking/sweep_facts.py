@@ -16,6 +16,9 @@ from loretta_core.errors import OutputError
 from loretta_core.report.labels import component_labels, varying_columns
 from loretta_core.store.manifest import MANIFEST_NAME, Manifest, read_manifest, sweep_directory
 
+NAME_LENGTH = 250
+"""Most characters of a run's name, as PostgreSQL has it."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -45,9 +48,13 @@ def run_names(cells: list[CellConfig]) -> list[str]:
     shown = [name for name in COMPONENTS if name in ("method", "trainer") or len({label[name] for label in labels}) > 1]
     extra = [name for name in varying_columns(cells) if name != "seed"]
     return [
-        " · ".join([*(label[name] for name in shown), *(f"{name}={getattr(cell, name)}" for name in extra), f"seed {cell.seed}"])
+        _cut(" · ".join([*(label[name] for name in shown), *(f"{name}={getattr(cell, name)}" for name in extra), f"seed {cell.seed}"]))
         for cell, label in zip(cells, labels, strict=True)
     ]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 1]}…"
 
 
 class SweepFacts:

@@ -19,6 +19,7 @@ from jobs.tracking import cell_facts
 from jobs.tracking.journal import Journal, Point, select_unsent
 from jobs.tracking.sweep_facts import SweepFacts
 from loretta_core.config import CellConfig
+from loretta_core.errors import ConfigError
 from loretta_core.store.adapter_files import ADAPTER_NAME
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.sent import Sent, note_sent, without_credentials
@@ -44,6 +45,7 @@ class WandbSweep:
     name = "wandb"
 
     def __init__(self, out: Path, *, sweep: str) -> None:
+        _check_login()
         self.to = wandb_place(out)
         self._out = out
         self._sweep = sweep
@@ -132,6 +134,15 @@ class WandbSink:
             artifact = wandb.Artifact(f"adapter-{self._cell.cell_id}", type="model", metadata={"cell_id": self._cell.cell_id})
             artifact.add_reference((self._directory / ADAPTER_NAME).resolve().as_uri(), name=ADAPTER_NAME)
             run.log_artifact(artifact)
+
+
+def _check_login() -> None:
+    """Raise ConfigError where W&B would ask for a key, which nobody sees in a thread."""
+    if not _offline():
+        import wandb
+
+        if not wandb.api.api_key:
+            raise ConfigError("sinks: W&B has no login here: run `wandb login`, set WANDB_API_KEY, or WANDB_MODE=offline")
 
 
 def _offline() -> bool:

@@ -60,8 +60,8 @@ class SweepHeader(Strict):
     """What a verdict must respect."""
     mirror: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*://")
     """Where finished cells are copied to and looked for, e.g. `s3://bucket/prefix`; placement, like `output`. None keeps them in `output` alone."""
-    sinks: Annotated[tuple[SinkName, ...], Field(min_length=1)] = ("mlflow",)
-    """Where the metrics of cells are sent besides their directories: `mlflow`, `tensorboard` (needs the extra `tensorboard`), `wandb` (the extra `wandb`)."""
+    sinks: tuple[SinkName, ...] = ("mlflow",)
+    """Where cells are sent besides their directories: `mlflow`, `tensorboard` (needs the extra `tensorboard`), `wandb` (the extra `wandb`); none with []."""
     max_upload_mib: float = Field(100.0, ge=0)
     """Trained weights up to this size are copied to MLflow; of larger ones, such as a full fine-tuning's, it gets the path and the digest."""
     executor: ExecutorName = "train"

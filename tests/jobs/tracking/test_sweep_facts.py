@@ -36,3 +36,8 @@ def test_the_manifest_is_read_again_when_it_has_changed(out):
     assert facts.part(sweep.cells[0]).name == sweep.cells[0].label  # there is none yet
     write_manifest(out, sweep=sweep)
     assert facts.part(sweep.cells[0]).name == "lora · adam · seed 0"
+
+
+def test_a_name_fits_the_column_of_a_database():
+    far = {**GRID, "axes": {"model": [f"/{letter * 300}/base" for letter in "ab"], "method": ["lora"]}}  # the same last part: told apart by the whole name
+    assert [len(name) for name in run_names(list(resolve_sweep(far).cells))] == [250, 250]
