@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.tracking.registry import Registered, parse_name, register
+from jobs.tracking.models.registry import Registered, parse_name, register
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, LorettaError, MethodError, OutputError
 from loretta_core.report.adapter_docs.loading_code import known_outputs

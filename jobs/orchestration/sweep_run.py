@@ -49,10 +49,10 @@ from loretta_core.report.compare import SweepComparison, write_comparison
 from loretta_core.report.units import counted
 from loretta_core.store.early_stops import clear_early_stop, read_early_stops
 from loretta_core.store.manifest import sweep_directory
+from loretta_core.store.notes.sent import find_sent
 from loretta_core.store.output_dir import check_output_dir
 from loretta_core.store.protocol_state import restore_protocol
 from loretta_core.store.search_state import restore_search
-from loretta_core.store.sent import find_sent
 
 INTERRUPTED_PATIENCE_S = 5.0
 """Seconds that an interrupted sweep waits for tracking stores that take nothing."""
@@ -212,13 +212,13 @@ class SweepRun:
         with ThreadPoolExecutor(max_workers=1) as pool:
             opening = pool.submit(self._open_sinks)
             groups = any(isinstance(cell.engine, Auto) or cell.engine.workers > 1 for cell in self.config.cells)
-            with ray_session(self._describe_loss, process_groups=groups):
-                self._start_shipper(opening.result())
-                try:
+            try:
+                with ray_session(self._describe_loss, process_groups=groups):
+                    self._start_shipper(opening.result())
                     yield
-                except BaseException:
-                    self._end_sinks(None, complete=False, patience_s=INTERRUPTED_PATIENCE_S)
-                    raise
+            except BaseException:
+                self._end_sinks(None, complete=False, patience_s=INTERRUPTED_PATIENCE_S)
+                raise
 
     def _describe_loss(self, died: str) -> str:
         """Return the message about a Ray that died: what is kept, and how to go on. Called from a thread that watches Ray."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loretta_core.errors import ConfigError
-from loretta_core.store.sent import without_credentials
+from loretta_core.store.notes.sent import without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

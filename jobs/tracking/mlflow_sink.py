@@ -1,7 +1,7 @@
 """The MLflow run of a cell: one per cell and sweep, found again by its `cell_id` tag, with what the cell's directory holds.
 
     while it trains    params, settings to filter by, tags, and the metrics of the cell's journals (`journal.py`), in batches every few seconds
-    when it is over    environment, data sets, artifacts and the logged model (`mlflow_model.py`), the final numbers, and the times of the cell itself
+    when it is over    environment, data sets, artifacts and the logged model (`logged_model.py`), the final numbers, and the times of the cell itself
 
 Everything is read from the directory, so it can be sent by whoever and whenever: by the driver while cells run (`shipper.py`), by the next sweep, by `loretta
 sync`, or by the process that computes the cell, as its MetricSink. What MLflow has already is not sent twice: points up to the last step that arrived, params,
@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.failures.outcome import Outcome
-from jobs.tracking import cell_facts, mlflow_model
-from jobs.tracking.cell_times import ended_ms, started_ms
+from jobs.tracking.facts import cell_facts
+from jobs.tracking.facts.cell_times import ended_ms, started_ms
+from jobs.tracking.facts.sweep_facts import Part, SweepFacts
 from jobs.tracking.journal import Journal, Point, select_unsent
 from jobs.tracking.mlflow_setup import Tracking, connect
-from jobs.tracking.sweep_facts import Part, SweepFacts
+from jobs.tracking.models import logged_model
 from loretta_core.config import CellConfig
 from loretta_core.errors import OutputError
+from loretta_core.store.notes.sent import Sent, note_sent, without_credentials
 from loretta_core.store.record_files import read_record
 from loretta_core.store.records import Record
-from loretta_core.store.sent import Sent, note_sent, without_credentials
 from loretta_core.train.sinks import JOURNAL_NAME, SYSTEM_JOURNAL_NAME
 
 if TYPE_CHECKING:
@@ -153,12 +154,12 @@ class MlflowSink:
         said = cell_facts.environment_tags(record) | cell_facts.result_tags(record) | {**part.tags, NOTE_TAG: run_note(tracking, self._cell, part)}
         client.log_batch(self._run_id, tags=run_tags(said))
         client.update_run(self._run_id, name=part.name)
-        data = mlflow_model.data_inputs(self._cell, record)
+        data = logged_model.data_inputs(self._cell, record)
         if data:
             client.log_inputs(self._run_id, data)
-        place = mlflow_model.RunPlace(tracking, self._run_id, self._directory)
-        mlflow_model.send_artifacts(client, place, cell=self._cell, record=record)
-        model_id = mlflow_model.send_model(client, place, cell=self._cell, record=record, part=part)
+        place = logged_model.RunPlace(tracking, self._run_id, self._directory)
+        logged_model.send_artifacts(client, place, cell=self._cell, record=record)
+        model_id = logged_model.send_model(client, place, cell=self._cell, record=record, part=part)
         self._send(client, self._final, model_id=model_id, data=data)
         to = without_credentials(tracking.uri)
         note_sent(

@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.tracking.facts.sweep_facts import Part, SweepFacts
 from jobs.tracking.mlflow_repair import close_orphan_runs
 from jobs.tracking.mlflow_setup import Tracking, connect
 from jobs.tracking.mlflow_sink import NOTE_TAG, MlflowSink, run_note, run_tags
-from jobs.tracking.sweep_facts import Part, SweepFacts
 from loretta_core.config import CellConfig
 from loretta_core.report.tables import lines_to_markdown, to_markdown
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.manifest import SWEEP_FILE_NAME, sweep_directory
-from loretta_core.store.sent import Sent, find_sent, note_sent, without_credentials
+from loretta_core.store.notes.sent import Sent, find_sent, note_sent, without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

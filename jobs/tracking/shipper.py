@@ -22,7 +22,7 @@ from jobs.tracking.sink import CellSink, Sink, unsynced_cells
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.manifest import sweep_directory
-from loretta_core.store.sent import Sent, note_sent
+from loretta_core.store.notes.sent import Sent, note_sent
 from loretta_core.train.sinks import JOURNAL_NAME
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
     Sink                          one store, opened for one sweep
     └── open_cell ► CellSink      one cell in it
 
-A sink reads the output directory and nothing else; what it has sent completely it notes there (`loretta_core/store/sent.py`). So one that breaks, is killed or
-finds nobody there is supplied later, and what a store has is not sent twice.
+A sink reads the output directory and nothing else; what it has sent completely it notes there (`loretta_core/store/notes/sent.py`). So one that breaks, is
+killed or finds nobody there is supplied later, and what a store has is not sent twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from jobs.failures.outcome import Outcome
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.sent import find_sent
+from loretta_core.store.notes.sent import find_sent
 
 if TYPE_CHECKING:
     from loretta_core.report.compare import SweepComparison

@@ -12,7 +12,7 @@ from jobs.tracking.sink import Sink
 from jobs.tracking.tensorboard_sink import TensorboardSweep, tensorboard_place
 from jobs.tracking.wandb_sink import WandbSweep, wandb_place
 from loretta_core.errors import ConfigError
-from loretta_core.store.sent import without_credentials
+from loretta_core.store.notes.sent import without_credentials
 
 EXTRAS = {"tensorboard": "tensorboard", "wandb": "wandb"}
 """Sink → the module that it needs, which is also the name of the extra of this project that installs it."""

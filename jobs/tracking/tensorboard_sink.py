@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.failures.outcome import Outcome
-from jobs.tracking import cell_facts
+from jobs.tracking.facts import cell_facts
 from jobs.tracking.journal import Journal, Point, select_unsent
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.sent import Sent, note_sent
+from loretta_core.store.notes.sent import Sent, note_sent
 from loretta_core.train.sinks import JOURNAL_NAME, SYSTEM_JOURNAL_NAME
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.sent import read_sent
+from loretta_core.store.notes.sent import read_sent
 
 
 def mlflow_link(out: Path, cell_id: str, *, url: str) -> str | None:

@@ -13,8 +13,8 @@ from loretta_core.errors import ConfigError
 from loretta_core.store.early_stops import EarlyStop, read_early_stops, write_early_stop
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
 from loretta_core.store.manifest import read_manifest, sweep_directory
+from loretta_core.store.notes.sent import Sent, note_sent
 from loretta_core.store.record_files import write_record
-from loretta_core.store.sent import Sent, note_sent
 from tests.jobs.synthetic import finished_record
 
 

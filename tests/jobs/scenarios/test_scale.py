@@ -11,9 +11,9 @@ import pytest
 from jobs.tracking.mlflow_setup import default_uri
 from loretta_core.config import load_sweep
 from loretta_core.store.layout import cell_directory
+from loretta_core.store.notes.sent import Sent, note_sent
 from loretta_core.store.output_dir import check_output_dir
 from loretta_core.store.record_files import write_record
-from loretta_core.store.sent import Sent, note_sent
 from tests.jobs.head import stop_all
 from tests.jobs.synthetic import finished_record
 from tests.jobs.test_sweep import ROOT, Place, shared, start, wait_until

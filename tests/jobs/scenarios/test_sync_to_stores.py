@@ -9,8 +9,8 @@ from jobs.sync import main, sync
 from jobs.tracking.mlflow_setup import connect
 from loretta_core.config.sweep.load import resolve_sweep
 from loretta_core.store.manifest import write_manifest
+from loretta_core.store.notes.sent import read_sent
 from loretta_core.store.output_dir import check_output_dir
-from loretta_core.store.sent import read_sent
 from tests.jobs.tracking.conftest import TINY
 from tests.services.scenarios.test_stores import postgresql
 from tests.services.serving import child_processes, serving

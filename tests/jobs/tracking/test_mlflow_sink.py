@@ -9,7 +9,7 @@ import pytest
 from jobs.failures.outcome import Interrupted, Outcome
 from jobs.failures.retry import outcome_of_error
 from jobs.tracking import mlflow_sink
-from jobs.tracking.cell_facts import numbers
+from jobs.tracking.facts.cell_facts import numbers
 from jobs.tracking.mlflow_setup import Tracking, connect, prepare
 from jobs.tracking.mlflow_sink import BATCH, MlflowSink, find_run
 from loretta_core.config import CellConfig

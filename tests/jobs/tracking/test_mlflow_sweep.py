@@ -10,8 +10,8 @@ from jobs.sync import sync
 from jobs.tracking.mlflow_setup import connect, default_uri
 from jobs.tracking.mlflow_sink import CELL_TAG
 from loretta_core.report.compare import compare
+from loretta_core.store.notes.sent import read_sent
 from loretta_core.store.record_files import read_record
-from loretta_core.store.sent import read_sent
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ from jobs.failures.outcome import Outcome
 from jobs.tracking import shipper as shipper_module
 from jobs.tracking.shipper import Shipper
 from loretta_core.store.layout import cell_directory
-from loretta_core.store.sent import Sent, note_sent
+from loretta_core.store.notes.sent import Sent, note_sent
 
 
 class Store:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loretta_core.store.sent import Sent, note_sent
+from loretta_core.store.notes.sent import Sent, note_sent
 from services.queries.links import mlflow_link
 
 URL = "http://127.0.0.1:5000"

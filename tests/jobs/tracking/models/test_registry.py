@@ -7,7 +7,7 @@ import pytest
 from jobs.export import main
 from jobs.tracking.mlflow_setup import connect, prepare
 from jobs.tracking.mlflow_sink import MlflowSink, find_run
-from jobs.tracking.registry import parse_name
+from jobs.tracking.models.registry import parse_name
 from loretta_core.errors import ConfigError
 from loretta_core.store.predictions import Predictions
 from loretta_core.tasks.data.toy import generate_sentiment

@@ -2,7 +2,7 @@
 
 import pytest
 
-from loretta_core.store.sent import Sent, find_sent, note_sent, read_sent, without_credentials
+from loretta_core.store.notes.sent import Sent, find_sent, note_sent, read_sent, without_credentials
 
 HERE = Sent(sink="mlflow", to="http://mlflow:5000", sweep="a", run_id="r")
 

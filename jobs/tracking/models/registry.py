@@ -1,6 +1,6 @@
 """Registration of a finished cell in MLflow's model registry: a version of a registered model, and an alias for it if wanted.
 
-    models:/NAME@ALIAS ──► version ──► logged model of the cell's run (`mlflow_model.py`)
+    models:/NAME@ALIAS ──► version ──► logged model of the cell's run (`logged_model.py`)
 
 The cell is sent to MLflow first if it is not there; its weights go along whatever their size, since who registers a model wants it there. The same cell
 under the same name is one version, however often it is registered.
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.failures.outcome import Outcome
-from jobs.tracking import mlflow_model
+from jobs.tracking.facts.sweep_facts import SweepFacts
 from jobs.tracking.mlflow_setup import Tracking, connect, default_uri, prepare
 from jobs.tracking.mlflow_sink import MlflowSink
-from jobs.tracking.sweep_facts import SweepFacts
+from jobs.tracking.models import logged_model
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, InfrastructureError
 from loretta_core.store.layout import cell_directory
 from loretta_core.store.manifest import read_manifest, sweep_names
+from loretta_core.store.notes.sent import find_sent, without_credentials
 from loretta_core.store.records import Record
-from loretta_core.store.sent import find_sent, without_credentials
 
 _NAME = re.compile(r"[^/:@%\"']+")
 _ALIAS = re.compile(r"(?!(?:v\d+|latest)$)[\w-]+", re.IGNORECASE)
@@ -73,9 +73,9 @@ def register(cell: CellConfig, record: Record, *, out: Path, name: str, alias: s
     client = connect(tracking.uri)
     try:
         run_id = _sent_run(cell, tracking, out=out)
-        place = mlflow_model.RunPlace(tracking, run_id, cell_directory(out, cell.cell_id), whole=True)
+        place = logged_model.RunPlace(tracking, run_id, cell_directory(out, cell.cell_id), whole=True)
         part = SweepFacts(out, name=tracking.sweep).part(cell)
-        model_id = mlflow_model.send_model(client, place, cell=cell, record=record, part=part)
+        model_id = logged_model.send_model(client, place, cell=cell, record=record, part=part)
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
         known = [version for version in client.search_model_versions(f"name = '{name}'") if version.tags.get(MODEL_TAG) == model_id]

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.tracking import cell_facts
+from jobs.tracking.facts import cell_facts
+from jobs.tracking.facts.sweep_facts import Part
 from jobs.tracking.mlflow_setup import Tracking
-from jobs.tracking.sweep_facts import Part
 from loretta_core.config import CellConfig
 from loretta_core.config.metrics import METRICS
 from loretta_core.report.adapter_docs.model_card import model_card
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, LoggedModel
 
-LOADER = "jobs.tracking.pyfunc_model"
+LOADER = "jobs.tracking.models.pyfunc_model"
 DATA_NAME = "data.json"
 """The facts on the rows, which the loader needs, beside cell.json in the model's data directory."""
 

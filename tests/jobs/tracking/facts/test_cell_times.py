@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jobs.tracking.cell_times import ended_ms, started_ms
+from jobs.tracking.facts.cell_times import ended_ms, started_ms
 from loretta_core.store.record_files import write_record
 from tests.jobs.synthetic import finished_record
 

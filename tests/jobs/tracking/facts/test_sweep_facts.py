@@ -1,6 +1,6 @@
 """The part of a cell in its sweep: the name of its run, contender, role."""
 
-from jobs.tracking.sweep_facts import SweepFacts, parts, run_names
+from jobs.tracking.facts.sweep_facts import SweepFacts, parts, run_names
 from loretta_core.config.sweep.load import resolve_sweep
 from loretta_core.store.manifest import manifest_of, write_manifest
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobs.tracking.cell_facts import data_sets, environment_tags, numbers, params, result_tags
+from jobs.tracking.facts.cell_facts import data_sets, environment_tags, numbers, params, result_tags
 from loretta_core.config import CellConfig
 from loretta_core.store.records import DataFacts, SplitFacts
 from tests.jobs.synthetic import finished_record
