@@ -1,11 +1,11 @@
-"""`python -m jobs.export CELL DIR [--merge] [--as lora]`: write a finished cell to a directory for others: adapter, model card, and the merged model if wanted.
+"""`python -m jobs.export CELL [DIR] [--merge] [--as lora] [--register NAME[@alias]]`: write a finished cell for others, or register it in MLflow.
 
     DIR/README.md                                          the model card
     DIR/adapter_config.json, adapter_model.safetensors     what `PeftModel.from_pretrained` reads (for ft: the whole model)
                                                            as a LoRA adapter with --as lora: what every program that loads LoRA reads
     DIR/merged/                                            a plain transformers checkpoint with its tokenizer, with --merge
 
-DIR is written atomically: an export that breaks leaves nothing that looks like one.
+DIR is written atomically: an export that breaks leaves nothing that looks like one. What is registered is the cell as it was trained (`tracking/registry.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.tracking.models.registry import Registered, parse_name, register
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, LorettaError, MethodError, OutputError
 from loretta_core.report.adapter_docs.loading_code import known_outputs
@@ -36,12 +37,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        found = export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge, as_lora=options.form == "lora")
+        found = [*_export(options), *_register(options)]
     except LorettaError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, ConfigError) else 1
-    print(json.dumps(asdict(found), default=str) if options.json else found.text)
+        return error.exit_code
+    if options.json:
+        print(json.dumps({name: value for each in found for name, value in asdict(each).items()}, default=str))
+    else:
+        print("\n".join(each.text for each in found))
     return 0
+
+
+def _export(options: argparse.Namespace) -> list[Exported]:
+    if options.directory is None and options.register is None:
+        raise ConfigError("nothing to do: give DIR to write to, or --register NAME[@alias], or both")
+    if options.directory is None and (options.merge or options.form):
+        raise ConfigError("--merge and --as are about what is written: give DIR; the registry gets the cell as it was trained")
+    if options.register is not None:
+        parse_name(options.register)  # before anything is written
+    if options.directory is None:
+        return []
+    return [export_cell(options.cell, to=options.directory, out=options.out, merge=options.merge, as_lora=options.form == "lora")]
+
+
+def _register(options: argparse.Namespace) -> list[Registered]:
+    if options.register is None:
+        return []
+    name, alias = parse_name(options.register)
+    config, record = _finished(find_cell(options.out, options.cell))
+    _trained_weights(find_cell(options.out, options.cell), record)
+    return [register(config, record, out=options.out, name=name, alias=alias, tracking_uri=options.tracking_uri)]
 
 
 @dataclass(frozen=True)
@@ -70,9 +95,7 @@ def export_cell(cell: str, *, to: Path, out: Path, merge: bool, as_lora: bool = 
         raise OutputError(f"{to}: exists already, and an export overwrites nothing; give a directory that does not exist yet")
     directory = find_cell(out, cell)
     config, record = _finished(directory)
-    source = directory / (record.adapter or "")
-    if record.adapter is None or not any(source.glob("*.safetensors")):
-        raise OutputError(f"{directory}: the trained weights are gone; compute the cell again with `loretta sweep FILE --rerun {directory.name}`")
+    source = _trained_weights(directory, record)
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as scratch:
         draft = Path(scratch) / "export"
@@ -92,6 +115,13 @@ def _finished(directory: Path) -> tuple[CellConfig, Record]:
         reason = f": {record.error.message}" if record.error else ""
         raise OutputError(f"{directory.name} is not finished, it {record.status}{reason}; start its sweep again, then export")
     return CellConfig.model_validate(record.cell), record
+
+
+def _trained_weights(directory: Path, record: Record) -> Path:
+    source = directory / (record.adapter or "")
+    if record.adapter is None or not any(source.glob("*.safetensors")):
+        raise OutputError(f"{directory}: the trained weights are gone; compute the cell again with `loretta sweep FILE --rerun {directory.name}`")
+    return source
 
 
 def _copy_weights(source: Path, target: Path) -> tuple[str, ...]:
@@ -169,13 +199,17 @@ def _outputs(cell: CellConfig) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m jobs.export", description="Write a finished cell as a PEFT adapter with its model card.")
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.export", description="Write a finished cell as a PEFT adapter with its model card, or register it in MLflow."
+    )
     parser.add_argument("cell", help="id of the cell, or its first digits")
-    parser.add_argument("directory", type=Path, help="where to write; must not exist")
+    parser.add_argument("directory", type=Path, nargs="?", help="where to write; must not exist")
     parser.add_argument("--merge", action="store_true", help="also write the model with the adapter folded in, which needs neither PEFT nor this project")
     parser.add_argument(
         "--as", dest="form", choices=["lora"], help="write a loretta_rep cell as a plain LoRA adapter, which PEFT and servers load without this project"
     )
+    parser.add_argument("--register", metavar="NAME[@alias]", help="make a version of a registered model in MLflow of the cell as it was trained")
+    parser.add_argument("--tracking-uri", default="", metavar="URI", help="MLflow (default: MLFLOW_TRACKING_URI, else OUT/mlflow.db)")
     parser.add_argument("--out", type=Path, default=Path("outputs"), help="output directory of the cell (default: outputs)")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
     return parser

@@ -30,6 +30,8 @@ Most = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 Uri = Annotated[str, arg(metavar="URI", help_behavior_hint="")]
 OwnDirectory = Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")]
 Form = Annotated[Literal["lora"] | None, arg(name="as", help_behavior_hint="")]
+Model = Annotated[str, arg(metavar="NAME[@alias]", help_behavior_hint="")]
+Sweeps = Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME", help_behavior_hint="")]
 Flag = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
 
 
@@ -140,21 +142,49 @@ def replay(cell: Positional[str], *, step: int | None = None, out: Directory = P
 
 @app.command
 def export(
-    cell: Positional[str], directory: Positional[Path], *, merge: Flag = False, form: Form = None, out: Directory = Path("outputs"), json: Flag = False
+    cell: Positional[str],
+    directory: Positional[OwnDirectory] = None,
+    *,
+    merge: Flag = False,
+    form: Form = None,
+    register: Model = "",
+    tracking_uri: Uri = "",
+    out: Directory = Path("outputs"),
+    json: Flag = False,
 ) -> int:
-    """Write a finished cell as a PEFT adapter in safetensors, with a model card; somebody else can load it without our output directory.
+    """Write a finished cell as a PEFT adapter in safetensors, with a model card; somebody else can load it without our output directory. Or register it in
+    MLflow, from where `mlflow.pyfunc.load_model("models:/NAME@alias")` loads it.
 
     Args:
         cell: Id of the cell, or its first digits.
-        directory: Where to write; must not exist.
+        directory: Where to write; must not exist. May be left out with --register.
         merge: Also write the model with the adapter folded in, which needs neither PEFT nor this project.
         form: Write a loretta_rep cell as a plain LoRA adapter, exact to rounding, for PEFT and for servers of LoRA adapters without this project.
+        register: NAME or NAME@alias: make a version of this registered model in MLflow of the cell as it was trained, and give it the alias.
+        tracking_uri: MLflow with the registry; by default MLFLOW_TRACKING_URI, else OUT/mlflow.db.
         out: Output directory of the cell.
         json: Print what was written as JSON.
     """
-    from services.commands.cells import export_cell
+    from services.commands.cells import ExportOptions, export_cell
 
-    return export_cell(cell, directory, merge=merge, form=form, out=out, as_json=json)
+    options = ExportOptions(merge=merge, form=form, register=register, tracking_uri=tracking_uri)
+    return export_cell(cell, directory, options=options, out=out, as_json=json)
+
+
+@app.command
+def sync(out: Positional[Directory] = Path("outputs"), *, sweep: Sweeps = (), tracking_uri: Uri = "") -> int:
+    """Send to MLflow, and to the other sinks of sweeps, what they lack of finished cells: after a server was away, or to move to another one. Computes nothing.
+
+    Exit codes: 0 all is there, 2 the request is wrong, 3 a store does not take it; what is there stays, and the same command goes on.
+
+    Args:
+        out: Output directory.
+        sweep: Only this sweep; may be repeated. By default all of them.
+        tracking_uri: Where MLflow keeps the runs; by default MLFLOW_TRACKING_URI, else OUT/mlflow.db.
+    """
+    from services.commands.cells import sync_sweeps
+
+    return sync_sweeps(out, sweeps=sweep, tracking_uri=tracking_uri)
 
 
 @app.command(name="list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,7 +15,7 @@ from jobs.execution.worker_config import WorkerConfig
 from jobs.failures.outcome import Outcome
 from jobs.failures.retry import outcome_of_error
 from jobs.storage.failure_record import clear_stale_outputs
-from jobs.tracking.mlflow_sink import MlflowSink
+from jobs.tracking.system_metrics import sampled
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
 from loretta_core.train.memory.garbage import collect_garbage
@@ -53,12 +54,11 @@ def attempt(
     comm: GroupComm,
     pack_context: PackContext = SOLO,
 ) -> Outcome:
-    """Compute this rank's part of one cell; every exception becomes an outcome. Rank 0 alone writes to MLflow."""
+    """Compute this rank's part of one cell; every exception becomes an outcome."""
     started = pack_context.clock()
     cell = CellConfig.from_json(cell_json)
     directory = cell_directory(config.out, cell_id)
-    mlflow_sink = _mlflow_sink(cell, config=config, directory=directory, pack_context=pack_context) if comm.rank == 0 else None
-    sinks: list[MetricSink] = [] if mlflow_sink is None else [mlflow_sink]
+    sinks: list[MetricSink] = []
     if config.asha_actor is not None and (config.stops_scored or not cell.score_test):
         sinks.append(AshaSink(config.asha_actor, cell_json, comm))
     stop = StopCheck(interrupts, comm)
@@ -67,13 +67,11 @@ def attempt(
             clear_stale_outputs(config.out, cell_id)
         if (reason := stop(0)) is not None:  # it came while the group waited for a cell
             raise reason
-        compute(cell, directory=directory, sinks=sinks, pack_context=pack_context, stop=stop)
+        with sampled(directory) if comm.rank == 0 else nullcontext():
+            compute(cell, directory=directory, sinks=sinks, pack_context=pack_context, stop=stop)
         return Outcome(cell_id, "finished", seconds=pack_context.clock() - started)
     except Exception as error:
-        outcome = outcome_of_error(cell_id, error, seconds=pack_context.clock() - started)
-        if mlflow_sink is not None:
-            mlflow_sink.end_run(outcome)
-        return outcome
+        return outcome_of_error(cell_id, error, seconds=pack_context.clock() - started)
     finally:
         collect_garbage()
 
@@ -91,9 +89,3 @@ def attempt_in_lockstep(attempts: Sequence[Attempt], *, cell_ids: Sequence[str],
 
 def _with_context(one: Attempt, pack_context: PackContext) -> Outcome:
     return one(pack_context=pack_context)
-
-
-def _mlflow_sink(cell: CellConfig, *, config: WorkerConfig, directory: Path, pack_context: PackContext) -> MlflowSink | None:
-    if config.tracking is None:
-        return None
-    return MlflowSink(config.tracking, cell, directory=directory, pack_id=pack_context.pack_info.pack_id if pack_context.pack_info else "")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from jobs.scheduling.resources import WorkerGroupSpec
-from jobs.tracking.mlflow_setup import Tracking
 
 if TYPE_CHECKING:
     from jobs.execution.asha_sink import AshaClient
@@ -26,8 +25,6 @@ class WorkerConfig:
     """torch threads of each worker."""
     home: Path | None = None
     """The driver's working directory: relative paths in a sweep mean this one, where it exists."""
-    tracking: Tracking | None = None
-    """MLflow store of the sweep; None records nothing there."""
     run_cell: str = RUN_CELL
     """module:function with the signature of `loretta_core.train.run.run_cell` (`attempt.ComputeCell`)."""
     asha_actor: AshaClient | None = field(default=None, compare=False)

@@ -19,8 +19,7 @@ from jobs.scheduling.resources import Node
 from jobs.storage.failure_record import write_failure
 from jobs.storage.ledger import read_status
 from jobs.storage.mirror import Mirror
-from jobs.tracking.mlflow_setup import Tracking
-from jobs.tracking.mlflow_sink import close_run
+from jobs.tracking.shipper import Shipper
 from loretta_core.config import CellConfig
 from loretta_core.errors import OutputError
 from loretta_core.store.early_stops import EarlyStop, write_early_stop
@@ -35,7 +34,8 @@ class CellLifecycle:
 
     out: Path
     search: SearchRounds
-    tracking: Tracking
+    shipper: Shipper
+    """Gets every cell that starts, and its outcome."""
     account: Account
     events: SweepEvents
     nodes: Callable[[], Sequence[Node]]
@@ -46,7 +46,6 @@ class CellLifecycle:
     """All cells that were added, by id."""
     placed: int = 0
     """The number of them that a node can hold."""
-    finished: list[CellConfig] = field(default_factory=list)
     no_room: str = ""
     """Storage is full or read-only: why no further cell starts. Such a cell has not failed; it goes on when there is room."""
 
@@ -71,6 +70,7 @@ class CellLifecycle:
         """Start a cell, in a pack of so many cells, if storage and budget allow it; returns whether they do."""
         if self.no_room or not self.account.try_start():
             return False
+        self.shipper.cell_started(cell)
         self.events.on_cell_started(cell, pack_size=pack_size)
         return True
 
@@ -80,18 +80,18 @@ class CellLifecycle:
         self.account.charge(cell, seconds=outcome.seconds)
         if outcome.kind == "storage":
             self.no_room = self.no_room or outcome.message
+            self.shipper.cell_over(cell, replace(outcome, status="interrupted"))
             return
         try:
-            outcome, record = reconcile(outcome, cell=cell, out=self.out, name=self.search.config.name, tracking=self.tracking)
+            outcome, record = reconcile(outcome, cell=cell, out=self.out, name=self.search.config.name)
         except OSError as error:
             if not is_storage_full(error):
                 raise
             self.no_room = self.no_room or str(error)
             return
-        if outcome.status == "finished":
-            self.finished.append(cell)
-            if self.mirror is not None:
-                self.mirror.send(cell.cell_id)
+        self.shipper.cell_over(cell, outcome)
+        if outcome.status == "finished" and self.mirror is not None:
+            self.mirror.send(cell.cell_id)
         self.events.on_outcome(outcome, record)
 
     def check_room(self) -> None:
@@ -100,7 +100,7 @@ class CellLifecycle:
             raise OutputError(f"{self.out}: {self.no_room}; make room and start the same command again, finished cells are kept")
 
 
-def reconcile(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, tracking: Tracking) -> tuple[Outcome, Record | None]:
+def reconcile(outcome: Outcome, *, cell: CellConfig, out: Path, name: str) -> tuple[Outcome, Record | None]:
     """Compare an outcome with the record it left, which decides; record a failure, note an early stop. Returns the outcome as it stands now, and the record.
 
     Args:
@@ -117,8 +117,6 @@ def reconcile(outcome: Outcome, *, cell: CellConfig, out: Path, name: str, track
         return outcome, status.unscored[cell.cell_id]  # what failed is the scoring of the test rows: the cell stays trained, and is scored next time
     if outcome.status == "failed":
         record = write_failure(out, cell, outcome)
-        if outcome.kind == "infrastructure":
-            close_run(tracking, cell, outcome, directory=cell_directory(out, cell.cell_id))
     if outcome.status == "stopped":
         points = tuple(read_points(cell_directory(out, cell.cell_id) / JOURNAL_NAME))
         now = datetime.now(UTC).isoformat(timespec="seconds")

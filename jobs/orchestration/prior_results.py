@@ -8,7 +8,6 @@ from pathlib import Path
 
 from jobs.scheduling.asha_actor import PastCell, asha_history
 from jobs.storage.ledger import SweepStatus, refresh_status
-from jobs.tracking.mlflow_repair import unsynced_cells
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.store.early_stops import EarlyStop, read_early_stops
 
@@ -20,10 +19,12 @@ class PriorResults:
     status: SweepStatus
     stopped: Mapping[str, EarlyStop]
     """Cell id → the note of its early stop."""
-    unsynced: Sequence[CellConfig]
-    """Finished cells whose metrics are not all in MLflow."""
     asha_history: Sequence[PastCell]
     """Cells with which those that run are compared; none without early stopping."""
+
+    def finished(self, cells: Sequence[CellConfig]) -> list[CellConfig]:
+        """Return those of the cells that were finished before this start."""
+        return [cell for cell in cells if cell.cell_id in self.status.finished]
 
     @property
     def over(self) -> set[str]:
@@ -39,7 +40,6 @@ def read_prior_results(config: SweepConfig, *, out: Path, known: SweepStatus) ->
     """
     status = refresh_status(out, config.cells, known=known)
     stopped = read_early_stops(out, name=config.name)
-    unsynced = unsynced_cells(out, [cell for cell in config.cells if cell.cell_id in status.finished])
     compared = [cell for cell in config.cells if not (config.contenders and cell.score_test)]
     history = asha_history(compared, finished=status.finished, stopped=stopped) if config.early_stopping else []
-    return PriorResults(status, stopped, unsynced, history)
+    return PriorResults(status, stopped, history)

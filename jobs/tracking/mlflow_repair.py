@@ -1,43 +1,23 @@
-"""Repair of MLflow at the start of a sweep, after a driver was killed or a tracking server was unreachable.
+"""Repair of MLflow after a driver was killed: runs that say "running" although no process computes their cells end as KILLED.
 
-    finished cell, journal not all in MLflow        the rest is sent, the run ends as FINISHED
-    orphan: a run "running" of this output          ends as KILLED; a cell that this sweep computes continues it
-    directory whose cell no process computes
-
-The caller holds the output directory's lock, so no other driver computes these cells.
+A cell that the sweep computes later continues its run. The caller holds the output directory's lock, so no other driver computes these cells. (What MLflow
+lacks of finished cells: `shipper.py`.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.tracking.mlflow_setup import PARENT_TAG, Tracking, connect, default_uri, sqlite_uri
-from jobs.tracking.mlflow_sink import CELL_TAG, OUT_TAG, PARENT_ID_TAG, MlflowSink
-from loretta_core.config import CellConfig
-from loretta_core.store.layout import ARRIVED_NAME, cell_directory
+from jobs.tracking.mlflow_sink import CELL_TAG, OUT_TAG, PARENT_ID_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 _RUNNING = "attributes.status = 'RUNNING'"
-
-
-def unsynced_cells(out: Path, cells: Iterable[CellConfig]) -> list[CellConfig]:
-    """Return those of the finished cells whose journal is not known to be in MLflow."""
-    return [cell for cell in cells if not (cell_directory(out, cell.cell_id) / ARRIVED_NAME).is_file()]
-
-
-def sync(tracking: Tracking, *, out: Path, cells: Sequence[CellConfig]) -> str:
-    """Send the journals of finished cells to MLflow. Returns what went wrong, or ""."""
-    for cell in cells:
-        sink = MlflowSink(tracking, cell, directory=cell_directory(out, cell.cell_id))
-        sink.close("finished", {})
-        if sink.problem:
-            return sink.problem
-    return ""
 
 
 def close_orphan_runs(tracking: Tracking) -> int:

@@ -8,15 +8,18 @@ run per sweep; the runs of cells are its children (see `mlflow_sink.py`).
 from __future__ import annotations
 
 import fcntl
+import getpass
 import logging
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loretta_core.errors import ConfigError
+from loretta_core.store.notes.sent import without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,6 +30,9 @@ DATABASE = "mlflow.db"
 
 PARENT_TAG = "loretta.sweep"
 """Tag of a sweep's parent run; its value is the sweep's name."""
+
+KIND_TAG = "mlflow.experimentKind"
+"""MLflow's tag with which its pages show training runs and models, and not agents and evaluations."""
 
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -46,6 +52,12 @@ class Tracking:
     parent_run_id: str
     out: str = ""
     """Output directory of the sweep, which its runs are tagged with."""
+    sweep: str = ""
+    """Name of the sweep."""
+    max_upload_mib: float = 100.0
+    """Trained weights up to this size are copied."""
+    source_tags: Mapping[str, str] = field(default_factory=dict)
+    """MLflow's own tags for who started what."""
 
 
 def default_uri(out: Path) -> str:
@@ -66,11 +78,12 @@ def connect(uri: str) -> MlflowClient:
 
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong reaches us as an exception, and people in one line
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def prepare(uri: str, *, name: str, out: Path) -> Tracking:
+def prepare(uri: str, *, name: str, out: Path, max_upload_mib: float = 100.0) -> Tracking:
     """Create what is missing: database, experiment, parent run. Raises ConfigError when the store cannot be used."""
+    source = source_tags(name)
     try:
         with (out / ".mlflow.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -78,19 +91,21 @@ def prepare(uri: str, *, name: str, out: Path) -> Tracking:
                 _create_database(out / DATABASE)
             client = connect(uri)
             experiment = _experiment(client, name, artifacts=out / "mlartifacts" if uri.startswith("sqlite:") else None)
-            parent = _parent(client, experiment.experiment_id, name)
-        return Tracking(uri, experiment.experiment_id, parent.info.run_id, out=str(out.resolve()))
+            parent = _parent(client, experiment.experiment_id, name, tags=source)
+        return Tracking(uri, experiment.experiment_id, parent.info.run_id, str(out.resolve()), name, max_upload_mib, source)
     except Exception as error:
-        raise ConfigError(f"MLflow at {uri} cannot be used ({type(error).__name__}: {_first_line(error)}); start it, or give another --tracking-uri") from error
+        raise ConfigError(
+            f"MLflow at {without_credentials(uri)} cannot be used ({type(error).__name__}: {_first_line(error)}); start it, or give another --tracking-uri"
+        ) from error
 
 
-def close(tracking: Tracking, *, complete: bool) -> str:
-    """End the parent run. Returns what went wrong, or "": no reason to fail, since the cells are done and recorded."""
+def source_tags(name: str) -> dict[str, str]:
+    """Return MLflow's own tags for who started what."""
     try:
-        connect(tracking.uri).set_terminated(tracking.parent_run_id, status="FINISHED" if complete else "KILLED")
-    except Exception as error:
-        return f"MLflow at {tracking.uri} does not answer any more ({type(error).__name__}); metrics that are missing there are in each cell's metrics.jsonl"
-    return ""
+        user = {"mlflow.user": getpass.getuser()}
+    except (OSError, KeyError):  # a container's user without a name
+        user = {}
+    return {**user, "mlflow.source.name": f"loretta sweep {name}", "mlflow.source.type": "LOCAL"}
 
 
 def _create_database(path: Path) -> None:
@@ -112,18 +127,18 @@ def _experiment(client: MlflowClient, name: str, *, artifacts: Path | None) -> E
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = (artifacts / name).resolve().as_uri() if artifacts else None
-        return client.get_experiment(client.create_experiment(name, artifact_location=location))
+        return client.get_experiment(client.create_experiment(name, artifact_location=location, tags={KIND_TAG: "custom_model_development"}))
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return experiment
 
 
-def _parent(client: MlflowClient, experiment_id: str, name: str) -> Run:
+def _parent(client: MlflowClient, experiment_id: str, name: str, *, tags: Mapping[str, str]) -> Run:
     existing = client.search_runs([experiment_id], filter_string=f"tags.`{PARENT_TAG}` = '{name}'", max_results=1)
     if existing:
         client.update_run(existing[0].info.run_id, status="RUNNING")
         return existing[0]
-    return client.create_run(experiment_id, start_time=int(time.time() * 1000), tags={PARENT_TAG: name}, run_name=name)
+    return client.create_run(experiment_id, start_time=int(time.time() * 1000), tags={PARENT_TAG: name, **tags}, run_name=name)
 
 
 def _first_line(error: Exception) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from loretta_core.errors import OutputError
 
-ARRIVED_NAME = "mlflow.json"
-"""Written beside a cell's record once all of its journal is in MLflow."""
+ARRIVED_NAME = "sent.json"
+"""Written beside a cell's record: which stores have all of it (`sent.py`)."""
 
 
 def cell_directory(out: Path, cell_id: str) -> Path:

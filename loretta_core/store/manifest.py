@@ -15,11 +15,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from loretta_core.config import CellConfig, SweepConfig
 from loretta_core.config.sweep.contenders import GridContender
+from loretta_core.config.sweep.load import SinkName
 from loretta_core.config.sweep.protocol import Decide
 from loretta_core.errors import OutputError
 from loretta_core.store.output_dir import OUTPUT_FORMAT, write_atomically
 
 MANIFEST_NAME = "sweep.json"
+
+SWEEP_FILE_NAME = "sweep.toml"
+"""Copy of the sweep file beside the manifest, with the overrides of its last start; a sweep that was made in Python has none."""
 
 
 class Skipped(BaseModel):
@@ -87,6 +91,10 @@ class Manifest(BaseModel):
     """Price of a device (a GPU, else a worker), `budget.usd_per_hour` of the sweep file; None: costs in money are not known."""
     race: RaceSeeds | None = None
     """None without a race."""
+    sinks: tuple[SinkName, ...] = ("mlflow",)
+    """Where the metrics of its cells are sent."""
+    max_upload_mib: float = 100.0
+    """Trained weights up to this size are copied to MLflow."""
 
 
 def sweep_directory(out: Path, *, name: str) -> Path:
@@ -113,6 +121,8 @@ def manifest_of(sweep: SweepConfig, *, names: Sequence[str] | None = None) -> Ma
         contenders=tuple(_contender(found, name) for found, name in zip(sweep.contenders, names, strict=True)),
         decide=sweep.decide,
         race=_race(sweep),
+        sinks=sweep.sinks,
+        max_upload_mib=sweep.max_upload_mib,
     )
 
 
@@ -120,6 +130,8 @@ def write_manifest(out: Path, *, sweep: SweepConfig, names: Sequence[str] | None
     """Write the manifest of a sweep atomically; `names` as for `manifest_of`."""
     path = sweep_directory(out, name=sweep.name) / MANIFEST_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
+    if sweep.text:
+        write_atomically(path.with_name(SWEEP_FILE_NAME), sweep.text)
     write_atomically(path, manifest_of(sweep, names=names).model_dump_json(indent=1))
     return path
 

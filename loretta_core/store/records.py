@@ -145,6 +145,32 @@ class Digests(BaseModel):
     """Files of the adapter (`adapter_files.py`); None in records from before it was kept."""
 
 
+class SplitFacts(BaseModel):
+    """Size and digest of the rows of one split."""
+
+    model_config = _FROZEN
+
+    rows: int
+    sha256: str
+
+
+class DataFacts(BaseModel):
+    """The rows that a cell saw."""
+
+    model_config = _FROZEN
+
+    splits: dict[str, SplitFacts]
+    """train, validation, test → facts; without the test rows where they were not scored, or are those of validation."""
+    columns: list[str]
+    """Names of the texts of a row, as the prompt or the head reads them."""
+    labels: list[str] = []
+    """Names of the labels in the order of their numbers; empty for numbers and texts."""
+    candidates: list[str] | None = None
+    """The answers that a decoder ranks, where all rows have the same; empty where it ranks none, None where each row has its own."""
+    lead: str = ""
+    """What stands between a prompt and a written answer."""
+
+
 class Record(BaseModel):
     """Everything about a cell that is over."""
 
@@ -172,6 +198,8 @@ class Record(BaseModel):
     environment: dict[str, str] = {}
     """Versions of libraries, device, host and git commit → value."""
     digests: Digests = Digests()
+    data: DataFacts | None = None
+    """The rows that the cell saw; None for cells that failed, and in records of before."""
     adapter: str | None = None
     """Directory of the trained weights, relative to the cell's directory."""
     warnings: list[str] = []

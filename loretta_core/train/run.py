@@ -25,6 +25,7 @@ from loretta_core.train.memory import allocator
 from loretta_core.train.memory.shared_base import cached_bytes
 from loretta_core.train.pack_context import SOLO, PackContext
 from loretta_core.train.reporting.cost_prediction import CostPrediction, predict_cost
+from loretta_core.train.reporting.data_facts import data_facts
 from loretta_core.train.reporting.environment import environment
 from loretta_core.train.reporting.late_scoring import TRAINED_NAME, keep_trained, score_test_rows
 from loretta_core.train.reporting.majority_baseline import no_better_than_majority
@@ -190,6 +191,7 @@ def _record(run: Run, progress: TrainingProgress, measured: Measured) -> Record:
         curves=progress.curves,
         environment=environment(run.collate.device),
         digests=Digests(inputs=run.data.inputs_sha256, weights=run.weights_sha256),
+        data=data_facts(run.data),
         adapter=ADAPTER_NAME,
         warnings=notes_on(run),
     )

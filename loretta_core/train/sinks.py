@@ -13,6 +13,9 @@ Outcome = Literal["finished", "failed"]
 JOURNAL_NAME = "metrics.jsonl"
 """File name of the JsonlSink in the directory of a cell."""
 
+SYSTEM_JOURNAL_NAME = "system.jsonl"
+"""File name of the samples of processors, memory, disk and network that are taken while a cell trains for long; lines as in the journal."""
+
 UNALIGNED = "starts_unaligned"
 """Metric of step 0 that is 1 where a zeroth-order cell's prompt answers no better than the most frequent label, and missing elsewhere."""
 

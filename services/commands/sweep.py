@@ -45,10 +45,12 @@ def print_dry_run(config: SweepConfig, *, out: Path, as_json: bool) -> None:
     from jobs.orchestration.preflight import check_inputs
     from jobs.scheduling.local_machine import check_placeable
     from jobs.storage.ledger import unfinished
+    from jobs.tracking.sinks import check_sinks
     from services.commands.dry_run import dry_run
 
     print(dry_run(config, out=out, as_json=as_json), flush=True)
     missing = unfinished(out, config.cells)
+    check_sinks(config.sinks)
     check_inputs(missing)
     if not cluster_address():
         check_placeable(missing)

@@ -51,6 +51,8 @@ def read_sweep(text: str, *, policy: SubmissionPolicy, overrides: Iterable[str] 
     sweep = resolve_sweep(raw, overrides=overrides)
     if sweep.mirror is not None:
         raise ConfigError(f"mirror = {sweep.mirror!r}: refused. A submitted sweep is written where this server keeps its output and nowhere else; leave it out")
+    if "wandb" in sweep.sinks:
+        raise ConfigError('sinks: "wandb" is refused. A submitted sweep is tracked where this server keeps its runs and nowhere else; leave it out')
     if sweep.tune is not None and sweep.tune.from_sweep is not None:
         raise ConfigError(f"tune.from = {sweep.tune.from_sweep!r}: refused. A submitted sweep reads no directory of this server; leave it out")
     for cell in sweep.cells:

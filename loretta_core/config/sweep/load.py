@@ -28,6 +28,7 @@ from loretta_core.config.toml import Table, parse_override, read_toml
 from loretta_core.errors import ConfigError
 from loretta_core.schema import Strict
 
+SinkName = Literal["mlflow", "tensorboard", "wandb"]
 ExecutorName = Literal["train", "inline"]
 PackSetting = Literal["auto", "off"] | Annotated[int, Field(ge=2, le=64)]
 
@@ -59,6 +60,10 @@ class SweepHeader(Strict):
     """What a verdict must respect."""
     mirror: str | None = Field(None, pattern=r"^[a-z][a-z0-9]*://")
     """Where finished cells are copied to and looked for, e.g. `s3://bucket/prefix`; placement, like `output`. None keeps them in `output` alone."""
+    sinks: tuple[SinkName, ...] = ("mlflow",)
+    """Where cells are sent besides their directories: `mlflow`, `tensorboard` (needs the extra `tensorboard`), `wandb` (the extra `wandb`); none with []."""
+    max_upload_mib: float = Field(100.0, ge=0)
+    """Trained weights up to this size are copied to MLflow; of larger ones, such as a full fine-tuning's, it gets the path and the digest."""
     executor: ExecutorName = "train"
     """Where cells are computed; placement, like an engine. `train`: warm Ray Train worker groups of any size. `inline`: the processes of Ray Tune's trials,
     for cells of one worker; the results are the same."""
@@ -104,6 +109,8 @@ class SweepConfig(SweepHeader):
     """How many grid points the `[[exclude]]` rules dropped."""
     notices: tuple[str, ...] = ()
     """What people should know of the file: rules that match nothing, settings that were left out of cells which have none of that name."""
+    text: str = Field("", exclude=True, repr=False)
+    """The sweep file as it was read, with the overrides as comments below it."""
     rounds: Rounds | None = Field(None, exclude=True, repr=False)
     """State of a search whose later cells depend on results; None where all cells are known."""
     contenders: SkipValidation[tuple[GridContender, ...]] = Field((), exclude=True, repr=False)
@@ -112,7 +119,7 @@ class SweepConfig(SweepHeader):
     def grown(self, drawn: Drawn) -> SweepConfig:
         """Return the same sweep with these samples from results."""
         assert self.rounds is not None
-        return _resolve(self.rounds.raw, self.rounds.changes, drawn=drawn)
+        return _resolve(self.rounds.raw, self.rounds.changes, drawn=drawn).model_copy(update={"text": self.text})
 
     def with_contenders(self, contenders: Iterable[GridContender]) -> SweepConfig:
         """Return the same sweep after results changed its contenders, with their cells. Raises ConfigError for an impossible trial."""
@@ -142,14 +149,17 @@ def load_sweep(path: str | Path, *, overrides: Iterable[str] = ()) -> SweepConfi
     try:
         raw = read_toml(path)
         raw.setdefault("name", path.stem)
-        return resolve_sweep(raw, overrides=overrides)
+        sweep = resolve_sweep(raw, overrides=overrides)
+        return sweep.model_copy(update={"text": "".join([path.read_text(encoding="utf-8-sig"), sweep.text])})
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
 def resolve_sweep(raw: Table, *, overrides: Iterable[str] = ()) -> SweepConfig:
     """Return a parsed sweep file, overridden, expanded and validated. Raises ConfigError."""
-    return _resolve(raw, dict(parse_override(text) for text in overrides))
+    overrides = list(overrides)
+    sweep = _resolve(raw, dict(parse_override(text) for text in overrides))
+    return sweep.model_copy(update={"text": "".join(f"\n# --set {override}" for override in overrides)})
 
 
 def sweep_from_overrides(overrides: Iterable[str]) -> SweepConfig:

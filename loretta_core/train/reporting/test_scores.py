@@ -15,6 +15,7 @@ from loretta_core.tasks.scoring.metrics import resampled, right_rows
 from loretta_core.train.build import Run
 from loretta_core.train.evaluate import Evaluation, score_interval
 from loretta_core.train.reporting.by_class import class_scores
+from loretta_core.train.reporting.data_facts import data_facts
 from loretta_core.train.reporting.majority_baseline import majority_score, no_better_than_majority
 
 
@@ -33,7 +34,9 @@ def with_test_scores(record: Record, run: Run, *, initial: Evaluation, final: Ev
         "by_class": class_scores(run.data, final.predictions, references),
         "scored_on": run.data.scored_on,
     }
+    seen = record.data if record.data is not None and "test" in record.data.splits else data_facts(run.data)
     changed = {
+        "data": seen,
         "score": record.score.model_copy(update=scores),
         "digests": record.digests.model_copy(update={"predictions": predictions.sha256}),
         "warnings": [*notes_on(run), *notes_on_rewards(record), *_notes_on_test_rows(run, initial)],

@@ -3,12 +3,11 @@
 import pytest
 
 from jobs.failures.outcome import Outcome
-from jobs.orchestration import cell_lifecycle
 from jobs.orchestration.cell_lifecycle import CellLifecycle, reconcile
 from jobs.orchestration.search_rounds import SearchRounds
 from jobs.scheduling.budget import open_account
 from jobs.scheduling.resources import Node
-from jobs.tracking.mlflow_setup import Tracking
+from jobs.tracking.shipper import Shipper
 from loretta_core.config import SweepConfig
 from loretta_core.config.sweep.limits import Budget
 from loretta_core.errors import OutputError
@@ -18,70 +17,60 @@ from loretta_core.store.record_files import read_record, write_record
 from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink
 from tests.jobs.synthetic import finished_record
 
-NOWHERE = Tracking("", "", "")
 LARGE = """{"model_type": "roberta", "hidden_size": 8192, "num_hidden_layers": 80, "num_attention_heads": 64, "intermediate_size": 28672,
 "vocab_size": 50265, "max_position_embeddings": 514}"""
 
 
-@pytest.fixture
-def closed(monkeypatch) -> list[str]:
-    """Kinds of failure whose MLflow run was ended from outside."""
-    kinds: list[str] = []
-    monkeypatch.setattr(cell_lifecycle, "close_run", lambda tracking, cell, outcome, directory: kinds.append(outcome.kind))
-    return kinds
-
-
-def test_a_finished_cell_has_its_record(cell, out, closed):
+def test_a_finished_cell_has_its_record(cell, out):
     write_record(finished_record(cell()), cell_directory(out, cell().cell_id))
-    outcome, record = reconcile(Outcome(cell().cell_id, "finished"), cell=cell(), out=out, name="small", tracking=NOWHERE)
-    assert (outcome.status, record.score.value, closed) == ("finished", 0.9, [])
+    outcome, record = reconcile(Outcome(cell().cell_id, "finished"), cell=cell(), out=out, name="small")
+    assert (outcome.status, record.score.value) == ("finished", 0.9)
 
 
-@pytest.mark.parametrize(("kind", "ended_from_outside"), [("nan", []), ("infrastructure", ["infrastructure"])])
-def test_a_failure_is_recorded(kind, ended_from_outside, cell, out, closed):
-    outcome, record = reconcile(Outcome(cell().cell_id, "failed", kind=kind, message="why"), cell=cell(), out=out, name="small", tracking=NOWHERE)
+@pytest.mark.parametrize("kind", ["nan", "infrastructure"])
+def test_a_failure_is_recorded(kind, cell, out):
+    outcome, record = reconcile(Outcome(cell().cell_id, "failed", kind=kind, message="why"), cell=cell(), out=out, name="small")
     assert outcome.status == "failed"
     assert record == read_record(cell_directory(out, cell().cell_id))
     assert (record.error.kind, record.error.message) == (kind, "why")
-    assert closed == ended_from_outside
 
 
-def test_scoring_that_fails_leaves_the_trained_cell_as_it_is(cell, out, closed):
+def test_scoring_that_fails_leaves_the_trained_cell_as_it_is(cell, out):
     trained = finished_record(cell().model_copy(update={"score_test": False}))
     write_record(trained, cell_directory(out, cell().cell_id))
     failed = Outcome(cell().cell_id, "failed", kind="config", message="a test text is too long")
-    assert reconcile(failed, cell=cell(), out=out, name="small", tracking=NOWHERE) == (failed, trained)
+    assert reconcile(failed, cell=cell(), out=out, name="small") == (failed, trained)
     assert read_record(cell_directory(out, cell().cell_id)) == trained
 
 
-def test_an_interruption_leaves_no_record(cell, out, closed):
-    outcome, record = reconcile(Outcome(cell().cell_id, "interrupted"), cell=cell(), out=out, name="small", tracking=NOWHERE)
+def test_an_interruption_leaves_no_record(cell, out):
+    outcome, record = reconcile(Outcome(cell().cell_id, "interrupted"), cell=cell(), out=out, name="small")
     assert (outcome.status, record) == ("interrupted", None)
     assert not cell_directory(out, cell().cell_id).exists()
 
 
-def test_a_process_that_dies_after_its_record_does_not_unmake_it(cell, out, closed):
+def test_a_process_that_dies_after_its_record_does_not_unmake_it(cell, out):
     write_record(finished_record(cell()), cell_directory(out, cell().cell_id))
     died = Outcome(cell().cell_id, "failed", kind="infrastructure", message="the worker process died")
-    outcome, record = reconcile(died, cell=cell(), out=out, name="small", tracking=NOWHERE)
+    outcome, record = reconcile(died, cell=cell(), out=out, name="small")
     assert (outcome.status, outcome.message) == ("finished", "the worker process died")
     assert record == read_record(cell_directory(out, cell().cell_id))
     assert record.status == "finished"
 
 
-def test_success_without_a_record_is_a_failure_that_names_the_usual_cause(cell, out, closed):
-    outcome, record = reconcile(Outcome(cell().cell_id, "finished"), cell=cell(), out=out, name="small", tracking=NOWHERE)
+def test_success_without_a_record_is_a_failure_that_names_the_usual_cause(cell, out):
+    outcome, record = reconcile(Outcome(cell().cell_id, "finished"), cell=cell(), out=out, name="small")
     assert (outcome.status, outcome.kind) == ("failed", "infrastructure")
     assert "do all nodes of the cluster share" in record.error.message
 
 
-def test_an_early_stop_is_a_note_of_the_sweep_and_no_record(cell, out, closed):
+def test_an_early_stop_is_a_note_of_the_sweep_and_no_record(cell, out):
     journal = JsonlSink(cell_directory(out, cell().cell_id) / JOURNAL_NAME)
     journal.log(0, {"validation_score": 0.5, "share_of_steps": 0.0})
     journal.log(5, {"validation_score": 0.6, "share_of_steps": 0.25})
     journal.close("failed", {})
     stopped = Outcome(cell().cell_id, "stopped", message="others did better")
-    assert reconcile(stopped, cell=cell(), out=out, name="small", tracking=NOWHERE) == (stopped, None)
+    assert reconcile(stopped, cell=cell(), out=out, name="small") == (stopped, None)
     assert not (cell_directory(out, cell().cell_id) / "record.json").exists()
     note = read_early_stops(out, name="small")[cell().cell_id]
     assert (note.reason, note.points) == ("others did better", ((0.0, 0.5), (0.25, 0.6)))
@@ -110,6 +99,16 @@ class Events:
         self.seen.append(("message", text))
 
 
+class Told(Shipper):
+    """Notes what it is told."""
+
+    def cell_started(self, cell):
+        self.told = [*getattr(self, "told", []), ("started", cell.seed)]
+
+    def cell_over(self, cell, outcome):
+        self.told = [*getattr(self, "told", []), (outcome.status, cell.seed)]
+
+
 class Mirror:
     """Notes the cells that are sent."""
 
@@ -126,12 +125,12 @@ def lifecycle(out):
         search = SearchRounds(SweepConfig(name="small", cells=cells), out=out)
         node = Node(cpus=4, memory_bytes=8 << 30)
         account = open_account(budget, price=None)
-        return CellLifecycle(out=out, search=search, tracking=NOWHERE, account=account, events=Events(), nodes=lambda: [node], mirror=Mirror())
+        return CellLifecycle(out=out, search=search, shipper=Told(out=out), account=account, events=Events(), nodes=lambda: [node], mirror=Mirror())
 
     return make
 
 
-def test_a_cell_that_no_node_can_hold_is_a_failure(cell, lifecycle, tmp_path, closed):
+def test_a_cell_that_no_node_can_hold_is_a_failure(cell, lifecycle, tmp_path):
     (tmp_path / "config.json").write_text(LARGE)
     small, large = cell(), cell(f"model={tmp_path}", "method=ft")
     life = lifecycle(small, large)
@@ -147,6 +146,7 @@ def test_a_cell_starts_while_the_budget_allows_it(cell, lifecycle):
     life.add(cells)
     assert [life.try_start(each, pack_size=2) for each in cells] == [True, False]
     assert life.events.seen[1:] == [("started", 0, 2)]
+    assert life.shipper.told == [("started", 0)]
 
 
 def test_a_finished_cell_is_reported_and_mirrored(cell, out, lifecycle):
@@ -155,7 +155,7 @@ def test_a_finished_cell_is_reported_and_mirrored(cell, out, lifecycle):
     write_record(finished_record(cell()), cell_directory(out, cell().cell_id))
     life.on_outcome(Outcome(cell().cell_id, "finished", seconds=3600.0))
     assert life.events.seen[1:] == [("finished", "", "finished")]
-    assert (life.finished, life.mirror.sent, life.account.hours) == ([cell()], [cell().cell_id], 1.0)
+    assert (life.shipper.told, life.mirror.sent, life.account.hours) == ([("finished", 0)], [cell().cell_id], 1.0)
     life.check_room()  # there was enough
 
 
@@ -164,6 +164,7 @@ def test_full_storage_is_no_failure_of_a_cell_and_no_further_one_starts(cell, li
     life.add([cell()])
     life.on_outcome(Outcome(cell().cell_id, "failed", kind="storage", message="No space left on device"))
     assert life.events.seen == [("added", 1, 1)]
+    assert life.shipper.told == [("interrupted", 0)]  # it goes on when there is room
     assert not life.try_start(cell())
     with pytest.raises(OutputError, match="No space left on device; make room and start the same command again"):
         life.check_room()

@@ -6,14 +6,21 @@ import pytest
 
 from jobs.orchestration.sweep_run import SweepOptions, SweepRun
 from jobs.storage.ledger import unfinished
-from jobs.tracking.mlflow_repair import unsynced_cells
+from jobs.tracking.mlflow_setup import connect, default_uri
+from jobs.tracking.mlflow_sink import CELL_TAG
 from loretta_core.config import SweepConfig
 from loretta_core.errors import ConfigError
 from loretta_core.store.early_stops import EarlyStop, read_early_stops, write_early_stop
 from loretta_core.store.layout import ARRIVED_NAME, cell_directory
-from loretta_core.store.manifest import read_manifest
+from loretta_core.store.manifest import read_manifest, sweep_directory
+from loretta_core.store.notes.sent import Sent, note_sent
 from loretta_core.store.record_files import write_record
 from tests.jobs.synthetic import finished_record
+
+
+def all_there(out):
+    """The note that MLflow in OUT has all of it."""
+    return Sent(sink="mlflow", to=default_uri(out), sweep="small")
 
 
 @pytest.fixture
@@ -22,7 +29,9 @@ def start(cell, out):
     config = SweepConfig(name="small", cells=(cell("seed=0"), cell("seed=1")))
     for each in config.cells:
         write_record(finished_record(each), cell_directory(out, each.cell_id))
-        (cell_directory(out, each.cell_id) / ARRIVED_NAME).write_text("{}")
+        note_sent(cell_directory(out, each.cell_id), all_there(out))
+    sweep_directory(out, name="small").mkdir(parents=True)
+    note_sent(sweep_directory(out, name="small"), all_there(out))
 
     def begin(**options):
         return SweepRun(config, SweepOptions(out=out, **options))
@@ -69,10 +78,21 @@ def test_without_early_stopping_notes_of_it_are_deleted(start, out):
     assert read_early_stops(out, name="small") == {}
 
 
-def test_cells_that_mlflow_lacks_are_known(start, out):
-    first = start().config.cells[0]
+def test_a_finished_sweep_that_mlflow_lacks_is_sent(start, out, mlflow_uri, capsys):
+    first, _ = start().config.cells
     (cell_directory(out, first.cell_id) / ARRIVED_NAME).unlink()
-    assert prepared(start()).prior.unsynced == unsynced_cells(out, [first]) == [first]
+    run = prepared(start())
+    run.execute()
+    assert run.finish() == 0
+    (found,) = [run for run in connect(mlflow_uri).search_runs(["1", "2"]) if CELL_TAG in run.data.tags]
+    assert (found.data.tags[CELL_TAG], found.info.status) == (first.cell_id, "FINISHED")
+
+
+def test_a_finished_sweep_goes_to_another_server_that_is_named(start, out, dead_server, capsys):
+    run = prepared(start(tracking_uri=dead_server))
+    run.execute()
+    assert run.finish() == 0  # the comparison is there whatever MLflow does
+    assert f"MLflow at {dead_server} cannot be used" in capsys.readouterr().out
 
 
 def test_an_interrupted_sweep_says_how_to_resume(start, capsys):

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.tracking.mlflow_setup import default_uri
 from loretta_core.config import load_sweep
-from loretta_core.store.layout import ARRIVED_NAME, cell_directory
+from loretta_core.store.layout import cell_directory
+from loretta_core.store.notes.sent import Sent, note_sent
 from loretta_core.store.output_dir import check_output_dir
 from loretta_core.store.record_files import write_record
 from tests.jobs.head import stop_all
@@ -55,7 +57,7 @@ def almost(tmp_path_factory) -> Place:
         patch.setattr(os, "fsync", lambda descriptor: None)
         for cell in load_sweep(here.file).cells[:-1]:
             write_record(finished_record(cell), cell_directory(here.out, cell.cell_id))
-            (cell_directory(here.out, cell.cell_id) / ARRIVED_NAME).write_text("{}")
+            note_sent(cell_directory(here.out, cell.cell_id), Sent(sink="mlflow", to=default_uri(here.out), sweep="synthetic"))
     return here
 
 

@@ -93,7 +93,7 @@ def finish(out, cells):
         (directory / "adapter").mkdir(parents=True)
         (directory / "adapter" / "adapter_model.safetensors").write_bytes(os.urandom(3_000_000))
         (directory / "metrics.jsonl").write_text('{"step": 0, "train_loss": 1.0}\n')
-        (directory / "mlflow.json").write_text("{}")
+        (directory / "sent.json").write_text("[]")
         write_record(finished_record(cell), directory)
 
 
@@ -119,7 +119,7 @@ def check_both_ways(uri, cell, out, elsewhere):
     assert fetched(uri, elsewhere, [*cells, cell("seed=2")]) == 2
     for each in cells:
         here, there = files(cell_directory(out, each.cell_id)), files(cell_directory(elsewhere, each.cell_id))
-        assert here.pop("mlflow.json")  # says what another directory's MLflow has
+        assert here.pop("sent.json")  # says what another directory's MLflow has
         assert here == there
 
 

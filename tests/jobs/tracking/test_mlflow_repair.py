@@ -1,13 +1,12 @@
-"""Repair of MLflow after a killed driver, or an unreachable tracking server, on real SQLite."""
+"""Repair of MLflow after a killed driver, on real SQLite."""
 
 import pytest
 
-from jobs.tracking.mlflow_repair import close_orphan_runs, sync, unsynced_cells
+from jobs.tracking.mlflow_repair import close_orphan_runs
 from jobs.tracking.mlflow_setup import Tracking, connect, prepare
 from jobs.tracking.mlflow_sink import MlflowSink, find_run
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
-from loretta_core.train.sinks import JOURNAL_NAME, JsonlSink
 
 pytestmark = pytest.mark.integration
 
@@ -36,27 +35,6 @@ def open_run(tracking, out):
         sink.open()
 
     return leave
-
-
-def test_a_finished_cell_that_mlflow_knows_nothing_of_is_sent_whole_and_once(cell, out, tracking, status):
-    journal = JsonlSink(cell_directory(out, cell().cell_id) / JOURNAL_NAME)
-    for step in range(3):
-        journal.log(step, {"train_loss": 1.0 / (step + 1)})
-    journal.close("finished", {"score": 0.9})
-    assert unsynced_cells(out, [cell()]) == [cell()]
-    for _ in range(2):
-        assert sync(tracking, out=out, cells=[cell()]) == ""
-    run = find_run(connect(tracking.uri), tracking, cell().cell_id)
-    assert status(cell()) == "FINISHED"
-    assert run.data.metrics == {"train_loss": 1 / 3, "score": 0.9}
-    assert len(connect(tracking.uri).get_metric_history(run.info.run_id, "train_loss")) == 3
-    assert len(connect(tracking.uri).get_metric_history(run.info.run_id, "score")) == 1
-    assert unsynced_cells(out, [cell()]) == []
-
-
-def test_a_server_that_is_still_away_is_said(cell, out, dead_server):
-    assert "MLflow does not take metrics" in sync(Tracking(dead_server, "1", "0" * 32), out=out, cells=[cell()])
-    assert unsynced_cells(out, [cell()]) == [cell()]
 
 
 def test_runs_that_nobody_computes_are_ended(cell, out, tracking, status, open_run):

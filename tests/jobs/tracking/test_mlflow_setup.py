@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from jobs.tracking import mlflow_setup
-from jobs.tracking.mlflow_setup import PARENT_TAG, Tracking, connect, default_uri, prepare
+from jobs.tracking.mlflow_setup import PARENT_TAG, connect, default_uri, prepare
 from loretta_core.errors import ConfigError
 from tests.paths import ROOT
 
@@ -20,14 +19,13 @@ def test_the_default_is_a_file_in_the_output_directory_unless_the_environment_na
 
 def test_a_sweep_has_one_experiment_and_one_parent_run_however_often_it_starts(mlflow_uri, out):
     first = prepare(mlflow_uri, name="small", out=out)
-    assert mlflow_setup.close(first, complete=False) == ""
     client = connect(mlflow_uri)
-    assert client.get_run(first.parent_run_id).info.status == "KILLED"
+    client.set_terminated(first.parent_run_id, status="KILLED")
     assert prepare(mlflow_uri, name="small", out=out) == first
     assert client.get_run(first.parent_run_id).info.status == "RUNNING"
-    mlflow_setup.close(first, complete=True)
     run = client.get_run(first.parent_run_id)
-    assert (run.info.status, run.info.run_name, run.data.tags[PARENT_TAG]) == ("FINISHED", "small", "small")
+    assert (run.info.run_name, run.data.tags[PARENT_TAG]) == ("small", "small")
+    assert run.data.tags.keys() >= {"mlflow.source.name", "mlflow.source.type"}
     assert len(client.search_runs([first.experiment_id])) == 1
     other = prepare(mlflow_uri, name="other", out=out)
     assert other.experiment_id != first.experiment_id
@@ -58,11 +56,6 @@ def test_a_file_that_is_no_database_is_named(out):
     with pytest.raises(ConfigError, match=r"mlflow\.db cannot be used"):
         prepare(default_uri(out), name="small", out=out)
     assert (out / "mlflow.db").read_text() == "not a database"
-
-
-def test_a_server_that_went_down_during_the_sweep_does_not_break_its_end(dead_server):
-    problem = mlflow_setup.close(Tracking(dead_server, "1", "0" * 32), complete=True)
-    assert problem.startswith(f"MLflow at {dead_server} does not answer any more")
 
 
 PREPARE = """

@@ -9,8 +9,9 @@ import pytest
 from jobs.failures.outcome import Interrupted, Outcome
 from jobs.failures.retry import outcome_of_error
 from jobs.tracking import mlflow_sink
+from jobs.tracking.facts.cell_facts import numbers
 from jobs.tracking.mlflow_setup import Tracking, connect, prepare
-from jobs.tracking.mlflow_sink import BATCH, MlflowSink, close_run, find_run
+from jobs.tracking.mlflow_sink import BATCH, MlflowSink, find_run
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
 from loretta_core.train.run import run_cell
@@ -103,7 +104,8 @@ def test_a_finished_cell_is_one_child_run_that_says_everything(cell, tracking, r
     }
     assert run.data.params["method.tensor_rank"] == "4"
     assert run.data.params["task.test_rows"] == "1000"  # defaults too
-    assert run.data.metrics == {"train_loss": 0.2, **SUMMARY}
+    assert run.data.metrics == {"train_loss": 0.2, **SUMMARY, **numbers(the_cell)}
+    assert "None" not in run.data.params.values()
     assert history(the_cell, "train_loss") == [0, 1, 2, 3, 4]
     assert (run.info.status, run.info.run_name) == ("FINISHED", the_cell.label)
 
@@ -160,7 +162,9 @@ def test_a_trial_has_no_test_metrics_until_it_is_scored(cell, tracking, run_of, 
 
     record = run_cell(wanted, directory=directory, sinks=[MlflowSink(tracking, wanted, directory=directory)])
     scored = run_of(wanted)
-    assert (scored.info.run_id, scored.info.status, scored.data.tags) == (trial.info.run_id, "FINISHED", trial.data.tags)
+    assert (scored.info.run_id, scored.info.status) == (trial.info.run_id, "FINISHED")
+    (model,) = connect(tracking.uri).search_logged_models([tracking.experiment_id])
+    assert {metric.key: metric.value for metric in model.metrics}["score"] == record.score.value  # one model, with the score that came later
     assert (scored.data.metrics["score"], scored.data.metrics["initial_score"]) == (record.score.value, record.score.initial)
     assert history(wanted, "train_loss") == [1, 2]
 
@@ -181,7 +185,7 @@ def test_the_run_of_a_dead_process_is_ended_from_outside(cell, tracking, run_of,
     monkeypatch.setattr(mlflow_sink, "FLUSH_S", 0.0)
     train(begin(cell()), range(2))
     died = Outcome(cell().cell_id, "failed", kind="infrastructure", message="the worker process died")
-    close_run(tracking, cell(), died, directory=cell_directory(out, cell().cell_id))
+    MlflowSink(tracking, cell(), directory=cell_directory(out, cell().cell_id)).end_run(died)
     assert (run_of(cell()).info.status, run_of(cell()).data.tags["failure"]) == ("FAILED", "infrastructure")
     assert history(cell(), "train_loss") == [0, 1]
 

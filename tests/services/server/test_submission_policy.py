@@ -87,9 +87,10 @@ def test_the_directory_of_another_sweep_is_not_for_who_submits():
         read_sweep(text, policy=SubmissionPolicy())
 
 
-def test_a_mirror_is_not_for_who_submits():
-    text = 'name = "a"\nmirror = "file:///etc"\ninclude = [{model = "toy-bert", task = "toy_sentiment", method = "lora", trainer = "adam"}]'
-    with pytest.raises(ConfigError, match="mirror = 'file:///etc': refused"):
+@pytest.mark.parametrize(("line", "said"), [('mirror = "file:///etc"', "mirror = 'file:///etc': refused"), ('sinks = ["wandb"]', '"wandb" is refused')])
+def test_places_beyond_the_server_are_not_for_who_submits(line, said):
+    text = f'name = "a"\n{line}\ninclude = [{{model = "toy-bert", task = "toy_sentiment", method = "lora", trainer = "adam"}}]'
+    with pytest.raises(ConfigError, match=said):
         read_sweep(text, policy=SubmissionPolicy())
 
 
