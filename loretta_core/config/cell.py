@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.engine import Ddp, EngineConfig, Plain, Zero
+from loretta_core.config.engine import Ddp, EngineConfig, Plain, Served, Zero
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import FRESH_HEADS, ConversationTask, TaskConfig
@@ -112,6 +112,21 @@ class CellConfig(Strict):
                 )
             case Ddp(share="directions") if not self.trainer.zeroth_order:
                 raise ValueError(f'engine.share = "directions": {self.trainer.type} has no random directions; use "batch"')
+        return self
+
+    @model_validator(mode="after")
+    def _a_server_can_evaluate(self) -> Self:
+        if not isinstance(self.engine, Served):
+            return self
+        trainer, told = self.trainer, 'engine "served" evaluates the losses of zeroth-order steps on a server of LoRA adapters'
+        if not trainer.zeroth_order:
+            raise ValueError(f'{told}, and {trainer.type} takes no such steps; use engine "plain"')
+        if trainer.jumps or trainer.carries_tangent or trainer.variants_at_once > 1:
+            raise ValueError(f'{told}: set learns_from = "loss", batched = false (the server batches) and another estimator than "forward_gradient"')
+        if self.task.objective != "causal":
+            raise ValueError(f'{told}, as log-probabilities of answers, and task.objective is "{self.task.objective}"; use "causal"')
+        if (refusal := self.method.lora_refusal) is not None:
+            raise ValueError(f'{told}, and {refusal}; use lora, loretta_rep with train_norms = false, or engine "plain"')
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 plain    one process on one device
 ddp      several processes, each with the whole model; they share every batch (or, zeroth order, the directions of every step)
 zero     several processes that share optimizer state, gradients and weights (DeepSpeed ZeRO, arXiv 1910.02054)
+served   one process that steps, and an inference server (vLLM) that evaluates the losses of zeroth-order steps
 auto     whichever of these is the cheapest that fits; settled before anything starts
 """
 
@@ -98,6 +99,26 @@ class Zero(_Placement):
         return self
 
 
+class Served(_Placement):
+    """One process, with the losses of zeroth-order steps evaluated by an inference server: variants are LoRA adapters there. For `lora` and `loretta_rep`.
+
+    The server has vLLM's API, the model's base, and reads adapters from this machine's disk (VLLM_ALLOW_RUNTIME_LORA_UPDATING=1, --enable-lora).
+    """
+
+    type: Literal["served"]
+    workers: ClassVar[int] = 1
+    url: str = "http://127.0.0.1:8000"
+    """Address of the server, without a path."""
+    token_env: str | None = None
+    """Environment variable with the server's token; None sends none."""
+    adapters: str | None = None
+    """Directory for the adapters of a step, which the server has under the same path; None is that for temporary files. Nothing stays there."""
+    timeout_s: float = Field(600.0, gt=0)
+    """Seconds to wait for an answer."""
+    retries: int = Field(5, ge=0)
+    """Further tries, with growing pauses, where the server is away; then the cell has failed."""
+
+
 class Auto(_Placement):
     """The first engine that fits the machine, cheapest first: plain, then ZeRO 1, 2, 3 on more and more devices, then with offload to host memory."""
 
@@ -107,4 +128,4 @@ class Auto(_Placement):
     """Name in the device table (`loretta plan --device`), with `:N` for N of them; None takes the machines the sweep finds."""
 
 
-EngineConfig = Annotated[Plain | Ddp | Zero | Auto, Field(discriminator="type")]
+EngineConfig = Annotated[Plain | Ddp | Zero | Served | Auto, Field(discriminator="type")]

@@ -94,6 +94,11 @@ class Method(Typed):
         """The `targets` that the user wants changed on their input; None: those that the architecture's table puts there."""
         return None
 
+    @property
+    def lora_refusal(self) -> str | None:
+        """Why what trains is no LoRA adapter; None if it is one, as it stands or multiplied out."""
+        return f"what {self.type} trains is none"
+
     # What the planner counts.
 
     @property

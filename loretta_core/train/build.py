@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from loretta_core.adapters.build import TaskType, apply_method, save_adapter
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.engine import Zero
+from loretta_core.config.engine import Served, Zero
 from loretta_core.config.task import FRESH_HEADS
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
@@ -35,6 +36,7 @@ from loretta_core.train.memory.activation_checkpointing import checkpoint_blocks
 from loretta_core.train.memory.shared_base import base_model, unshare_trainable
 from loretta_core.train.pack_context import SOLO, CellComputation, PackContext
 from loretta_core.train.schedule import lr_setter
+from loretta_core.train.served.evaluator import ScoresAnswers, served_evaluator
 from loretta_core.train.step import LossFn
 from loretta_core.train.workers import SINGLE_WORKER, Workers, seed_step
 from loretta_core.zo.build import evaluations
@@ -226,7 +228,12 @@ def _engine(
     loss_fn = _lowered(cell, data, model=model, objective=objective)
     log = directory and directory / LOG_NAME
     steps = _steps_per_epoch(cell, data)
-    return plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, pack_context=pack_context, log=log), model
+    engine = plain_engine(cell, trainable, model=model, loss_fn=loss_fn, steps_per_epoch=steps, workers=workers, pack_context=pack_context, log=log)
+    if isinstance(cell.engine, Served):
+        assert isinstance(objective, ScoresAnswers), "the config asks for a decoder"
+        assert isinstance(model, PeftModel), "the config asks for LoRA"
+        engine.state.optimizer.evaluator = served_evaluator(cell.engine, model=model, objective=objective)
+    return engine, model
 
 
 def _lowered(cell: CellConfig, data: TaskData, *, model: nn.Module, objective: Objective) -> LossFn:

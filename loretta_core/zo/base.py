@@ -33,6 +33,7 @@ from loretta_core.zo.parameters.membership import Snapshot, snapshot, training
 from loretta_core.zo.parameters.placement import LazyShift, Shift, Storage
 from loretta_core.zo.parameters.rounding import ROUNDING
 from loretta_core.zo.parameters.streaming import StreamedParameters
+from loretta_core.zo.population import Population
 from loretta_core.zo.variants import Evaluator, Serial
 
 OnStep = Callable[[int, Sequence[float]], None]
@@ -92,7 +93,8 @@ class ZerothOrderBase(Optimizer):
         self.trouble = Trouble()
         """Warns when nothing is learned."""
         self.evaluator: Evaluator = Serial()
-        """Evaluates the loss around θ: `variants.Batched(model)` and `variants.Autotuned(model)` use one forward for several points."""
+        """Evaluates the loss around θ: `variants.Batched(model)` and `variants.Autotuned(model)` use one forward for several points, and
+        `population.Population(model)` does so by the factors of low-rank directions."""
         self.look()
 
     @property
@@ -309,7 +311,7 @@ class ZerothOrderBase(Optimizer):
         return self._cached_direction[1]
 
     def _shift(self, direction: Direction) -> Shift:
-        if isinstance(self._storage, StreamedParameters):
+        if isinstance(self._storage, StreamedParameters) or isinstance(self.evaluator, Population):
             return LazyShift(direction, self._draws, tuple(slot.group["zo_eps"] for slot in self._draws.slots))
         z_P = self._draw(direction)
         shift_P = torch.empty_like(z_P)

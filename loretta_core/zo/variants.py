@@ -73,9 +73,9 @@ class Batched:
         """Return one loss per variant. Raises ValueError for streamed parameters."""
         if not isinstance(storage, FlatParameters):
             raise ValueError("streamed parameters (bf16, or too many for a copy) cannot be stacked: evaluate them with variants.Serial()")
-        names = self._names(storage)
+        names = parameter_names(self._model, storage)
         views = storage.split(stack_variants(storage, variants))
-        module = _ClosureModule(self._model, closure)
+        module = ClosureModule(self._model, closure)
 
         def one(values: dict[str, Tensor]) -> Tensor:
             return functional_call(module, values, ())
@@ -84,15 +84,17 @@ class Batched:
         with sdpa_kernel(SDPBackend.MATH):
             return vmap(one, randomness="same")(dict(zip(names, views, strict=True))).float().tolist()
 
-    def _names(self, flat: FlatParameters) -> list[str]:
-        known = {id(parameter): f"model.{name}" for name, parameter in self._model.named_parameters()}
-        try:
-            return [known[id(parameter)] for parameter in flat.parameters]
-        except KeyError:
-            raise ValueError("a parameter of the optimizer is not in the model that batches its variants") from None
+
+def parameter_names(model: nn.Module, storage: Storage) -> list[str]:
+    """Return the name of each trained parameter in a `ClosureModule` of the model. Raises ValueError if one is not in the model."""
+    known = {id(parameter): f"model.{name}" for name, parameter in model.named_parameters()}
+    try:
+        return [known[id(parameter)] for parameter in storage.parameters]
+    except KeyError:
+        raise ValueError("a parameter of the optimizer is not in the model that batches its variants") from None
 
 
-class _ClosureModule(nn.Module):
+class ClosureModule(nn.Module):
     """A module around a closure: `functional_call` swaps the parameters of `model` while it runs."""
 
     def __init__(self, model: nn.Module, closure: Closure) -> None:

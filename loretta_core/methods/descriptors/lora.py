@@ -46,6 +46,10 @@ class Lora(Method):
     def targets(self) -> list[str] | None:
         return self.target_modules
 
+    @property
+    def lora_refusal(self) -> str | None:
+        return "DoRA's lengths are no part of one (method.use_dora)" if self.use_dora else None
+
     def parameters_at(self, *, in_features: int, out_features: int, on_input: bool) -> int:
         return self.r * (in_features + out_features) + (out_features if self.use_dora else 0)
 

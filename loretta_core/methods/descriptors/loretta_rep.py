@@ -55,6 +55,10 @@ class LorettaRep(Method):
         return self.target_modules
 
     @property
+    def lora_refusal(self) -> str | None:
+        return "trained norms are no part of one (method.train_norms)" if self.train_norms else None
+
+    @property
     def norms_train(self) -> bool:
         return self.train_norms
 

@@ -44,7 +44,11 @@ class CandidateRanking:
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean loss over the rows: cross-entropy over the scores, or the LM loss of the right answer."""
-        scores_BC = _by_row(answer_scores(model, batch), batch.choices_B)
+        return self.loss_of(answer_scores(model, batch), batch)
+
+    def loss_of(self, scores_S: Float[Tensor, " S"], batch: Batch) -> Float[Tensor, ""]:
+        """Return the loss of a batch, given the mean log-probability of the answer's tokens in each of its sequences."""
+        scores_BC = _by_row(scores_S, batch.choices_B)
         if self._rank_loss:
             return F.cross_entropy(scores_BC, batch.labels_B)
         return -scores_BC[:, 0].mean()

@@ -73,7 +73,11 @@ class Generation:
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """Return the LM loss on the tokens of the first accepted answer, its end included, mean over each row's tokens, then over the rows."""
-        return -answer_scores(model, batch).mean()
+        return self.loss_of(answer_scores(model, batch), batch)
+
+    def loss_of(self, scores_S: Float[Tensor, " S"], batch: Batch) -> Float[Tensor, ""]:
+        """Return the loss of a batch, given the mean log-probability of the answer's tokens in each of its sequences."""
+        return -scores_S.mean()
 
     def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
         """Predict the text that the model generates, up to a stop; or (log-probability of the reference, its tokens) where none is written."""

@@ -64,9 +64,7 @@ def notes_on_rewards(record: Record) -> list[str]:
     equal = counters.equal_rewards if counters is not None else None
     if not equal or equal <= steps / 10:
         return []
-    return [
-        f"in {equal} of {steps} steps all rewards were equal, and nothing was learned: try a larger batch, population or zo_eps, or another metric"
-    ]
+    return [f"in {equal} of {steps} steps all rewards were equal, and nothing was learned: try a larger batch, population or zo_eps, or another metric"]
 
 
 def _notes_on_test_rows(run: Run, initial: Evaluation) -> list[str]:
