@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from loretta_core.config import CellConfig
 from loretta_core.config.checkpoints.locate import locate
-from loretta_core.config.checkpoints.quantized import check_quantization
+from loretta_core.config.checkpoints.quantized import check_optimizer, check_quantization
 from loretta_core.config.engine import Auto, Zero
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Intents, Jsonl, Maths, Mmlu, MultiLabel, MultipleChoice, TaskConfig, TokenClassification
@@ -39,6 +39,8 @@ def check_inputs(cells: Iterable[CellConfig]) -> None:
     for cell in cells:
         if isinstance(cell.engine, Auto) and cell.engine.device is not None:
             parse_devices(cell.engine.device)
+    for cell in cells:
+        check_optimizer(cell.trainer)
     for model in models.values():
         locate(model)
         check_quantization(model)

@@ -20,7 +20,7 @@ from loretta_core.config.engine import Ddp, EngineConfig, Plain, Served, Zero
 from loretta_core.config.method import MethodConfig
 from loretta_core.config.model import ModelConfig
 from loretta_core.config.task import FRESH_HEADS, ConversationTask, TaskConfig
-from loretta_core.config.trainer import TrainerConfig
+from loretta_core.config.trainer import FirstOrderTrainer, TrainerConfig
 from loretta_core.schema import Strict
 
 SCHEMA_VERSION = 3
@@ -79,6 +79,12 @@ class CellConfig(Strict):
             raise ValueError(f"{asked}: {self.trainer.type} has no backward pass and keeps no activations; leave it out")
         if self.engine.activation_checkpointing and self.method.type == "prefix":
             raise ValueError(f"{asked} with prefix tuning, whose keys and values a block cannot compute again; use another method, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _the_optimizer_fits(self) -> Self:
+        if isinstance(self.trainer, FirstOrderTrainer) and self.trainer.type != "adam" and self.precision != "fp32" and self.method.every_weight_trains:
+            raise ValueError(f'{self.trainer.type} with ft and precision = "{self.precision}": only adam keeps its state in fp32 there; use adam or "fp32"')
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.price import price_usd
-from loretta_core.config.trainer import Adam, InContext, NoTraining
+from loretta_core.config.trainer import FirstOrderTrainer, InContext, NoTraining
 from loretta_core.plan.architectures.blocks import Block
 from loretta_core.plan.devices import UTILISATION, Device, Devices
 from loretta_core.plan.lengths import written_tokens
@@ -71,7 +71,7 @@ def passes_per_step(cell: CellConfig, *, trainable: int, total: int) -> float:
     trainer = cell.trainer
     if isinstance(trainer, NoTraining | InContext):
         return 0.0
-    if isinstance(trainer, Adam):
+    if isinstance(trainer, FirstOrderTrainer):
         again = 1 / cell.engine.activation_checkpointing if cell.engine.activation_checkpointing else 0.0
         return 2.0 + again + min(1.0, trainable / total)
     return float(trainer.evaluations_of(trainer.directions_at(0, steps_per_epoch=1)) + trainer.carries_tangent)

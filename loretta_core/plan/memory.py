@@ -16,9 +16,11 @@ from dataclasses import dataclass, replace
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.task import FRESH_HEADS
+from loretta_core.config.trainer import FirstOrderTrainer
 from loretta_core.methods.formulas import FP32
 from loretta_core.plan.activations import activation_bytes
-from loretta_core.plan.quantized import base_bytes, block_weight_bytes
+from loretta_core.plan.parts.optimizers import moment_bytes
+from loretta_core.plan.parts.quantized import base_bytes, block_weight_bytes
 from loretta_core.plan.transients import forward_bytes, scored_positions
 from loretta_core.plan.workload import Load, Shapes
 
@@ -93,10 +95,10 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
     block, trainable = shapes.block, shapes.trainable
     base, trained = widths(cell)
     full = cell.method.every_weight_trains
-    first_order = cell.trainer.type == "adam"
+    first_order = isinstance(cell.trainer, FirstOrderTrainer)
     largest = block.largest if full else trainable
     masters = FP32 * trainable if full and cell.precision == "mixed" and first_order else 0
-    moments = 2 * (FP32 if masters else trained) * trainable
+    moments = moment_bytes(cell.trainer, trainable, width=FP32 if masters else trained)
     logits = scored_positions(cell, load.rows, load.tokens) * block.vocabulary * base * (2 if cell.task.objective == "causal" else 1)
     kept = activation_bytes(cell, shapes, load=load, a=base, cpu=cpu) if first_order else 0
     again = kept // block.repeats + block.repeats * load.count * block.hidden * base if first_order else 0

@@ -17,7 +17,7 @@ from loretta_core.adapters.build import TaskType, apply_method, save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Served, Zero
 from loretta_core.config.task import FRESH_HEADS
-from loretta_core.config.trainer import Adam, InContext, NoTraining
+from loretta_core.config.trainer import FirstOrderTrainer, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
 from loretta_core.quantized.formats import number_count
 from loretta_core.support import check_supported
@@ -120,7 +120,7 @@ class Run:
     def forwards(self, steps: int) -> int:
         """Return the forward passes of a global batch in so many steps: 1 per first-order step, 2 per direction and zeroth-order step."""
         trainer = self.cell.trainer
-        if isinstance(trainer, Adam | NoTraining | InContext):
+        if isinstance(trainer, FirstOrderTrainer | NoTraining | InContext):
             return steps
         return evaluations(trainer, steps=steps, steps_per_epoch=_steps_per_epoch(self.cell, self.data))
 

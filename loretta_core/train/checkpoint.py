@@ -140,17 +140,39 @@ def _settings(group: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if isinstance(value, (bool, int, float, str)) or (name == "recent" and isinstance(value, list))}
 
 
+_COUNT = "count:"
+"""Before the names of whole numbers in an optimizer's state, as bitsandbytes keeps them."""
+_INSIDE = "::"
+"""Between the names of a table in an optimizer's state and of what it holds, as bitsandbytes has one."""
+
+
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     slots = optimizer.state_dict()["state"]
-    return {f"optimizer/{index}/{name}": value for index, slot in slots.items() for name, value in slot.items() if isinstance(value, Tensor)}
+    return {f"optimizer/{index}/{name}": value for index, slot in slots.items() for name, value in _flat(slot).items()}
+
+
+def _flat(slot: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors and whole numbers of one parameter's state, those in tables too."""
+    found: dict[str, Tensor] = {}
+    for name, value in slot.items():
+        if isinstance(value, Tensor):
+            found[name] = value
+        elif isinstance(value, int):
+            found[f"{_COUNT}{name}"] = torch.tensor(value)
+        elif isinstance(value, Mapping):
+            found |= {f"{name}{_INSIDE}{inner}": tensor for inner, tensor in _flat(value).items()}
+    return found
 
 
 def _load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     saved = optimizer.state_dict()
-    slots: dict[int, dict[str, Tensor]] = {}
+    slots: dict[int, dict[str, Any]] = {}
     for key, tensor in _unprefixed("optimizer", tensors).items():
         index, _, name = key.partition("/")
-        slots.setdefault(int(index), {})[name] = tensor
+        table, _, inner = name.rpartition(_INSIDE)
+        slot = slots.setdefault(int(index), {})
+        place = slot.setdefault(table, {}) if table else slot
+        place[inner.removeprefix(_COUNT)] = int(tensor) if inner.startswith(_COUNT) else tensor
     optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"]})
 
 

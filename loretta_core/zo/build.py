@@ -6,10 +6,8 @@ from typing import Any
 
 import torch
 
-from loretta_core.config.trainer import AdaZeta, Es, Fzoo, Meazo, ZoAdam, ZoMomentum, ZoSgd, ZoSign
+from loretta_core.config.trainer import AdaZeta, Es, Fzoo, Meazo, ZoAdam, ZoMomentum, ZoSgd, ZoSign, ZoTrainer
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
-
-ZoTrainer = ZoSgd | ZoMomentum | ZoAdam | ZoSign | Fzoo | Es | Meazo | AdaZeta
 
 
 def build_optimizer(trainer: ZoTrainer, *, groups: list[dict[str, Any]], seed: int, steps_per_epoch: int) -> ZOSGD | ZerothOrder:

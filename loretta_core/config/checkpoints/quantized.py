@@ -1,11 +1,12 @@
-"""Is the library there that holds a model in a quantized format? Asked without importing it."""
+"""Are the libraries there that hold a model, or an optimizer's state, in few bits? Asked without importing them."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
 from loretta_core.config.model import BITSANDBYTES, ModelConfig
-from loretta_core.errors import ModelError
+from loretta_core.config.trainer import FirstOrderTrainer, TrainerConfig
+from loretta_core.errors import ConfigError, ModelError
 
 INSTALL = "pip install '.[quantized]'"
 
@@ -20,3 +21,9 @@ def check_quantization(model: ModelConfig) -> None:
         instead = {"bitsandbytes": '"nf4" or "8bit"', "torchao": '"int8" or "float8"'}[other]
         advice = f", or use {instead} of {other}, which is here" if here[other] else ""
         raise ModelError(f'model.quantization = "{model.quantization}" is computed by {library}, which is not installed here: {INSTALL}{advice}')
+
+
+def check_optimizer(trainer: TrainerConfig) -> None:
+    """Raise ConfigError if the library of a trainer's optimizer is not installed."""
+    if isinstance(trainer, FirstOrderTrainer) and trainer.needs_bitsandbytes and find_spec("bitsandbytes") is None:
+        raise ConfigError(f'trainer "{trainer.type}" is computed by bitsandbytes, which is not installed here: {INSTALL}, or use "adam", "sgd" or "adafactor"')

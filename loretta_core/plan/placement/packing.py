@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from loretta_core.config.trainer import Adam, InContext, NoTraining
+from loretta_core.config.trainer import FirstOrderTrainer, InContext, NoTraining
 from loretta_core.plan.cost import forward_flops
 from loretta_core.plan.devices import UTILISATION
 from loretta_core.plan.placement.engine_options import EngineOption
@@ -47,5 +47,5 @@ def variants_of(sizes: Sequence[Sized]) -> int:
 
 def _variants(sized: Sized) -> int:
     trainer = sized.cell.trainer
-    assert not isinstance(trainer, Adam | NoTraining | InContext), "not of zeroth order"
+    assert not isinstance(trainer, FirstOrderTrainer | NoTraining | InContext), "not of zeroth order"
     return trainer.evaluations_of(trainer.directions_at(0, steps_per_epoch=1))

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from loretta_core.config.metrics import MetricName
-from loretta_core.config.task import Chat, Decoder, Glue, Instruct, Intents, Jsonl, Maths, Mmlu, MultiLabel, MultipleChoice, TaskConfig, TokenClassification, ToyInstruct, ToyQa
+from loretta_core.config.task import (
+    Chat,
+    Decoder,
+    Glue,
+    Instruct,
+    Intents,
+    Jsonl,
+    Maths,
+    Mmlu,
+    MultiLabel,
+    MultipleChoice,
+    TaskConfig,
+    TokenClassification,
+    ToyInstruct,
+    ToyQa,
+)
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.benchmarks import BENCHMARKS
 from loretta_core.tasks.scoring.scorer import Scorer, positive_index, recorded_name

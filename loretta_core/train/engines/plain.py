@@ -6,7 +6,7 @@ zeroth order    workers exchange losses only (`zo/distributed.py`): of their row
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -15,19 +15,19 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Optimizer
 
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Ddp
-from loretta_core.config.trainer import Adam, InContext, NoTraining
+from loretta_core.config.trainer import FirstOrderTrainer, InContext, NoTraining
 from loretta_core.errors import ModelError
 from loretta_core.train.checkpoint import ModelState
-from loretta_core.train.engines.mixed_adamw import MixedAdamW
+from loretta_core.train.engines.optimizers import build_optimizer, decay_groups
 from loretta_core.train.pack_context import SOLO, Backward, PackContext
 from loretta_core.train.state import Checkpointer, TrainingState
 from loretta_core.train.step import LossFn, Step, back_propagate, first_order_step, zeroth_order_step
 from loretta_core.train.workers import Workers
-from loretta_core.zo.build import build_optimizer
+from loretta_core.zo.build import build_optimizer as build_zo_optimizer
 from loretta_core.zo.distributed import DataParallel, DirectionParallel
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay_log import LogWriter
@@ -74,14 +74,14 @@ def plain_engine(
             optimizer: Optimizer = SGD(parameters, lr=0.0)
             backward: Backward = partial(back_propagate, loss_fn=loss_fn)
             return TrainingEngine(ModelState(trainable, optimizer), partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=None))
-        case Adam() as adam:
-            optimizer = build_adamw(parameters, trainer=adam, masters=cell.precision == "mixed" and cell.method.every_weight_trains)
+        case FirstOrderTrainer() as trainer:
+            optimizer = build_optimizer(parameters, trainer=trainer, masters=cell.precision == "mixed" and cell.method.every_weight_trains)
             backward = pack_context.backward(partial(back_propagate, loss_fn=loss_fn, world=workers.world))
-            step = partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=adam.max_grad_norm, workers=workers)
+            step = partial(first_order_step, backward=backward, optimizer=optimizer, max_grad_norm=trainer.max_grad_norm, workers=workers)
             return TrainingEngine(ModelState(trainable, optimizer), step)
         case zo:
             groups = decay_groups(parameters, zo.weight_decay)
-            zo_optimizer = build_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
+            zo_optimizer = build_zo_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
             zo_optimizer.trouble.in_jumps = zo.jumps
             if zo.batched:
                 zo_optimizer.evaluator = Batched(model)
@@ -92,20 +92,6 @@ def plain_engine(
             state = _logged(cell, trainable, zo_optimizer, log=log if workers.first else None)
             step = partial(zeroth_order_step, loss_fn=loss_fn, optimizer=zo_optimizer)
             return TrainingEngine(state, step, release=partial(_finish, state, zo_optimizer))
-
-
-def build_adamw(parameters: Sequence[nn.Parameter], *, trainer: Adam, masters: bool) -> Optimizer:
-    """Return AdamW with the settings of a trainer config; `masters` keeps fp32 copies of the weights and fp32 moments."""
-    groups = decay_groups(parameters, trainer.weight_decay)
-    return MixedAdamW(groups, lr=trainer.lr) if masters else AdamW(groups, lr=trainer.lr)
-
-
-def decay_groups(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Return two parameter groups: matrices with weight decay, biases and norm weights (one dimension) without."""
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
 
 
 def distributed_evaluator(engine: Ddp, *, inner: Evaluator) -> Evaluator:

@@ -32,7 +32,8 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam
 from loretta_core.tasks.base import Batch
-from loretta_core.train.engines.plain import TrainingEngine, decay_groups
+from loretta_core.train.engines.optimizers import decay_groups
+from loretta_core.train.engines.plain import TrainingEngine
 from loretta_core.train.engines.zero_requirements import check_zero
 from loretta_core.train.engines.zero_shards import ShardedCheckpointer
 from loretta_core.train.step import LossFn

@@ -50,7 +50,9 @@ def base_model(
         fresh_head: the checkpoint's classification head is drawn anew.
         shared: the caller changes no tensor of the model but those that `unshare_trainable` will find. False: read it, and cache none.
     """
-    key = repr((_content(model), model.trust_remote_code, model.quantization, objective, num_labels, dtype, fresh_head, seed if objective in FRESH_HEADS else None))
+    key = repr(
+        (_content(model), model.trust_remote_code, model.quantization, objective, num_labels, dtype, fresh_head, seed if objective in FRESH_HEADS else None)
+    )
     found = _cache.get(key) if shared else None
     if found is None:
         _cache.clear()

@@ -1,0 +1,1 @@
+"""Bytes of what a worker holds: the base, the state of optimizers."""
