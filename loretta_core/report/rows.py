@@ -112,6 +112,8 @@ _JSON_NUMBERS: dict[str, Callable[[Record], object]] = {
     "predicted_peak_memory_bytes": lambda record: record.cost.predicted_peak_memory_bytes,
     "step_seconds": lambda record: record.cost.step_s,
     "predicted_step_seconds": lambda record: record.cost.predicted_step_s,
+    "checkpoint_bytes": lambda record: record.cost.checkpoint_bytes,
+    "test_seconds": lambda record: record.cost.test_s,
     "steps": lambda record: record.cost.steps,
     "forwards": lambda record: record.cost.forwards,
     "pack_id": lambda record: record.pack.pack_id if record.pack else None,

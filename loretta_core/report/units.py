@@ -56,9 +56,11 @@ def seconds(value: float | None) -> str:
 
 
 def size(value_bytes: int | None) -> str:
-    """Write a size in bytes: 5e8 → `477 MiB`."""
+    """Write a size in bytes: 4e4 → `39 KiB`, 5e8 → `477 MiB`."""
     if value_bytes is None:
         return DASH
+    if 0 < value_bytes < 1023.5 * 2**10:
+        return f"{value_bytes / 2**10:.0f} KiB"
     if value_bytes < 1023.5 * 2**20:
         return f"{value_bytes / 2**20:.0f} MiB"
     return f"{value_bytes / 2**30:.1f} GiB"

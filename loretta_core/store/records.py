@@ -96,6 +96,11 @@ class RunCost(BaseModel):
     predicted_peak_memory_bytes: int | None = None
     """What the planner expected for the rows of this run, on a CPU with what the process held before; None for models it does not know."""
 
+    checkpoint_bytes: int | None = None
+    """Bytes of the weights that the cell leaves: the adapter, or the whole model of ft. None in records of before."""
+    test_s: float | None = None
+    """Seconds in which the test rows were scored with the tuned model, writing included: what it takes to use it. None where they were not."""
+
     @property
     def beside_training_s(self) -> float:
         """Seconds of loading and evaluation; about what scoring the test rows takes once the cell is trained. 0 where it is not known."""

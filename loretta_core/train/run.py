@@ -88,6 +88,8 @@ def summary(record: Record) -> dict[str, float]:
         "step_seconds": record.cost.step_s,
         "predicted_step_seconds": record.cost.predicted_step_s,
         "forwards": record.cost.forwards,
+        "checkpoint_bytes": record.cost.checkpoint_bytes,
+        "test_seconds": record.cost.test_s,
     }
     return {name: float(value) for name, value in numbers.items() if value is not None}
 
@@ -124,7 +126,9 @@ def _train_and_score(
         observe=partial(_equal_rewards, run),
         clock=pack_context.clock,
     )
+    scoring = pack_context.clock()
     final = run.evaluate("test") if cell.score_test else None
+    test_s = pack_context.clock() - scoring
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / ADAPTER_NAME)
     expected = predict_cost(run, resident_bytes=before) if pack_context.pack_info is None else CostPrediction()  # the planner knows cells by themselves
@@ -132,8 +136,14 @@ def _train_and_score(
     record, predictions = _record(run, progress, measured), None
     if initial is not None and final is not None:
         record, predictions = with_test_scores(record, run, initial=initial, final=final)
+        record = record.model_copy(update={"cost": record.cost.model_copy(update={"test_s": test_s})})
     if workers.first:
-        record = record.model_copy(update={"digests": record.digests.model_copy(update={"adapter": adapter_digest(directory / ADAPTER_NAME)})})
+        weights = sum(file.stat().st_size for file in (directory / ADAPTER_NAME).glob("*.safetensors"))
+        changed = {
+            "digests": record.digests.model_copy(update={"adapter": adapter_digest(directory / ADAPTER_NAME)}),
+            "cost": record.cost.model_copy(update={"checkpoint_bytes": weights}),
+        }
+        record = record.model_copy(update=changed)
         _write(record, predictions, run=run, best=progress.best, directory=directory)
     checkpointer.clear()
     return record

@@ -96,8 +96,15 @@ def _cost(record: Record) -> Facts:
         ("steps", f"{units.count(record.cost.steps)}, {units.count(record.cost.forwards)} forward passes of a batch"),
         ("training time", units.seconds(record.cost.train_s)),
         ("peak memory", units.size(record.cost.peak_memory_bytes)),
+        ("weights on disk", units.size(record.cost.checkpoint_bytes)),
+        ("scoring a test row", _per_row(record)),
         ("device", record.environment.get("device", units.DASH)),
     ]
+
+
+def _per_row(record: Record) -> str:
+    rows, took_s = record.score.rows, record.cost.test_s
+    return f"{1000 * took_s / rows:.1f} ms, of {units.count(rows)} together" if rows and took_s is not None else units.DASH
 
 
 def _model(cell: CellConfig, adapter: Mapping[str, Any] | None) -> Facts:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from loretta_core.config import FAMILIES, cell_from_overrides
+from loretta_core.config.trainer import FirstOrderTrainer
 from loretta_core.errors import OutputError
 from loretta_core.store.adapter_files import adapter_digest, check_adapter
 from loretta_core.store.predictions import find_predictions
@@ -23,19 +24,22 @@ pytestmark = pytest.mark.integration
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=50"]
 METHODS = [*sorted(FAMILIES["method"].keys() - {"peft"}), '{type="peft",peft_type="VERA",r=4,target_modules=["query","value"]}']
 SAME_AT_START = [name for name in METHODS if name not in ("prompt", "prefix", "ptune")]
+FORWARDS = {"fzoo": 9, "es": 30}
 TRAINERS = sorted(FAMILIES["trainer"].keys() - {"adam", "zo_sgd", "none", "icl"})
 
 
 @pytest.mark.parametrize(("method", "trainer"), [*((m, t) for m in METHODS for t in ("adam", "zo_sgd")), *(("lora", t) for t in TRAINERS)])
 def test_methods_and_trainers(method, trainer, tmp_path):
     cell = cell_from_overrides([*SMALL, f"method={method}", f"trainer={trainer}", "trainer.steps=4", "trainer.eval_every=2"])
+    if isinstance(cell.trainer, FirstOrderTrainer) and cell.trainer.needs_bitsandbytes:
+        pytest.importorskip("bitsandbytes", reason="needs bitsandbytes: pip install -c constraints.txt -e '.[quantized]'")
     record = run_cell(cell, directory=tmp_path)
     assert record == read_record(tmp_path)
     assert record.status == "finished"
     assert record.score.low < record.score.value <= record.score.high
     assert record.score.rows == 50
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
-    assert record.cost.forwards == 4 * {"adam": 1, "fzoo": 9, "es": 30}.get(trainer, 2)
+    assert record.cost.forwards == 4 * (FORWARDS.get(trainer, 2) if cell.trainer.zeroth_order else 1)
     assert 0 < record.cost.trainable_params <= record.cost.total_params
     check_adapter(tmp_path / "adapter", digest=record.digests.adapter)  # its weights are whole
     assert record.digests.adapter == adapter_digest(tmp_path / "adapter")
