@@ -3,6 +3,7 @@
     DIR/README.md                                          the model card
     DIR/adapter_config.json, adapter_model.safetensors     what `PeftModel.from_pretrained` reads (for ft: the whole model)
                                                            as a LoRA adapter with --as lora: what every program that loads LoRA reads
+    DIR/tokenizer.json, chat_template.jinja, …             for a conversation: the tokenizer with the chat template of the training
     DIR/merged/                                            a plain transformers checkpoint with its tokenizer, with --merge
 
 DIR is written atomically: an export that breaks leaves nothing that looks like one. What is registered is the cell as it was trained (`tracking/registry.py`).
@@ -22,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.tracking.models.registry import Registered, parse_name, register
 from loretta_core.config import CellConfig
+from loretta_core.config.task import ConversationTask
 from loretta_core.errors import ConfigError, LorettaError, MethodError, OutputError
 from loretta_core.report.adapter_docs.loading_code import known_outputs
 from loretta_core.report.adapter_docs.model_card import MERGED_NAME, model_card
+from loretta_core.report.adapter_docs.prompting import ChatFacts
 from loretta_core.store.layout import find_cell
 from loretta_core.store.record_files import read_record
 from loretta_core.store.records import Record
@@ -103,8 +106,9 @@ def export_cell(cell: str, *, to: Path, out: Path, merge: bool, as_lora: bool = 
         _name_base(draft / "adapter_config.json", cell=config)
         if merge:
             _merge(config, adapter=source, to=draft / MERGED_NAME)
+        chat = _save_chat_format(config, draft, merged=draft / MERGED_NAME if merge else None)
         (draft / "cell.json").write_text(config.to_json(), encoding="utf-8")
-        (draft / "README.md").write_text(model_card(config, record=record, merged=merge, adapter=_adapter_config(draft)), encoding="utf-8")
+        (draft / "README.md").write_text(model_card(config, record=record, merged=merge, adapter=_adapter_config(draft), chat=chat), encoding="utf-8")
         draft.rename(to)
     return Exported(config.cell_id, config.label, to, tuple(sorted(path.name for path in to.iterdir())), notes)
 
@@ -154,6 +158,22 @@ def _name_base(config: Path, *, cell: CellConfig) -> None:
     if config.is_file():
         content = {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": cell.model.name, "revision": cell.model.revision}
         config.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _save_chat_format(cell: CellConfig, directory: Path, *, merged: Path | None) -> ChatFacts | None:
+    """Save the tokenizer with the chat template that a conversation was trained with, for a pipeline to find; None for other tasks."""
+    if not isinstance(cell.task, ConversationTask):
+        return None
+    from loretta_core.models import load_tokenizer
+    from loretta_core.tasks.build import build_objective
+    from loretta_core.tasks.chat.conversation import Conversation
+
+    tokenizer = load_tokenizer(cell.model)
+    objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=1)
+    assert isinstance(objective, Conversation), "the objective of these tasks"
+    for place in filter(None, (directory, merged)):
+        tokenizer.save_pretrained(str(place))
+    return ChatFacts(objective.note, objective.ends)
 
 
 def _adapter_config(directory: Path) -> dict[str, Any] | None:

@@ -44,3 +44,20 @@ def check_supported(method: str, *, config: Mapping[str, Any], head: bool) -> No
 def support_table() -> dict[str, dict[str, str | None]]:
     """Return method → architecture → None, or why not whatever the task is; every known pair."""
     return {method: {model_type: REFUSED.get(method, {}).get(model_type) for model_type in (*ARCHITECTURES, *BY_RULE)} for method in METHOD_TYPES}
+
+
+CARRY_STATE = (
+    *("mamba", "mamba2", "falcon_mamba", "rwkv", "recurrent_gemma", "jamba", "bamba", "zamba", "zamba2", "falcon_h1", "nemotron_h", "granitemoehybrid"),
+    *("lfm2", "qwen3_next", "xlstm", "minimax"),
+)
+"""Architectures with layers that carry a state, or a convolution, from token to token: rows in one sequence would see those before them."""
+
+
+def check_packing_supported(config: Mapping[str, Any]) -> None:
+    """Raise MethodError where rows cannot share a sequence; architectures that are not listed are tried before training (`tasks/chat/packing.py`)."""
+    model_type = str(config.get("model_type", ""))
+    if model_type in CARRY_STATE:
+        raise MethodError(
+            f"task.packing = true: {model_type} carries a state from token to token, so that rows in one sequence would see those before them; "
+            "set task.packing = false"
+        )

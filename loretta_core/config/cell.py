@@ -162,7 +162,7 @@ class CellConfig(Strict):
     def _conversations_fit(self) -> Self:
         if isinstance(self.task, ConversationTask) and self.trainer.type == "icl":
             raise ValueError(f'trainer "icl" puts solved rows before a prompt of text, and the prompts of {self.task.type} are turns; use "zero_shot"')
-        if isinstance(self.task, ConversationTask) and self.task.packing and self.method.virtual_tokens:
+        if isinstance(self.task, ConversationTask) and self.task.packing and (self.method.virtual_tokens or self.method.peft_name == "PREFIX_TUNING"):
             raise ValueError(
                 f"task.packing = true puts several rows into one sequence, and {self.method.type} puts its tokens before the first of them only; "
                 "set task.packing = false, or use another method"

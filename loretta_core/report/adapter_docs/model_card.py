@@ -14,6 +14,7 @@ from loretta_core.config import CellConfig
 from loretta_core.config.model import TOY_MODELS
 from loretta_core.report import units
 from loretta_core.report.adapter_docs.loading_code import loading_code, merged_code, reproduce_command
+from loretta_core.report.adapter_docs.prompting import ChatFacts, prompting_section
 from loretta_core.store.adapter_card import adapter_facts
 from loretta_core.store.records import Record
 
@@ -23,12 +24,13 @@ MERGED_NAME = "merged"
 """Directory of the merged model beside the adapter."""
 
 
-def model_card(cell: CellConfig, *, record: Record, merged: bool, adapter: Mapping[str, Any] | None = None) -> str:
+def model_card(cell: CellConfig, *, record: Record, merged: bool, adapter: Mapping[str, Any] | None = None, chat: ChatFacts | None = None) -> str:
     """Return the card as Markdown.
 
     Args:
         merged: a plain model lies in `merged/` beside the adapter.
         adapter: the content of adapter_config.json; None for a whole model.
+        chat: the chat format of a cell whose task is a conversation.
     """
     as_lora = adapter is not None and adapter["peft_type"] == "LORA"
     parts = [
@@ -43,6 +45,8 @@ def model_card(cell: CellConfig, *, record: Record, merged: bool, adapter: Mappi
     ]
     if merged:
         parts.append(f"The same function without PEFT, and without this project:\n\n```python\n{merged_code(cell, directory=_HERE / MERGED_NAME)}\n```")
+    if (prompting := prompting_section(cell, directory=_HERE, chat=chat)) is not None:
+        parts.append(prompting)
     parts += [
         f"## How to train it again\n\n```sh\n{reproduce_command(cell)}\n```",
         _section("Versions", list(_versions(record))),

@@ -48,6 +48,6 @@ def _with_less_text(turns: tuple[Turn, ...], *, by: int, tokenizer: PreTrainedTo
     offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     if len(offsets) <= by and not turn.context:
         return None
-    kept_context = text[: offsets[-by - 1][1]] if len(offsets) > by else ""
+    kept_context = text[: offsets[-by - 1][1]].rstrip() if len(offsets) > by else ""
     shorter = replace(turn, context=kept_context) if turn.context else replace(turn, content=text[offsets[by][0] :])
     return (*turns[:last], shorter, *turns[last + 1 :])

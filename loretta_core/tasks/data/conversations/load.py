@@ -34,7 +34,7 @@ def load_conversations(task: Instruct | Chat) -> tuple[dict[str, list[Row]], tup
 
     Raises DataError that names the file and row: missing file or column, empty cell, a turn that is none, a conversation without an answer.
     """
-    form = Form(task.encoding, task.separator, task.quoting)
+    form = Form(task.encoding, task.separator, task.quoting, lists=isinstance(task, Chat))
     found = {split: _read(source, task, form) for split, source in named_sources(task).items()}
     scorer, told = scorer_of(task, ()), Counter[str]()
     rows: dict[str, list[Row]] = {}

@@ -31,8 +31,13 @@ class Form:
     quoting: Quoting = "auto"
     headless: tuple[str, ...] = ()
     """Columns of a delimited file that may have no header: it has none if its first row is as long and names none of the columns."""
+<<<<<<< HEAD
     sentences: bool = False
     """Texts that are neither JSON nor .csv have a word a line (`conll.py`)."""
+=======
+    lists: bool = False
+    """True if the cells of JSON are lists, as the turns of a conversation are."""
+>>>>>>> wa
 
 
 _ZIP = b"PK\x03\x04"
@@ -116,7 +121,7 @@ def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> t
         return list(found.rows), told + found.told
     if suffix not in (*JSON, ".txt") and text.lstrip()[:1] not in ("{", "["):
         raise DataError(f"{path}: its suffix {suffix!r} tells no format, and it is not JSON; expected one of {', '.join(SUFFIXES)}, or these with .gz")
-    return json_rows(text, str(path), columns=columns), told
+    return json_rows(text, str(path), columns=columns, lists=form.lists), told
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Record]]:

@@ -16,8 +16,11 @@ from loretta_core.errors import DataError
 JSON = (".jsonl", ".json", ".ndjson", ".jsonlines")
 
 
-def json_rows(text: str, place: str, *, columns: Sequence[str]) -> list[tuple[int, Any]]:
-    """Return (line or row number, value) of each row; `columns` are those of a row. Raises DataError with the line of what is not JSON."""
+def json_rows(text: str, place: str, *, columns: Sequence[str], lists: bool = False) -> list[tuple[int, Any]]:
+    """Return (line or row number, value) of each row; `columns` are those of a row. Raises DataError with the line of what is not JSON.
+
+    `lists`: the cells of the columns are lists, so that an object with such columns is a row, and no table.
+    """
     if text.lstrip()[:1] == "[":
         return _of_document(_document(text, place), place)
     try:
@@ -25,10 +28,12 @@ def json_rows(text: str, place: str, *, columns: Sequence[str]) -> list[tuple[in
     except DataError:
         if re.match(r"\s*\{\s*\n(?!\s*\{)", text):  # one object on many lines
             value = _document(text, place)
+            if lists and {*columns} <= value.keys():
+                return [(1, value)]
             return _of_columns(value, columns) or _of_document(value, place)
         raise
     (_, only), *others = rows or [(0, None)]
-    if others or not isinstance(only, dict):
+    if others or not isinstance(only, dict) or (lists and {*columns} <= only.keys()):
         return rows
     return _of_columns(only, columns) or (_of_document(only, place) if not only.keys() & {*columns} and _inner(only) else rows)
 
