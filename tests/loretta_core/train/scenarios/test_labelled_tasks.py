@@ -77,6 +77,9 @@ def test_what_trains_is_what_was_planned(tmp_path, task, method):
 
 WHOLE = '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", text = [], answer = "text", metric = "perplexity"}}'
 ANSWERS = (
+    '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", template = "{{text}} was", text = ["text"], answer = "a.b", '
+    'metric = "loss"}}'
+)
     '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", template = "{{text}} was", text = ["text"], answer = "a.b", metric = "loss"}}'
 )
 
