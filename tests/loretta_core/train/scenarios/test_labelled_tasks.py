@@ -76,12 +76,7 @@ def test_what_trains_is_what_was_planned(tmp_path, task, method):
 
 
 WHOLE = '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", text = [], answer = "text", metric = "perplexity"}}'
-ANSWERS = (
-    '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", template = "{{text}} was", text = ["text"], answer = "a.b", '
-    'metric = "loss"}}'
-)
-    '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", template = "{{text}} was", text = ["text"], answer = "a.b", metric = "loss"}}'
-)
+ANSWERS = '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", template = "{{text}} was", answer = "a.b", metric = "loss"}}'
 
 
 @pytest.mark.parametrize(("task", "name"), [(WHOLE, "neg_perplexity"), (ANSWERS, "neg_loss")])
