@@ -23,12 +23,12 @@ from transformers import (
 from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.checkpoints.quantized import check_quantization
 from loretta_core.config.model import TOY_MODELS, ModelConfig
-from loretta_core.config.task import FRESH_HEADS, Objective
+from loretta_core.config.task import FRESH_HEADS, AnyObjective
 from loretta_core.errors import ModelError
 from loretta_core.quantized.formats import check_kernels, quantization_settings
 from loretta_core.quantized.linear import train_through
 
-_AUTO_CLASSES: dict[Objective, Any] = {
+_AUTO_CLASSES: dict[AnyObjective, Any] = {
     "head": AutoModelForSequenceClassification,
     "tokens": AutoModelForTokenClassification,
     "prompt": AutoModelForMaskedLM,
@@ -58,7 +58,7 @@ def load_config(model: ModelConfig) -> dict[str, Any]:
         raise _unreadable(model, source, error) from None
 
 
-def load_model(model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype, fresh_head: bool = False) -> PreTrainedModel:
+def load_model(model: ModelConfig, *, objective: AnyObjective, num_labels: int, dtype: torch.dtype, fresh_head: bool = False) -> PreTrainedModel:
     """Return the checkpoint with the head that the objective needs, in `dtype`, in eval mode. Raises ModelError.
 
     A classification head that the checkpoint lacks, or that is to be `fresh_head`, is drawn from torch's global generator; seed it first.
@@ -104,7 +104,7 @@ def _draw_head(model: PreTrainedModel) -> None:
             model._init_weights(module)
 
 
-def _check_direction(model: ModelConfig, objective: Objective) -> None:
+def _check_direction(model: ModelConfig, objective: AnyObjective) -> None:
     """Raise ModelError for an encoder with a causal head, which would see the answer it is asked for, and for half of an encoder-decoder."""
     config = load_config(model)
     if objective == "causal" and config.get("is_encoder_decoder"):

@@ -18,11 +18,11 @@ from loretta_core.plan.devices import parse_devices
 from loretta_core.tasks.data.benchmarks import BENCHMARKS
 from loretta_core.tasks.data.conversations.load import load_conversations
 from loretta_core.tasks.data.jsonl import load_jsonl
-from loretta_core.tasks.data.multi_label import load_multi_label
-from loretta_core.tasks.data.multiple_choice import load_multiple_choice
+from loretta_core.tasks.data.labelled.multi_label import load_multi_label
+from loretta_core.tasks.data.labelled.multiple_choice import load_multiple_choice
+from loretta_core.tasks.data.labelled.token_classification import load_token_classification
 from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.splits import load_benchmark
-from loretta_core.tasks.data.token_classification import load_token_classification
 from loretta_core.train.engines.zero_requirements import check_zero
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from jobs.orchestration.watchers import Watcher
 from loretta_core.config import CellConfig
+from loretta_core.config.task import FRESH_HEADS
 from loretta_core.store.layout import cell_directory
 from loretta_core.train.sinks import JOURNAL_NAME, UNALIGNED
 
@@ -23,7 +24,7 @@ HEAD_BYTES = 4096
 
 def watch_starts(cells: Sequence[CellConfig], *, out: Path, say: Callable[[str], None]) -> Watcher:
     """Return a watcher that says once for each model, task and prompt that zeroth-order training starts from an unaligned prompt."""
-    waiting = {cell.cell_id: cell for cell in cells if cell.trainer.zeroth_order and cell.task.objective != "head"}
+    waiting = {cell.cell_id: cell for cell in cells if cell.trainer.zeroth_order and cell.task.objective not in FRESH_HEADS}
     sizes = {cell_id: _journal(out, cell_id).stat().st_size if _journal(out, cell_id).is_file() else 0 for cell_id in waiting}
     said: set[str] = set()
 

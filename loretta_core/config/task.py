@@ -20,11 +20,12 @@ from loretta_core.config.tasks.labelled import MultiLabel, MultipleChoice, Token
 from loretta_core.config.tasks.named import Intents, Maths, Mmlu
 from loretta_core.config.tasks.published import Decoder, Glue
 from loretta_core.config.tasks.toy import ToyEntailment, ToyInstruct, ToyQa, ToySentiment, ToyTask
-from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, FRESH_HEADS, Objective, Quoting, Source
+from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, FRESH_HEADS, AnyObjective, Objective, Quoting, Source
 
 __all__ = [
     "COLUMN_FORMS",
     "FRESH_HEADS",
+    "AnyObjective",
     "Chat",
     "ConversationTask",
     "Decoder",

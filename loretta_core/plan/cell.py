@@ -9,11 +9,7 @@ from typing import Any
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.checkpoints.local_files import find_checkpoint, read_config
 from loretta_core.config.model import ModelConfig
-<<<<<<< HEAD
-from loretta_core.config.task import FRESH_HEADS, Glue, Intents, Jsonl, MultiLabel, TaskConfig, TokenClassification
-=======
-from loretta_core.config.task import ConversationTask, Glue, Jsonl, TaskConfig
->>>>>>> wa
+from loretta_core.config.task import FRESH_HEADS, ConversationTask, Glue, Intents, Jsonl, MultiLabel, TaskConfig, TokenClassification
 from loretta_core.errors import MethodError
 from loretta_core.plan.architectures.known import known_config, stored_names
 from loretta_core.plan.architectures.layers import ModelLayers
@@ -42,14 +38,10 @@ def plan_cell(cell: CellConfig) -> CellPlan:
     head = cell.task.objective in FRESH_HEADS
     try:
         check_supported(cell.method.type, config=config, head=head)
-<<<<<<< HEAD
-        labels = label_count(cell.task) if head else None
-        found = None if head and labels is None else resolved_model(cell.model, labels=labels, of_tokens=cell.task.objective == "tokens")
-=======
         if isinstance(cell.task, ConversationTask) and cell.task.packing:
             check_packing_supported(config)
-        found = None if head and label_count(cell.task) is None else resolved_model(cell.model, labels=label_count(cell.task) if head else None)
->>>>>>> wa
+        labels = label_count(cell.task) if head else None
+        found = None if head and labels is None else resolved_model(cell.model, labels=labels, of_tokens=cell.task.objective == "tokens")
         return CellPlan() if found is None else CellPlan(trainable_params=trainable_parameters(cell.method, found[1]) if cell.trainer.trains else 0)
     except MethodError as error:
         return CellPlan(refusal=str(error))

@@ -6,11 +6,7 @@ knows better and predicts again from its own rows.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from loretta_core.config.task import ConversationTask, Decoder, Jsonl, Maths, Mmlu, MultipleChoice, TaskConfig, ToyQa
-=======
-from loretta_core.config.task import Chat, Instruct, Jsonl, TaskConfig
->>>>>>> wa
+from loretta_core.config.task import Chat, ConversationTask, Decoder, Instruct, Jsonl, Maths, Mmlu, MultipleChoice, TaskConfig, ToyQa
 
 LONGEST = {
     "toy_sentiment": 24, "toy_entailment": 34, "toy_qa": 30, "toy_instruct": 34,
@@ -24,11 +20,7 @@ LONGEST = {
 CLASSES = {"toy_sentiment": 2, "toy_entailment": 2, "sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2, "banking77": 77}
 """Tasks of a decoder whose training compares all answers of a row: a row is so many sequences."""
 
-<<<<<<< HEAD
-ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5, "gsm8k": 300, "metamathqa": 500}
-=======
-ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5, "toy_instruct": 5}
->>>>>>> wa
+ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5, "toy_instruct": 5, "gsm8k": 300, "metamathqa": 500}
 """Tasks of a decoder whose answers are longer than the few tokens of a label word → tokens of a long one."""
 LABEL_WORD = 3
 CHOICE = 32
@@ -39,12 +31,7 @@ CHOICES = 4
 
 def longest_row(task: TaskConfig) -> int:
     """Return the tokens of the longest row to expect."""
-<<<<<<< HEAD
-    limit = task.length
-    return min(limit, LONGEST.get(task.type, limit))
-=======
     return min(task.length, LONGEST.get(task.type, task.length))
->>>>>>> wa
 
 
 def sequences_per_row(task: TaskConfig) -> int:
@@ -67,13 +54,10 @@ def written_tokens(task: TaskConfig) -> int:
 
 def scored_tokens(task: TaskConfig) -> int:
     """Return the tokens of a training sequence at which a language model's logits are made: the mask, or the answer. 0 for a classification head."""
-<<<<<<< HEAD
     if isinstance(task, MultipleChoice | Mmlu):
         return LABEL_WORD if task.by == "letter" else CHOICE
-=======
     if isinstance(task, Instruct | Chat):  # of a chat every turn of the assistant, which is about half of what is said
         return min(task.length, max(task.max_new_tokens, task.length // 2 if isinstance(task, Chat) else 0))
->>>>>>> wa
     if task.objective == "causal":
         return task.max_new_tokens if isinstance(task, Jsonl) and task.answer else ANSWERS.get(task.type, LABEL_WORD)
     return int(task.objective == "prompt")

@@ -36,22 +36,22 @@ from loretta_core.tasks.data import toy
 from loretta_core.tasks.data.benchmarks import BENCHMARKS, STSB_RANGE
 from loretta_core.tasks.data.conversations.load import load_conversations
 from loretta_core.tasks.data.jsonl import load_jsonl
+from loretta_core.tasks.data.labelled.multi_label import load_multi_label
+from loretta_core.tasks.data.labelled.multiple_choice import load_multiple_choice
+from loretta_core.tasks.data.labelled.token_classification import load_token_classification
 from loretta_core.tasks.data.mezo_prompts import MEZO_ENDING, RANK_BY_LM_LOSS
-from loretta_core.tasks.data.multi_label import load_multi_label
-from loretta_core.tasks.data.multiple_choice import load_multiple_choice
 from loretta_core.tasks.data.rows import Row, TaskData, content_of
 from loretta_core.tasks.data.scored_by import scorer_of
 from loretta_core.tasks.data.scored_rows import count_shared
 from loretta_core.tasks.data.splits import load_benchmark
-from loretta_core.tasks.data.token_classification import load_token_classification
 from loretta_core.tasks.data.toy import toy_rows
 from loretta_core.tasks.formats.candidates import CandidateRanking
 from loretta_core.tasks.formats.generation import Generation
 from loretta_core.tasks.formats.head import ClassificationHead, RegressionHead
+from loretta_core.tasks.formats.labelled.multi_label_head import MultiLabelHead
+from loretta_core.tasks.formats.labelled.multiple_choice import MultipleChoiceRanking
+from loretta_core.tasks.formats.labelled.token_head import TokenHead
 from loretta_core.tasks.formats.masked_prompt import MaskedPrompt, MaskedRegression
-from loretta_core.tasks.formats.multi_label_head import MultiLabelHead
-from loretta_core.tasks.formats.multiple_choice import MultipleChoiceRanking
-from loretta_core.tasks.formats.token_head import TokenHead
 
 
 def load_data(task: TaskConfig) -> TaskData:

@@ -1,6 +1,6 @@
 """Tasks on which decoders are compared today: GSM8K, MetaMathQA as in PEFT's method comparison, MMLU, and the intents of BANKING77.
 
-Columns and hub ids are in tasks/data/benchmarks.py, files in tasks/data/official, prompts in tasks/data/named_prompts.py.
+Columns and hub ids are in tasks/data/benchmarks.py, files in tasks/data/official, prompts in tasks/data/named/prompts.py.
 """
 
 from __future__ import annotations

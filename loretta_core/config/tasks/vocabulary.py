@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-Objective = Literal["head", "prompt", "causal", "tokens"]
+Objective = Literal["head", "prompt", "causal"]
+"""Forms of a question about a text."""
+AnyObjective = Literal["head", "prompt", "causal", "tokens"]
+"""These, and the one about each of its words."""
 FRESH_HEADS = ("head", "tokens")
 """Objectives with a classification head that starts at random: on a text, or on each of its words."""
 Rows = Annotated[int, Field(ge=1)]

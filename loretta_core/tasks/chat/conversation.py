@@ -56,14 +56,9 @@ class Conversation:
         self._packing = packing
         self._writes = writes
         self._form: PackedForm | None = None
-<<<<<<< HEAD
-        ends = end_tokens or dict.fromkeys([tokenizer.convert_ids_to_tokens(self._format.end), *filter(None, [tokenizer.eos_token])])
-        self._writer = Generation(tokenizer, max_length=max_length, max_new_tokens=max_new_tokens, stop=stop, end_tokens=[*ends], writes=writes)
-=======
         own = dict.fromkeys([str(tokenizer.convert_ids_to_tokens(self._format.end)), *filter(None, [tokenizer.eos_token])])
         self.ends = tuple(end_tokens or own)
-        self._writer = Generation(tokenizer, max_length=max_length, max_new_tokens=max_new_tokens, stop=stop, end_tokens=self.ends)
->>>>>>> wa
+        self._writer = Generation(tokenizer, max_length=max_length, max_new_tokens=max_new_tokens, stop=stop, end_tokens=self.ends, writes=writes)
 
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Encode the turns of each row, cut to `max_length` from the oldest on.

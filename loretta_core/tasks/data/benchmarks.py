@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loretta_core.tasks.data.intents import BANKING77
+from loretta_core.tasks.data.named.intents import BANKING77
 
 
 @dataclass(frozen=True)

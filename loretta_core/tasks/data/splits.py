@@ -13,7 +13,7 @@ from loretta_core.config.task import Decoder, Intents, Maths, Mmlu, Published
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.benchmarks import BENCHMARKS, Benchmark
 from loretta_core.tasks.data.mezo_prompts import PROMPTS
-from loretta_core.tasks.data.named_prompts import gsm8k_row, intent_row, metamath_row, mmlu_row
+from loretta_core.tasks.data.named.prompts import gsm8k_row, intent_row, metamath_row, mmlu_row
 from loretta_core.tasks.data.official.rows import benchmark_rows
 from loretta_core.tasks.data.reading.cells import text_of
 from loretta_core.tasks.data.reading.files import Found, Record

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 
 from loretta_core.config.checkpoints.locate import locate
 from loretta_core.config.model import ModelConfig
-from loretta_core.config.task import FRESH_HEADS, Objective
+from loretta_core.config.task import FRESH_HEADS, AnyObjective
 from loretta_core.models import load_model
 from loretta_core.quantized.formats import alias, stored_bytes
 
@@ -42,7 +42,7 @@ _cache: dict[str, _CachedModel] = {}
 
 
 def base_model(
-    model: ModelConfig, *, objective: Objective, num_labels: int, dtype: torch.dtype, seed: int, shared: bool, fresh_head: bool = False
+    model: ModelConfig, *, objective: AnyObjective, num_labels: int, dtype: torch.dtype, seed: int, shared: bool, fresh_head: bool = False
 ) -> PreTrainedModel:
     """Return `load_model`'s model, from the cache if it is there. torch's generator, seeded with `seed` before, ends in the same state either way.
 

@@ -34,11 +34,9 @@ def question_of(item: Cells, choices: str | tuple[str, ...], answer: str, place:
     cells, labels = _listed(item[choices], choices, place) if isinstance(choices, str) else ([item.get(name) for name in choices], [])
     while not isinstance(choices, str) and cells and empty(cells[-1]):
         cells = cells[:-1]  # rows may have fewer choices than there are columns
-    texts = [str(cell).strip() if isinstance(cell, int | float) and not isinstance(cell, bool) else cell for cell in cells]
-    bad = next((text for text in texts if not isinstance(text, str) or not text.strip()), None) if len(texts) > 1 else texts
-    if bad is not None or any(text is None for text in texts):
-        raise DataError(f"{place}: choices {shortened(texts)}, expected two texts or more, none of them empty")
-    return Question(tuple(text.strip() for text in texts), tuple(map(str, labels)), item[answer], place)
+    if len(cells) < 2 or any(empty(cell) or not isinstance(cell, str | int | float) for cell in cells):
+        raise DataError(f"{place}: choices {shortened(cells)}, expected two texts or more, none of them empty")
+    return Question(tuple(str(cell).strip() for cell in cells), tuple(map(str, labels)), item[answer], place)
 
 
 def _listed(cell: Any, name: str, place: str) -> tuple[list[Any], list[Any]]:

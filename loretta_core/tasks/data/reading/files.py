@@ -31,13 +31,10 @@ class Form:
     quoting: Quoting = "auto"
     headless: tuple[str, ...] = ()
     """Columns of a delimited file that may have no header: it has none if its first row is as long and names none of the columns."""
-<<<<<<< HEAD
     sentences: bool = False
     """Texts that are neither JSON nor .csv have a word a line (`conll.py`)."""
-=======
     lists: bool = False
     """True if the cells of JSON are lists, as the turns of a conversation are."""
->>>>>>> wa
 
 
 _ZIP = b"PK\x03\x04"

@@ -1,6 +1,7 @@
 """Tasks with choices of their own, several labels, or a tag for each word, from config to record, and what the planner says of them."""
 
 import json
+import math
 from importlib.util import find_spec
 
 import pytest
@@ -72,3 +73,21 @@ def test_tags_of_words(tmp_path, trainer):
 def test_what_trains_is_what_was_planned(tmp_path, task, method):
     planned = cell(tmp_path, task, method=method)
     assert plan_cell(planned).trainable_params == trainable_parameter_count(build_run(planned).model)
+
+
+WHOLE = '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", text = [], answer = "text", metric = "perplexity"}}'
+ANSWERS = '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", template = "{{text}} was", answer = "a.b", metric = "loss"}}'
+
+
+@pytest.mark.parametrize(("task", "name"), [(WHOLE, "neg_perplexity"), (ANSWERS, "neg_loss")])
+def test_texts_read_by_their_probability_are_not_written(tmp_path, task, name):
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"text": f"the film {word}", "a": {"b": word * (n % 3 + 1)}}) + "\n" for n, word in enumerate(WORDS * 3)))
+    settings = ["model=toy-llama", f"task={task.format(path)}", "method=lora", "trainer=none", "batch_size=4"]
+    record = run_cell(cell_from_overrides(settings), directory=tmp_path / "out")
+    found = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    loss = -sum(total for total, _ in found["predictions"]) / sum(tokens for _, tokens in found["predictions"])
+    assert record.score.name == name
+    assert record.score.value == pytest.approx(-math.exp(loss) if name == "neg_perplexity" else -loss, rel=1e-4)
+    assert record.score.low < record.score.value < record.score.high
+    assert [total / tokens for total, tokens in found["predictions"]] == pytest.approx(found["log_likelihoods"], abs=1e-4)

@@ -6,7 +6,7 @@ import pytest
 
 from loretta_core.config.task import MultiLabel
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.multi_label import load_multi_label
+from loretta_core.tasks.data.labelled.multi_label import load_multi_label
 
 
 def loaded(tmp_path, text, name, **settings):

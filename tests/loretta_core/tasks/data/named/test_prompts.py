@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from loretta_core.config.task import Intents, Maths, Mmlu
 from loretta_core.errors import DataError
 from loretta_core.tasks.build import load_data
-from loretta_core.tasks.data.intents import BANKING77
+from loretta_core.tasks.data.named.intents import BANKING77
 
 SOLVED = [{"question": f"What is {n} + 1,000? ", "answer": f"{n} + 1,000 = <<{n}+1000={n + 1000}>>\n#### {n + 1000:,}"} for n in range(12)]
 

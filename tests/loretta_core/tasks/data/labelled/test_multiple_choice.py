@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from loretta_core.config.task import MultipleChoice
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.multiple_choice import load_multiple_choice
+from loretta_core.tasks.data.labelled.multiple_choice import load_multiple_choice
 
 MMLU = [
     {"question": "1 + 1?", "choices": ["1", "two", "3", "4"], "answer": 1},

@@ -6,7 +6,7 @@ import pytest
 
 from loretta_core.config.task import TokenClassification
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.token_classification import load_token_classification
+from loretta_core.tasks.data.labelled.token_classification import load_token_classification
 from loretta_core.tasks.scoring.scorer import find_spec
 
 CONLL = "-DOCSTART- -X- O O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\nPeter NNP B-NP B-PER\n"

@@ -9,7 +9,7 @@ from loretta_core.config.model import Pretrained
 from loretta_core.models import load_tokenizer
 from loretta_core.tasks.collate import Collator
 from loretta_core.tasks.data.rows import Row
-from loretta_core.tasks.formats.token_head import TokenHead, first_tokens_of
+from loretta_core.tasks.formats.labelled.token_head import TokenHead, first_tokens_of
 
 
 def row(*words):

@@ -10,8 +10,8 @@ from typing import Any
 
 from loretta_core.config.task import Mmlu
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.intents import BANKING77
-from loretta_core.tasks.data.multiple_choice import choice_row
+from loretta_core.tasks.data.labelled.multiple_choice import choice_row
+from loretta_core.tasks.data.named.intents import BANKING77
 from loretta_core.tasks.data.reading.cells import text_of
 from loretta_core.tasks.data.reading.choices import question_of, right_choices
 from loretta_core.tasks.data.rows import Row
