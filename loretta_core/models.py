@@ -85,7 +85,7 @@ def load_model(model: ModelConfig, *, objective: AnyObjective, num_labels: int, 
     return loaded
 
 
-def _kept_whole(model: ModelConfig, source: str, objective: Objective) -> list[str]:
+def _kept_whole(model: ModelConfig, source: str, objective: AnyObjective) -> list[str]:
     """Return the names of modules that are never quantized: heads, and poolers, which the checkpoint may lack."""
     config = AutoConfig.from_pretrained(source, revision=model.revision, trust_remote_code=model.trust_remote_code)
     with torch.device("meta"):
