@@ -19,10 +19,12 @@ from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective
-from loretta_core.tasks.build import build_objective, load_data
+from loretta_core.tasks.build import build_objective
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.data.mezo_prompts import with_demonstrations
 from loretta_core.tasks.data.rows import TaskData
+from loretta_core.tasks.data_cache import load_data_once
+from loretta_core.tasks.formats.answer_tree import can_branch
 from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.formats.tuned_head import TunedHead, tuned_head
 from loretta_core.tasks.token_cache import encode_once
@@ -58,7 +60,7 @@ class Run:
     model: nn.Module
     objective: Objective
     collate: Collator
-    examples: dict[str, list[Example]]
+    examples: dict[str, Sequence[Example]]
     engine: TrainingEngine
     evaluated: nn.Module
     """The model to call for predictions."""
@@ -133,7 +135,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     device, config = device_of(cell), load_config(cell.model)
     check_supported(cell.method.type, config=config, head=cell.task.objective == "head")
     tokenizer = load_tokenizer(cell.model)
-    data = load_data(cell.task) if cell.score_test else load_data(cell.task).without_test()
+    data = load_data_once(cell.task) if cell.score_test else load_data_once(cell.task).without_test()
     head = tuned_head(config, data.label_names) if cell.task.objective == "head" else TunedHead()
     data = data.with_note(head.note)
     objective = build_objective(cell.task, tokenizer=tokenizer, num_labels=data.outputs, head_order=head.order)
@@ -145,7 +147,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable_params = sum(parameter.numel() for parameter in trainable.values()) if cell.trainer.trains else 0
     total_params = sum(parameter.numel() for parameter in model.parameters())  # before an engine shards them
-    collate = Collator(tokenizer, device=device)
+    collate = Collator(tokenizer, device=device, trees=can_branch(model))
     if not cell.engine.sharded:
         model.to(device)
     if cell.engine.type == "plain":
@@ -184,7 +186,7 @@ def _adapted(cell: CellConfig, *, outputs: int, fresh_head: bool) -> nn.Module:
     return apply_method(base, method=cell.method, task_type=_TASK_TYPES[cell.task.objective], revision=cell.model.revision)
 
 
-def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
+def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, Sequence[Example]]:
     """Encode every split that the cell may see; demonstrations are put before the prompts that are scored, not before those that are trained on."""
     shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     return {

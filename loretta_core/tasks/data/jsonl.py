@@ -8,6 +8,7 @@ from typing import Any
 
 from loretta_core.config.task import Jsonl
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.disk_list import Mapped, chosen, kept
 from loretta_core.tasks.data.reading.cells import Cells, counted_empty, texts_of
 from loretta_core.tasks.data.reading.files import Form, Record
 from loretta_core.tasks.data.reading.labels import LabelNames, labels_of, number_of
@@ -23,7 +24,7 @@ Placed = tuple[str, Record]
 """A place, `file:line`, and what stands there."""
 
 
-def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tuple[str, ...]]:
+def load_jsonl(task: Jsonl) -> tuple[dict[str, Sequence[Row]], tuple[str, ...], tuple[str, ...]]:
     """Return the rows of the splits, the label names, and notes for the record: on the splits, and on everything that was found out about the files.
 
     Where the task names no test file, test rows are held out of the training file before any are drawn; `test` is absent when there are too few for that.
@@ -37,13 +38,12 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tupl
     raw = {split: one.rows for split, one in found.items()}
     labels = None if task.answer or task.regression else labels_of(_cells(raw["train"], task), names=task.labels, column=task.label)
     scorer = scorer_of(task, labels.names if labels else ())
-    rows = {split: [_row(item, task=task, labels=labels, scorer=scorer, place=place) for place, item in items] for split, items in raw.items()}
-    everything = [pair for items in raw.values() for pair in items]
+    rows = {split: kept(_row(item, task=task, labels=labels, scorer=scorer, place=place) for place, item in items) for split, items in raw.items()}
     notes = [
         *dict.fromkeys(note for one in found.values() for note in one.notes),
         *(labels.notes if labels else ()),
-        *(labels.respelt(item[task.label] for _, item in everything) if labels else ()),
-        *counted_empty((item for _, item in everything), [name for name in task.text if name not in task.optional]),
+        *(labels.respelt(item[task.label] for items in raw.values() for _, item in items) if labels else ()),
+        *counted_empty((item for items in raw.values() for _, item in items), [name for name in task.text if name not in task.optional]),
     ]
     limits = {"train": task.train_rows, "validation": task.validation_rows, "test": task.test_rows}
     for split, source in sources.items():
@@ -54,14 +54,14 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tupl
     return drawn, labels.names if labels else (), (*notes, *held)
 
 
-Draw = Callable[[list[Row], int], list[Row]]
+Draw = Callable[[range, int], list[int]]
 
 
-def _cells(items: Sequence[Placed], task: Jsonl) -> list[tuple[str, Any]]:
-    return [(place, item[task.label]) for place, item in items]
+def _cells(items: Sequence[Placed], task: Jsonl) -> Sequence[tuple[str, Any]]:
+    return Mapped(lambda placed: (placed[0], placed[1][task.label]), items)
 
 
-def _with_test_rows(rows: dict[str, list[Row]], task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+def _with_test_rows(rows: dict[str, Sequence[Row]], task: Jsonl) -> tuple[dict[str, Sequence[Row]], tuple[str, ...]]:
     """Add test rows that are held out of the training rows, with a note on how many; none where there are too few."""
     kept, held = hold_out(rows["train"], validation=rows["validation"], wanted=task.test_rows)
     if not held:
@@ -99,6 +99,6 @@ def _check_limit(rows: Sequence[Row], limit: int | None, source: str) -> None:
         raise DataError(f"{source}: {len(rows)} rows, and {limit} are asked for; lower the row count in [task] or leave it out to use all")
 
 
-def _first(rows: list[Row], limit: int | None, draw: Draw) -> list[Row]:
+def _first(rows: Sequence[Row], limit: int | None, draw: Draw) -> Sequence[Row]:
     """Draw `limit` rows; all in their order where there are no more."""
-    return rows if limit is None or limit >= len(rows) else draw(rows, limit)
+    return rows if limit is None or limit >= len(rows) else chosen(rows, draw(range(len(rows)), limit))
