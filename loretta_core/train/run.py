@@ -121,7 +121,8 @@ def _train_and_score(
         stop=stop,
         clock=pack_context.clock,
     )
-    final = run.evaluate("test") if cell.score_test else None
+    untrained = progress.best_step == 0  # then the weights are those that were scored at first
+    final = (initial if untrained else run.evaluate("test")) if cell.score_test else None
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / ADAPTER_NAME)
     expected = predict_cost(run, resident_bytes=before) if pack_context.pack_info is None else CostPrediction()  # the planner knows cells by themselves
