@@ -128,6 +128,27 @@ class ZerothOrderCounters(BaseModel):
     """Share of an update that arrived in bf16 weights, last measured; 1 on average. None where weights are fp32 in one buffer."""
 
 
+class HarnessScores(BaseModel):
+    """Scores of a cell on one task of EleutherAI's lm-evaluation-harness, by `loretta evaluate`."""
+
+    model_config = _FROZEN
+
+    metrics: dict[str, float]
+    """Name of the metric, as the harness has it, and of its standard error (`acc_stderr`) → value."""
+    version: str = ""
+    """Version of the task."""
+    rows: int | None = None
+    """Rows that were scored; None for a group of tasks."""
+    limit: int | None = None
+    """Most rows that were asked for; None: all."""
+    shots: int | None = None
+    """Solved rows before each question."""
+    harness: str
+    """Version of the harness."""
+    evaluated_at: str
+    """ISO 8601, UTC."""
+
+
 class Digests(BaseModel):
     """sha256 of what a cell read and wrote; None for what it does not have."""
 
@@ -170,6 +191,8 @@ class Record(BaseModel):
     environment: dict[str, str] = {}
     """Versions of libraries, device, host and git commit → value."""
     digests: Digests = Digests()
+    evaluations: dict[str, HarnessScores] = {}
+    """Task of lm-evaluation-harness → scores, where `loretta evaluate` was asked for them."""
     adapter: str | None = None
     """Directory of the trained weights, relative to the cell's directory."""
     warnings: list[str] = []

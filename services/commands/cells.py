@@ -1,4 +1,4 @@
-"""`loretta replay` and `loretta export`: both load weights, so they run in a process of their own and torch stays out of this one."""
+"""`loretta replay`, `loretta export` and `loretta evaluate` load weights, so they run in a process of their own and torch stays out of this one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ def export_cell(cell: str, directory: Path, *, merge: bool, form: str | None, ou
     """Run `python -m jobs.export` and return its exit code."""
     optional = [*(["--merge"] if merge else []), *(["--as", form] if form else [])]
     return _run_module("jobs.export", cell, str(directory), "--out", str(out), *optional, *_json_flag(as_json))
+
+
+def evaluate_cell(cell: str, *, tasks: str, include: Path | None, limit: int | None, shots: int | None, out: Path, as_json: bool) -> int:
+    """Run `python -m jobs.evaluate` and return its exit code."""
+    asked = {"--include-path": include, "--limit": limit, "--shots": shots}
+    optional = [word for name, value in asked.items() if value is not None for word in (name, str(value))]
+    return _run_module("jobs.evaluate", cell, "--tasks", tasks, "--out", str(out), *optional, *_json_flag(as_json))
 
 
 def _json_flag(as_json: bool) -> list[str]:
