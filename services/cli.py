@@ -187,6 +187,34 @@ def sync(out: Positional[Directory] = Path("outputs"), *, sweep: Sweeps = (), tr
     return sync_sweeps(out, sweeps=sweep, tracking_uri=tracking_uri)
 
 
+@app.command
+def evaluate(
+    cell: Positional[str],
+    *,
+    tasks: str,
+    include_path: OwnDirectory = None,
+    limit: Most = None,
+    shots: Most = None,
+    out: Directory = Path("outputs"),
+    json: Flag = False,
+) -> int:
+    """Score a finished cell of a decoder with EleutherAI's lm-evaluation-harness, and keep the scores in its record. Downloads nothing.
+    Needs the extra `evaluate`.
+
+    Args:
+        cell: Id of the cell, or its first digits.
+        tasks: Names of the harness's tasks, separated by commas.
+        include_path: Directory with the YAML files of further tasks.
+        limit: Most rows of each task.
+        shots: Solved rows before each question; by default what the task says.
+        out: Output directory of the cell.
+        json: Print the scores as JSON.
+    """
+    from services.commands.cells import evaluate_cell
+
+    return evaluate_cell(cell, tasks=tasks, include=include_path, limit=limit, shots=shots, out=out, as_json=json)
+
+
 @app.command(name="list")
 def list_(what: Positional[Literal["methods", "models", "tasks", "trainers", "engines"]], *, json: Flag = False) -> int:
     """Show what a sweep can name, with every setting, its default and its meaning.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -68,7 +68,7 @@ class EvalRequest:
     @property
     def batch_key(self) -> object:
         """Requests with equal keys can be evaluated in one forward."""
-        shapes = tuple((len(batch), batch.choices_B, *((name, len(values)) for name, values in batch.inputs.items())) for batch in self.batches)
+        shapes = tuple((len(batch), batch.choices_B, *((name, len(values), values.ndim) for name, values in batch.inputs.items())) for batch in self.batches)
         return self.gradient, shapes
 
 
@@ -150,7 +150,7 @@ class MergedForward:
         """Return the random streams for one piece of every request, of one variant each."""
         lengths = [_length(batch) for batch in batches]
         short, long = min(lengths), max(lengths)
-        sequences = None if batches[0].scored_S is None else len(batches[0].scored_S)
+        sequences = len(batches[0].inputs["input_ids"]) if batches[0].choices_B else None
         if short < long and self._growing is None:
             own = batches[lengths.index(short)]
             both = (partial(self._module, batch) for batch in (own, self._collate.padded_to(own, long)))
@@ -165,9 +165,9 @@ class MergedForward:
     def _rows(self, batches: Sequence[Batch], counts: Sequence[int]) -> _Rows:
         """Stack one piece of every request, padded to one length. Cells that differ in their learning rate only have the same rows, which are not batched."""
         length = _longest(batches)
-        places = [find_answer_positions(batch) if batch.scored_S is not None else None for batch in batches]
-        most = max((len(one.sequence_T) for one in places if one is not None), default=0)
-        tensors = [_tensors(self._collate.padded_to(batch, length), one and _padded_positions(one, most)) for batch, one in zip(batches, places, strict=True)]
+        places = [find_answer_positions(batch) if batch.choices_B else None for batch in batches]
+        padded = _padded_positions([one for one in places if one is not None]) or places
+        tensors = [_tensors(self._collate.padded_to(batch, length), one) for batch, one in zip(batches, padded, strict=True)]
         stacked = {name: torch.stack([one[name] for one in tensors]) for name in tensors[0]}
         equal = torch.stack([(one == one[0]).all() for one in stacked.values()]).tolist()  # together: each look at a value waits for a GPU
         dims = {name: None if same else 0 for name, same in zip(stacked, equal, strict=True)}
@@ -203,13 +203,14 @@ class LossModule(nn.Module):
 def _tensors(batch: Batch, places: AnswerPositions | None) -> Values:
     known = {"labels": batch.labels_B, "mask_positions": batch.mask_positions_B, "scored": batch.scored_S}
     found = {f"inputs.{name}": values for name, values in batch.inputs.items()} | {name: one for name, one in known.items() if one is not None}
-    return found if places is None else found | {"sequence": places.sequence_T, "position": places.position_T, "weight": places.weight_T}
+    return found if places is None else found | {f"places.{each.name}": getattr(places, each.name) for each in fields(places)}
 
 
 def _batch(rows: Mapping[str, Tensor], *, like: Batch) -> Batch:
     """Return the batch whose tensors `_tensors` returned."""
     inputs = {name: rows[f"inputs.{name}"] for name in like.inputs}
-    places = AnswerPositions(rows["sequence"], rows["position"], rows["weight"]) if "weight" in rows else None
+    names = [each.name for each in fields(AnswerPositions)]
+    places = AnswerPositions(*(rows[f"places.{name}"] for name in names)) if "places.weight_T" in rows else None
     return Batch(inputs, rows["labels"], rows.get("mask_positions"), rows.get("scored"), like.choices_B, places=places)
 
 
@@ -221,15 +222,10 @@ def _length(batch: Batch) -> int:
     return batch.inputs["input_ids"].shape[1]
 
 
-def _padded_positions(places: AnswerPositions, size: int) -> AnswerPositions:
-    """Return the positions padded to `size` with positions of weight 0."""
-    more = size - len(places.sequence_T)
-    return replace(
-        places,
-        sequence_T=F.pad(places.sequence_T, (0, more)),
-        position_T=F.pad(places.position_T, (0, more), value=1),
-        weight_T=F.pad(places.weight_T, (0, more)),
-    )
+def _padded_positions(places: Sequence[AnswerPositions]) -> list[AnswerPositions]:
+    """Return positions of equal size; the tokens that are added weigh nothing."""
+    sizes = {each.name: max((len(getattr(one, each.name)) for one in places), default=0) for each in fields(AnswerPositions)}
+    return [AnswerPositions(*(F.pad(getattr(one, name), (0, size - len(getattr(one, name)))) for name, size in sizes.items())) for one in places]
 
 
 def _use_mask_without_checks(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ An estimate for comparing and for budgets (a factor of two is usual); memory is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from loretta_core.config.cell import CellConfig
@@ -30,7 +31,9 @@ class Cost:
 
     step_s: float
     total_s: float
-    """All steps and the evaluations in between."""
+    """All steps and all evaluations."""
+    evaluation_s: float
+    """The part of it that is evaluation."""
     usd: float | None
     """None where the device has no price."""
 
@@ -51,14 +54,24 @@ def cost_of(cell: CellConfig, shapes: Shapes, memory: Memory, *, load: Load, dev
     compute_s = pieces * (max(passes * forward_s, _bytes(memory, passes) / device.bandwidth) + passes * _writing_s(cell, shapes, memory, load, flops, device))
     step_s = compute_s + _update_bytes(cell, memory, trainable) / device.bandwidth + _traffic_s(cell, memory, trainable, devices)
     steps = cell.trainer.total_steps(rows=rows, batch_size=cell.batch_size)
-    evaluations = 2 + (steps // cell.trainer.evaluation_period(steps) if steps else 0)
-    evaluation_s = evaluations * EVALUATED_ROWS / (load.rows * workers) * forward_s
+    evaluation_s = evaluated_rows(cell, steps=steps) / (load.rows * workers) * forward_s
     total_s = steps * step_s + evaluation_s
-    return Cost(step_s if steps else 0.0, total_s, price_usd(total_s, workers=workers, gpus=cell.engine.gpus, usd_per_hour=device.price))
+    return Cost(step_s if steps else 0.0, total_s, evaluation_s, price_usd(total_s, workers=workers, gpus=cell.engine.gpus, usd_per_hour=device.price))
 
 
-EVALUATED_ROWS = 500
-"""Rows of a validation split, as far as anyone knows before reading it."""
+VALIDATION_ROWS, TEST_ROWS = 500, 1000
+"""Rows of the splits, as far as anyone knows before reading them."""
+
+
+def evaluations_of(cell: CellConfig, *, steps: int) -> int:
+    """Return how often the validation rows are scored: before training, every so many steps, and after the last."""
+    return 1 + (math.ceil(steps / cell.trainer.evaluation_period(steps)) if steps else 0)
+
+
+def evaluated_rows(cell: CellConfig, *, steps: int) -> int:
+    """Return the rows of all evaluations: of the validation rows, and of the test rows before and after training where these are scored."""
+    validation = evaluations_of(cell, steps=steps) * (cell.task.validation_rows or VALIDATION_ROWS)
+    return validation + (2 * (cell.task.test_rows or TEST_ROWS) if cell.score_test else 0)
 
 
 def forward_flops(block: Block, load: Load) -> float:

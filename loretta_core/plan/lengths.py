@@ -17,8 +17,10 @@ LONGEST = {
 }  # fmt: skip
 """task → tokens."""
 
-CLASSES = {"toy_sentiment": 2, "toy_entailment": 2, "sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2, "banking77": 77}
-"""Tasks of a decoder whose training compares all answers of a row: a row is so many sequences."""
+CLASSES = {"toy_sentiment": 2, "toy_entailment": 2, "sst2": 2, "rte": 2, "cb": 3, "boolq": 2, "wsc": 2, "wic": 2, "multirc": 2}
+"""Tasks of a decoder whose training compares all answers of a row, which are label words of a token each."""
+INTENTS, INTENT = 77, 5
+"""Answers of banking77, and the tokens of one."""
 
 ANSWERS = {"copa": 12, "record": 40, "squad": 16, "drop": 8, "toy_qa": 5, "toy_instruct": 5, "gsm8k": 300, "metamathqa": 500}
 """Tasks of a decoder whose answers are longer than the few tokens of a label word → tokens of a long one."""
@@ -34,17 +36,28 @@ def longest_row(task: TaskConfig) -> int:
     return min(task.length, LONGEST.get(task.type, task.length))
 
 
-def sequences_per_row(task: TaskConfig) -> int:
-    """Return how many sequences a training row becomes."""
+def ranked_lengths(task: TaskConfig) -> list[int]:
+    """Return the tokens of each answer that training compares in a row; empty where it reads one answer. A word of a verbalizer counts as a token."""
     if task.objective != "causal":
-        return 1
+        return []
     if isinstance(task, Jsonl):
-        return len(task.verbalizer) if task.verbalizer else 1
-    if isinstance(task, Mmlu):
-        return CHOICES if task.by == "letter" else 1
-    if isinstance(task, MultipleChoice):
-        return _choices(task) if task.by == "letter" else 1  # by text, the right one is learned alone
-    return CLASSES.get(task.type, 1)
+        return [max(1, len(words.split())) for words in task.verbalizer or ()]
+    if isinstance(task, Mmlu | MultipleChoice):  # by text, the right one is learned alone
+        return [1] * (_choices(task) if isinstance(task, MultipleChoice) else CHOICES) if task.by == "letter" else []
+    if task.type == "banking77":
+        return [INTENT] * INTENTS
+    return [1] * CLASSES.get(task.type, 0)
+
+
+def row_shape(task: TaskConfig, *, tokens: int, trees: bool) -> tuple[int, int]:
+    """Return the sequences and tokens of a training row whose longest choice has so many tokens (`tasks/formats/answer_tree.py`).
+
+    `trees`: the method lets a model read branches; without it answers of several tokens are sequences of their own.
+    """
+    longer = sorted(length - 1 for length in ranked_lengths(task) if length > 1)
+    if len(longer) < 2:
+        return 1, tokens
+    return (1, tokens + sum(longer[:-1])) if trees else (len(ranked_lengths(task)), tokens)
 
 
 def written_tokens(task: TaskConfig) -> int:
@@ -53,12 +66,15 @@ def written_tokens(task: TaskConfig) -> int:
 
 
 def scored_tokens(task: TaskConfig) -> int:
-    """Return the tokens of a training sequence at which a language model's logits are made: the mask, or the answer. 0 for a classification head."""
-    if isinstance(task, MultipleChoice | Mmlu):
-        return LABEL_WORD if task.by == "letter" else CHOICE
+    """Return the positions of a training row at which a language model's logits are made: the mask, or what predicts answers. 0 for a classification head."""
+    if isinstance(task, MultipleChoice | Mmlu) and task.by == "text":
+        return CHOICE
     if isinstance(task, Instruct | Chat):  # of a chat every turn of the assistant, which is about half of what is said
         return min(task.length, max(task.max_new_tokens, task.length // 2 if isinstance(task, Chat) else 0))
     if task.objective == "causal":
+        ranked = ranked_lengths(task)
+        if ranked:
+            return 1 + sum(length - 1 for length in ranked)
         return task.max_new_tokens if isinstance(task, Jsonl) and task.answer else ANSWERS.get(task.type, LABEL_WORD)
     return int(task.objective == "prompt")
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.task import FRESH_HEADS
 from loretta_core.plan.architectures.blocks import Block
-from loretta_core.plan.lengths import scored_tokens
+from loretta_core.plan.lengths import ranked_lengths, scored_tokens
 from loretta_core.plan.workload import Load
 
 EVALUATION_ROWS = 64
 """Rows of a forward when scoring; `train/build.py` uses the same."""
 EVALUATION_SEQUENCES = 16
-"""Sequences of a forward when the answers of a causal language model are ranked (`tasks/formats/candidates.py`)."""
+"""Sequences of a forward when a causal language model writes answers."""
+RANKED_TOKENS = 8192
+"""Tokens of a forward when it ranks them; `tasks/formats/candidates.py` uses the same."""
 
 
 def scored_positions(cell: CellConfig, sequences: int, tokens: int) -> int:
@@ -25,13 +27,19 @@ def scored_positions(cell: CellConfig, sequences: int, tokens: int) -> int:
 
 def forward_bytes(cell: CellConfig, block: Block, *, load: Load, a: int, scratch: int) -> int:
     """Return the largest transient of a forward without gradients: a scoring one, or for zeroth order a training one with its `scratch` bytes for θ + εz."""
-    sequences = EVALUATION_SEQUENCES if cell.task.objective == "causal" else EVALUATION_ROWS
-    scoring = _transient(cell, block, sequences=sequences, tokens=load.evaluation_tokens, a=a)
+    scoring = _transient(cell, block, sequences=_scored_at_once(cell, load.evaluation_tokens), tokens=load.evaluation_tokens, a=a)
     if not cell.trainer.zeroth_order:
         return scoring
     if cell.trainer.variants_at_once > 1:
         return max(scoring, _batched(cell, block, load=load, a=a))
     return max(scoring, scratch + _transient(cell, block, sequences=load.rows, tokens=load.tokens, a=a))
+
+
+def _scored_at_once(cell: CellConfig, tokens: int) -> int:
+    """Return the sequences of a forward when scoring."""
+    if cell.task.objective != "causal":
+        return EVALUATION_ROWS
+    return min(EVALUATION_ROWS, max(1, RANKED_TOKENS // tokens)) if ranked_lengths(cell.task) else EVALUATION_SEQUENCES
 
 
 def _batched(cell: CellConfig, block: Block, *, load: Load, a: int) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loretta_core.report.cost_notes import cost_notes
+from loretta_core.report.harness_notes import harness_notes
 from loretta_core.report.rows import ResultRow, build_rows, damaged_cells
 from loretta_core.report.tables import (
     Table,
@@ -71,7 +72,7 @@ class SweepComparison:
     def remarks(self) -> list[str]:
         """The lines below the table."""
         more = [f"report with figures: {self.report}", f"MLflow UI on this data: loretta serve --out {self.out}"]
-        notes = [*cost_notes(self.rows), *self.missing, *old_cells(self.rows)]
+        notes = [*cost_notes(self.rows), *harness_notes(self.rows), *self.missing, *old_cells(self.rows)]
         return ["", *notes, *([""] if notes else []), *more]
 
     @property

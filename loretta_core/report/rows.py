@@ -82,6 +82,7 @@ class ResultRow:
     def to_json(self) -> dict[str, Any]:
         """Return the row with every number unrounded, as in table.json."""
         numbers = {name: value(self.record) if self.record else None for name, value in _JSON_NUMBERS.items()}
+        evaluations = self.record.evaluations if self.record else {}
         paper = {"paper_score": self.paper.value, "paper_source": self.paper.text} if self.paper else {}
         return {
             "cell_id": self.cell_id,
@@ -91,6 +92,7 @@ class ResultRow:
             **numbers,
             **paper,
             **({"old": True} if self.old else {}),
+            **({"evaluations": {task: scores.model_dump() for task, scores in evaluations.items()}} if evaluations else {}),
             "cell": self.cell.to_dict(),
         }
 

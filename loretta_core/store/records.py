@@ -135,6 +135,27 @@ class ZerothOrderCounters(BaseModel):
     """Steps whose rewards were all equal; they changed nothing. None where no rewards are learned from, and in records of before."""
 
 
+class HarnessScores(BaseModel):
+    """Scores of a cell on one task of EleutherAI's lm-evaluation-harness, by `loretta evaluate`."""
+
+    model_config = _FROZEN
+
+    metrics: dict[str, float]
+    """Name of the metric, as the harness has it, and of its standard error (`acc_stderr`) → value."""
+    version: str = ""
+    """Version of the task."""
+    rows: int | None = None
+    """Rows that were scored; None for a group of tasks."""
+    limit: int | None = None
+    """Most rows that were asked for; None: all."""
+    shots: int | None = None
+    """Solved rows before each question."""
+    harness: str
+    """Version of the harness."""
+    evaluated_at: str
+    """ISO 8601, UTC."""
+
+
 class Digests(BaseModel):
     """sha256 of what a cell read and wrote; None for what it does not have."""
 
@@ -205,6 +226,8 @@ class Record(BaseModel):
     digests: Digests = Digests()
     data: DataFacts | None = None
     """The rows that the cell saw; None for cells that failed, and in records of before."""
+    evaluations: dict[str, HarnessScores] = {}
+    """Task of lm-evaluation-harness → scores, where `loretta evaluate` was asked for them."""
     adapter: str | None = None
     """Directory of the trained weights, relative to the cell's directory."""
     warnings: list[str] = []

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from loretta_core.tasks.data.disk_list import DiskList
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.scoring.metrics import Prediction, Reference
 
@@ -61,20 +63,47 @@ class Example:
     unwritable: bool = False
     """True if every accepted text is longer than the model may write."""
 
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.inputs["input_ids"])
+
     @property
     def reference(self) -> Reference:
         """The label or the accepted answers that a prediction is compared with."""
         return self.answers or self.label
 
 
+def token_counts(examples: Sequence[Example]) -> Sequence[int]:
+    """Return the number of tokens of each example, without reading those on disk."""
+    return examples.measures if isinstance(examples, DiskList) else [len(example) for example in examples]
+
+
 @dataclass(frozen=True)
 class AnswerPositions:
-    """Positions of the T answer tokens of a batch."""
+    """Where the T answer tokens of a batch are predicted: at U positions, since choices that begin alike are predicted together. Ordered by sequence."""
 
-    sequence_T: Int[Tensor, " T"]
-    position_T: Int[Tensor, " T"]
+    sequence_U: Int[Tensor, " U"]
+    position_U: Int[Tensor, " U"]
+    logits_T: Int[Tensor, " T"]
+    """Which of the U positions predicts the token."""
+    token_T: Int[Tensor, " T"]
+    """The answer token."""
+    choice_T: Int[Tensor, " T"]
+    """The choice that it belongs to, counted over all rows."""
     weight_T: Float[Tensor, " T"]
-    """1; 0 for padding that makes the number of positions equal to another batch's."""
+    """1; 0 for padding that makes the number of tokens equal to another batch's."""
+
+    def to(self, device: torch.device) -> AnswerPositions:
+        """Return the positions on a device."""
+        return AnswerPositions(*(getattr(self, each.name).to(device) for each in fields(self)))
+
+
+def predicted_alone(
+    sequence_T: Int[Tensor, " T"], position_T: Int[Tensor, " T"], *, token_T: Int[Tensor, " T"], choice_T: Int[Tensor, " T"]
+) -> AnswerPositions:
+    """Return positions of answer tokens that stand at `position_T` of their sequences, each predicted at the token before it, by itself."""
+    each_T = torch.arange(len(sequence_T), device=sequence_T.device)
+    return AnswerPositions(sequence_T, position_T - 1, each_T, token_T, choice_T, torch.ones(len(sequence_T), device=sequence_T.device))
 
 
 @dataclass(frozen=True)
@@ -82,18 +111,18 @@ class Batch:
     """Examples padded to the longest of them."""
 
     inputs: Mapping[str, Int[Tensor, "S L"]]
-    """One sequence a row; with choices, the choices of the first row, then of the second, …"""
+    """One sequence a row; with choices, the choices of the first row, then of the second, …, or a tree of them a row (`formats/answer_tree.py`)."""
     labels_B: Tensor
     """One a row; B × C where a row may have several labels, B × L with −100 beside the words where each has a tag."""
     mask_positions_B: Int[Tensor, " B"] | None = None
     scored_S: Int[Tensor, " S"] | None = None
-    """Number of tokens at the end of each sequence that are the answer, for a causal LM."""
+    """Number of tokens at the end of each sequence that are the answer, for a causal LM whose choices are sequences of their own."""
     choices_B: tuple[int, ...] = ()
     """Number of choices of each row."""
     examples: tuple[Example, ...] = ()
     """The rows themselves, for answers that are generated or have texts of their own, and for labels that are more than a number."""
     places: AnswerPositions | None = None
-    """Positions of the answer tokens, if they were computed before: under torch.func their number may not depend on values."""
+    """Positions of the answer tokens: those of a tree, and those that were computed before, since under torch.func their number may not depend on values."""
 
     def __len__(self) -> int:
         return len(self.labels_B)

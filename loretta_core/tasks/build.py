@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 from transformers import PreTrainedTokenizerBase
 
@@ -180,25 +181,40 @@ def _one_word_per_label(verbalizer: Sequence[str], num_labels: int) -> None:
         raise DataError(f"task.verbalizer has {len(verbalizer)} words and the task {num_labels} labels; give one word per label")
 
 
-def _task_data(task: TaskConfig, splits: dict[str, list[Row]], names: tuple[str, ...], notes: tuple[str, ...] = ()) -> TaskData:
-    content = {split: [content_of(row) for row in rows] for split, rows in splits.items()}
+def _task_data(task: TaskConfig, splits: Mapping[str, Sequence[Row]], names: tuple[str, ...], notes: tuple[str, ...] = ()) -> TaskData:
     validation, test = splits["validation"], splits.get("test", splits["validation"])
     file = template_text(task) if isinstance(task, ConversationTask) else None
-    if file is not None:
-        content["chat_template"] = [[file]]
     seen = count_shared(test, others=validation) == len(test)  # also where the same file is named twice
     return TaskData(
         splits["train"],
         validation,
         test,
         names,
-        _digest([names, content]),
-        test_sha256=_digest([names, content.get("test", content["validation"])]),
+        _digest(names, splits, also=file or ""),
+        test_sha256=_digest(names, test),
         scorer=scorer_of(task, names),
         notes=notes,
         scored_on="validation" if seen else "test",
     )
 
 
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _digest(names: Sequence[str], rows: Sequence[Row] | Mapping[str, Sequence[Row]], *, also: str = "") -> str:
+    """Return the digest of the JSON of label names and rows, or splits of rows, which is never there as a whole, and of what `also` decides the tokens."""
+    digest = hashlib.sha256(also.encode())
+    for part in chain((f"[{json.dumps(names)}, ",), _json_of_splits(rows) if isinstance(rows, Mapping) else _json_of_rows(rows), ("]",)):
+        digest.update(part.encode())
+    return digest.hexdigest()
+
+
+def _json_of_splits(splits: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    for number, split in enumerate(sorted(splits)):
+        yield f"{', ' if number else '{'}{json.dumps(split)}: "
+        yield from _json_of_rows(splits[split])
+    yield "}"
+
+
+def _json_of_rows(rows: Sequence[Row]) -> Iterator[str]:
+    yield "["
+    for number, row in enumerate(rows):
+        yield (", " if number else "") + json.dumps(content_of(row), sort_keys=True)
+    yield "]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from loretta_core.tasks.base import AnswerPositions, Batch, Choice, Example
+from loretta_core.tasks.base import AnswerPositions, Batch, Choice, Example, predicted_alone, token_counts
+from loretta_core.tasks.formats.answer_tree import AnswerTree, answer_tree, tree_inputs, tree_positions
 
 OTHER_TOKEN = -100
 """Label of a token that begins no word: cross-entropy leaves it out."""
@@ -19,22 +20,30 @@ POOL = 32
 
 
 class Collator:
-    """Pads on the right with the tokenizer's padding token and moves to a device."""
+    """Pads on the right with the tokenizer's padding token and moves to a device.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, device: torch.device) -> None:
+    Choices of a row become one sequence where they do not branch, and where the model reads `trees` also where they do (`formats/answer_tree.py`).
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, device: torch.device, trees: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._trees = trees
         self.device = device
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """Pad and stack examples; int64 (numbers to predict are fp32), on one device."""
+        if any(len(example.choices) > 1 for example in examples):
+            trees = [answer_tree(example.choices) for example in examples]
+            branches = any(tree.branches for tree in trees)
+            if self._trees or not branches:
+                return self._shared(examples, trees, branches=branches)
         choices = [choice for example in examples for choice in example.choices]
         sequences = [{"input_ids": choice.tokens} for choice in choices] or [dict(example.inputs) for example in examples]
-        # On the right whatever the tokenizer prefers: padding before the text would shift BERT's positions, and a decoder would see it.
-        padded = self._tokenizer.pad(sequences, padding_side="right", return_tensors="pt")
+        inputs = self._padded(sequences)
         masks = [example.mask_position for example in examples]
         return Batch(
-            {key: value.to(self.device) for key, value in padded.items()},
-            _labels(examples, length=padded["input_ids"].shape[1]).to(self.device),
+            inputs,
+            _labels(examples, length=inputs["input_ids"].shape[1]).to(self.device),
             None if masks[0] is None else torch.tensor(masks, device=self.device),
             scored_S=torch.tensor([choice.scored for choice in choices], device=self.device) if choices else None,
             choices_B=tuple(len(example.choices) for example in examples) if choices else (),
@@ -44,15 +53,37 @@ class Collator:
 
     def _places(self, choices: Sequence[Choice]) -> AnswerPositions:
         """Return the positions that are learned, as the choices name them."""
-        pairs = [(sequence, position) for sequence, choice in enumerate(choices) for position in choice.learned]
-        sequence_T, position_T = torch.tensor(pairs, device=self.device).T
-        return AnswerPositions(sequence_T, position_T, torch.ones(len(pairs), device=self.device))
+        learned = [(sequence, position, choice.tokens[position]) for sequence, choice in enumerate(choices) for position in choice.learned]
+        sequence_T, position_T, token_T = torch.tensor(learned, device=self.device).T
+        return predicted_alone(sequence_T, position_T, token_T=token_T, choice_T=sequence_T)
 
     def padded_to(self, batch: Batch, length: int) -> Batch:
         """Return the batch padded to `length` tokens."""
         fill = {"input_ids": self._tokenizer.pad_token_id, "token_type_ids": self._tokenizer.pad_token_type_id}
-        inputs = {name: F.pad(values, (0, length - values.shape[1]), value=fill.get(name, 0)) for name, values in batch.inputs.items()}
+        more = length - batch.inputs["input_ids"].shape[1]
+        inputs = {name: F.pad(values, (0, more), value=fill.get(name, 0)) for name, values in batch.inputs.items()}
+        # In a mask of pairs, padding is seen by nothing and sees everything: what sees nothing would become NaN.
+        inputs = {name: F.pad(values, (0, 0, 0, more), value=1) if values.ndim == 4 else values for name, values in inputs.items()}
         return replace(batch, inputs=inputs)
+
+    def _shared(self, examples: Sequence[Example], trees: Sequence[AnswerTree], *, branches: bool) -> Batch:
+        """Return a batch of one sequence a row."""
+        if branches:
+            inputs = {name: values.to(self.device) for name, values in tree_inputs(trees, pad=self._tokenizer.pad_token_id).items()}
+        else:
+            inputs = self._padded([{"input_ids": tree.tokens} for tree in trees])
+        return Batch(
+            inputs,
+            torch.tensor([example.label for example in examples], device=self.device),
+            choices_B=tuple(len(example.choices) for example in examples),
+            examples=tuple(examples),
+            places=tree_positions(trees, [example.choices for example in examples]).to(self.device),
+        )
+
+    def _padded(self, sequences: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
+        # On the right whatever the tokenizer prefers: padding before the text would shift BERT's positions, and a decoder would see it.
+        padded = self._tokenizer.pad(sequences, padding_side="right", return_tensors="pt")
+        return {key: value.to(self.device) for key, value in padded.items()}
 
 
 def _labels(examples: Sequence[Example], *, length: int) -> Tensor:
@@ -74,7 +105,7 @@ def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int,
     The rows come in a stream of epochs, each a permutation drawn from (seed, epoch). The stream is cut into pools of up to POOL batches, never longer than an
     epoch; a pool is sorted by length, cut into batches, and these are shuffled. Every row is seen equally often, and batch t is a function of (seed, t) alone.
     """
-    lengths = [len(example.inputs["input_ids"]) for example in examples]
+    lengths = token_counts(examples)
     step = start_step
     while True:
         pool_steps = max(1, min(POOL, len(examples) // batch_size))
@@ -86,7 +117,7 @@ def training_batches(examples: Sequence[Example], *, batch_size: int, seed: int,
 
 def evaluation_batches(examples: Sequence[Example], *, batch_size: int) -> Iterator[tuple[list[int], list[Example]]]:
     """Yield (original indices, examples) of each batch, sorted by length so that little padding is computed."""
-    order = sorted(range(len(examples)), key=lambda index: len(examples[index].inputs["input_ids"]))
+    order = sorted(range(len(examples)), key=token_counts(examples).__getitem__)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         yield chosen, [examples[index] for index in chosen]

@@ -15,16 +15,22 @@ from transformers import PreTrainedTokenizerBase
 
 from loretta_core.config.task import TaskConfig
 from loretta_core.tasks.base import Example, Objective
+from loretta_core.tasks.data.disk_list import LARGE_ROWS, DiskList
 from loretta_core.tasks.data.rows import Row, content_of
 
-ROWS_KEPT = 200_000
-"""Size of the cache, about 0.3 GB at 128 tokens a row; the splits used longest ago are dropped first, and a larger split is never cached."""
+ROWS_KEPT = LARGE_ROWS
+"""Size of the cache, about 0.3 GB at 128 tokens a row; the splits used longest ago are dropped first. The tokens of a larger split lie on disk."""
+_AT_ONCE = 10_000
+"""Rows of a large split that are encoded before they are written."""
 
-_cache: OrderedDict[str, list[Example]] = OrderedDict()
+_cache: OrderedDict[str, Sequence[Example]] = OrderedDict()
 
 
-def encode_once(objective: Objective, rows: Sequence[Row], *, training: bool, task: TaskConfig, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+def encode_once(objective: Objective, rows: Sequence[Row], *, training: bool, task: TaskConfig, tokenizer: PreTrainedTokenizerBase) -> Sequence[Example]:
     """Return `objective.encode(rows, training=training)`, from the cache if the same rows were encoded the same way before."""
+    if len(rows) > ROWS_KEPT:
+        pieces = (rows[start : start + _AT_ONCE] for start in range(0, len(rows), _AT_ONCE))
+        return DiskList((example for piece in pieces for example in objective.encode(list(piece), training=training)), measure=Example.__len__)
     key = _key(rows, training=training, task=task, tokenizer=tokenizer)
     if key in _cache:
         _cache.move_to_end(key)
@@ -39,9 +45,7 @@ def clear_cache() -> None:
     _cache.clear()
 
 
-def _add(key: str, examples: list[Example]) -> None:
-    if len(examples) > ROWS_KEPT:
-        return
+def _add(key: str, examples: Sequence[Example]) -> None:
     _cache[key] = examples
     while sum(map(len, _cache.values())) > ROWS_KEPT:
         _cache.popitem(last=False)

@@ -22,11 +22,13 @@ from loretta_core.models import load_config, load_tokenizer
 from loretta_core.quantized.formats import number_count
 from loretta_core.support import check_supported
 from loretta_core.tasks.base import Batch, Example, Objective, Writer
-from loretta_core.tasks.build import build_objective, load_data
+from loretta_core.tasks.build import build_objective
 from loretta_core.tasks.chat.conversation import Conversation
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.data.mezo_prompts import with_demonstrations
 from loretta_core.tasks.data.rows import TaskData
+from loretta_core.tasks.data_cache import load_data_once
+from loretta_core.tasks.formats.answer_tree import can_branch
 from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.formats.tuned_head import TunedHead, tuned_head
 from loretta_core.tasks.token_cache import encode_once
@@ -64,7 +66,7 @@ class Run:
     model: nn.Module
     objective: Objective
     collate: Collator
-    examples: dict[str, list[Example]]
+    examples: dict[str, Sequence[Example]]
     engine: TrainingEngine
     evaluated: nn.Module
     """The model to call for predictions."""
@@ -139,7 +141,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     device, config = device_of(cell), load_config(cell.model)
     check_supported(cell.method.type, config=config, head=cell.task.objective in FRESH_HEADS)
     tokenizer = load_tokenizer(cell.model)
-    data = load_data(cell.task) if cell.score_test else load_data(cell.task).without_test()
+    data = load_data_once(cell.task) if cell.score_test else load_data_once(cell.task).without_test()
     head = TunedHead()
     if cell.task.objective in FRESH_HEADS:
         head = tuned_head(config, data.label_names, of_tokens=cell.task.objective == "tokens")
@@ -156,7 +158,7 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     model.train(not cell.trainer.zeroth_order)  # dropout would put noise of its own between the two sides of a direction
     trainable_params = sum(parameter.numel() for parameter in trainable.values()) if cell.trainer.trains else 0
     total_params = sum(map(number_count, model.parameters()))  # before an engine shards them
-    collate = Collator(tokenizer, device=device)
+    collate = Collator(tokenizer, device=device, trees=can_branch(model))
     if not cell.engine.sharded:
         model.to(device)
     if cell.engine.type == "plain":
@@ -197,7 +199,7 @@ def _adapted(cell: CellConfig, *, outputs: int, fresh_head: bool) -> nn.Module:
     return model
 
 
-def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[Example]]:
+def _encoded(cell: CellConfig, data: TaskData, *, objective: Objective, tokenizer: PreTrainedTokenizerBase) -> dict[str, Sequence[Example]]:
     """Encode every split that the cell may see; demonstrations are put before the prompts that are scored, not before those that are trained on."""
     shown = with_demonstrations(data, count=cell.trainer.demonstrations, seed=cell.seed) if isinstance(cell.trainer, InContext) else data
     return {

@@ -126,9 +126,10 @@ def _train_and_score(
         observe=partial(_equal_rewards, run),
         clock=pack_context.clock,
     )
+    untrained = progress.best_step == 0  # then the weights are those that were scored at first
     scoring = pack_context.clock()
-    final = run.evaluate("test") if cell.score_test else None
-    test_s = pack_context.clock() - scoring
+    final = (initial if untrained else run.evaluate("test")) if cell.score_test else None
+    test_s = None if untrained else pack_context.clock() - scoring
     peak_bytes = max(workers.gather(peak.bytes()))
     run.save(directory / ADAPTER_NAME)
     expected = predict_cost(run, resident_bytes=before) if pack_context.pack_info is None else CostPrediction()  # the planner knows cells by themselves

@@ -1,4 +1,4 @@
-"""`loretta replay`, `loretta export` and `loretta sync`: they load weights or talk to tracking stores, so they run in a process of their own."""
+"""`loretta replay`, `export`, `evaluate` and `sync`: they load weights or talk to tracking stores, so they run in a process of their own."""
 
 from __future__ import annotations
 
@@ -37,6 +37,13 @@ def sync_sweeps(out: Path, *, sweeps: Sequence[str], tracking_uri: str) -> int:
     """Run `python -m jobs.sync` and return its exit code."""
     named = [part for name in sweeps for part in ("--sweep", name)]
     return _run_module("jobs.sync", str(out), *named, *(["--tracking-uri", tracking_uri] if tracking_uri else []))
+
+
+def evaluate_cell(cell: str, *, tasks: str, include: Path | None, limit: int | None, shots: int | None, out: Path, as_json: bool) -> int:
+    """Run `python -m jobs.evaluate` and return its exit code."""
+    asked = {"--include-path": include, "--limit": limit, "--shots": shots}
+    optional = [word for name, value in asked.items() if value is not None for word in (name, str(value))]
+    return _run_module("jobs.evaluate", cell, "--tasks", tasks, "--out", str(out), *optional, *_json_flag(as_json))
 
 
 def _json_flag(as_json: bool) -> list[str]:

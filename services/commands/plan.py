@@ -42,7 +42,10 @@ def _total(text: str, rows: Sequence[DeviceFit], sweep: SweepConfig) -> str:
     longest_s = max((row.total_s or 0.0 for row in fitting), default=0.0)
     price = sum(row.usd for row in fitting if row.usd is not None)
     cost = f", {price:.2f} USD" if any(row.usd is not None for row in fitting) else ""
-    return f"{text}: {len(fitting)} of {counted(len(sweep.cells), 'cell')} fit; all of them take {_duration(max(busy_s / count, longest_s))}{cost}"
+    taken = f"{text}: {len(fitting)} of {counted(len(sweep.cells), 'cell')} fit; all of them take {_duration(max(busy_s / count, longest_s))}{cost}"
+    scored = sum((row.evaluation_s or 0.0) * row.workers for row in fitting)
+    what = " or ".join(dict.fromkeys(row.evaluations for row in fitting if row.evaluations))
+    return f"{taken}; {scored / busy_s:.0%} of it is evaluation (a cell scores {what})" if busy_s else taken
 
 
 def _fits_text(row: DeviceFit) -> str:

@@ -9,7 +9,7 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Auto, EngineConfig, Plain, Zero
 from loretta_core.plan.cost import Cost, cost_of
 from loretta_core.plan.devices import Devices, split_memory
-from loretta_core.plan.lengths import sequences_per_row
+from loretta_core.plan.lengths import row_shape
 from loretta_core.plan.memory import Memory, memory_of
 from loretta_core.plan.sizing import Sized
 from loretta_core.plan.workload import Load
@@ -68,7 +68,8 @@ def try_engine(sized: Sized, engine: EngineConfig, devices: Devices) -> EngineOp
     """Return the prediction for the cell with one engine."""
     cell = sized.cell.model_copy(update={"engine": engine})
     rows = cell.batch_size // (engine.rows_in_parts * engine.gradient_accumulation)
-    load = Load(rows * sequences_per_row(cell.task), sized.tokens, sized.evaluation_tokens)
+    sequences, tokens = row_shape(cell.task, tokens=sized.tokens, trees=not cell.method.prompt_learning)
+    load = Load(rows * sequences, tokens, sized.evaluation_tokens)
     memory = memory_of(cell, sized.shapes, load=load, cpu=devices.device.is_cpu)
     cost = cost_of(cell, sized.shapes, memory, load=load, devices=devices, rows=cell.task.train_rows or ROWS)
     return EngineOption(engine, devices, memory, cost)

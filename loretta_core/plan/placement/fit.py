@@ -14,9 +14,10 @@ from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Auto
 from loretta_core.errors import ResourceError
 from loretta_core.plan.cell import plan_cell
+from loretta_core.plan.cost import TEST_ROWS, VALIDATION_ROWS, evaluations_of
 from loretta_core.plan.devices import Devices
 from loretta_core.plan.placement.advice import gigabytes, nearest
-from loretta_core.plan.placement.engine_options import EngineOption, describe, engine_options, offloaded, own_engine, try_engine
+from loretta_core.plan.placement.engine_options import ROWS, EngineOption, describe, engine_options, offloaded, own_engine, try_engine
 from loretta_core.plan.sizing import Sized, size, why_unsized
 
 
@@ -55,6 +56,10 @@ class DeviceFit:
     """Bytes by part: weights, gradients, optimizer, masters, activations (and with checkpointing), logits, zo_buffers, …"""
     step_s: float | None = None
     total_s: float | None = None
+    evaluation_s: float | None = None
+    """The part of `total_s` that is evaluation."""
+    evaluations: str | None = None
+    """What is scored, in words."""
     usd: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -121,5 +126,14 @@ def _counted(sized: Sized, option: EngineOption, *, fits: bool, engine: str | No
         parts=dict(vars(memory)),
         step_s=cost.step_s,
         total_s=cost.total_s,
+        evaluation_s=cost.evaluation_s,
+        evaluations=_evaluations(sized.cell),
         usd=cost.usd,
     )
+
+
+def _evaluations(cell: CellConfig) -> str:
+    """Return in words how often which rows are scored."""
+    steps = cell.trainer.total_steps(rows=cell.task.train_rows or ROWS, batch_size=cell.batch_size)
+    validation = f"{evaluations_of(cell, steps=steps)} × {cell.task.validation_rows or VALIDATION_ROWS} validation rows"
+    return f"{validation}, 2 × {cell.task.test_rows or TEST_ROWS} test rows" if cell.score_test else validation

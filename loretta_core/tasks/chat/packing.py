@@ -26,8 +26,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from loretta_core.errors import MethodError
-from loretta_core.tasks.base import AnswerPositions, Example
-from loretta_core.tasks.formats.answer_scores import means_by_row
+from loretta_core.tasks.base import AnswerPositions, Example, predicted_alone
+from loretta_core.tasks.formats.answer_scores import scores_at
 from loretta_core.tasks.formats.label_logits import logits_at
 
 MOST_WASTE = 0.02
@@ -49,17 +49,13 @@ class PackedRows:
     ids_SL: Int[Tensor, "S L"]
     positions_SL: Int[Tensor, "S L"]
     places: AnswerPositions
-    """Where learned tokens stand."""
-    row_T: Int[Tensor, " T"]
-    """The row of each learned token."""
+    """Where learned tokens are predicted, each a token of the choice whose number is its row's."""
 
 
 def packed_scores(model: nn.Module, examples: Sequence[Example], *, form: PackedForm, pad: int, device: torch.device) -> Float[Tensor, " B"]:
     """Return the mean fp32 log-probability of the learned tokens of each row, computed in packed sequences."""
     rows = pack_rows(examples, pad=pad, device=device)
-    logits_TV = _logits(model, rows, form)
-    answers_T = rows.ids_SL[rows.places.sequence_T, rows.places.position_T]
-    return means_by_row(logits_TV, answers_T, row_T=rows.row_T, weight_T=rows.places.weight_T, rows=len(examples))
+    return scores_at(model, _inputs(model, rows, form), rows.places, choices=len(examples))
 
 
 def pack_rows(examples: Sequence[Example], *, pad: int, device: torch.device, groups: Sequence[Sequence[int]] | None = None) -> PackedRows:
@@ -78,11 +74,11 @@ def pack_rows(examples: Sequence[Example], *, pad: int, device: torch.device, gr
             positions[-1] += range(len(choice.tokens))
     longest = max(map(len, ids))
     sequence_T, position_T, row_T = torch.tensor(learned, device=device).T
+    ids_SL = torch.tensor([row + [pad] * (longest - len(row)) for row in ids], device=device)
     return PackedRows(
-        torch.tensor([row + [pad] * (longest - len(row)) for row in ids], device=device),
+        ids_SL,
         torch.tensor([row + list(range(longest - len(row))) for row in positions], device=device),
-        AnswerPositions(sequence_T, position_T, torch.ones(len(learned), device=device)),
-        row_T,
+        predicted_alone(sequence_T, position_T, token_T=ids_SL[sequence_T, position_T], choice_T=row_T),
     )
 
 
@@ -150,11 +146,15 @@ def _difference(model: nn.Module, rows: PackedRows, form: PackedForm, alone_TV: 
 
 
 def _logits(model: nn.Module, rows: PackedRows, form: PackedForm) -> Float[Tensor, "T V"]:
+    return logits_at(model, _inputs(model, rows, form), sequence_T=rows.places.sequence_U, position_T=rows.places.position_U)
+
+
+def _inputs(model: nn.Module, rows: PackedRows, form: PackedForm) -> dict[str, Any]:
     # No cache: with one, transformers takes the positions for those of a continued text and lets all rows see each other.
     inputs = {"input_ids": rows.ids_SL, "position_ids": rows.positions_SL, "use_cache": False}
     if form == "mask":
         inputs["attention_mask"] = _blocks(rows.positions_SL, dtype=next(model.parameters()).dtype)
-    return logits_at(model, inputs, sequence_T=rows.places.sequence_T, position_T=rows.places.position_T - 1)
+    return inputs
 
 
 def _blocks(positions_SL: Int[Tensor, "S L"], *, dtype: torch.dtype) -> Float[Tensor, "S 1 L L"]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from loretta_core.config.task import Chat, Instruct, Jsonl, MultiLabel, MultipleChoice, Source, TokenClassification
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.disk_list import chosen
 from loretta_core.tasks.data.reading.sources import caption
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_rows import draw_test_rows, hold_out
@@ -20,7 +21,7 @@ def named_sources(task: OwnTask) -> dict[str, Source]:
     return {"train": task.train, "validation": task.validation} | ({"test": task.test} if task.test else {})
 
 
-def drawn_splits(rows: Mapping[str, list[Row]], task: OwnTask) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+def drawn_splits(rows: Mapping[str, Sequence[Row]], task: OwnTask) -> tuple[dict[str, Sequence[Row]], tuple[str, ...]]:
     """Return the rows that are used, and notes. Where the task names no test file, test rows are held out of the training rows before any are drawn.
 
     Raises DataError where more rows are asked for than there are.
@@ -33,10 +34,10 @@ def drawn_splits(rows: Mapping[str, list[Row]], task: OwnTask) -> tuple[dict[str
     return {split: _first(some, limits[split], draws[split]) for split, some in kept.items()}, held
 
 
-Draw = Callable[[list[Row], int], list[Row]]
+Draw = Callable[[range, int], list[int]]
 
 
-def _with_test_rows(rows: Mapping[str, list[Row]], task: OwnTask) -> tuple[Mapping[str, list[Row]], tuple[str, ...]]:
+def _with_test_rows(rows: Mapping[str, Sequence[Row]], task: OwnTask) -> tuple[Mapping[str, Sequence[Row]], tuple[str, ...]]:
     """Add test rows that are held out of the training rows, with a note on how many; none where there are too few."""
     kept, held = hold_out(rows["train"], validation=rows["validation"], wanted=task.test_rows)
     if not held:
@@ -51,6 +52,6 @@ def _check_limit(rows: Sequence[Row], limit: int | None, source: str) -> None:
         raise DataError(f"{source}: {len(rows)} rows, and {limit} are asked for; lower the row count in [task] or leave it out to use all")
 
 
-def _first(rows: list[Row], limit: int | None, draw: Draw) -> list[Row]:
+def _first(rows: Sequence[Row], limit: int | None, draw: Draw) -> Sequence[Row]:
     """Draw `limit` rows; all in their order where there are no more."""
-    return rows if limit is None or limit >= len(rows) else draw(rows, limit)
+    return rows if limit is None or limit >= len(rows) else chosen(rows, draw(range(len(rows)), limit))

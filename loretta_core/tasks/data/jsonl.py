@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from loretta_core.config.task import Jsonl
+from loretta_core.tasks.data.disk_list import Mapped, kept
 from loretta_core.tasks.data.drawn_splits import drawn_splits, named_sources
 from loretta_core.tasks.data.reading.cells import Cells, answers_of, counted_empty, texts_of
 from loretta_core.tasks.data.reading.files import Form, Record
@@ -21,7 +22,7 @@ Placed = tuple[str, Record]
 """A place, `file:line`, and what stands there."""
 
 
-def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tuple[str, ...]]:
+def load_jsonl(task: Jsonl) -> tuple[dict[str, Sequence[Row]], tuple[str, ...], tuple[str, ...]]:
     """Return the rows of the splits, the label names, and notes for the record: on the splits, and on everything that was found out about the files.
 
     Where the task names no test file, test rows are held out of the training file before any are drawn; `test` is absent when there are too few for that.
@@ -35,20 +36,19 @@ def load_jsonl(task: Jsonl) -> tuple[dict[str, list[Row]], tuple[str, ...], tupl
     raw = {split: one.rows for split, one in found.items()}
     labels = None if task.answer or task.regression else labels_of(_cells(raw["train"], task), names=task.labels, column=task.label)
     scorer = scorer_of(task, labels.names if labels else ())
-    rows = {split: [_row(item, task=task, labels=labels, scorer=scorer, place=place) for place, item in items] for split, items in raw.items()}
-    everything = [pair for items in raw.values() for pair in items]
+    rows = {split: kept(_row(item, task=task, labels=labels, scorer=scorer, place=place) for place, item in items) for split, items in raw.items()}
     notes = [
         *dict.fromkeys(note for one in found.values() for note in one.notes),
         *(labels.notes if labels else ()),
-        *(labels.respelt(item[task.label] for _, item in everything) if labels else ()),
-        *counted_empty((item for _, item in everything), [name for name in task.text if name not in task.optional]),
+        *(labels.respelt(item[task.label] for items in raw.values() for _, item in items) if labels else ()),
+        *counted_empty((item for items in raw.values() for _, item in items), [name for name in task.text if name not in task.optional]),
     ]
     drawn, held = drawn_splits(rows, task)
     return drawn, labels.names if labels else (), (*notes, *held)
 
 
-def _cells(items: Sequence[Placed], task: Jsonl) -> list[tuple[str, Any]]:
-    return [(place, item[task.label]) for place, item in items]
+def _cells(items: Sequence[Placed], task: Jsonl) -> Sequence[tuple[str, Any]]:
+    return Mapped(lambda placed: (placed[0], placed[1][task.label]), items)
 
 
 def _row(item: Cells, *, task: Jsonl, labels: LabelNames | None, scorer: Scorer, place: str) -> Row:

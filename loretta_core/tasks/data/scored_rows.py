@@ -5,10 +5,12 @@ training rows where a task has no others. Texts that they share with other split
 from __future__ import annotations
 
 import random
+from array import array
 from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
+from loretta_core.tasks.data.disk_list import chosen
 from loretta_core.tasks.data.rows import Row, TaskData
 
 TEST_SEED = 0
@@ -27,19 +29,20 @@ def draw_test_rows(rows: Sequence[T], limit: int) -> list[T]:
     return random.Random(TEST_SEED).sample(rows, limit)
 
 
-def hold_out(train: Sequence[Row], *, validation: Collection[Row], wanted: int | None) -> tuple[list[Row], list[Row]]:
+def hold_out(train: Sequence[Row], *, validation: Collection[Row], wanted: int | None) -> tuple[Sequence[Row], Sequence[Row]]:
     """Split training rows into those that stay and the test rows: `wanted` of them, at most a fifth of all.
 
     A test row shares its text with no other row, of training or validation. The second list is empty where there would be fewer than FEWEST_HELD_OUT.
     """
-    counts, known = Counter(map(text_key, train)), set(map(text_key, validation))
-    unique = [index for index, row in enumerate(train) if counts[text_key(row)] == 1 and text_key(row) not in known]
+    keys, known = array("q", map(_hashed, train)), set(map(_hashed, validation))
+    counts = Counter(keys)
+    unique = [index for index, key in enumerate(keys) if counts[key] == 1 and key not in known]
     limit = min(wanted or MOST_HELD_OUT, len(train) // 5, len(unique))
     if limit < FEWEST_HELD_OUT:
-        return list(train), []
-    chosen = draw_test_rows(unique, limit)
-    taken = set(chosen)
-    return [row for index, row in enumerate(train) if index not in taken], [train[index] for index in chosen]
+        return train, []
+    held = draw_test_rows(unique, limit)
+    taken = set(held)
+    return chosen(train, [index for index in range(len(train)) if index not in taken]), [train[index] for index in held]
 
 
 def text_key(row: Row) -> tuple[str, ...]:
@@ -47,14 +50,19 @@ def text_key(row: Row) -> tuple[str, ...]:
     return tuple(" ".join(text.split()).casefold() for text in row.text.values())
 
 
+def _hashed(row: Row) -> int:
+    """Return 64 bits of a row's texts, which stand for them in tables of millions of rows."""
+    return hash(text_key(row))
+
+
 def count_shared(rows: Sequence[Row], *, others: Sequence[Row]) -> int:
     """Return how many of the rows have a text that is also the text of one of `others`."""
-    known = set(map(text_key, others))
-    return sum(text_key(row) in known for row in rows)
+    known = set(map(_hashed, others))
+    return sum(_hashed(row) in known for row in rows)
 
 
 def repeated_texts(data: TaskData) -> list[str]:
     """Return a note on each split in which texts occur more than once."""
     splits = {"training": data.train, "validation": data.validation} | ({"test": data.test} if data.scored_on == "test" else {})
-    counts = {name: (len(rows) - len({text_key(row) for row in rows}), len(rows)) for name, rows in splits.items()}
+    counts = {name: (len(rows) - len(set(map(_hashed, rows))), len(rows)) for name, rows in splits.items()}
     return [f"{repeated} of {rows} {name} texts occur before in the same split" for name, (repeated, rows) in counts.items() if repeated]

@@ -1,63 +1,76 @@
-"""Scores of answers under a causal LM: the mean log-probability of the answer tokens at the end of a sequence.
+"""Scores of answers under a causal LM: the mean log-probability of the answer tokens of a choice.
 
-S sequences, L tokens, T answer tokens of all sequences, V vocabulary.
+S sequences or trees of choices, L tokens, C choices of all rows, T answer tokens of all choices, U positions that predict them, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from loretta_core.tasks.base import AnswerPositions, Batch
+from loretta_core.tasks.base import AnswerPositions, Batch, predicted_alone
 from loretta_core.tasks.formats.label_logits import logits_at
 
 
-def answer_scores(model: nn.Module, batch: Batch) -> Float[Tensor, " S"]:
-    """Return the mean fp32 log-probability of the answer tokens of each sequence."""
-    ids_SL, real_SL = batch.inputs["input_ids"], batch.inputs["attention_mask"]
+def answer_scores(model: nn.Module, batch: Batch) -> Float[Tensor, " C"]:
+    """Return the mean fp32 log-probability of the answer tokens of each choice."""
+    return scores_at(model, batch.inputs, find_answer_positions(batch), choices=sum(batch.choices_B))
+
+
+def scores_at(model: nn.Module, inputs: Mapping[str, Tensor], places: AnswerPositions, *, choices: int) -> Float[Tensor, " C"]:
+    """Return the mean fp32 log-probability of the answer tokens of each choice, given where they are predicted."""
+    return _means(_log_probabilities(model, inputs, places), places, choices=choices)
+
+
+def answer_scores_in_pieces(model: nn.Module, batch: Batch, *, tokens: int) -> Float[Tensor, " C"]:
+    """Return the same scores from forwards of at most `tokens` tokens, or of one sequence."""
     places = find_answer_positions(batch)
-    # Token t is predicted at t - 1.
-    logits_TV = logits_at(model, {"input_ids": ids_SL, "attention_mask": real_SL}, sequence_T=places.sequence_T, position_T=places.position_T - 1)
-    return _means(logits_TV, ids_SL, places)
+    pieces = _pieces(batch.inputs, places, tokens=tokens)
+    return _means(torch.cat([_log_probabilities(model, *piece) for piece in pieces]), places, choices=sum(batch.choices_B))
 
 
 def find_answer_positions(batch: Batch) -> AnswerPositions:
-    """Return the positions of the answer tokens of a batch."""
+    """Return the positions of the answer tokens of a batch; the first token of a text is never predicted, so it is left out."""
     if batch.places is not None:
         return batch.places
     assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
-    return _positions(batch.inputs["attention_mask"], scored_S=batch.scored_S)
-
-
-def mean_log_probability(
-    logits_SLV: Float[Tensor, "S L V"], ids_SL: Int[Tensor, "S L"], real_SL: Int[Tensor, "S L"], *, scored_S: Int[Tensor, " S"]
-) -> Float[Tensor, " S"]:
-    """Return the mean fp32 log-probability of the last `scored_S` tokens of each sequence, padded on the right; `real_SL` is 0 at padding."""
-    places = _positions(real_SL, scored_S=scored_S)
-    return _means(logits_SLV[places.sequence_T, places.position_T - 1], ids_SL, places)
-
-
-def _positions(real_SL: Int[Tensor, "S L"], *, scored_S: Int[Tensor, " S"]) -> AnswerPositions:
-    """Return the positions of the answer tokens; the first token of a text is never predicted, so it is left out."""
+    ids_SL, real_SL = batch.inputs["input_ids"], batch.inputs["attention_mask"]
     ends_S = real_SL.sum(dim=1)
     positions_L = torch.arange(real_SL.shape[1], device=real_SL.device)
-    answer_SL = (positions_L >= (ends_S - scored_S)[:, None].clamp(min=1)) & (positions_L < ends_S[:, None])
+    answer_SL = (positions_L >= (ends_S - batch.scored_S)[:, None].clamp(min=1)) & (positions_L < ends_S[:, None])
     sequence_T, position_T = answer_SL.nonzero(as_tuple=True)
-    return AnswerPositions(sequence_T, position_T, torch.ones(len(sequence_T), device=real_SL.device))
+    return predicted_alone(sequence_T, position_T, token_T=ids_SL[sequence_T, position_T], choice_T=sequence_T)
 
 
-def _means(logits_TV: Float[Tensor, "T V"], ids_SL: Int[Tensor, "S L"], places: AnswerPositions) -> Float[Tensor, " S"]:
-    answers_T = ids_SL[places.sequence_T, places.position_T]
-    return means_by_row(logits_TV, answers_T, row_T=places.sequence_T, weight_T=places.weight_T, rows=len(ids_SL))
+def _pieces(inputs: Mapping[str, Tensor], places: AnswerPositions, *, tokens: int) -> Iterator[tuple[dict[str, Tensor], AnswerPositions]]:
+    """Yield the parts of a batch, each without the columns that nothing in it is predicted from."""
+    size = max(1, tokens // inputs["input_ids"].shape[1])
+    for start in range(0, len(inputs["input_ids"]), size):
+        chosen_U = (places.sequence_U >= start) & (places.sequence_U < start + size)
+        chosen_T = chosen_U[places.logits_T]
+        own = AnswerPositions(
+            places.sequence_U[chosen_U] - start,
+            places.position_U[chosen_U],
+            places.logits_T[chosen_T] - places.logits_T[chosen_T].min(),
+            places.token_T[chosen_T],
+            places.choice_T[chosen_T],
+            places.weight_T[chosen_T],
+        )
+        length = int(own.position_U.max()) + 1
+        part = {name: values[start : start + size, ..., :length] for name, values in inputs.items()}
+        yield {name: values[..., :length, :] if values.ndim == 4 else values for name, values in part.items()}, own  # 4: a mask of pairs
 
 
-def means_by_row(
-    logits_TV: Float[Tensor, "T V"], answers_T: Int[Tensor, " T"], *, row_T: Int[Tensor, " T"], weight_T: Float[Tensor, " T"], rows: int
-) -> Float[Tensor, " S"]:
-    """Return the mean fp32 log-probability of the answer tokens of each row, of which token t belongs to `row_T[t]`."""
-    log_p_T = -F.cross_entropy(logits_TV.float(), answers_T, reduction="none")
-    nothing_S = torch.zeros(rows, device=answers_T.device)
-    sums_S, counts_S = (nothing_S.index_add(0, row_T, values_T) for values_T in (log_p_T * weight_T, weight_T))
-    return sums_S / counts_S
+def _log_probabilities(model: nn.Module, inputs: Mapping[str, Tensor], places: AnswerPositions) -> Float[Tensor, " T"]:
+    logits_UV = logits_at(model, inputs, sequence_T=places.sequence_U, position_T=places.position_U)
+    return F.log_softmax(logits_UV.float(), dim=-1)[places.logits_T, places.token_T]
+
+
+def _means(log_p_T: Float[Tensor, " T"], places: AnswerPositions, *, choices: int) -> Float[Tensor, " C"]:
+    nothing_C = torch.zeros(choices, device=log_p_T.device)
+    sums_C, counts_C = (nothing_C.index_add(0, places.choice_T, values_T) for values_T in (log_p_T * places.weight_T, places.weight_T))
+    return sums_C / counts_C

@@ -11,7 +11,7 @@ S sequences (all candidates of all rows), B rows, C candidates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -23,8 +23,8 @@ from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, BatchEvaluation, Choice, Example
 from loretta_core.tasks.data.mezo_prompts import candidate_text
 from loretta_core.tasks.data.rows import Row
-from loretta_core.tasks.formats.answer_scores import answer_scores
-from loretta_core.tasks.formats.shared_prompt import can_share, shared_length, shared_scores
+from loretta_core.tasks.formats.answer_scores import answer_scores, answer_scores_in_pieces
+from loretta_core.tasks.formats.batch_encoding import Continued, encode_continuations, without_collections
 
 TOKENS = 8192
 """Limit of the tokens per forward when scoring, at least one sequence: a row may have dozens of candidates, and each token has V logits."""
@@ -38,9 +38,17 @@ class CandidateRanking:
         self._max_length = max_length
         self._rank_loss = rank_loss
 
+    @without_collections()
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Tokenise the prompt with each candidate; for the LM loss, with the right one only."""
-        return [self._encode(row, number, only_right=training and not self._rank_loss) for number, row in enumerate(rows, start=1)]
+        only_right = training and not self._rank_loss
+        kept = [[candidate_text(row, index) for index in ([int(row.label)] if only_right else range(len(row.candidates)))] for row in rows]
+        encoded = encode_continuations(self._tokenizer, [row.text["prompt"] for row in rows], kept)
+        start = first_tokens(self._tokenizer)
+        return [
+            self._example(row, answers, self._choices(answers, continued, start=start, place=row.named(number)), only_right=only_right, place=row.named(number))
+            for number, (row, answers, (_, continued)) in enumerate(zip(rows, kept, encoded, strict=True), start=1)
+        ]
 
     def loss(self, model: nn.Module, batch: Batch) -> Float[Tensor, ""]:
         """Return the mean loss over the rows: cross-entropy over the scores, or the LM loss of the right answer."""
@@ -64,40 +72,30 @@ class CandidateRanking:
 
     def scores(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
         """Return the mean fp32 log-probability of the tokens of each candidate, −inf where a row has fewer; without gradients."""
-        shared = can_share(model) and all(shared_length(example) for example in batch.examples)
-        pieces = _shared_pieces(model, batch) if shared else (answer_scores(model, piece) for piece in _pieces(batch))
-        return _by_row(torch.cat(list(pieces)), batch.choices_B)
+        return _by_row(answer_scores_in_pieces(model, batch, tokens=TOKENS), batch.choices_B)
 
-    def _encode(self, row: Row, number: int, *, only_right: bool) -> Example:
-        indices = [int(row.label)] if only_right else range(len(row.candidates))
-        kept = [candidate_text(row, index) for index in indices]
-        choices = encode_choices(self._tokenizer, row.text["prompt"], kept, max_length=self._max_length, place=row.named(number))
+    def _example(self, row: Row, texts: Sequence[str], choices: tuple[Choice, ...], *, only_right: bool, place: str) -> Example:
         answers = {tuple(choice.tokens[-choice.scored :]) for choice in choices}
         if len(answers) != len(choices):
-            raise DataError(f"{row.named(number)}: two of the answers {kept} are the same tokens; the labels could not be told apart")
+            raise DataError(f"{place}: two of the answers {list(texts)} are the same tokens; the labels could not be told apart")
         longest = max(choices, key=lambda choice: len(choice.tokens)).tokens
         label = 0 if only_right else row.label
         shown = row.candidates if row.answers else ()
         return Example({"input_ids": longest}, label, choices=choices, candidates=shown, answers=row.answers, cut=choices[0].cut)
 
-
-def encode_choices(tokenizer: PreTrainedTokenizerBase, prompt: str, answers: Sequence[str], *, max_length: int, place: str) -> tuple[Choice, ...]:
-    """Encode prompt + answer for each answer, cut from the left by the same number of tokens. Raises DataError if an answer is empty or does not fit."""
-    start = first_tokens(tokenizer)
-    choices: list[Choice] = []
-    for answer in answers:
-        encoded = tokenizer(prompt + answer, add_special_tokens=False, return_offsets_mapping=True)
-        scored = sum(end > len(prompt) for _, end in encoded["offset_mapping"])
-        if scored == 0 or not answer.strip():
-            raise DataError(f"{place}: the answer {answer!r} has no tokens; expected a text that is not empty")
-        choices.append(Choice(encoded["input_ids"], scored))
-    excess = max(0, max(len(choice.tokens) for choice in choices) + len(start) - max_length)
-    for choice, answer in zip(choices, answers, strict=True):
-        if excess and excess >= len(choice.tokens) - choice.scored:
-            raise DataError(
-                f"{place}: the answer {answer[:60]!r} does not fit into max_length = {max_length} tokens with any of its prompt; raise task.max_length"
-            )
-    return tuple(Choice([*start, *choice.tokens[excess:]], choice.scored, cut=excess > 0) for choice in choices)
+    def _choices(self, texts: Sequence[str], continued: Sequence[Continued], *, start: list[int], place: str) -> tuple[Choice, ...]:
+        """Return prompt + answer for each answer, cut from the left by the same number of tokens."""
+        excess = max(0, max(len(one.tokens) for one in continued) + len(start) - self._max_length)
+        for one, text in zip(continued, texts, strict=True):
+            if one.scored == 0 or not text.strip():
+                raise DataError(f"{place}: the answer {text!r} has no tokens; expected a text that is not empty")
+            if not start and one.scored == len(one.tokens):
+                raise DataError(f"{place}: the prompt is empty, and this tokenizer begins no text with a token that could predict an answer")
+            if excess and excess >= len(one.tokens) - one.scored:
+                raise DataError(
+                    f"{place}: the answer {text[:60]!r} does not fit into max_length = {self._max_length} tokens with any of its prompt; raise task.max_length"
+                )
+        return tuple(Choice([*start, *one.tokens[excess:]], one.scored, cut=excess > 0) for one in continued)
 
 
 def first_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -111,25 +109,3 @@ def _by_row(scores_S: Float[Tensor, " S"], choices_B: Sequence[int]) -> Float[Te
     column_C = torch.arange(max(choices_B), device=scores_S.device)
     place_BC = (count_B1.cumsum(0) - count_B1 + column_C).clamp(max=len(scores_S) - 1)
     return scores_S[place_BC].masked_fill(column_C >= count_B1, -torch.inf)
-
-
-def _pieces(batch: Batch) -> Iterator[Batch]:
-    """Split a batch into forwards of at most TOKENS, each without the columns that are padding in all of it."""
-    assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
-    size = max(1, TOKENS // batch.inputs["input_ids"].shape[1])
-    for start in range(0, len(batch.scored_S), size):
-        piece = slice(start, start + size)
-        length = int(batch.inputs["attention_mask"][piece].sum(dim=1).max())
-        yield Batch({name: values[piece, :length] for name, values in batch.inputs.items()}, batch.labels_B, scored_S=batch.scored_S[piece])
-
-
-def _shared_pieces(model: nn.Module, batch: Batch) -> Iterator[Float[Tensor, " S"]]:
-    """Yield the scores of groups of rows whose candidates have at most TOKENS, prompts counted: the cache holds one for each candidate."""
-    rows: list[Example] = []
-    for example in batch.examples:
-        longest = max(len(choice.tokens) for one in (*rows, example) for choice in one.choices)
-        if rows and longest * sum(len(one.choices) for one in (*rows, example)) > TOKENS:
-            yield shared_scores(model, rows, device=batch.labels_B.device)
-            rows = []
-        rows.append(example)
-    yield shared_scores(model, rows, device=batch.labels_B.device)

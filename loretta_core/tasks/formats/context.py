@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.base import Example
+from loretta_core.tasks.base import Example, token_counts
 
 _OFFSET_MODELS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 """Models whose positions start after the padding token's id; their embedding table holds the unused positions, too."""
@@ -24,7 +24,6 @@ def check_fits(examples: Sequence[Example], *, positions: int | None, split: str
     """Raise DataError for the first row that is too long."""
     if positions is None:
         return
-    for number, example in enumerate(examples, start=1):
-        length = max([len(example.inputs["input_ids"]), *(len(choice.tokens) for choice in example.choices)])
+    for number, length in enumerate(token_counts(examples), start=1):
         if length > positions:
             raise DataError(f"{split} row {number} has {length} tokens and the model reads {positions}; set task.max_length = {positions} or less")

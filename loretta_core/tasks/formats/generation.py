@@ -22,6 +22,7 @@ from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, BatchEvaluation, Choice, Example
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.formats.answer_scores import answer_scores, find_answer_positions
+from loretta_core.tasks.formats.batch_encoding import encode_continuations, without_collections
 from loretta_core.tasks.formats.candidates import first_tokens
 from loretta_core.tasks.formats.end_tokens import end_token_ids, up_to_end
 from loretta_core.tasks.formats.stopping import at_stops
@@ -64,9 +65,18 @@ class Generation:
         if writes and max_new_tokens >= max_length:
             raise DataError(f"task.max_new_tokens = {max_new_tokens} leaves no room for a prompt in task.max_length = {max_length}")
 
+    @without_collections()
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Encode the prompt, and the prompt with its first accepted answer. Raises DataError if most answers are longer than may be written."""
-        examples = [self._encode(row, number) for number, row in enumerate(rows, start=1)]
+        wholes = [row.text["prompt"] + row.lead for row in rows]
+        prompts = [whole.rstrip(" ") for whole in wholes]
+        behind = [whole[len(prompt) :] + row.answers[0] + self._ending for whole, prompt, row in zip(wholes, prompts, rows, strict=True)]
+        encoded = encode_continuations(self._tokenizer, prompts, [[one] for one in behind])
+        start = first_tokens(self._tokenizer)
+        examples = [
+            self._example(row, words, self._answer_tokens(words, joint.tokens, text), start=start, place=row.named(number))
+            for number, (row, text, (words, (joint,))) in enumerate(zip(rows, behind, encoded, strict=True), start=1)
+        ]
         if self._writes and not training:
             check_writable(examples, max_new_tokens=self._max_new_tokens)
         return examples
@@ -83,7 +93,7 @@ class Generation:
         """Predict the text that the model generates, up to a stop; or (log-probability of the reference, its tokens) where none is written."""
         scores_B = answer_scores(model, batch)
         if not self._writes:
-            tokens = (batch.places or find_answer_positions(batch)).sequence_T.bincount(minlength=len(batch)).tolist()
+            tokens = find_answer_positions(batch).choice_T.bincount(minlength=len(batch)).tolist()
             sums = [(score * count, float(count)) for score, count in zip(scores_B.double().tolist(), tokens, strict=True)]
             return BatchEvaluation(-scores_B.sum().item(), sums, log_likelihoods=scores_B.tolist())
         return BatchEvaluation(-scores_B.sum().item(), self.texts(model, batch), log_likelihoods=scores_B.tolist())
@@ -113,17 +123,14 @@ class Generation:
         texts = self._tokenizer.batch_decode([up_to_end(row, ends) for row in written[:, prompt_length:].tolist()], skip_special_tokens=True)
         return [answer_in(text, self._stop) for text in texts]
 
-    def _encode(self, row: Row, number: int) -> Example:
-        whole = row.text["prompt"] + row.lead
-        prompt = whole.rstrip(" ")
-        start, words = first_tokens(self._tokenizer), self._tokens(prompt)
-        answer = [*self._answer_tokens(prompt, words, whole[len(prompt) :] + row.answers[0] + self._ending), *self._learned_end]
+    def _example(self, row: Row, words: list[int], answer: list[int], *, start: list[int], place: str) -> Example:
         if not row.answers[0].strip():
-            raise DataError(f"{row.named(number)}: the answer {row.answers[0]!r} has no tokens; expected a text that is not empty")
+            raise DataError(f"{place}: the answer {row.answers[0]!r} has no tokens; expected a text that is not empty")
+        answer = [*answer, *self._learned_end]
         excess = max(0, len(start) + len(words) + len(answer) - self._max_length)
         if excess and excess >= len(words):
             raise DataError(
-                f"{row.named(number)}: the answer {row.answers[0][:60]!r} does not fit into max_length = {self._max_length} tokens with any of its prompt; "
+                f"{place}: the answer {row.answers[0][:60]!r} does not fit into max_length = {self._max_length} tokens with any of its prompt; "
                 "raise task.max_length"
             )
         choice = Choice([*start, *words[excess:], *answer], len(answer), cut=excess > 0)
@@ -142,9 +149,8 @@ class Generation:
     def _tokens(self, text: str) -> list[int]:
         return self._tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def _answer_tokens(self, prompt: str, words: list[int], answer: str) -> list[int]:
+    def _answer_tokens(self, words: list[int], joint: list[int], answer: str) -> list[int]:
         """Return the tokens of an answer behind the tokens of its prompt; by itself where a token would reach over both."""
-        joint = self._tokens(prompt + answer)
         return joint[len(words) :] if joint[: len(words)] == words else self._tokens(answer)
 
 

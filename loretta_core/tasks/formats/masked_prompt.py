@@ -7,7 +7,7 @@ The pre-trained model already answers above chance, which zeroth-order training 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, BatchEvaluation, Classifier, Example
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.templates import fill
+from loretta_core.tasks.formats.batch_encoding import encode_inputs, without_collections
 from loretta_core.tasks.formats.label_logits import logits_at
 
 
@@ -34,9 +35,11 @@ class MaskedPrompt(Classifier):
         self._max_length = max_length
         self._word_ids_C = torch.tensor(verbalizer_ids(tokenizer, verbalizer))
 
+    @without_collections()
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Render and tokenise the prompt of each row; a text too long is cut, the prompt around it never is."""
-        return [self._encode(row, number) for number, row in enumerate(rows, start=1)]
+        encoded = encode_inputs(self._tokenizer, [self._render(row.text) for row in rows])
+        return [self._example(row, inputs, place=row.named(number)) for number, (row, inputs) in enumerate(zip(rows, encoded, strict=True), start=1)]
 
     def class_logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B C"]:
         """Return the fp32 logits of the label words at each row's mask."""
@@ -45,24 +48,29 @@ class MaskedPrompt(Classifier):
         at_mask_BV = logits_at(model, batch.inputs, sequence_T=row_B, position_T=batch.mask_positions_B)
         return at_mask_BV[:, self._word_ids_C.to(at_mask_BV.device)].float()
 
-    def _encode(self, row: Row, number: int) -> Example:
-        text = dict(row.text)
-        encoded = self._tokenizer(self._render(text))
-        while len(encoded["input_ids"]) > self._max_length:
-            longest = max(text, key=lambda name: len(text[name]))
-            shortened = self._shorten(text[longest], by=len(encoded["input_ids"]) - self._max_length)
-            if shortened == text[longest]:
-                raise DataError(f"{row.named(number)}: the prompt alone is longer than max_length = {self._max_length} tokens; raise task.max_length")
-            text[longest] = shortened
-            encoded = self._tokenizer(self._render(text))
-        positions = [index for index, token in enumerate(encoded["input_ids"]) if token == self._tokenizer.mask_token_id]
-        if len(positions) != 1:
-            raise DataError(
-                f"{row.named(number)}: {len(positions)} mask tokens after rendering, expected 1; a text must not contain {self._tokenizer.mask_token!r}"
-            )
-        return Example(dict(encoded), row.label, positions[0], cut=text != row.text)
+    def _example(self, row: Row, inputs: dict[str, list[int]], *, place: str) -> Example:
+        cut = len(inputs["input_ids"]) > self._max_length
+        if cut:
+            inputs = self._cut(row, inputs, place=place)
+        tokens = inputs["input_ids"]
+        masks = tokens.count(self._tokenizer.mask_token_id)
+        if masks != 1:
+            raise DataError(f"{place}: {masks} mask tokens after rendering, expected 1; a text must not contain {self._tokenizer.mask_token!r}")
+        return Example(inputs, row.label, tokens.index(self._tokenizer.mask_token_id), cut=cut)
 
-    def _render(self, text: dict[str, str]) -> str:
+    def _cut(self, row: Row, inputs: dict[str, list[int]], *, place: str) -> dict[str, list[int]]:
+        """Shorten the longest text until the prompt fits."""
+        text = dict(row.text)
+        while len(inputs["input_ids"]) > self._max_length:
+            longest = max(text, key=lambda name: len(text[name]))
+            shortened = self._shorten(text[longest], by=len(inputs["input_ids"]) - self._max_length)
+            if shortened == text[longest]:
+                raise DataError(f"{place}: the prompt alone is longer than max_length = {self._max_length} tokens; raise task.max_length")
+            text[longest] = shortened
+            (inputs,) = encode_inputs(self._tokenizer, [self._render(text)])
+        return inputs
+
+    def _render(self, text: Mapping[str, str]) -> str:
         return fill(self._template, {**text, "mask": self._tokenizer.mask_token})
 
     def _shorten(self, text: str, *, by: int) -> str:

@@ -12,6 +12,7 @@ from loretta_core.config.task import ConversationTask
 from loretta_core.plan.devices import Device, Devices, device_named, this_cpu
 from loretta_core.plan.placement.engine_options import try_engine
 from loretta_core.plan.sizing import size
+from loretta_core.tasks.base import token_counts
 from loretta_core.tasks.chat.packing import MOST_WASTE
 from loretta_core.train.build import Run
 
@@ -30,7 +31,7 @@ def predict_cost(run: Run, *, resident_bytes: int) -> CostPrediction:
     engine = run.cell.engine
     if isinstance(engine, Auto):
         return CostPrediction()
-    tokens = {split: max((len(example.inputs["input_ids"]) for example in examples), default=1) for split, examples in run.examples.items()}
+    tokens = {split: max(token_counts(examples), default=1) for split, examples in run.examples.items()}
     sized = size(run.cell, tokens=_packed_tokens(run) or tokens["train"], evaluation_tokens=tokens.get("test", tokens["validation"]))
     if sized is None:
         return CostPrediction()

@@ -71,11 +71,10 @@ class ServedEvaluator:
 
     def _scores(self, name: str, batch: Batch) -> Float[Tensor, " S"]:
         """Return the mean log-probability of the answer tokens of each sequence, as `answer_scores` does; a text's first token is never predicted."""
-        assert batch.scored_S is not None, "the batch was not encoded for a causal LM"
-        lengths = batch.inputs["attention_mask"].sum(dim=1).tolist()
-        sequences = [row[:length] for row, length in zip(batch.inputs["input_ids"].tolist(), lengths, strict=True)]
+        choices = [choice for example in batch.examples for choice in example.choices]  # a server reads each as a text of its own
+        sequences = [choice.tokens for choice in choices]
         found = self._server.log_probabilities(name, sequences)
-        means = [sum(one[-scored:]) / len(one[-scored:]) for one, scored in zip(found, batch.scored_S.tolist(), strict=True)]
+        means = [sum(one[-scored:]) / len(one[-scored:]) for one, scored in zip(found, [choice.scored for choice in choices], strict=True)]
         return torch.tensor(means, device=batch.labels_B.device)
 
     @contextmanager

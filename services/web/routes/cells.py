@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from loretta_core.report.cost_notes import memory_ratio, step_ratio
+from loretta_core.report.harness_notes import harness_lines
 from loretta_core.report.paper import paper_score
 from loretta_core.report.rows import ResultRow
 from services.api.dependencies import ServicesDep
@@ -37,6 +38,7 @@ def cell(cell_id: CellId, request: Request, services: ServicesDep, caller: Reade
         "step_ratio": step_ratio(record) if record else None,
         "curves": bool(record and record.curves.get("train_loss") and record.status == "finished"),
         "paper": paper.text if paper else "",
+        "harness": harness_lines(record.evaluations) if record else [],
     }
     return render(request, "cell.html", caller=caller, values=values, live=record is None and not found.damage)
 

@@ -8,7 +8,6 @@ stands in an enclosed cell, every row has the header's width, and something was 
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import Any
 
 from loretta_core.config.task import Quoting
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.disk_list import kept
+from loretta_core.tasks.data.reading.encodings import lines_of
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
@@ -42,7 +43,7 @@ class Dialect:
 class Delimited:
     """The rows of a file, and what was found out about its form."""
 
-    rows: list[tuple[int, dict[str, Any]]]
+    rows: Sequence[tuple[int, dict[str, Any]]]
     """(line on which a row ends, its cells by column)."""
     told: list[str]
 
@@ -59,7 +60,7 @@ def delimited_rows(
     named = _NAMED_SEPARATOR.match(text)
     if named is not None:
         found = delimited_rows(text[named.end() :], suffix=suffix, columns=columns, separator=separator or named[1], quoting=quoting, place=place)
-        return Delimited([(line + 1, row) for line, row in found.rows], found.told)
+        return Delimited(kept((line + 1, row) for line, row in found.rows), found.told)
     begun = text.lstrip("\r\n")
     blank = text[: len(text) - len(begun)].count("\n")  # lines before the header
     text = begun
@@ -68,18 +69,22 @@ def delimited_rows(
     told = [f"separated by {SEPARATORS[dialect.separator]}"] if dialect.separator != (separator or usual) else []
     if usual == dialect.separator == "\t" and dialect.enclosed and quoting == "auto":
         told.append('quotes around cells are left out (quoting = "none" keeps them)')
-    first = _names(_cells(text.split("\n", 1)[0], dialect.separator))
+    first = _names(_cells(_first_line(text), dialect.separator))
     names = headless if len(first) == len(headless) and not set(first) & {*columns, *headless} else None
-    return Delimited([(line + blank, row) for line, row in _rows(text, dialect, names, place)], told)
+    return Delimited(kept((line + blank, row) for line, row in _rows(text, dialect, names, place)), told)
 
 
 def _dialect(text: str, separator: str, columns: Sequence[str], *, fixed: bool, quoting: Quoting) -> Dialect:
     if not fixed:
-        header = text.split("\n", 1)[0]
+        header = _first_line(text)
         fits = [one for one in dict.fromkeys((separator, *SEPARATORS)) if set(columns) <= set(_names(_cells(header, one)))]
         separator = fits[0] if fits else separator
     enclosed = quoting == "enclosed" or (quoting == "auto" and (separator != "\t" or _encloses_cells(text, separator)))
-    return Dialect(separator, enclosed, spaced=enclosed and f"{separator} " in text.split("\n", 1)[0])
+    return Dialect(separator, enclosed, spaced=enclosed and f"{separator} " in _first_line(text))
+
+
+def _first_line(text: str) -> str:
+    return next(lines_of(text))
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -93,7 +98,7 @@ def _names(cells: Sequence[str]) -> list[str]:
 def _rows(text: str, dialect: Dialect, names: Sequence[str] | None, place: str) -> Iterator[tuple[int, dict[str, Any]]]:
     quoting = csv.QUOTE_MINIMAL if dialect.enclosed else csv.QUOTE_NONE
     # In a file without enclosed cells a row is a line, and only that: csv would also break at a lone carriage return.
-    lines = io.StringIO(text, newline="") if dialect.enclosed else (line.rstrip("\r") for line in text.split("\n"))
+    lines = (line[0] for line in _LINE.finditer(text)) if dialect.enclosed else (line.rstrip("\r") for line in lines_of(text))
     reader = csv.reader(lines, delimiter=dialect.separator, quoting=quoting, strict=dialect.enclosed, skipinitialspace=dialect.spaced)
     header = None if names is None else list(names)
     try:
@@ -110,6 +115,10 @@ def _rows(text: str, dialect: Dialect, names: Sequence[str] | None, place: str) 
                 yield reader.line_num, dict(zip(header, [*cells[: len(header)], *[None] * (len(header) - len(cells))], strict=True))
     except csv.Error as error:
         raise DataError(f'{place}:{reader.line_num}: {error}; if quotes belong to the texts, set task.quoting = "none"') from None
+
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+"""A line with its end, which is a part of the text inside of an enclosed cell."""
 
 
 def _check_header(header: Sequence[str], place: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from loretta_core.config.task import Quoting
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.disk_list import kept
 from loretta_core.tasks.data.reading.cells import with_nested
 from loretta_core.tasks.data.reading.conll import conll_rows
 from loretta_core.tasks.data.reading.delimited import SUFFIXES as DELIMITED
@@ -50,7 +51,7 @@ Adapt = Callable[[Any], Sequence[Any]]
 class Found:
     """The rows of a source, and what was found out about its form."""
 
-    rows: list[tuple[str, Record]]
+    rows: Sequence[tuple[str, Record]]
     """(place, row); a place is `file:line`, or `file:number of the row` where rows are no lines."""
     notes: tuple[str, ...] = field(default=())
 
@@ -70,15 +71,22 @@ def read_rows(path: Path, *, columns: Sequence[str], form: Form | None = None, a
         raise DataError(f"{path}: no such file (paths are relative to the directory the sweep is started in)")
     suffix = suffix_of(path)
     if suffix == ".parquet":
-        rows, told = list(_parquet(path)), []
+        rows, told = _parquet(path), []
     else:
         rows, told = _text_rows(path, suffix, columns, form or Form())
-    if not rows:
+    placed = kept(_placed(rows, path, adapt, columns))
+    if not placed:
         raise DataError(f"{path}: the split is empty; expected one row a line")
-    placed = [(f"{path}:{number}", with_nested(adapted, columns)) for number, item in rows for adapted in _adapted(item, adapt, f"{path}:{number}")]
-    for place, item in placed:
-        check_columns(item, columns, place)
     return Found(placed, (f"{path}: {', '.join(told)}",) if told else ())
+
+
+def _placed(rows: Iterable[tuple[int, Any]], path: Path, adapt: Adapt, columns: Sequence[str]) -> Iterator[tuple[str, Record]]:
+    for number, item in rows:
+        place = f"{path}:{number}"
+        for adapted in _adapted(item, adapt, place):
+            found = with_nested(adapted, columns)
+            check_columns(found, columns, place)
+            yield place, found
 
 
 def _adapted(item: Any, adapt: Adapt, place: str) -> Sequence[Any]:
@@ -103,11 +111,12 @@ def check_columns(item: Any, columns: Sequence[str], place: str) -> None:
         raise DataError(f"{place}: no column {missing[0]!r}; columns there: {have}. {NAMING}")
 
 
-def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> tuple[list[tuple[int, Any]], list[str]]:
+def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> tuple[Iterable[tuple[int, Any]], list[str]]:
     data = read_bytes(path)
     if data.startswith(_ZIP):
         raise DataError(f"{path}: an archive or a workbook (ZIP); unpack it, or save the sheet as .csv; expected one of {', '.join(SUFFIXES)}")
     text, guessed = decode(data, encoding=form.encoding, place=str(path))
+    del data  # the file takes its size once
     told = [f"read as {guessed}, the likeliest encoding of a file that is not UTF-8"] if guessed else []
     if "\0" in text:
         raise DataError(f"{path}: holds zero bytes, as no text does; expected {', '.join(SUFFIXES)}")
@@ -115,7 +124,7 @@ def _text_rows(path: Path, suffix: str, columns: Sequence[str], form: Form) -> t
         return list(conll_rows(text, str(path), columns=columns)), told
     if suffix in DELIMITED and not (suffix == ".txt" and text.lstrip()[:1] in ("{", "[")):
         found = delimited_rows(text, suffix=suffix, columns=columns, separator=form.separator, quoting=form.quoting, headless=form.headless, place=str(path))
-        return list(found.rows), told + found.told
+        return found.rows, told + found.told
     if suffix not in (*JSON, ".txt") and text.lstrip()[:1] not in ("{", "["):
         raise DataError(f"{path}: its suffix {suffix!r} tells no format, and it is not JSON; expected one of {', '.join(SUFFIXES)}, or these with .gz")
     return json_rows(text, str(path), columns=columns, lists=form.lists), told
@@ -127,7 +136,9 @@ def _parquet(path: Path) -> Iterator[tuple[int, Record]]:
     except ImportError:
         raise DataError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow") from None
     try:
-        table = parquet.read_table(path)
+        number = 0
+        for batch in parquet.ParquetFile(path, memory_map=True).iter_batches():
+            yield from enumerate(batch.to_pylist(), start=number + 1)
+            number += len(batch)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not Parquet: {error}") from None
-    yield from enumerate(table.to_pylist(), start=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from loretta_core.errors import DataError
@@ -20,15 +21,15 @@ def parse_address(address: str) -> tuple[str, str | None, str]:
     return found["hub"], found["part"], found["split"]
 
 
-def hub_rows(hub: str, part: str | None, split: str) -> list[tuple[int, Item]]:
-    """Return (number, row) of each row of a split. Raises DataError that says how to fetch what is not at hand."""
+def hub_rows(hub: str, part: str | None, split: str) -> Iterator[tuple[int, Item]]:
+    """Return an iterator over (number, row) of a split, which `datasets` maps from Arrow files. Raises DataError that says how to fetch what is not at hand."""
     try:
         import datasets
     except ImportError:
         raise DataError(f"data set {hub!r} is read by the package datasets: pip install datasets; or set task.path to a directory") from None
     try:
         rows: Any = datasets.load_dataset(hub, part, split=split)
-        return list(enumerate(rows, start=1))
+        return enumerate(rows, start=1)
     except (OSError, ValueError) as error:  # offline and not in the cache; ConnectionError and DatasetNotFoundError are OSErrors
         raise DataError(
             f"data set {hub!r} is not in the local hub cache and the hub did not serve it. Fetch it where there is a network: "

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.disk_list import kept
+from loretta_core.tasks.data.reading.encodings import lines_of
 
 JSON = (".jsonl", ".json", ".ndjson", ".jsonlines")
 
 
-def json_rows(text: str, place: str, *, columns: Sequence[str], lists: bool = False) -> list[tuple[int, Any]]:
+def json_rows(text: str, place: str, *, columns: Sequence[str], lists: bool = False) -> Sequence[tuple[int, Any]]:
     """Return (line or row number, value) of each row; `columns` are those of a row. Raises DataError with the line of what is not JSON.
 
     `lists`: the cells of the columns are lists, so that an object with such columns is a row, and no table.
@@ -24,7 +26,7 @@ def json_rows(text: str, place: str, *, columns: Sequence[str], lists: bool = Fa
     if text.lstrip()[:1] == "[":
         return _of_document(_document(text, place), place)
     try:
-        rows = list(_of_lines(text, place))
+        rows = kept(_of_lines(text, place))
     except DataError:
         if re.match(r"\s*\{\s*\n(?!\s*\{)", text):  # one object on many lines
             value = _document(text, place)
@@ -32,15 +34,14 @@ def json_rows(text: str, place: str, *, columns: Sequence[str], lists: bool = Fa
                 return [(1, value)]
             return _of_columns(value, columns) or _of_document(value, place)
         raise
-    (_, only), *others = rows or [(0, None)]
-    if others or not isinstance(only, dict) or (lists and {*columns} <= only.keys()):
+    only = rows[0][1] if len(rows) == 1 else None
+    if not isinstance(only, dict) or (lists and {*columns} <= only.keys()):
         return rows
     return _of_columns(only, columns) or (_of_document(only, place) if not only.keys() & {*columns} and _inner(only) else rows)
 
 
 def _of_lines(text: str, place: str) -> Iterator[tuple[int, Any]]:
-    # Not splitlines(): a JSON string may hold U+2028 and the other separators that it splits at.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if line.strip():
             try:
                 value = json.loads(line)

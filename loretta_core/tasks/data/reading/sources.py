@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loretta_core.config.task import Source
 from loretta_core.errors import DataError
+from loretta_core.tasks.data.disk_list import kept
 from loretta_core.tasks.data.reading.cells import with_nested
 from loretta_core.tasks.data.reading.files import Form, Found, check_columns, read_rows
 from loretta_core.tasks.data.reading.hub import PREFIX, hub_rows, parse_address
@@ -16,7 +17,8 @@ from loretta_core.tasks.data.reading.hub import PREFIX, hub_rows, parse_address
 def read_source(source: Source, *, columns: Sequence[str], form: Form) -> Found:
     """Return the rows of all files of a source, in its order. Raises DataError with the place of what cannot be read."""
     pieces = [_read(name, columns, form) for name in names_of(source)]
-    return Found([row for piece in pieces for row in piece.rows], tuple(dict.fromkeys(note for piece in pieces for note in piece.notes)))
+    rows = pieces[0].rows if len(pieces) == 1 else kept(row for piece in pieces for row in piece.rows)
+    return Found(rows, tuple(dict.fromkeys(note for piece in pieces for note in piece.notes)))
 
 
 def names_of(source: Source) -> list[str]:
@@ -47,7 +49,7 @@ def _read(name: str, columns: Sequence[str], form: Form) -> Found:
     if not name.startswith(PREFIX):
         return read_rows(Path(name).expanduser(), columns=columns, form=form)
     hub, part, split = parse_address(name)
-    rows = [(f"{name}:{number}", with_nested(item, columns)) for number, item in hub_rows(hub, part, split)]
+    rows = kept((f"{name}:{number}", with_nested(item, columns)) for number, item in hub_rows(hub, part, split))
     for place, item in rows:
         check_columns(item, columns, place)
     return Found(rows)

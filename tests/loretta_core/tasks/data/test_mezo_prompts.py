@@ -13,7 +13,7 @@ from loretta_core.tasks.build import build_objective, load_data
 from loretta_core.tasks.collate import Collator
 from loretta_core.tasks.data.mezo_prompts import PROMPTS, candidate_text, right_answer, with_demonstrations
 from loretta_core.tasks.data.rows import Row
-from loretta_core.tasks.formats.candidates import CandidateRanking, encode_choices
+from loretta_core.tasks.formats.candidates import CandidateRanking
 from loretta_core.tasks.formats.generation import Generation
 from loretta_core.train.evaluate import evaluate
 
@@ -143,7 +143,8 @@ def test_the_batch_size_does_not_change_a_score(byte_tokenizer, llama, batch_siz
 
 
 def test_truncation_is_from_the_left_equal_for_all_candidates_and_never_cuts_an_answer(byte_tokenizer):
-    choices = encode_choices(byte_tokenizer, "0123456789", ["yes", "maybe"], max_length=12, place="row 1")
+    row = Row({"prompt": "0123456789"}, 0, candidates=("yes", "maybe"))
+    choices = CandidateRanking(byte_tokenizer, max_length=12, rank_loss=True).encode([row])[0].choices
     assert [byte_tokenizer.decode(choice.tokens) for choice in choices] == ["<s>456789yes", "<s>456789maybe"]
     assert [choice.scored for choice in choices] == [3, 5]
 

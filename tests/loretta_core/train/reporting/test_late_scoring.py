@@ -100,7 +100,7 @@ def hidden_test_rows(monkeypatch):
         object.__setattr__(data, "test", OutOfSight())
         return data
 
-    monkeypatch.setattr(build, "load_data", hidden)
+    monkeypatch.setattr(build, "load_data_once", hidden)
 
 
 @pytest.mark.parametrize("kind", ["loretta_adp", "lora zeroth order", "ft", "decoder", "written", "demonstrations"])
