@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from loretta_core.zo.directions.base import Directions, slots_of
 from loretta_core.zo.directions.dense import Dense
+from loretta_core.zo.directions.factored import Factored
 from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
 from loretta_core.zo.guards.closures import Closure
 from loretta_core.zo.guards.trouble import Trouble
@@ -148,6 +149,11 @@ class ZerothOrderBase(Optimizer):
         if not isinstance(self._draws, Dense):
             more["directions"] = self._draws.settings()
         return settings_of(self.param_groups, options=self.defaults, more=more)
+
+    @property
+    def has_factors(self) -> bool:
+        """Whether directions of matrices are products of thin factors, so that a `population.Population` evaluates them without stacking copies."""
+        return isinstance(self._draws, Factored)
 
     @property
     def rates(self) -> tuple[float, ...]:

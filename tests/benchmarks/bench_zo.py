@@ -77,7 +77,8 @@ def all_results(*, quick: bool) -> Iterator[tuple[str, Callable[[], Result]]]:
     for distribution, target in (("rademacher", 2000), ("gaussian", 1000)):
         yield f"replay {distribution}", partial(replayed, distribution, target=target, repeats=3 if quick else 5)
     yield "streamed", partial(streamed_memory, layers=2 if quick else 16, width=256 if quick else 2048, target=None if quick else 1.05)
-    yield "population", partial(population, layers=layers, members=8, rows=1, tokens=16, repeats=max(3, repeats // 3))
+    for ceiling in (False, True):
+        yield "population", partial(population, layers=layers, members=8, rows=1, tokens=16, repeats=max(3, repeats // 3), ceiling=ceiling)
     model = adapted(layers=layers)
     yield "step", partial(whole_step, model, rows=8, tokens=32, repeats=repeats)
     yield "mezo small", partial(against_mezo, model, rows=1, tokens=16, repeats=3 * repeats)
@@ -222,13 +223,19 @@ def batched(model: nn.Module, *, rows: int, tokens: int, directions: int, repeat
     return faster(f"{2 * directions} variants in one forward against serial, {rows} x {tokens} tokens", *interleaved(*sides, repeats=max(3, repeats // 3)))
 
 
-def population(*, layers: int, members: int, rows: int, tokens: int, repeats: int) -> Result:
-    """Members of a population through one forward, every matrix of the model perturbed with rank 1, against as many forwards of the bare model."""
+def population(*, layers: int, members: int, rows: int, tokens: int, repeats: int, ceiling: bool) -> Result:
+    """Members of a population through one forward, every matrix of the model perturbed with rank 1, against as many forwards of the bare model.
+
+    `ceiling`: a forward of the bare model with as many rows instead, which no population can beat.
+    """
     torch.manual_seed(0)
     model = RobertaForSequenceClassification(RobertaConfig(num_hidden_layers=layers, max_position_embeddings=514)).eval()
     loss = closure(model, rows=rows, tokens=tokens)
     optimizer = ZOSGD(model.parameters(), lr=1e-6, num_directions=members, estimator="population", directions=LowRank(rank=1, refresh_every=1))
     optimizer.evaluator = Population(model)
+    if ceiling:
+        times = interleaved(closure(model, rows=members * rows, tokens=tokens), lambda: [loss() for _ in range(members)], repeats=repeats)
+        return faster(f"one bare forward of {members * rows} x {tokens} tokens against {members} of {rows} x {tokens}: the most a population can gain", *times)
     times = interleaved(partial(optimizer.probe, loss), lambda: [loss() for _ in range(members)], repeats=repeats)
     return faster(f"low-rank population of {members} through one forward against {members} forwards, {rows} x {tokens} tokens", *times, at_least=2.2)
 
