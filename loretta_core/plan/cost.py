@@ -72,7 +72,7 @@ def passes_per_step(cell: CellConfig, *, trainable: int, total: int) -> float:
     if isinstance(trainer, Adam):
         return 2.0 + min(1.0, trainable / total)
     directions = trainer.directions_at(0, steps_per_epoch=1)
-    return 2.0 * directions if trainer.estimator == "two_sided" else directions + 1.0
+    return float(trainer.losses(directions) + trainer.carries_tangent)
 
 
 def _bytes(memory: Memory, passes: float) -> float:

@@ -49,4 +49,4 @@ def _variants(sized: Sized) -> int:
     trainer = sized.cell.trainer
     assert not isinstance(trainer, Adam | NoTraining | InContext), "not of zeroth order"
     directions = trainer.directions_at(0, steps_per_epoch=1)
-    return 2 * directions if trainer.estimator == "two_sided" else directions + 1
+    return trainer.losses(directions) + trainer.carries_tangent
