@@ -19,6 +19,7 @@ from loretta_core.methods.formulas import FP32
 from loretta_core.plan.activations import activation_bytes
 from loretta_core.plan.transients import forward_bytes, scored_positions
 from loretta_core.plan.workload import Load, Shapes
+from loretta_core.plan.zo_state import zo_state_bytes
 
 STREAM_FROM = 1 << 26
 """Zeroth-order SGD perturbs so many weights or more where they are read, without buffers of their size (`zo/optim.py`)."""
@@ -103,7 +104,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
     return Memory(
         weights=base * block.total + (0 if full else trained * trainable),
         gradients=trained * trainable if first_order else 0,
-        optimizer=moments if first_order else _zo_state(cell, trainable),
+        optimizer=moments if first_order else zo_state_bytes(cell, block, trainable=trainable, bf16=_in_bf16(cell)),
         masters=masters,
         best=best if cpu else 0,
         zo_buffers=_zo_buffers(cell) * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
@@ -156,15 +157,9 @@ def _zo_buffers(cell: CellConfig) -> int:
     return 3 if variants == 1 else 2 + variants
 
 
-def _zo_state(cell: CellConfig, trainable: int) -> int:
-    """Return the bytes of momentum and moments of zeroth-order optimizers that have some, the gradient estimate they step with, and fp32 copies of bf16."""
-    copies = 1 if _in_bf16(cell) and not cell.trainer.scalar_state else 0
-    return ({"zo_momentum": 2, "zo_adam": 3}.get(cell.trainer.type, 0) + copies) * FP32 * trainable
-
-
 def streams(cell: CellConfig, trainable: int) -> bool:
     """Return whether θ + εz exists only where it is read: large parameters, and bf16 ones of any size."""
-    return cell.trainer.zeroth_order and (_in_bf16(cell) or (trainable >= STREAM_FROM and cell.trainer.scalar_state))
+    return cell.trainer.zeroth_order and (_in_bf16(cell) or (trainable >= STREAM_FROM and cell.trainer.updates_in_place))
 
 
 def _in_bf16(cell: CellConfig) -> bool:

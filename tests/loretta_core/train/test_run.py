@@ -35,7 +35,7 @@ def test_methods_and_trainers(method, trainer, tmp_path):
     assert record.score.low < record.score.value <= record.score.high
     assert record.score.rows == 50
     assert [step for step, _ in record.curves["validation_score"]] == [0, 2, 4]
-    assert record.cost.forwards == 4 * {"adam": 1, "fzoo": 9, "es": 30}.get(trainer, 2)
+    assert record.cost.forwards == 4 * {"adam": 1, "fzoo": 9, "es": 30, "eggroll": 8, "hizoo": 3}.get(trainer, 2)
     assert 0 < record.cost.trainable_params <= record.cost.total_params
     check_adapter(tmp_path / "adapter", digest=record.digests.adapter)  # its weights are whole
     assert record.digests.adapter == adapter_digest(tmp_path / "adapter")
@@ -73,7 +73,9 @@ def test_accumulation_gives_the_same_curve(tmp_path):
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
-@pytest.mark.parametrize("trainer", ["zo_sgd", "zo_adam", "adazeta"])
+@pytest.mark.parametrize(
+    "trainer", ["zo_sgd", "zo_adam", "adazeta", "hizoo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lozo", "subzero", "conmezo", "zo_muon"))]
+)
 def test_any_step_of_a_zeroth_order_cell_comes_back(trainer, tmp_path):
     settings = [*SMALL, "method=lora", f"trainer={trainer}", "trainer.lr=1e-2", "trainer.zo_eps=1e-2", "trainer.steps=12", "trainer.eval_every=4"]
     directory = tmp_path / "cells" / "a1"
