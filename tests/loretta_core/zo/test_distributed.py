@@ -83,9 +83,11 @@ if any("killed" in job for job in json.loads(sys.argv[1]).values()):
 dist.destroy_process_group()
 """
 
-SHARED = {"sgd": {"steps": 200}, "adam": {"steps": 60, "kind": "adam"}, "one-sided": {"steps": 60, "estimator": "one_sided"}} | {
-    kind: {"steps": 60, "kind": kind} for kind in ("low rank", "curvature", "cone", "sparse", "muon")
-}
+SHARED = (
+    {"sgd": {"steps": 200}, "adam": {"steps": 60, "kind": "adam"}, "one-sided": {"steps": 60, "estimator": "one_sided"}}
+    | {"population": {"steps": 60, "estimator": "population"}}
+    | {kind: {"steps": 60, "kind": kind} for kind in ("low rank", "curvature", "cone", "sparse", "muon")}
+)
 JOBS = SHARED | {
     "data": {"steps": 200, "mode": "data"},
     "whole": {"steps": 90, "kind": "adam"},
