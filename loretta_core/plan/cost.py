@@ -87,7 +87,8 @@ def passes_per_step(cell: CellConfig, *, trainable: int, total: int) -> float:
     if isinstance(trainer, FirstOrderTrainer):
         again = 1 / cell.engine.activation_checkpointing if cell.engine.activation_checkpointing else 0.0
         return 2.0 + again + min(1.0, trainable / total)
-    return float(trainer.evaluations_of(trainer.directions_at(0, steps_per_epoch=1)) + trainer.carries_tangent)
+    directions = trainer.directions_at(0, steps_per_epoch=1)
+    return float(trainer.losses(directions) + trainer.carries_tangent)
 
 
 def _bytes(memory: Memory, passes: float) -> float:

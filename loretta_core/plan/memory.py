@@ -21,6 +21,7 @@ from loretta_core.methods.formulas import FP32
 from loretta_core.plan.activations import activation_bytes
 from loretta_core.plan.parts.optimizers import moment_bytes
 from loretta_core.plan.parts.quantized import base_bytes, block_weight_bytes
+from loretta_core.plan.parts.zo_state import zo_state_bytes
 from loretta_core.plan.transients import forward_bytes, scored_positions
 from loretta_core.plan.workload import Load, Shapes
 
@@ -108,7 +109,7 @@ def _unsharded(cell: CellConfig, shapes: Shapes, *, load: Load, cpu: bool) -> Me
     return Memory(
         weights=base_bytes(cell.model.quantization, block, a=base) + (0 if full else trained * trainable),
         gradients=trained * trainable if first_order else 0,
-        optimizer=moments if first_order else _zo_state(cell, trainable),
+        optimizer=moments if first_order else zo_state_bytes(cell, block, trainable=trainable, bf16=_in_bf16(cell)),
         masters=masters,
         best=best if cpu else 0,
         zo_buffers=_zo_buffers(cell) * FP32 * trainable if cell.trainer.zeroth_order and not streamed else 0,
@@ -167,15 +168,9 @@ def _zo_buffers(cell: CellConfig) -> int:
     return 3 if variants == 1 else 2 + variants
 
 
-def _zo_state(cell: CellConfig, trainable: int) -> int:
-    """Return the bytes of momentum and moments of zeroth-order optimizers that have some, the gradient estimate they step with, and fp32 copies of bf16."""
-    copies = 1 if _in_bf16(cell) and not cell.trainer.scalar_state else 0
-    return ({"zo_momentum": 2, "zo_adam": 3}.get(cell.trainer.type, 0) + copies) * FP32 * trainable
-
-
 def streams(cell: CellConfig, trainable: int) -> bool:
     """Return whether θ + εz exists only where it is read: large parameters, and bf16 ones of any size."""
-    return cell.trainer.zeroth_order and (_in_bf16(cell) or (trainable >= STREAM_FROM and cell.trainer.scalar_state))
+    return cell.trainer.zeroth_order and (_in_bf16(cell) or (trainable >= STREAM_FROM and cell.trainer.updates_in_place))
 
 
 def _in_bf16(cell: CellConfig) -> bool:

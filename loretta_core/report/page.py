@@ -26,7 +26,7 @@ GLOSSARY = {
     "model": "The pre-trained model that every run starts from.",
     "task": "The data, and the question asked about it.",
     "method": f"Which parameters train. {explain_methods()}",
-    "trainer": "How they train. adam: with gradients (first order). Names that begin with zo_, and adazeta: from differences between forward passes, without "
+    "trainer": "How they train. adam: with gradients (first order). All others (zo_…, fzoo, lozo, …): from differences between forward passes, without "
     "gradients (zeroth order); slower to learn, and needs hardly more memory than using the model.",
     "precision": "Number format of the frozen weights.",
     "batch size": "Rows per training step, over all workers.",

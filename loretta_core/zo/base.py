@@ -22,8 +22,10 @@ from torch.optim import Optimizer
 
 from loretta_core.zo.directions.base import Directions, slots_of
 from loretta_core.zo.directions.dense import Dense
+from loretta_core.zo.directions.factored import Factored
 from loretta_core.zo.estimator import Estimator, Probe, as_fp32, probe
 from loretta_core.zo.guards.closures import Closure
+from loretta_core.zo.guards.lost import LostParameters
 from loretta_core.zo.guards.trouble import Trouble
 from loretta_core.zo.log.settings import layout_of, settings_of
 from loretta_core.zo.noise import Direction, Distribution
@@ -75,10 +77,11 @@ class ZerothOrderBase(Optimizer):
     ) -> None:
         if clip is not None and not clip > 0:
             raise ValueError(f"expected clip > 0 or None; got {clip}")
-        self._draws = copy(directions) if directions is not None else Dense()
+        self.draws: Directions = copy(directions) if directions is not None else Dense()
+        """How directions are drawn: `draws.factors` tells those of a matrix, `draws.slots` the parameters that train."""
         self._prepared: int | None = None
-        if self._draws.curvatures and estimator != "two_sided":
-            raise ValueError(f'{self._draws.type} directions learn from second differences, which estimator "two_sided" alone has; got "{estimator}"')
+        if self.draws.curvatures and estimator != "two_sided":
+            raise ValueError(f'{self.draws.type} directions learn from second differences, which estimator "two_sided" alone has; got "{estimator}"')
         self._clip = clip
         self._estimator: Estimator = estimator
         self._distribution: Distribution = distribution
@@ -90,6 +93,7 @@ class ZerothOrderBase(Optimizer):
         self._cached_direction: tuple[Direction, Tensor] | None = None
         self._pending: Probe | None = None
         self._loss = math.nan
+        self._lost = LostParameters()
         self.trouble = Trouble()
         """Warns when nothing is learned."""
         self.evaluator: Evaluator = Serial()
@@ -145,9 +149,14 @@ class ZerothOrderBase(Optimizer):
         if self._layout is None:
             self._layout = layout_of(self.param_groups, self._storage)
         more = {"distribution": self._distribution, **self._described(), **self._layout}
-        if not isinstance(self._draws, Dense):
-            more["directions"] = self._draws.settings()
+        if not isinstance(self.draws, Dense):
+            more["directions"] = self.draws.settings()
         return settings_of(self.param_groups, options=self.defaults, more=more)
+
+    @property
+    def has_factors(self) -> bool:
+        """Whether directions of matrices are products of thin factors, so that a `population.Population` evaluates them without stacking copies."""
+        return isinstance(self.draws, Factored)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -198,8 +207,9 @@ class ZerothOrderBase(Optimizer):
         """Evaluate the current step without updating; returns the loss at θ. The next `step()` makes the update."""
         storage = self.look()
         self._prepare()
+        closure = self._lost.watching(closure)
         shifts = (self._shift(direction) for direction in self._directions(self.steps_taken))
-        self._pending = probe(closure, storage=storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator, curvatures=self._draws.curvatures)
+        self._pending = probe(closure, storage=storage, shifts=shifts, estimator=self._estimator, evaluator=self.evaluator, curvatures=self.draws.curvatures)
         self.param_groups[0]["evaluations"] += self._pending.evaluations
         self._loss = self._pending.loss
         self.trouble.see(loss=self._loss, differences=self._pending.differences)
@@ -230,14 +240,14 @@ class ZerothOrderBase(Optimizer):
     @torch.no_grad()
     def advance(self, numbers: Sequence[float]) -> None:
         """Do as `apply` right after a `look`, which is not repeated."""
-        count = len(numbers) // (2 if self._draws.curvatures else 1)
+        count = len(numbers) // (2 if self.draws.curvatures else 1)
         differences, curvatures = numbers[:count], numbers[count:]
         if differences:
             directions = self._directions(self.steps_taken, count)
             if self._prepared != self.steps_taken:
                 self._prepare()
             self._update(directions, differences)
-            self._draws.learn(directions, differences, curvatures)
+            self.draws.learn(directions, differences, curvatures)
         else:
             self.param_groups[0]["skipped_steps"] += 1
         self.param_groups[0]["recent"] = update_window(self.param_groups[0]["recent"], differences)
@@ -252,20 +262,21 @@ class ZerothOrderBase(Optimizer):
             before, self._storage = self._storage, self._new_storage(self._parameters)
             if before is None or list(map(id, before.parameters)) != list(map(id, self._storage.parameters)):
                 self._pending = None  # differences along directions in another space
-            self._cached_direction = self._layout = None
+            self._layout = None
             self._sizes = [sum(parameter.numel() for parameter in training(group)) for group in self.param_groups]
             self._snapshot = snapshot(self.param_groups)
             self._attach(self._storage)
+        self._lost.look(self._parameters)
         return self._storage
 
     def _attach(self, storage: Storage) -> None:
-        """Tell the way of drawing which parameters train."""
-        self._prepared = None
+        """Tell the way of drawing which parameters train, and where its state is."""
+        self._prepared = self._cached_direction = None
         streamed = isinstance(storage, StreamedParameters)
-        self._draws.attach(slots_of(self.param_groups), distribution=self._distribution, streamed=streamed, state=self.state)
+        self.draws.attach(slots_of(self.param_groups), distribution=self._distribution, streamed=streamed, state=self.state)
 
     def _prepare(self) -> None:
-        self._draws.prepare(self.steps_taken)
+        self.draws.prepare(self.steps_taken)
         self._prepared = self.steps_taken
 
     @property
@@ -307,12 +318,12 @@ class ZerothOrderBase(Optimizer):
     def _draw(self, direction: Direction) -> Float[Tensor, " P"]:
         """Return z; the last one is cached, so that a step with one direction draws it once."""
         if self._cached_direction is None or self._cached_direction[0] != direction:
-            self._cached_direction = (direction, self._draws.whole(direction))
+            self._cached_direction = (direction, self.draws.whole(direction))
         return self._cached_direction[1]
 
     def _shift(self, direction: Direction) -> Shift:
         if isinstance(self._storage, StreamedParameters) or isinstance(self.evaluator, Population):
-            return LazyShift(direction, self._draws, tuple(slot.group["zo_eps"] for slot in self._draws.slots))
+            return LazyShift(direction, self.draws, tuple(slot.group["zo_eps"] for slot in self.draws.slots))
         z_P = self._draw(direction)
         shift_P = torch.empty_like(z_P)
         for group, part in self._group_slices():

@@ -12,6 +12,7 @@ A worker that died is restored by `resume_from_log`, which reads the log and 4 b
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
@@ -19,7 +20,7 @@ import torch
 import torch.distributed as dist
 
 from loretta_core.errors import CellFailed
-from loretta_core.zo.guards.closures import Closure
+from loretta_core.zo.guards.closures import Closure, generator_states
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.parameters.placement import Storage
 from loretta_core.zo.replay_log import ReplayLog, replay
@@ -50,7 +51,7 @@ class _ScalarExchange:
 
 
 class DirectionParallel:
-    """Splits the variants of a step among workers; every worker's closure must be the same loss of the same batch.
+    """Splits the variants of a step among workers; every worker's closure must be the same loss of the same batch, under the same dropout masks if it has any.
 
     Args:
         group: the process group; None is the default one.
@@ -63,13 +64,24 @@ class DirectionParallel:
         self.exchange = _ScalarExchange(group, check_every=check_every)
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """Return one loss per variant, gathered from all workers."""
+        """Return one loss per variant, gathered from all workers. Raises CellFailed when workers draw other dropout masks."""
         rank, workers = dist.get_rank(self._group), dist.get_world_size(self._group)
-        whole = list(variants)
+        whole, before = list(variants), generator_states(storage.devices)
         own = self._inner.losses(closure, storage=storage, variants=islice(whole, rank, None, workers)) if rank < len(whole) else []
         padded = own + [0.0] * (-(-len(whole) // workers) - len(own))
-        rows, _ = self.exchange.gather(padded, weight=1.0, storage=storage)
+        masks = 0 if torch.equal(before, generator_states(storage.devices)) else _number_of(before)
+        rows, drawn = self.exchange.gather(padded, weight=masks, storage=storage)
+        if len(set(drawn) - {0}) > 1:
+            raise CellFailed(
+                "the loss draws random numbers, as dropout does, and the workers' generators are in different states, so that each evaluates its variants "
+                "under other masks: give every worker the same torch.manual_seed(…) before the first step, or call model.eval()"
+            )
         return [rows[index % workers][index // workers] for index in range(len(whole))]
+
+
+def _number_of(state: torch.Tensor) -> int:
+    """Return a number from 1 to 2³² that tells generator states from each other, exact as a float."""
+    return 1 + zlib.crc32(state.numpy().data)
 
 
 class DataParallel:

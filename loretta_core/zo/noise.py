@@ -62,6 +62,26 @@ def draw(
     return values[offset : offset + size]
 
 
+def draw_ranges(
+    direction: Direction, ranges: tuple[tuple[int, int], ...], *, distribution: Distribution = "gaussian", device: torch.device | str = "cpu"
+) -> Float[Tensor, " N"]:
+    """Return the values of several ranges of indices (start, size), one behind the other: `draw` of each, in one pass."""
+    words_W, kept_N = _ranges(ranges, _LANES[distribution], torch.device(device))
+    return _values(_words(direction, words_W.clone()), distribution).index_select(0, kept_N)
+
+
+@lru_cache(maxsize=8)
+def _ranges(ranges: tuple[tuple[int, int], ...], lanes: int, device: torch.device) -> tuple[Int64[Tensor, " W"], Int64[Tensor, " N"]]:
+    """Return the words that hold the values of some ranges, and the places of these values among theirs."""
+    words, kept, held = [], [], 0
+    for start, size in ranges:
+        first, last = start // lanes, -(-(start + size) // lanes)
+        words.append(torch.arange(first, last, dtype=torch.int64, device=device))
+        kept.append(torch.arange(size, device=device) + (held + start - first * lanes))
+        held += (last - first) * lanes
+    return torch.cat(words), torch.cat(kept)
+
+
 def draw_rows(direction: Direction, rows_U: Int64[Tensor, " U"], *, start: int, width: int, distribution: Distribution = "gaussian") -> Float[Tensor, "U H"]:
     """Return rows of a matrix of `width` columns whose first value has index `start`: draw(start=start + row · width, size=width) of each."""
     lanes = _LANES[distribution]

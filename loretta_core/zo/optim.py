@@ -1,7 +1,7 @@
 """Zeroth-order optimizers, which need forward passes only, as `torch.optim.Optimizer`s.
 
     ZOSGD          θ ← (1 − ηλ) θ − η/q Σ_k g_k z_k              MeZO (arXiv 2305.17333, algorithm 1); no state but the step count
-                   other lengths of the step along the same directions: `scaling.py`
+                   other lengths of the step along the same directions: `scaling.py`; other directions: `directions/`; matrices: `updates/orthogonal.py`
     ZerothOrder    p.grad ← 1/q Σ_k g_k z_k, then the step of any torch optimizer: AdamW gives ZO-Adam, SGD with momentum ZO-momentum
 
     g_k = d_k / ε     z_k drawn from (seed, step, k)     d_k from `estimator.py`
@@ -13,7 +13,8 @@ with ZOSGD those that have no room for a copy. The step itself is in `base.py`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -28,6 +29,7 @@ from loretta_core.zo.parameters.membership import storage_of, training
 from loretta_core.zo.parameters.placement import LazyShift, Storage
 from loretta_core.zo.parameters.streaming import StreamedParameters
 from loretta_core.zo.scaling import Scaling, bias_corrected, step_factors, update_second_moment
+from loretta_core.zo.updates.orthogonal import Orthogonal
 
 
 class ZOSGD(ZerothOrderBase):
@@ -48,6 +50,7 @@ class ZOSGD(ZerothOrderBase):
         scaling: "gradient" (MeZO), "sign", "std" (FZOO; num_directions ≥ 2) or "rms" (MEAZO), as in `scaling.py`.
         streamed: perturb parameters where they are read instead of in a second copy; None does so for bf16 and from STREAM_FROM numbers on.
         directions: how directions are drawn (`directions/`), such as LowRank(rank=2); None draws dense ones.
+        update: "sum" (of the directions, each as long as the scaling says) or "orthogonal" (ZO-Muon's, `updates/orthogonal.py`).
 
     Raises ValueError for settings out of range, and for parameters that are neither fp32 nor bf16.
     """
@@ -68,21 +71,32 @@ class ZOSGD(ZerothOrderBase):
         scaling: Scaling = "gradient",
         streamed: bool | None = None,
         directions: Directions | None = None,
+        update: Literal["sum", "orthogonal"] = "sum",
     ) -> None:
         if lr < 0 or weight_decay < 0:
             raise ValueError(f"expected lr ≥ 0 and weight_decay ≥ 0; got {lr} and {weight_decay}")
+        if update not in ("sum", "orthogonal"):
+            raise ValueError(f'expected update "sum" or "orthogonal"; got "{update}"')
         if scaling == "std" and directions_at is None and num_directions < 2:
             raise ValueError(f"expected num_directions ≥ 2 with scaling 'std', whose step is divided by the spread of the differences; got {num_directions}")
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "second_moment": 0.0, **group_defaults(zo_eps, num_directions, seed)})
         self._scaling: Scaling = scaling
+        self._orthogonal = update == "orthogonal"
         streamed = False if estimator == "forward_gradient" and streamed is None else streamed
         self._configure(estimator=estimator, distribution=distribution, directions_at=directions_at, clip=clip, streamed=streamed, directions=directions)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state that `state_dict` returned; what the directions keep stays fp32."""
+        storage = self.look()
+        with storage.in_fp32(rounding=self._rounding) if isinstance(storage, StreamedParameters) else nullcontext():
+            super().load_state_dict(state_dict)  # torch casts the state to the dtype of its parameter
+        self._attach(storage)
 
     def _new_storage(self, parameters: list[nn.Parameter]) -> Storage:
         return storage_of(parameters, streamed=self._streamed)
 
     def _described(self) -> dict[str, Any]:
-        return {"optimizer": "ZOSGD", "scaling": self._scaling}
+        return {"optimizer": "ZOSGD", "scaling": self._scaling, **({"update": "orthogonal"} if self._orthogonal else {})}
 
     def _update(self, directions: Sequence[Direction], differences: Sequence[float]) -> None:
         """Subtract one rounded coefficient times z: for signs a single IEEE addition per coordinate, the same on every device."""
@@ -93,18 +107,30 @@ class ZOSGD(ZerothOrderBase):
         for group, part in self._group_slices():
             if group["weight_decay"]:
                 theta_P[part].mul_(1.0 - group["lr"] * group["weight_decay"])
+        if self._orthogonal:
+            shift = self._orthogonalised(directions, self._factors(differences))
+            for slot in self.draws.slots:
+                theta_P[slot.start : slot.start + len(slot)].sub_(shift.values(slot.index, start=0, size=len(slot)), alpha=shift.scales[slot.index])
+            return
         for direction, factor in zip(directions, self._factors(differences), strict=True):
             z_P = self._draw(direction)
             for group, part in self._group_slices():
                 theta_P[part].sub_(z_P[part], alpha=self._step_size(group, factor, len(differences)))
 
     def _update_streamed(self, storage: StreamedParameters, directions: Sequence[Direction], factors: Sequence[float]) -> None:
-        terms = []
-        for direction, factor in zip(directions, factors, strict=True):
-            lengths = tuple(self._step_size(group, factor, len(factors)) for group in self.param_groups for _ in training(group))
-            terms.append(LazyShift(direction, self._draws, lengths))
+        terms = [self._orthogonalised(directions, factors)] if self._orthogonal else self._terms(directions, factors)
         decays = tuple(group["lr"] * group["weight_decay"] for group in self.param_groups for _ in training(group))
         storage.subtract(terms, decays=decays, rounding=self._rounding, measure=self._measures)
+
+    def _terms(self, directions: Sequence[Direction], factors: Sequence[float]) -> list[LazyShift]:
+        """Return what the sum of the directions subtracts: a shift for each."""
+        lengths = [tuple(self._step_size(group, factor, len(factors)) for group in self.param_groups for _ in training(group)) for factor in factors]
+        return [LazyShift(direction, self.draws, length) for direction, length in zip(directions, lengths, strict=True)]
+
+    def _orthogonalised(self, directions: Sequence[Direction], factors: Sequence[float]) -> LazyShift:
+        """Return what the orthogonalised update subtracts: one shift made of all directions."""
+        step = Orthogonal(self.draws, directions=directions, weights=factors)
+        return LazyShift(directions[0], step, tuple(slot.group["lr"] for slot in self.draws.slots))
 
     def _step_size(self, group: dict[str, Any], factor: float, directions: int) -> float:
         return group["lr"] * factor / ((group["zo_eps"] if self._scaling == "gradient" else 1.0) * directions)
@@ -161,6 +187,7 @@ class ZerothOrder(ZerothOrderBase):
         else:
             self._inner.load_state_dict(state_dict)
         self._share_state()
+        self._attach(self.look())
 
     def _share_state(self) -> None:
         self.param_groups = self._inner.param_groups
@@ -202,10 +229,10 @@ class ZerothOrder(ZerothOrderBase):
         """Step with fp32 weights, gradients and state; the weights are rounded back to bf16 afterwards, the state stays."""
         scales = [group["zo_eps"] * len(differences) for group in self.param_groups for _ in training(group)]
         with storage.in_fp32(rounding=self._rounding, measure=self._measures) as parameters:
-            for parameter, slot, scale in zip(parameters, self._draws.slots, scales, strict=True):
+            for parameter, slot, scale in zip(parameters, self.draws.slots, scales, strict=True):
                 gradient = torch.zeros(parameter.numel(), device=parameter.device)
                 for direction, difference in zip(directions, differences, strict=True):
-                    z = self._draws.values(direction, slot, start=0, size=len(gradient))
+                    z = self.draws.values(direction, slot, start=0, size=len(gradient))
                     gradient.add_(z, alpha=difference / scale)
                 parameter.grad = gradient.view(parameter.shape)
             self._step_inner()

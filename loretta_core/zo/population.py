@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from loretta_core.zo.directions.base import Slot
+from loretta_core.zo.directions.base import Member
 from loretta_core.zo.guards.closures import Closure
 from loretta_core.zo.parameters.placement import LazyShift, Storage
 from loretta_core.zo.variants import ClosureModule, Variant, parameter_names
@@ -46,13 +47,13 @@ class Population:
         members, names = list(variants), parameter_names(self._model, storage)
         dense: dict[str, Tensor] = {}
         factors: dict[int, Factors] = {}
-        for index, (name, parameter) in enumerate(zip(names, storage.parameters, strict=True)):
-            found = [_factors(member, index) for member in members]
-            known = [one for one in found if one is not None]
-            if len(known) == len(members):
-                factors[id(parameter)] = (_stacked([one[0] for one in known], parameter), _stacked([one[1] for one in known], parameter))
+        for name, parameter, scales_V, found in zip(names, storage.parameters, *_members(members), strict=True):
+            if isinstance(found, Tensor):
+                scaled = found * scales_V[:, None].to(found.device)
+                dense[name] = (parameter.detach().float() + scaled.unflatten(1, parameter.shape or (1,))).reshape(-1, *parameter.shape).to(parameter.dtype)
             else:
-                dense[name] = torch.stack([_shifted(parameter, member, index) for member in members])
+                left, right = found
+                factors[id(parameter)] = ((left * scales_V[:, None, None].to(left.device)).to(parameter.dtype), right.to(parameter.dtype))
         module = ClosureModule(self._model, closure)
 
         def one(values: dict[str, Tensor], of_matrices: dict[int, Factors]) -> Tensor:
@@ -104,25 +105,15 @@ def _keeps_rows(*, max_norm: float | None = None, **others: Any) -> bool:
     return max_norm is None
 
 
-def _shift_of(member: Variant) -> LazyShift:
-    assert isinstance(member.shift, LazyShift), "the optimizer gives a population its shifts by their directions"
-    return member.shift
-
-
-def _factors(member: Variant, index: int) -> Factors | None:
-    """Return s A and B of a member's matrix, None of what has no factors."""
-    shift = _shift_of(member)
-    found = shift.draws.factors(shift.direction, shift.draws.slots[index])
-    return None if found is None else (found[0] * (member.sign * shift.scales[index]), found[1])
-
-
-def _shifted(parameter: nn.Parameter, member: Variant, index: int) -> Tensor:
-    """Return a member's values of a parameter without factors."""
-    shift = _shift_of(member)
-    slot: Slot = shift.draws.slots[index]
-    z = shift.values(index, start=0, size=len(slot)).view(parameter.shape)
-    return (parameter.detach().float() + member.sign * shift.scales[index] * z).to(parameter.dtype)
-
-
-def _stacked(values: Sequence[Tensor], parameter: nn.Parameter) -> Tensor:
-    return torch.stack(list(values)).to(parameter.dtype)
+def _members(variants: Sequence[Variant]) -> tuple[list[Float[Tensor, " V"]], list[Member]]:
+    """Return, for every parameter, s = sign · ε of each variant, and its z of each variant."""
+    shifts = [variant.shift for variant in variants]
+    assert all(isinstance(shift, LazyShift) for shift in shifts), "the optimizer gives a population its shifts by their directions"
+    lazy = [shift for shift in shifts if isinstance(shift, LazyShift)]
+    scales_VS = torch.tensor([[variant.sign * scale for scale in shift.scales] for variant, shift in zip(variants, lazy, strict=True)])
+    unique = list(dict.fromkeys(shift.direction for shift in lazy))
+    of_variant = [unique.index(shift.direction) for shift in lazy]
+    found = lazy[0].draws.members(unique)
+    if len(unique) < len(lazy):
+        found = [one[of_variant] if isinstance(one, Tensor) else (one[0][of_variant], one[1][of_variant]) for one in found]
+    return list(scales_VS.unbind(1)), found

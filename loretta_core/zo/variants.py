@@ -25,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from loretta_core.zo.guards.closures import Closure, SameRandomness, call, loss_value
 from loretta_core.zo.parameters.flat import FlatParameters
 from loretta_core.zo.parameters.placement import Shift, Storage
+from loretta_core.zo.parameters.streaming import StreamedParameters
 
 
 class Variant(NamedTuple):
@@ -70,11 +71,13 @@ class Batched:
         self._model = model
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
-        """Return one loss per variant. Raises ValueError for streamed parameters."""
-        if not isinstance(storage, FlatParameters):
-            raise ValueError("streamed parameters (bf16, or too many for a copy) cannot be stacked: evaluate them with variants.Serial()")
+        """Return one loss per variant. Streamed parameters are stacked too: as many copies of them as there are variants exist for the time of the forward."""
         names = parameter_names(self._model, storage)
-        views = storage.split(stack_variants(storage, variants))
+        if isinstance(storage, FlatParameters):
+            views = storage.split(stack_variants(storage, variants))
+        else:
+            assert isinstance(storage, StreamedParameters), "the two storages there are"
+            views = storage.stacked([(sign, shift) for sign, shift in variants])
         module = ClosureModule(self._model, closure)
 
         def one(values: dict[str, Tensor]) -> Tensor:

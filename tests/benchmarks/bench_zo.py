@@ -22,10 +22,11 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from mezo import MeZO
-from peft import get_peft_model
+from peft import LoraConfig, PeftConfig, get_peft_model
 from results import Result, ratio, write
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
@@ -33,7 +34,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, RobertaConfig, RobertaFo
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from loretta_core import ZOSGD, LorettaAdpConfig
+from loretta_core.zo.directions.cone import Cone
+from loretta_core.zo.directions.curvature import Curvature
 from loretta_core.zo.directions.low_rank import LowRank
+from loretta_core.zo.directions.projected import Projected
+from loretta_core.zo.directions.sparse import Sparse
+from loretta_core.zo.directions.subspace import Subspace
 from loretta_core.zo.noise import Direction, Distribution, draw
 from loretta_core.zo.population import Population
 from loretta_core.zo.replay_log import LogWriter, read_log, replay
@@ -41,6 +47,15 @@ from loretta_core.zo.variants import Autotuned, Batched
 
 REPEATS, QUICK_REPEATS = 21, 7
 TENSORS, TENSOR_SIZE = 480, 210
+ALONG: dict[str, dict[str, Any]] = {
+    "dense": {},
+    "low-rank": {"directions": LowRank()},
+    "subspace": {"directions": Subspace()},
+    "sparse": {"directions": Sparse()},
+    "curvature": {"directions": Curvature()},
+    "cone": {"directions": Cone()},
+    "projected, orthogonalised": {"directions": Projected(), "update": "orthogonal", "estimator": "one_sided", "num_directions": 4},
+}
 BATCHES = ((1, 16), (1, 64), (8, 16), (8, 32))
 
 
@@ -77,9 +92,13 @@ def all_results(*, quick: bool) -> Iterator[tuple[str, Callable[[], Result]]]:
     for distribution, target in (("rademacher", 2000), ("gaussian", 1000)):
         yield f"replay {distribution}", partial(replayed, distribution, target=target, repeats=3 if quick else 5)
     yield "streamed", partial(streamed_memory, layers=2 if quick else 16, width=256 if quick else 2048, target=None if quick else 1.05)
-    yield "population", partial(population, layers=layers, members=8, rows=1, tokens=16, repeats=max(3, repeats // 3))
-    model = adapted(layers=layers)
+    for ceiling in (False, True):
+        yield "population", partial(population, layers=layers, members=8, rows=1, tokens=16, repeats=max(3, repeats // 3), ceiling=ceiling)
+    model = adapted(LorettaAdpConfig(task_type="SEQ_CLS", tensor_rank=5), layers=layers)
     yield "step", partial(whole_step, model, rows=8, tokens=32, repeats=repeats)
+    matrices = adapted(LoraConfig(r=8, task_type="SEQ_CLS"), layers=layers)
+    for name, options in ALONG.items():
+        yield f"along {name}", partial(step_along, name, options, matrices, rows=8, tokens=32, repeats=max(3, repeats // 3))
     yield "mezo small", partial(against_mezo, model, rows=1, tokens=16, repeats=3 * repeats)
     yield "mezo", partial(against_mezo, model, rows=8, tokens=32, repeats=repeats)
     yield "memory", partial(memory, model, rows=8, tokens=32)
@@ -144,6 +163,16 @@ def whole_step(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Res
     optimizer = ZOSGD(trainable(model), lr=1e-6)
     times = interleaved(partial(optimizer.step, loss), lambda: (loss(), loss()), repeats=repeats)
     return costs(f"step against two bare forwards, {rows} x {tokens} tokens", *times, at_most=1.03)
+
+
+def step_along(name: str, options: dict[str, Any], model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Result:
+    """A step along other directions, of LoRA's matrices, against as many bare forwards as it has evaluations."""
+    model = deepcopy(model)
+    loss = closure(model, rows=rows, tokens=tokens)
+    optimizer = ZOSGD(trainable(model), lr=1e-6, **options)
+    optimizer.step(loss)
+    times = interleaved(partial(optimizer.step, loss), lambda forwards=optimizer.evaluations: [loss() for _ in range(forwards)], repeats=repeats)
+    return costs(f"step along {name} directions against its bare forwards, LoRA, {rows} x {tokens} tokens", *times, at_most=1.1)
 
 
 def against_mezo(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Result:
@@ -222,21 +251,27 @@ def batched(model: nn.Module, *, rows: int, tokens: int, directions: int, repeat
     return faster(f"{2 * directions} variants in one forward against serial, {rows} x {tokens} tokens", *interleaved(*sides, repeats=max(3, repeats // 3)))
 
 
-def population(*, layers: int, members: int, rows: int, tokens: int, repeats: int) -> Result:
-    """Members of a population through one forward, every matrix of the model perturbed with rank 1, against as many forwards of the bare model."""
+def population(*, layers: int, members: int, rows: int, tokens: int, repeats: int, ceiling: bool) -> Result:
+    """Members of a population through one forward, every matrix of the model perturbed with rank 1, against as many forwards of the bare model.
+
+    `ceiling`: a forward of the bare model with as many rows instead, which no population can beat.
+    """
     torch.manual_seed(0)
     model = RobertaForSequenceClassification(RobertaConfig(num_hidden_layers=layers, max_position_embeddings=514)).eval()
     loss = closure(model, rows=rows, tokens=tokens)
     optimizer = ZOSGD(model.parameters(), lr=1e-6, num_directions=members, estimator="population", directions=LowRank(rank=1, refresh_every=1))
     optimizer.evaluator = Population(model)
+    if ceiling:
+        times = interleaved(closure(model, rows=members * rows, tokens=tokens), lambda: [loss() for _ in range(members)], repeats=repeats)
+        return faster(f"one bare forward of {members * rows} x {tokens} tokens against {members} of {rows} x {tokens}: the most a population can gain", *times)
     times = interleaved(partial(optimizer.probe, loss), lambda: [loss() for _ in range(members)], repeats=repeats)
     return faster(f"low-rank population of {members} through one forward against {members} forwards, {rows} x {tokens} tokens", *times, at_least=2.2)
 
 
-def adapted(*, layers: int) -> nn.Module:
+def adapted(config: PeftConfig, *, layers: int) -> nn.Module:
     torch.manual_seed(0)
     base = RobertaForSequenceClassification(RobertaConfig(num_hidden_layers=layers, max_position_embeddings=514))
-    return get_peft_model(base, LorettaAdpConfig(task_type="SEQ_CLS", tensor_rank=5)).eval()
+    return get_peft_model(base, config).eval()
 
 
 def closure(model: nn.Module, *, rows: int, tokens: int) -> Callable[[], Tensor]:

@@ -143,6 +143,7 @@ ONE_SETTING = (
     *(f"method={name}" for name in ["loretta_adp", "loretta_rep", "adapters", "ia3", "prompt", "prefix", "ptune", "bitfit", "ft"]),
     'method={type="peft",peft_type="VERA",r=4,target_modules=["query","value"]}',
     *(f"trainer={name}" for name in ["none", "zo_sgd", "zo_momentum", "zo_adam", "zo_sign", "fzoo", "meazo", "adazeta"]),
+    *(f"trainer={name}" for name in ["lozo", "subzero", "zo_sparse", "hizoo", "conmezo", "zo_muon"]),
     "model=toy-llama task=toy_entailment trainer=icl",
     *(f"model=toy-llama task={name}" for name in ["toy_entailment", "toy_qa", "cb", "boolq", "wsc", "wic", "multirc", "copa", "record", "squad", "drop"]),
     *(f"task={name}" for name in ["cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "mnli_mm", "qnli", "rte", "wnli"]),

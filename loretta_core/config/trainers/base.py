@@ -23,8 +23,10 @@ class Trainer(Typed):
     """False if no weight changes, whatever the method."""
     zeroth_order: ClassVar[bool]
     """True if the trainer needs forward passes only."""
-    scalar_state: ClassVar[bool] = False
-    """True if it keeps a few numbers besides the weights, and no more."""
+    updates_in_place: ClassVar[bool] = False
+    """True if its step needs no gradient estimate of the weights' size."""
+    state_numbers: ClassVar[float] = 0.0
+    """fp32 numbers that a zeroth-order trainer keeps for every trained one, its gradient estimate among them."""
     lr_factor: ClassVar[float] = 1.0
     """Factor on the learning rates that a method gives for the trainer's family (`Method.learning_rates`)."""
     default_space: ClassVar[Mapping[str, DefaultRange]] = {}

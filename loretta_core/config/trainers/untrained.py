@@ -16,7 +16,6 @@ class Untrained(Typed):
 
     trains: ClassVar[bool] = False
     zeroth_order: ClassVar[bool] = False
-    scalar_state: ClassVar[bool] = True
     default_space: ClassVar[Mapping[str, DefaultRange]] = {}
     stop_at_score: ClassVar[float | None] = None
     carries_tangent: ClassVar[bool] = False

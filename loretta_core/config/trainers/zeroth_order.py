@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
@@ -15,7 +16,9 @@ class ZerothOrderTrainer(Trainer):
     """Settings that all trainers share that need forward passes only."""
 
     zeroth_order: ClassVar[bool] = True
-    scalar_state: ClassVar[bool] = True
+    updates_in_place: ClassVar[bool] = True
+    evaluates_theta: ClassVar[bool] = False
+    """True if a two-sided step evaluates the loss at θ too."""
     default_space: ClassVar[Mapping[str, DefaultRange]] = {
         "zo_eps": DefaultRange(
             1e-3,
@@ -63,7 +66,7 @@ class ZerothOrderTrainer(Trainer):
     @property
     def variants_at_once(self) -> int:
         """Perturbed losses computed in one forward pass: all of a step with `batched`, else one."""
-        return self.evaluations_of(self.most_directions) if self.batched else 1
+        return self.losses(self.most_directions) if self.batched else 1
 
     @property
     def most_directions(self) -> int:
@@ -93,13 +96,15 @@ class ZerothOrderTrainer(Trainer):
             )
         return self
 
-    def evaluations_of(self, directions: int) -> int:
-        """Return the losses that a step of so many directions computes."""
-        return {"two_sided": 2 * directions, "one_sided": directions + 1, "population": directions, "forward_gradient": directions}[self.estimator]
-
     def directions_at(self, step: int, *, steps_per_epoch: int) -> int:
         """Return the number of random directions of a step."""
         return self.num_directions
+
+    def losses(self, directions: int) -> int:
+        """Return the number of losses that a step with so many directions evaluates."""
+        if self.estimator == "two_sided":
+            return 2 * directions + self.evaluates_theta
+        return directions + (self.estimator == "one_sided")
 
 
 class ZoSgd(ZerothOrderTrainer):
@@ -113,7 +118,8 @@ class ZoSgd(ZerothOrderTrainer):
 class ZoMomentum(ZerothOrderTrainer):
     """SGD with momentum on zeroth-order estimates (ZO-SGD-MMT of ZO-Bench, arXiv 2402.11592). One number of state per trainable parameter."""
 
-    scalar_state: ClassVar[bool] = False
+    updates_in_place: ClassVar[bool] = False
+    state_numbers: ClassVar[float] = 2.0
     lr_factor: ClassVar[float] = 0.1
 
     type: Literal["zo_momentum"]
@@ -126,7 +132,8 @@ class ZoMomentum(ZerothOrderTrainer):
 class ZoAdam(ZerothOrderTrainer):
     """AdamW on zeroth-order estimates (MeZO-Adam, arXiv 2305.17333; ZO-Adam of ZO-Bench, arXiv 2402.11592). Two numbers of state per trainable parameter."""
 
-    scalar_state: ClassVar[bool] = False
+    updates_in_place: ClassVar[bool] = False
+    state_numbers: ClassVar[float] = 3.0
 
     type: Literal["zo_adam"]
     lr: float = Field(1e-4, gt=0)
@@ -172,6 +179,23 @@ class Es(ZerothOrderTrainer):
     """Loss differences between θ+εz and the mean over the population (paper), or as for the other trainers."""
 
 
+class Eggroll(ZerothOrderTrainer):
+    """Evolution strategies with a population of low-rank perturbations (EGGROLL, arXiv 2511.16652): as `es`, with z = A Bᵀ / √r for every matrix.
+
+    `batched = true` evaluates the whole population in one forward, without a copy of what trains for each member.
+    """
+
+    type: Literal["eggroll"]
+    lr: float = Field(5e-4, gt=0)
+    """Learning rate: about √N times what a coordinate moves in a step."""
+    num_directions: int = Field(8, ge=2)
+    """Members N of the population (the paper goes to 2¹⁸, on accelerators)."""
+    estimator: Estimator = "population"
+    """Loss differences between θ+εz and the mean over the population (paper), or as for the other trainers."""
+    rank: int = Field(1, ge=1)
+    """Rank r of a perturbation (paper: 1)."""
+
+
 class Meazo(ZerothOrderTrainer):
     """ZO-SGD divided by the root mean square of recent projected gradients (MEAZO, arXiv 2605.03869): one number of state."""
 
@@ -205,3 +229,88 @@ class AdaZeta(ZerothOrderTrainer):
         """Return the number of random directions of a step, a function of the step alone."""
         epoch = step // steps_per_epoch + 1
         return min(max(int(self.query_alpha * epoch**self.query_beta), self.num_directions), self.max_directions)
+
+
+class Lozo(ZerothOrderTrainer):
+    """ZO-SGD along directions U Vᵀ of low rank, of which V stays for some steps (LOZO, arXiv 2410.07698); what is no matrix has dense directions."""
+
+    type: Literal["lozo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate (LOZO: 1e-7 to 1e-6 for full fine-tuning of OPT)."""
+    rank: int = Field(2, ge=1)
+    """Rank of the directions (paper: 1 to 4)."""
+    refresh_every: int = Field(50, ge=1)
+    """Steps for which V stays (paper: 50 to 100)."""
+
+
+class Subzero(ZerothOrderTrainer):
+    """ZO-SGD along directions U Z Vᵀ in a random subspace that stays for some steps (SubZero, arXiv 2410.08989); what is no matrix has dense directions."""
+
+    type: Literal["subzero"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate; steps are as long as ZO-SGD's."""
+    rank: int = Field(24, ge=1)
+    """Columns of U and V, at most a matrix's smaller side (paper: 24 to 64)."""
+    refresh_every: int = Field(1000, ge=1)
+    """Steps for which U and V stay (paper: about 1,000)."""
+
+
+class ZoSparse(ZerothOrderTrainer):
+    """ZO-SGD on a share of the weights: the smallest of each tensor (Sparse-MeZO, arXiv 2402.15751), or any (ZO-Bench, arXiv 2402.11592)."""
+
+    state_numbers: ClassVar[float] = 0.25
+
+    type: Literal["zo_sparse"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate; a perturbation of fewer weights bears a larger one than ZO-SGD's."""
+    sparsity: float = Field(0.75, ge=0, lt=1)
+    """Share of the weights that a step leaves alone (Sparse-MeZO: 0.5 to 0.8)."""
+    mask: Literal["magnitude", "random"] = "magnitude"
+    """Which weights a step perturbs: the smallest of each tensor, or others at every step."""
+
+
+class Hizoo(ZerothOrderTrainer):
+    """ZO-SGD along directions that an estimate of the Hessian's diagonal shortens (HiZOO, arXiv 2402.15173). Three forward passes per step with one direction,
+    one number of state per trainable parameter."""
+
+    evaluates_theta: ClassVar[bool] = True
+    state_numbers: ClassVar[float] = 1.0
+
+    type: Literal["hizoo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate, at first that of ZO-SGD."""
+    estimator: Literal["two_sided"] = "two_sided"
+    """Loss differences between θ+εz and θ−εz, and θ for the curvature."""
+    smoothing: float = Field(1e-6, gt=0, lt=1)
+    """How soon the estimate of the curvature follows; 0.1 may be too much, where losses are steep."""
+
+
+class Conmezo(ZerothOrderTrainer):
+    """ZO-SGD along directions within a cone around the momentum (ConMeZO, arXiv 2511.02757). One number of state per trainable parameter."""
+
+    state_numbers: ClassVar[float] = 1.0
+
+    type: Literal["conmezo"]
+    lr: float = Field(1e-4, gt=0)
+    """Learning rate; that of ZO-SGD or less, since steps along the momentum are longer."""
+    angle: float = Field(1.35, gt=0, le=math.pi / 2)
+    """Half-angle of the cone in radians; π/2 leaves the momentum out (paper: 1.35)."""
+    momentum: float = Field(0.95, ge=0, lt=1)
+    """Share of the momentum that a step keeps (paper: 0.95 with OPT)."""
+
+
+class ZoMuon(ZerothOrderTrainer):
+    """Orthogonalised estimates in a random subspace that stays for some steps (ZO-Muon, arXiv 2602.17155): matrices move along the polar factor of their
+    estimate, all else along the estimate over its norm."""
+
+    type: Literal["zo_muon"]
+    lr: float = Field(1e-3, gt=0)
+    """Learning rate: about what a singular value moves in a step (ZO-Muon: 1e-2 for vision transformers)."""
+    num_directions: int = Field(4, ge=1)
+    """Random directions of a step (paper: 4 with language models, 16 with vision transformers)."""
+    estimator: Literal["two_sided", "one_sided", "forward_gradient"] = "one_sided"
+    """Loss differences between θ+εz and θ−εz, or between θ+εz and θ (paper: one-sided)."""
+    rank: int = Field(64, ge=1)
+    """Dimensions of the subspace of a matrix's columns, at most its smaller side (paper: 64)."""
+    refresh_every: int = Field(100, ge=1)
+    """Steps for which the subspace stays (paper: 100)."""

@@ -48,4 +48,5 @@ def variants_of(sizes: Sequence[Sized]) -> int:
 def _variants(sized: Sized) -> int:
     trainer = sized.cell.trainer
     assert not isinstance(trainer, FirstOrderTrainer | NoTraining | InContext), "not of zeroth order"
-    return trainer.evaluations_of(trainer.directions_at(0, steps_per_epoch=1))
+    directions = trainer.directions_at(0, steps_per_epoch=1)
+    return trainer.losses(directions) + trainer.carries_tangent

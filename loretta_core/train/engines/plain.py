@@ -30,6 +30,7 @@ from loretta_core.train.workers import Workers
 from loretta_core.zo.build import build_optimizer as build_zo_optimizer
 from loretta_core.zo.distributed import DataParallel, DirectionParallel
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
+from loretta_core.zo.population import Population
 from loretta_core.zo.replay_log import LogWriter
 from loretta_core.zo.variants import Batched, Evaluator
 
@@ -84,7 +85,7 @@ def plain_engine(
             zo_optimizer = build_zo_optimizer(zo, groups=groups, seed=cell.seed, steps_per_epoch=steps_per_epoch)
             zo_optimizer.trouble.in_jumps = zo.jumps
             if zo.batched:
-                zo_optimizer.evaluator = Batched(model)
+                zo_optimizer.evaluator = Population(model) if zo_optimizer.has_factors else Batched(model)
             if isinstance(cell.engine, Ddp) and workers.world > 1:
                 zo_optimizer.evaluator = distributed_evaluator(cell.engine, inner=zo_optimizer.evaluator)
             if not zo.jumps and zo.estimator != "forward_gradient":

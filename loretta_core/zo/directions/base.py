@@ -25,6 +25,9 @@ from torch import Tensor, nn
 
 from loretta_core.zo.noise import Direction, Distribution, draw, draw_rows
 
+Member = tuple[Float[Tensor, "V M R"], Float[Tensor, "V N R"]] | Float[Tensor, "V P"]
+"""One parameter's z of V directions: factors A and B, or values."""
+
 
 @dataclass(frozen=True)
 class Slot:
@@ -95,6 +98,18 @@ class Directions(ABC):
     def factors(self, direction: Direction, slot: Slot) -> tuple[Float[Tensor, "M R"], Float[Tensor, "N R"]] | None:
         """Return A and B with z = A Bᵀ if that is how this parameter's z is made; else None."""
         return None
+
+    def members(self, directions: Sequence[Direction]) -> list[Member]:
+        """Return z of several directions, for every parameter in order: stacked factors where it has them, else stacked values."""
+        found: list[Member] = []
+        for slot in self.slots:
+            factors = [self.factors(direction, slot) for direction in directions]
+            known = [one for one in factors if one is not None]
+            if known:
+                found.append((torch.stack([left for left, _ in known]), torch.stack([right for _, right in known])))
+            else:
+                found.append(torch.stack([self.values(direction, slot, start=0, size=len(slot)) for direction in directions]))
+        return found
 
     def learn(self, directions: Sequence[Direction], differences: Sequence[float], curvatures: Sequence[float]) -> None:  # noqa: B027 - most learn nothing
         """Take in what a step has found: d of each direction and, with `curvatures`, L(θ + εz) + L(θ − εz) − 2 L(θ). Called after the update."""

@@ -10,14 +10,16 @@ LOZO perturbs by ε U Vᵀ and steps along U Vᵀ / r; with z as above and ε �
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from loretta_core.zo.directions.base import Slot
+from loretta_core.zo.directions.base import Member, Slot
 from loretta_core.zo.directions.factored import Factored
-from loretta_core.zo.noise import Direction, draw_rows
+from loretta_core.zo.noise import Direction, draw_ranges, draw_rows
 
 _RIGHT = -2
 """Index of the right factor of direction 0, at the first step of its period; direction k's is −2 − k (−1 rounds the update)."""
@@ -53,8 +55,31 @@ class LowRank(Factored):
             u_UR = self.noise(direction, slot, start=rows.start * self.rank, size=(rows.stop - rows.start) * self.rank).view(-1, self.rank)
         return u_UR / math.sqrt(self.rank)
 
+    def members(self, directions: Sequence[Direction]) -> list[Member]:
+        """Return z of several directions, drawn for all parameters in one pass each."""
+        width = {slot.index: self.rank for slot in self.slots if self.has_factors(slot)}
+        lefts = tuple((slot.start, slot.parameter.shape[0] * self.rank if slot.index in width else len(slot)) for slot in self.slots)
+        rights = tuple((slot.start, slot.parameter.shape[1] * self.rank) for slot in self.slots if slot.index in width)
+        left_VN = self._stacked(directions, lefts)
+        right_VN = self._stacked([self._kept(direction) for direction in directions], rights) if rights else left_VN[:, :0]
+        right = iter(right_VN.split([size for _, size in rights], dim=1))
+        found: list[Member] = []
+        for slot, values in zip(self.slots, left_VN.split([size for _, size in lefts], dim=1), strict=True):
+            if slot.index in width:
+                found.append((values.unflatten(1, (-1, self.rank)) / math.sqrt(self.rank), next(right).unflatten(1, (-1, self.rank))))
+            else:
+                found.append(values)
+        return found
+
+    def _stacked(self, directions: Sequence[Direction], ranges: tuple[tuple[int, int], ...]) -> Float[Tensor, "V N"]:
+        device = self.slots[0].device
+        return torch.stack([draw_ranges(direction, ranges, distribution=self.distribution, device=device) for direction in directions])
+
+    def _kept(self, direction: Direction) -> Direction:
+        """Return the counter of V of the direction's period."""
+        return Direction(direction.seed, direction.step - direction.step % self.refresh_every, _RIGHT - direction.index)
+
     def right(self, direction: Direction, slot: Slot) -> Float[Tensor, "N R"]:
         """Return V of the direction's period."""
-        period = direction.step - direction.step % self.refresh_every
-        kept, rows = Direction(direction.seed, period, _RIGHT - direction.index), slot.parameter.shape[1]
-        return self.noise(kept, slot, start=0, size=rows * self.rank).view(rows, self.rank)
+        rows = slot.parameter.shape[1]
+        return self.noise(self._kept(direction), slot, start=0, size=rows * self.rank).view(rows, self.rank)

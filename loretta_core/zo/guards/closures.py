@@ -7,8 +7,10 @@ sees new masks. A closure that draws nothing leaves them untouched.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Real
 
 import torch
@@ -28,7 +30,7 @@ class SameRandomness:
     """Lets evaluations draw the same random numbers from the global generators of the CPU and of the parameters' CUDA devices."""
 
     def __init__(self, devices: Sequence[torch.device]) -> None:
-        self._cuda = sorted({device.index for device in devices if device.type == "cuda" and device.index is not None})
+        self._cuda = _cuda_indices(devices)
         self._states: list[Tensor] | None = None
 
     def rewind(self) -> None:
@@ -40,6 +42,20 @@ class SameRandomness:
         torch.set_rng_state(first)
         for index, state in zip(self._cuda, rest, strict=True):
             torch.cuda.set_rng_state(state, index)
+
+
+def generator_states(devices: Sequence[torch.device]) -> Tensor:
+    """Return the states of the global generators of the CPU and of the parameters' CUDA devices, as bytes in a row."""
+    return torch.cat([torch.get_rng_state(), *map(torch.cuda.get_rng_state, _cuda_indices(devices))])
+
+
+def _cuda_indices(devices: Sequence[torch.device]) -> list[int]:
+    return sorted({device.index for device in devices if device.type == "cuda" and device.index is not None})
+
+
+def uncompiled() -> AbstractContextManager[object]:
+    """Return a context in which compiled models run as they were written: compiled code would not show its operations to a mode."""
+    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def loss_value(closure: Closure) -> float:

@@ -21,17 +21,17 @@ from loretta_core.zo.parameters.streaming import StreamedParameters
 STREAM_FROM = 1 << 26
 """Number of parameters from which ZOSGD streams by default: a buffer, its copy, z and εz would need 1 GiB more."""
 
-Snapshot = tuple[list[int], list[int], list[torch.dtype], list[bool]]
-"""What would be different if a parameter were frozen, unfrozen, or given another tensor: addresses, sizes and dtypes of those that train, and whether they are
+Snapshot = tuple[list[int], list[torch.Size], list[torch.dtype], list[bool]]
+"""What would be different if a parameter were frozen, unfrozen, or given another tensor: addresses, shapes and dtypes of those that train, and whether they are
 contiguous. An address alone says little: a model that is cast twice may lie where it lay before."""
 
-_requires_grad, _dtype = attrgetter("requires_grad"), attrgetter("dtype")
+_requires_grad, _dtype, _shape = attrgetter("requires_grad"), attrgetter("dtype"), attrgetter("shape")
 
 
 def snapshot(groups: Iterable[Mapping[str, Any]]) -> Snapshot:
     """Return the snapshot of all parameters of the groups: 0.2 µs each, since nothing but C is called per parameter; no value is read."""
     found = list(filter(_requires_grad, chain.from_iterable(group["params"] for group in groups)))
-    return list(map(Tensor.data_ptr, found)), list(map(Tensor.numel, found)), list(map(_dtype, found)), list(map(Tensor.is_contiguous, found))
+    return list(map(Tensor.data_ptr, found)), list(map(_shape, found)), list(map(_dtype, found)), list(map(Tensor.is_contiguous, found))
 
 
 def training(group: Mapping[str, Any]) -> list[nn.Parameter]:

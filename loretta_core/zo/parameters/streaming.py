@@ -16,10 +16,9 @@ stochastically (`rounding.py`).
 from __future__ import annotations
 
 import itertools
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from loretta_core.zo.guards.closures import uncompiled
 from loretta_core.zo.noise import Direction
 from loretta_core.zo.parameters.placement import NOTHING_TRAINS, LazyShift, SetShift, Shift, digest
 from loretta_core.zo.parameters.rounding import overlap, rounded
@@ -80,7 +80,7 @@ class StreamedParameters:
     @contextmanager
     def evaluating(self) -> Iterator[SetShift]:
         """Yield the function that sets the shift of the parameters, a LazyShift; see Storage."""
-        with _uncompiled(), (mode := _PerturbationMode(self)):
+        with uncompiled(), (mode := _PerturbationMode(self)):
             yield mode.set_shift
         if not self._checked:
             self._checked = True
@@ -109,6 +109,14 @@ class StreamedParameters:
         ids_U, inverse = ids.unique(return_inverse=True)
         z_UH = shift.rows(slot, ids_U)
         return z_UH.mul_(sign * shift.scales[slot]).add_(weight_VH[ids_U]).to(weight_VH.dtype)[inverse]
+
+    def stacked(self, variants: Sequence[tuple[int, Shift]]) -> list[Tensor]:
+        """Return every parameter at θ + sign · shift of each variant, stacked as (V, …) in its dtype."""
+        return [torch.stack([self._at(slot, sign, shift) for sign, shift in variants]) for slot in range(len(self._parameters))]
+
+    def _at(self, slot: int, sign: int, shift: Shift) -> Tensor:
+        assert isinstance(shift, LazyShift), "streamed parameters are shifted by a LazyShift"
+        return self.perturbed(slot, sign=sign, shift=shift)
 
     @torch.no_grad()
     def subtract(self, terms: Sequence[LazyShift], *, decays: Sequence[float], rounding: Direction, measure: bool = False) -> None:
@@ -262,8 +270,3 @@ def _write_back(wanted: Tensor, weights: Tensor, rounding: Direction, *, start: 
         if measure:
             products += overlap(values - before, block.float() - before)
     return products
-
-
-def _uncompiled() -> AbstractContextManager[object]:
-    """Return a context in which compiled models run as they were written: compiled code would not show its operations to a mode."""
-    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()

@@ -62,6 +62,13 @@ def ratio(cell: CellConfig) -> float:
     return predicted / live
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["lozo", "subzero", "zo_sparse", "hizoo", "conmezo", "zo_muon"])
+@pytest.mark.parametrize("method", ["lora", "ft"])
+def test_trainers_by_direction(method, trainer):
+    assert ratio(cell_from_overrides([*SMALL, f"method={method}", f"trainer={trainer}"])) == pytest.approx(1, abs=0.1)
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("trainer", ["adam", "zo_sgd"])
 @pytest.mark.parametrize("method", ["ft", "lora", "loretta_adp", "loretta_rep", "adapters", "tt_lora", "metatt", "lorta", "tensorguide"])

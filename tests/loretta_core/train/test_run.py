@@ -77,7 +77,9 @@ def test_accumulation_gives_the_same_curve(tmp_path):
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
-@pytest.mark.parametrize("trainer", ["zo_sgd", "zo_adam", "adazeta"])
+@pytest.mark.parametrize(
+    "trainer", ["zo_sgd", "zo_adam", "adazeta", "hizoo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lozo", "subzero", "conmezo", "zo_muon"))]
+)
 def test_any_step_of_a_zeroth_order_cell_comes_back(trainer, tmp_path):
     settings = [*SMALL, "method=lora", f"trainer={trainer}", "trainer.lr=1e-2", "trainer.zo_eps=1e-2", "trainer.steps=12", "trainer.eval_every=4"]
     directory = tmp_path / "cells" / "a1"

@@ -110,6 +110,15 @@ def test_a_shorter_view_of_the_same_memory_is_noticed(make):
     assert [tuple(parameter.shape) for parameter in model.parameters()] == [(5, 6), (5,), (2, 5), (2,)]
 
 
+def test_a_reshaped_tensor_is_adopted(make):
+    weight = nn.Parameter(torch.ones(2, 6))
+    optimizer = make([weight])
+    weight.data = weight.data.view(3, 4)
+    optimizer.step(lambda: (weight @ torch.ones(4)).sum())
+    assert weight.shape == (3, 4)
+    assert not torch.equal(weight.detach(), torch.ones(3, 4))
+
+
 def test_a_cast_model_stays_cast(make):
     model = net()
     optimizer = make(model.parameters())

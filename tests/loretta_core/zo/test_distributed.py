@@ -17,6 +17,11 @@ import json, os, signal, sys, torch, torch.distributed as dist
 torch.set_num_threads(1)
 from torch import nn
 from loretta_core.errors import CellFailed
+from loretta_core.zo.directions.cone import Cone
+from loretta_core.zo.directions.curvature import Curvature
+from loretta_core.zo.directions.low_rank import LowRank
+from loretta_core.zo.directions.projected import Projected
+from loretta_core.zo.directions.sparse import Sparse
 from loretta_core.zo.distributed import DataParallel, DirectionParallel, resume_from_log
 from loretta_core.zo.optim import ZOSGD, ZerothOrder
 from loretta_core.zo.replay_log import LogWriter, read_log, weights_sha256
@@ -25,19 +30,29 @@ from pathlib import Path
 rank, workers, path = int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
 dist.init_process_group("gloo", init_method=f"file://{path}/store", rank=rank, world_size=workers)
 
-def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", resume_at=0, disturbed=-1, killed=-1):
+KINDS = {
+    "low rank": {"directions": LowRank(rank=2, refresh_every=10)},
+    "curvature": {"directions": Curvature(smoothing=1e-4)},
+    "cone": {"directions": Cone()},
+    "sparse": {"directions": Sparse()},
+    "muon": {"directions": Projected(rank=3, refresh_every=10), "update": "orthogonal"},
+}
+
+def run(*, log, steps, mode="directions", kind="sgd", estimator="two_sided", resume_at=0, disturbed=-1, killed=-1, dropout=""):
+    torch.manual_seed(rank if dropout == "other seeds" else 0)
     generator = torch.Generator().manual_seed(0)
     x_BI, y_B = torch.randn(24, 40, generator=generator, dtype=torch.float64), torch.randn(24, generator=generator, dtype=torch.float64)
-    weight = nn.Parameter(torch.randn(40, generator=generator))
+    weight = nn.Parameter(torch.randn(8, 5, generator=generator))
     options = {"num_directions": 2, "estimator": estimator, "clip": 4.0}
-    optimizer = ZerothOrder(torch.optim.AdamW([weight], lr=1e-2), **options) if kind == "adam" else ZOSGD([weight], lr=1e-3, **options)
+    optimizer = ZerothOrder(torch.optim.AdamW([weight], lr=1e-2), **options) if kind == "adam" else ZOSGD([weight], lr=1e-3, **options, **KINDS.get(kind, {}))
     sizes = [8, 16] if mode == "data" and workers == 2 else [24] * workers
     first = sum(sizes[:rank]) if mode == "data" else 0
     rows = slice(first, first + sizes[rank])
     optimizer.evaluator = DataParallel(weight=lambda: sizes[rank], check_every=10) if mode == "data" else DirectionParallel(check_every=10)
 
     def loss(step):
-        value = ((x_BI[rows] @ weight.double() - y_B[rows]) ** 2).mean()
+        dropped_BI = nn.functional.dropout(x_BI, 0.1) if dropout else x_BI
+        value = ((dropped_BI[rows] @ weight.double().view(-1) - y_B[rows]) ** 2).mean()
         return value * float("nan") if step % 100 == 50 else value
 
     seen, writer = [], LogWriter(path / f"{log}-{rank}", header={}, optimizer=optimizer)
@@ -68,13 +83,19 @@ if any("killed" in job for job in json.loads(sys.argv[1]).values()):
 dist.destroy_process_group()
 """
 
-SHARED = {"sgd": {"steps": 200}, "adam": {"steps": 60, "kind": "adam"}, "one-sided": {"steps": 60, "estimator": "one_sided"}}
+SHARED = (
+    {"sgd": {"steps": 200}, "adam": {"steps": 60, "kind": "adam"}, "one-sided": {"steps": 60, "estimator": "one_sided"}}
+    | {"population": {"steps": 60, "estimator": "population"}}
+    | {kind: {"steps": 60, "kind": kind} for kind in ("low rank", "curvature", "cone", "sparse", "muon")}
+)
 JOBS = SHARED | {
     "data": {"steps": 200, "mode": "data"},
     "whole": {"steps": 90, "kind": "adam"},
     "cut": {"steps": 55, "kind": "adam"},
     "resumed": {"steps": 90, "kind": "adam", "log": "cut", "resume_at": 55},
     "disturbed": {"steps": 30, "disturbed": 7},
+    "same masks": {"steps": 12, "dropout": "same seed"},
+    "other masks": {"steps": 12, "dropout": "other seeds"},
 }
 
 
@@ -126,6 +147,11 @@ def test_workers_that_lost_their_state_rejoin_from_the_log(workers, found):
 def test_replicas_that_differ_are_noticed(found):
     assert all("workers hold different parameters" in rank["disturbed"]["error"] for rank in found[2])
     assert "error" not in found[1][0]["disturbed"]
+
+
+def test_workers_share_dropout_masks_or_say_that_they_do_not(found):
+    assert all("other masks" in rank["other masks"]["error"] for rank in found[2])
+    assert len({rank["same masks"]["sha"] for ranks in found.values() for rank in ranks}) == 1
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loretta_core.zo.noise import Direction, draw, quantiles
+from loretta_core.zo.noise import Direction, draw, draw_ranges, quantiles
 
 MASK = (1 << 64) - 1
 
@@ -89,3 +89,10 @@ def test_the_gpu_draws_the_same():
     for distribution in ("gaussian", "rademacher"):
         on_cpu = draw(Direction(1, 2, 3), start=5, size=100_000, distribution=distribution)
         assert torch.equal(draw(Direction(1, 2, 3), start=5, size=100_000, distribution=distribution, device="cuda").cpu(), on_cpu)
+
+
+@pytest.mark.parametrize("distribution", ["gaussian", "rademacher"])
+def test_ranges_in_one_pass_are_those_drawn_one_by_one(distribution):
+    direction, ranges = Direction(1, 2, 3), ((0, 5), (70, 1), (71, 130), (1000, 64))
+    one_by_one = torch.cat([draw(direction, start=start, size=size, distribution=distribution) for start, size in ranges])
+    assert torch.equal(draw_ranges(direction, ranges, distribution=distribution), one_by_one)

@@ -73,6 +73,19 @@ def test_an_optimizer_steps_the_same_way():
     torch.testing.assert_close(ends[0], ends[2], rtol=1e-3, atol=1e-4)
 
 
+def test_bf16_parameters_are_stacked_as_they_are_streamed():
+    losses = []
+    for make in (lambda model: Serial(), Batched):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Embedding(9, 8), nn.Linear(8, 4)).bfloat16()
+        optimizer = ZOSGD(model.parameters(), lr=1e-3, zo_eps=1e-1, num_directions=2)
+        optimizer.evaluator = make(model)
+        ids_BL = torch.tensor([[1, 2, 2], [0, 8, 1]])
+        losses.append([optimizer.step(lambda model=model, ids_BL=ids_BL: (model(ids_BL).float() ** 2).mean()) for _ in range(3)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+    assert losses[0][2] != losses[0][0]
+
+
 def test_the_faster_one_is_kept_per_shape(monkeypatch):
     clock = iter([0.0, 5.0, 5.0, 6.0] * 3)
     monkeypatch.setattr("loretta_core.zo.variants.time.perf_counter", lambda: next(clock))

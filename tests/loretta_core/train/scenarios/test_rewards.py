@@ -14,6 +14,8 @@ from loretta_core.train.build import build_run
 from loretta_core.train.evaluate import reward_loss
 from loretta_core.train.replay_step import restore_step
 from loretta_core.train.run import run_cell
+from loretta_core.train.workers import workers_of
+from tests.loretta_core.train.group import run_workers
 
 SMALL = ["model=toy-llama", "task=toy_qa", "task.train_rows=16", "task.validation_rows=4", "task.test_rows=4", "batch_size=8", "method=lora"]
 ES = [
@@ -71,6 +73,24 @@ def test_rewards_that_are_all_equal_are_told_at_once(tmp_path):
     assert any("in 3 of 3 steps all rewards were equal" in note for note in record.warnings)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "equal_rewards" in line] == [1, 2, 3]
+
+
+def two_steps(rank, *settings):
+    cell = cell_from_overrides([*SMALL, *ES, *settings])
+    run = build_run(cell, workers=workers_of(cell.engine))
+    batches = run.batches(0)
+    return [run.engine.step(next(batches)) for _ in range(2)], run.weights_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+@pytest.mark.parametrize("share", ["batch", "directions"])
+def test_two_workers_share_rewards(share):
+    (losses, weights), (others, same) = run_workers(two_steps, 2, "engine=ddp", f"engine.share={share}")
+    alone, of_one = two_steps(0)
+    assert losses == pytest.approx(alone, abs=1e-6)
+    assert (others, same) == (losses, weights)
+    assert share == "batch" or weights == of_one
 
 
 @pytest.mark.parametrize(
