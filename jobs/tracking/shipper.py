@@ -79,7 +79,7 @@ class Lane:
 
     @property
     def dead(self) -> bool:
-        """Whether the store has failed so often that the end of the sweep does not wait for it."""
+        """True if the store has failed so often that the end of the sweep does not wait for it."""
         return self.failures >= GIVE_UP_AFTER or (self.failures > 0 and len(self.over) <= 1)
 
     def publish(self, comparison: SweepComparison | None, *, complete: bool) -> None:

@@ -1,4 +1,4 @@
-"""What is common to the tracking stores of a sweep, which are supplied from the journals and records of its cells, whatever their library.
+"""The tracking stores of a sweep, whatever their library: protocols of what is supplied from the journals and records of its cells.
 
     Sink                          one store, opened for one sweep
     └── open_cell ► CellSink      one cell in it

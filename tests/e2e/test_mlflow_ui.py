@@ -50,15 +50,15 @@ def test_what_won_is_found_without_our_pages(swept, browser, artifacts):
         page = browser.new_page(viewport=SIZE)
         base = lines[1].split("MLflow UI: ")[1].split()[0] + f"/#/experiments/{experiment}"
 
-        def read(name: str, place: str, *wanted: str) -> None:
+        def check_place(name: str, place: str, *wanted: str) -> None:
             page.goto(base + place)
             for text in wanted:
                 page.get_by_text(text).first.wait_for(timeout=60_000)
             page.screenshot(path=artifacts / f"mlflow-{name}.png")
 
-        read("sweep", f"/runs/{parent.info.run_id}", "toy_sentiment: accuracy", "cells.finished")
-        read("report", f"/runs/{parent.info.run_id}/artifacts", "report.html", "verdict.json")
-        read("run", f"/runs/{best.info.run_id}", best.info.run_name, "role", "version.torch", "Train")
-        read("artifacts", f"/runs/{best.info.run_id}/artifacts", "adapter", "README.md", "predictions.json")
-        read("models", "/models", model.name)
-        read("model", f"/models/{model.model_id}", "best_validation_score", "score")
+        check_place("sweep", f"/runs/{parent.info.run_id}", "toy_sentiment: accuracy", "cells.finished")
+        check_place("report", f"/runs/{parent.info.run_id}/artifacts", "report.html", "verdict.json")
+        check_place("run", f"/runs/{best.info.run_id}", best.info.run_name, "role", "version.torch", "Train")
+        check_place("artifacts", f"/runs/{best.info.run_id}/artifacts", "adapter", "README.md", "predictions.json")
+        check_place("models", "/models", model.name)
+        check_place("model", f"/models/{model.model_id}", "best_validation_score", "score")

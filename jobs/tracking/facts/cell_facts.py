@@ -1,4 +1,4 @@
-"""What a tracking store is told of a cell beside its metrics, free of any store's library: settings, numbers to filter by, tags, data sets.
+"""Facts of a cell for tracking stores, beside its metrics and free of any store's library: settings, numbers to filter by, tags, data sets.
 
 params      every setting that is set, under its name in a sweep file: trainer.lr = 0.001
 numbers     those of them that are numbers, and not the task's or the engine's: stores search ranges of metrics, not of params

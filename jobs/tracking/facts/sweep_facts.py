@@ -1,4 +1,4 @@
-"""What a tracking store is told of a cell's part in its sweep: the name of its run, its contender, its role, and whether it was chosen.
+"""The part of a cell in its sweep, as tracking stores are told of it: the name of its run, its contender, its role, and whether it was chosen.
 
 Made from the manifest, which grows while trials are chosen and replicated; so a store is told again when the sweep is over.
 """

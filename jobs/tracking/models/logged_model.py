@@ -1,4 +1,4 @@
-"""What MLflow keeps of a finished cell's results: data sets, artifacts of its run, and a logged model that loads again.
+"""The results of a finished cell as MLflow keeps them: data sets, artifacts of its run, and a logged model that loads again.
 
     run artifacts       adapter/, README.md (model card), record.json, predictions.json, cell.json
     logged model        MLmodel with signature, input_example.json, requirements.txt, data/ = {cell.json, data.json, adapter/}
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.tracking.facts import cell_facts
 from jobs.tracking.facts.sweep_facts import Part
 from jobs.tracking.mlflow_setup import Tracking
+from jobs.tracking.models.pyfunc_model import DATA_NAME, REFERENCE_NAME
 from loretta_core.config import CellConfig
 from loretta_core.config.metrics import METRICS
 from loretta_core.report.adapter_docs.model_card import model_card
@@ -34,12 +35,6 @@ if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, LoggedModel
 
 LOADER = "jobs.tracking.models.pyfunc_model"
-DATA_NAME = "data.json"
-"""The facts on the rows, which the loader needs, beside cell.json in the model's data directory."""
-
-REFERENCE_NAME = "adapter.json"
-"""In place of the weights where they are too large to copy."""
-
 EXAMPLE_TEXT = "a text to classify or to continue"
 _PINNED = ("torch", "transformers", "peft")
 
@@ -61,7 +56,7 @@ class RunPlace:
 
     @property
     def copies_weights(self) -> bool:
-        """Whether there are weights that are small enough to be copied."""
+        """True if there are weights that are small enough to be copied."""
         return self.adapter.is_dir() and (self.whole or _size(self.adapter) <= self.tracking.max_upload_mib * 2**20)
 
 
@@ -163,7 +158,8 @@ def _write_model(draft: Path, place: RunPlace, *, model_id: str, cell: CellConfi
         },
         model_size_bytes=_size(place.adapter),
     )
-    model.add_flavor("python_function", loader_module=LOADER, data="data", python_version=platform.python_version())
+    options = {"base": cell.model.name}  # MLflow lets callers override only what is here
+    model.add_flavor("python_function", loader_module=LOADER, data="data", config=options, python_version=platform.python_version())
     model.save(str(draft / "MLmodel"))
 
 

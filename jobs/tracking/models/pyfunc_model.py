@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 DATA_NAME = "data.json"
+"""The facts on the rows, beside cell.json in a model's data directory."""
+
 REFERENCE_NAME = "adapter.json"
+"""In place of the weights where they are too large to copy: their path, size and digest."""
+
 BATCH = 64
 """Rows per forward."""
 

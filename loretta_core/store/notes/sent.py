@@ -1,4 +1,4 @@
-"""What of a cell has been sent where: the metrics, weights and facts of a finished cell belong to a tracking store only once this note says so.
+"""The note of where a cell has been sent: a tracking store is taken to have its metrics, weights and facts only once this note says so.
 
     OUT/cells/<cell_id>/sent.json, OUT/sweeps/<name>/sent.json      the cell, and what the sweep found
 

@@ -1,4 +1,4 @@
-"""What the record says of the rows of a cell: size and digest of each split, their columns, and the answers to choose from."""
+"""The facts of a record on the rows of its cell: size and digest of each split, their columns, and the answers to choose from."""
 
 from __future__ import annotations
 
