@@ -84,19 +84,30 @@ def run(*, overrides: Overrides = (), out: OwnDirectory = None, rerun: Cells = (
 
 
 @app.command
-def plan(file: Positional[Path], *, device: UseAppendAction[tuple[str, ...]] = (), overrides: Overrides = (), json: Flag = False) -> int:
+def plan(
+    file: Positional[Path],
+    *,
+    device: UseAppendAction[tuple[str, ...]] = (),
+    overrides: Overrides = (),
+    out: OwnDirectory = None,
+    json: Flag = False,
+) -> int:
     """Predict memory, time and cost of every cell of a sweep on given devices; start nothing.
+
+    The totals are those of the cells that are not finished yet.
 
     Args:
         file: The sweep, a TOML file.
         device: A device such as a100-40gb, h100-80gb:4 for four of them, or cpu for this machine. May be repeated.
         overrides: Override any setting of the file. May be repeated.
+        out: Output directory, where finished cells are looked for; by default the sweep's own, else outputs.
         json: Print a list of rows as JSON.
     """
     from loretta_core.config import load_sweep
     from services.commands.plan import show_plan
 
-    print(show_plan(load_sweep(file, overrides=overrides), devices=device, as_json=json))
+    sweep = load_sweep(file, overrides=overrides)
+    print(show_plan(sweep, out=out or Path(sweep.output), devices=device, as_json=json))
     return 0
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from jobs.console.reporter import SweepReporter, print_line
 from jobs.console.start_lines import start_lines
+from jobs.execution.connection.knock import knock
 from jobs.execution.connection.ray_address import check_address
 from jobs.execution.connection.ray_session import cluster_address, nodes, ray_session
 from jobs.execution.worker_config import RUN_CELL, WorkerConfig
@@ -107,6 +108,7 @@ class SweepRun:
         check_inputs(missing)
         if missing and (address := cluster_address()):
             check_address(address)
+            knock(address)
         else:
             check_placeable(missing)
         check_output_dir(self.options.out)

@@ -10,23 +10,17 @@ from loretta_core.config import SweepConfig
 from loretta_core.config.sweep.contenders import GridContender
 from loretta_core.config.sweep.limits import Budget
 from loretta_core.config.sweep.load import Rounds
-from loretta_core.plan.tuning import fix_trials
 from loretta_core.report import units
 from loretta_core.report.labels import component_labels, contender_names, varying_columns
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
-from loretta_core.store.output_dir import check_output_dir
-from loretta_core.store.protocol_state import restore_protocol
-from loretta_core.store.search_state import restore_search
 from services.commands.output import to_json
-from services.queries.sweep_preview import CellPreview, preview_cells
+from services.queries.sweep_preview import CellPreview, as_started, preview_cells
 
 
 def dry_run(sweep: SweepConfig, *, out: Path, as_json: bool) -> str:
     """Return the plan as text or JSON. Raise OutputError when `out` is not an output directory of ours."""
-    if out.exists() and (out.is_file() or any(out.iterdir())):
-        check_output_dir(out)
-    sweep = fix_trials(restore_protocol(restore_search(sweep, out), out))
+    sweep = as_started(sweep, out=out)
     cells = preview_cells(sweep, out=out)
     return _json(sweep, cells, out=out) if as_json else _text(sweep, cells, out=out)
 

@@ -1,10 +1,13 @@
-"""`loretta plan FILE --device …`: print memory, time and cost of every cell on given devices. Loads no weights and imports no torch."""
+"""`loretta plan FILE --device …`: print memory, time and cost of every cell on given devices, and of all that are still to run. Loads no weights and imports no
+torch."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from loretta_core.config import SweepConfig
 from loretta_core.plan.devices import parse_devices
@@ -13,16 +16,26 @@ from loretta_core.plan.placement.fit import DeviceFit
 from loretta_core.report import units
 from loretta_core.report.tables import Table, to_text
 from loretta_core.report.units import counted
-from services.queries.sweep_preview import predict_on_devices
+from services.queries.sweep_preview import CellStatus, as_started, cell_statuses, predict_on_devices
+
+Statuses = Mapping[str, CellStatus]
+"""Id of a cell → its status in the output directory."""
+
+OVER: dict[CellStatus, str] = {"finished": "finished", "stopped early": "stopped early", "unscored": "trained, with test rows to score"}
+"""The statuses of cells that are not trained again, in words."""
 
 
-def show_plan(sweep: SweepConfig, *, devices: Sequence[str], as_json: bool) -> str:
-    """Return the plan as text or as a JSON list of rows. Raise ConfigError for a device that is not known."""
+def show_plan(sweep: SweepConfig, *, out: Path, devices: Sequence[str], as_json: bool) -> str:
+    """Return the plan as text or as a JSON list of rows. Raise ConfigError for a device that is not known, or an output directory that cannot be used."""
+    sweep = as_started(sweep, out=out)
     rows = predict_on_devices(sweep, devices=devices)
-    return json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False) if as_json else _text(sweep, rows, devices)
+    statuses = {cell.cell_id: status for cell, status in zip(sweep.cells, cell_statuses(sweep, out=out), strict=True)}
+    if as_json:
+        return json.dumps([{**row.to_json(), "status": statuses[row.cell_id]} for row in rows], indent=1, ensure_ascii=False)
+    return _text(rows, devices, statuses, out=out)
 
 
-def _text(sweep: SweepConfig, rows: Sequence[DeviceFit], devices: Sequence[str]) -> str:
+def _text(rows: Sequence[DeviceFit], devices: Sequence[str], statuses: Statuses, *, out: Path) -> str:
     columns = ("device", "model", "method", "trainer", "precision", "fits", "engine", "memory of a worker", "most of it", "step", "run", "USD")
     body = tuple(
         (row.device, row.model, row.method, row.trainer, row.precision, _fits_text(row), row.engine or "none", _memory(row), row.bottleneck or units.DASH,
@@ -30,19 +43,28 @@ def _text(sweep: SweepConfig, rows: Sequence[DeviceFit], devices: Sequence[str])
         for row in rows
     )  # fmt: skip
     notes = dict.fromkeys(f"{row.model} · {row.method} · {row.trainer} · {row.precision} on {row.device}: {row.advice}" for row in rows if row.advice)
-    totals = [_total(text, [row for row in rows if row.device == str(parse_devices(text))], sweep) for text in devices]
-    return "\n".join([to_text(Table(columns=columns, body=body, numeric=5)), "", *notes, "", *totals, "Nothing was started."])
+    to_run = [row for row in rows if statuses[row.cell_id] not in OVER]
+    totals = [_total(text, [row for row in to_run if row.device == str(parse_devices(text))]) for text in devices] if to_run else []
+    return "\n".join([to_text(Table(columns=columns, body=body, numeric=5)), "", *notes, "", *_left_out(statuses, out=out), *totals, "Nothing was started."])
 
 
-def _total(text: str, rows: Sequence[DeviceFit], sweep: SweepConfig) -> str:
-    """Return the line on the whole sweep: its time when as many cells run at once as the devices hold, and its cost."""
+def _left_out(statuses: Statuses, *, out: Path) -> list[str]:
+    """Return the line on the cells that are over, which the totals leave out."""
+    counts = Counter(statuses.values())
+    first, *others = [(counts[status], words) for status, words in OVER.items() if counts[status]] or [(0, "")]
+    more = "".join(f", {count} {words}" for count, words in others)
+    return [f"{first[0]} of {counted(len(statuses), 'cell')} {first[1]}{more} ({out}); not in what follows"] if first[0] else []
+
+
+def _total(text: str, rows: Sequence[DeviceFit]) -> str:
+    """Return the line on all cells that are to run: their time when as many run at once as the devices hold, and their cost."""
     fitting = [row for row in rows if row.fits and row.total_s is not None]
     count = parse_devices(text).count
     busy_s = sum((row.total_s or 0.0) * row.workers for row in fitting)
     longest_s = max((row.total_s or 0.0 for row in fitting), default=0.0)
     price = sum(row.usd for row in fitting if row.usd is not None)
     cost = f", {price:.2f} USD" if any(row.usd is not None for row in fitting) else ""
-    taken = f"{text}: {len(fitting)} of {counted(len(sweep.cells), 'cell')} fit; all of them take {_duration(max(busy_s / count, longest_s))}{cost}"
+    taken = f"{text}: {len(fitting)} of {counted(len(rows), 'cell')} fit; all of them take {_duration(max(busy_s / count, longest_s))}{cost}"
     scored = sum((row.evaluation_s or 0.0) * row.workers for row in fitting)
     what = " or ".join(dict.fromkeys(row.evaluations for row in fitting if row.evaluations))
     return f"{taken}; {scored / busy_s:.0%} of it is evaluation (a cell scores {what})" if busy_s else taken

@@ -13,9 +13,13 @@ from loretta_core.plan.cell import CellPlan, plan_cell
 from loretta_core.plan.devices import Devices, parse_devices
 from loretta_core.plan.placement.fit import DeviceFit, plan_on
 from loretta_core.plan.sizing import size
+from loretta_core.plan.tuning import fix_trials
 from loretta_core.store.early_stops import read_early_stops
 from loretta_core.store.layout import cell_directory
+from loretta_core.store.output_dir import check_output_dir
+from loretta_core.store.protocol_state import restore_protocol
 from loretta_core.store.record_files import NoRecord, read_cell_record
+from loretta_core.store.search_state import restore_search
 
 CellStatus = Literal["new", "finished", "failed", "damaged", "unscored", "stopped early"]
 """A failed cell runs again, and so does one whose record is damaged; an unscored one is trained and lacks its test score; the sweep stopped the last kind."""
@@ -50,10 +54,23 @@ class CellPreview:
         )
 
 
+def as_started(sweep: SweepConfig, *, out: Path) -> SweepConfig:
+    """Return the sweep as its next start in `out` would find it: with the cells of rounds and seeds that earlier starts chose, and the trials that its budget
+    pays for. Raise OutputError when `out` is no output directory of ours."""
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        check_output_dir(out)
+    return fix_trials(restore_protocol(restore_search(sweep, out), out))
+
+
+def cell_statuses(sweep: SweepConfig, *, out: Path) -> list[CellStatus]:
+    """Return the status of every cell, in the order of the sweep."""
+    stopped = read_early_stops(out, name=sweep.name) if sweep.early_stopping else {}
+    return [cell_status(cell, out=out, stopped_early=cell.cell_id in stopped) for cell in sweep.cells]
+
+
 def preview_cells(sweep: SweepConfig, *, out: Path) -> list[CellPreview]:
     """Return status and predicted size of every cell, in the order of the sweep."""
-    stopped = read_early_stops(out, name=sweep.name) if sweep.early_stopping else {}
-    return [CellPreview(cell, cell_status(cell, out=out, stopped_early=cell.cell_id in stopped), plan_cell(cell)) for cell in sweep.cells]
+    return [CellPreview(cell, status, plan_cell(cell)) for cell, status in zip(sweep.cells, cell_statuses(sweep, out=out), strict=True)]
 
 
 def cell_status(cell: CellConfig, *, out: Path, stopped_early: bool = False) -> CellStatus:

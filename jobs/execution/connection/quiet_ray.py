@@ -7,12 +7,15 @@ so that nobody can see that there is none any more.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 Function = Callable[..., Any]
 
@@ -52,6 +55,31 @@ def own_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, ours)
+
+
+@contextmanager
+def own_stderr() -> Iterator[None]:
+    """Keep stderr for Python in this block: Ray's library, which has no log before it has started, writes its warnings to the descriptor itself."""
+    terminal, ours = os.dup(2), sys.stderr
+    if _is_descriptor_2(ours):
+        sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1, encoding=ours.encoding, errors=ours.errors)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        sys.stderr.flush()  # and not closed: whoever took it for its log keeps it
+        sys.stderr = ours
+
+
+def _is_descriptor_2(stream: TextIO) -> bool:
+    """Return whether a stream writes there; that of a notebook does not."""
+    try:
+        return stream.fileno() == 2
+    except (OSError, AttributeError):
+        return False
 
 
 def _in_slices(wait: Function) -> Function:

@@ -15,7 +15,7 @@ CONNECT_S = 5.0
 
 
 def check_address(address: str) -> None:
-    """Raise ConfigError for an address that is none, that this command cannot use, or where nobody listens. `auto` is left to Ray."""
+    """Raise ConfigError for an address that is none, that this command cannot use, or where nobody listens. `auto` is left to `knock.py`."""
     if address == "auto":
         return
     if address.startswith("ray://"):

@@ -6,13 +6,19 @@ Where Ray Train forms groups of several processes, the dashboard cannot be left 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import secrets
+import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
-from jobs.execution.connection.quiet_ray import own_sigterm, quiet_ray
+from jobs.execution.connection.knock import knock
+from jobs.execution.connection.lean_ray import lean_ray
+from jobs.execution.connection.quiet_ray import own_sigterm, own_stderr, quiet_ray
 from jobs.execution.connection.ray_address import ADVICE, check_address
 from jobs.execution.connection.ray_watch import Describe, JoinedRay, OwnRay, RayWatch
 from jobs.execution.connection.reaper import reaped_session_directory
@@ -21,6 +27,8 @@ from loretta_core.errors import ConfigError, InfrastructureError
 
 OBJECT_STORE_BYTES = 150_000_000
 """Cells travel as a few kilobytes of JSON; models are loaded where they are used."""
+
+ATEXIT_S = 1.0
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -73,16 +81,41 @@ def ray_session(describe_loss: Describe = str, *, process_groups: bool = True) -
         watch = RayWatch(OwnRay(), describe_loss)
         try:
             with quiet_ray(), watch.block():
-                with own_sigterm():
+                with own_sigterm(), own_stderr():
                     if scratch is None:
-                        _join_cluster(address)
+                        _join_cluster(address, knock(address))
                         watch.probe = _joined_ray()
                     else:
                         _start_cluster(str(scratch), dashboard=process_groups)
                 yield
         finally:
-            ray.shutdown()
+            if watch.lost:
+                _leave_dead_ray()
+            else:
+                ray.shutdown()
             watch.over()
+
+
+def _leave_dead_ray() -> None:
+    """Leave a Ray that is dead without `ray.shutdown`: where the raylet has gone, Ray's library ends the process in it, with exit code 1 and without a word.
+
+    At the end of this process it would do so too, or wait for ever. So the process is ended before its turn comes, with the exit code of what happened; what is
+    left of a Ray of our own ends with its session directory.
+    """
+    atexit.register(_end_process)  # the last one registered is called first
+    threading.Thread(target=_end_after_main_thread, daemon=True).start()
+
+
+def _end_after_main_thread() -> None:
+    threading.main_thread().join()
+    time.sleep(ATEXIT_S)  # the exit functions of others, if nothing hangs before them
+    _end_process()
+
+
+def _end_process() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(InfrastructureError.exit_code)
 
 
 def nodes() -> list[Node]:
@@ -100,17 +133,15 @@ def _node(resources: Mapping[str, float]) -> Node:
     return Node(cpus=resources.get("CPU", 0.0), gpus=resources.get("GPU", 0.0), memory_bytes=memory_bytes, accelerator=kind)
 
 
-def _join_cluster(address: str) -> None:
+def _join_cluster(address: str, found: str) -> None:
+    """Join the Ray at HOST:PORT `found`, which RAY_ADDRESS means and which let us in a moment ago."""
     import ray
     import ray.exceptions
 
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
-        raise ConfigError(
-            f"RAY_ADDRESS = {address}: no Ray there lets us in ({str(error).strip().splitlines()[0]}); {ADVICE}. If it is running: is the token in "
-            "RAY_AUTH_TOKEN, or in the file RAY_AUTH_TOKEN_PATH, that of this cluster?"
-        ) from None
+        raise ConfigError(f"RAY_ADDRESS = {address}: the Ray there does not take us ({str(error).strip().splitlines()[0]}); {ADVICE}") from None
 
 
 def _joined_ray() -> JoinedRay:
@@ -125,15 +156,16 @@ def _start_cluster(scratch: str, *, dashboard: bool) -> None:
     import ray
 
     try:
-        ray.init(
-            address="local",
-            include_dashboard=dashboard,
-            dashboard_host="127.0.0.1",
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=scratch,
-        )
+        with lean_ray(dashboard=dashboard):
+            ray.init(
+                address="local",
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=scratch,
+            )
     except Exception as error:  # a process edge: Ray raises whatever its processes ran into
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InfrastructureError(

@@ -119,6 +119,11 @@ class RayWatch:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
+    @property
+    def lost(self) -> bool:
+        """True once Ray is dead."""
+        return bool(self._message)
+
     @contextmanager
     def block(self) -> Iterator[None]:
         """Watch until the end of the block. Raises InfrastructureError in place of whatever the death of Ray made break."""

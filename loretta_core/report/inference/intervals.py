@@ -72,6 +72,13 @@ def row_floor(rows: int) -> float:
     return share * (1 - share) / (rows + 4)
 
 
+def floor_root(components: Components) -> Array:
+    """Return A: with noise A z beside that of seeds and rows, no combination of means varies less than `row_floor`, as in `variance_of`; 0 where none does."""
+    seeds = np.diag(np.maximum(components.seed_part - components.shared_part, 0.0))
+    values, vectors = np.linalg.eigh(components.row_covariance_KK + seeds)
+    return vectors * np.sqrt(np.maximum(row_floor(components.rows) - values, 0.0))
+
+
 def variances(components: Components, weight_PK: Array) -> tuple[Array, Array]:
     """Return variance and degrees of freedom of P combinations of the means."""
     return variance_of(

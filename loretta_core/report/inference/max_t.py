@@ -2,10 +2,10 @@
 
     adjusted p of a pair = P( min over all pairs of p* ≤ p )        p* from draws in which all contenders are equal
 
-The draws are a parametric bootstrap: means from the estimated seed and row parts (row parts correlated as they are, since rows are shared), estimated
-variances drawn anew from their χ² distributions, and t with Satterthwaite's degrees of freedom from these, as for the data. So a test that is a little wrong
-for three seeds is wrong by the same in the draws, and the adjustment mends it (Westfall and Young 1993; Konietschke et al. 2015). Unequal variances and
-unequal numbers of seeds are no special case.
+The draws are a parametric bootstrap: means from the estimated seed and row parts (row parts correlated as they are, since rows are shared, and with the floor
+of the intervals), estimated variances drawn anew from their χ² distributions, and t with Satterthwaite's degrees of freedom from these, as for the data. So a
+test that is a little wrong for three seeds is wrong by the same in the draws, and the adjustment mends it (Westfall and Young 1993; Konietschke et al. 2015).
+Unequal variances and unequal numbers of seeds are no special case.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from loretta_core.report.inference.components import Array, Components, matrix_root
-from loretta_core.report.inference.intervals import variance_of, variances
+from loretta_core.report.inference.intervals import floor_root, variance_of, variances
 
 DRAWS = 4000
 
@@ -92,6 +92,7 @@ def _null_p(components: Components, weight_PK: Array, *, draws: int, seed: int) 
     noise = generator.standard_normal((draws, len(components))) * np.sqrt(np.maximum(seed_part_K - components.shared_part, 0.0))
     noise = noise + generator.standard_normal((draws, len(components))) @ matrix_root(components.row_covariance_KK).T
     drawn_part = seed_part_K * generator.chisquare(freedom_K, (draws, len(components))) / freedom_K
+    noise = noise + generator.standard_normal((draws, len(components))) @ floor_root(components).T
     variance, freedom = variance_of(
         weight_PK,
         seed_part=drawn_part,

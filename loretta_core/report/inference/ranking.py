@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from loretta_core.report.inference.components import Array, Components, matrix_root
+from loretta_core.report.inference.intervals import floor_root
 
 DRAWS = 20_000
 RANK_DRAWS = 5_000
@@ -20,15 +21,17 @@ TIE = 1e-9
 
 
 def probability_best(components: Components, *, draws: int = DRAWS, seed: int = 0) -> Array:
-    """Return (K,) shares that sum to 1; a tie is split. Raises ValueError where a contender has one seed: nothing is known of its training noise."""
+    """Return (K,) shares that sum to 1. Raises ValueError where a contender has one seed: nothing is known of its training noise."""
     drawn = draw_means(components, draws=draws, seed=seed)
-    first = drawn >= drawn.max(axis=1, keepdims=True) - TIE
-    return (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
+    return np.bincount(drawn.argmax(axis=1), minlength=len(components)) / draws
 
 
 def draw_means(components: Components, *, draws: int, seed: int) -> Array:
-    """Return (draws, K) means. The noise of each is t with S − 1 degrees of freedom for its seeds, normal for the rows, which all contenders share. Raises
-    ValueError where a contender has one seed."""
+    """Return (draws, K) means. The noise of each is t with S − 1 degrees of freedom for its seeds, normal for the rows, which all contenders share.
+
+    Together they have the floor of the intervals: where all rows are right, or two contenders answer alike, no mean is certain. Raises ValueError where a
+    contender has one seed.
+    """
     if components.seeds_K.min() < 2:
         raise ValueError(f"contenders with {components.seeds_K.tolist()} seeds; expected at least 2 each")
     generator = np.random.default_rng(seed)
@@ -36,7 +39,8 @@ def draw_means(components: Components, *, draws: int, seed: int) -> Array:
     rows = generator.standard_normal((draws, count)) @ matrix_root(components.row_covariance_KK).T
     spread_K = np.sqrt(np.maximum(components.seed_part - components.shared_part, 0.0))
     seeds = stats.t.rvs(components.seeds_K - 1, size=(draws, count), random_state=generator) * spread_K
-    return components.mean_K + rows + seeds
+    floor = generator.standard_normal((draws, count)) @ floor_root(components).T
+    return components.mean_K + rows + seeds + floor
 
 
 def rank_over_groups(groups: Sequence[Components], *, draws: int = RANK_DRAWS, level: float = 0.95) -> list[tuple[float, float, float]]:

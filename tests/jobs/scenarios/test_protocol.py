@@ -20,7 +20,7 @@ def noted(here: Place) -> Manifest | None:
         return None
 
 
-@pytest.mark.integration
+@pytest.mark.slow  # a protocol that nobody kills: test_job_submit.py
 @pytest.mark.ray
 def test_a_protocol_that_is_killed_goes_on_with_the_same_winners(tmp_path, head):
     here = Place(tmp_path / "which.toml", tmp_path / "out")

@@ -1,11 +1,13 @@
 """`loretta plan`: a table for people, rows for machines; no torch."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from loretta_core.config import load_sweep
 from services import cli
 
 SWEEP = "jobs/sweeps/llama_sst2.toml"
@@ -40,3 +42,16 @@ def test_planning_imports_no_torch():
     code = "import sys; from services.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, "plan", SWEEP, "--device", "a100-80gb"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("finished", "line"), [(1, "a100-40gb: 1 of 1 cell fit; all of them take "), (2, None)])
+def test_finished_cells_are_said_and_left_out_of_the_totals(finished, line, sweep_file, results, capsys):
+    for cell in load_sweep(sweep_file).cells[finished:]:
+        shutil.rmtree(results / "cells" / cell.cell_id)
+    command = ["plan", str(sweep_file), "--device", "a100-40gb", "--out", str(results)]
+    assert cli.main(command) == 0
+    text = capsys.readouterr().out
+    assert f"{finished} of 2 cells finished ({results}); not in what follows" in text
+    assert (line in text) if line else ("all of them take" not in text)
+    assert cli.main([*command, "--json"]) == 0
+    assert sorted(row["status"] for row in json.loads(capsys.readouterr().out)) == ["finished"] * finished + ["new"] * (2 - finished)

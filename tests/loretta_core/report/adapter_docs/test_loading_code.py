@@ -34,23 +34,24 @@ def test_models_from_elsewhere_are_named_as_in_the_cell():
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize(("method", "head"), [("ft", False), ("loretta_rep", True)])
-def test_it_gives_the_model_that_was_saved(tmp_path, method, head):
+def test_it_gives_the_model_that_was_saved(tmp_path):
+    """A full fine-tuning without a head and an adapter with one, in one process."""
     import torch
     from safetensors.torch import load_file
 
-    cell = cell_of(method, head=head)
-    expected = _saved(cell, tmp_path / "outputs" / "adapter", head=head)
-    code = loading_code(cell, adapter=Path("outputs/adapter"))  # relative, as the default of --out is
-    logits = "save_file({'logits': model.eval()(ids).logits.contiguous()}, 'logits.safetensors')"
-    ids = "ids = torch.arange(5, 25).reshape(2, 10)"
-    script = f"{code}\nimport torch\nfrom safetensors.torch import save_file\n{ids}\nwith torch.no_grad():\n    {logits}\n"
+    expected, script = {}, "import torch\nfrom safetensors.torch import save_file\n"
+    for method, head in (("ft", False), ("loretta_rep", True)):
+        cell, adapter = cell_of(method, head=head), Path("outputs") / method  # relative, as the default of --out is
+        expected[method] = _saved(cell, tmp_path / adapter, head=head)
+        logits = "model.eval()(torch.arange(5, 25).reshape(2, 10)).logits.contiguous()"
+        script += f"{loading_code(cell, adapter=adapter)}\nwith torch.no_grad():\n    save_file({{'logits': {logits}}}, '{method}.safetensors')\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    torch.testing.assert_close(load_file(tmp_path / "logits.safetensors")["logits"], expected, rtol=1e-4, atol=1e-5)
+    for method, logits in expected.items():
+        torch.testing.assert_close(load_file(tmp_path / f"{method}.safetensors")["logits"], logits, rtol=1e-4, atol=1e-5)
 
 
 def _saved(cell, directory, *, head):
