@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from loretta_core.config import CellConfig
 from loretta_core.errors import ConfigError, DataError, LorettaError, OutputError
@@ -135,7 +135,7 @@ def _harness_scores(
 
     from loretta_core.models import load_tokenizer
 
-    harness: Any = HFLM(pretrained=model, tokenizer=load_tokenizer(cell.model), backend="causal", batch_size=BATCH)  # ty: PEFT's models are no PreTrainedModel
+    harness: Any = HFLM(pretrained=cast("Any", model), tokenizer=cast("Any", load_tokenizer(cell.model)), backend="causal", batch_size=BATCH)  # ty: PEFT's models are no PreTrainedModel
     try:
         report = lm_eval.simple_evaluate(model=harness, tasks=list(tasks), task_manager=manager, limit=limit, num_fewshot=shots, log_samples=False)
     except (FileNotFoundError, ConnectionError, ValueError) as error:

@@ -82,7 +82,7 @@ class Collator:
 
     def _padded(self, sequences: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
         # On the right whatever the tokenizer prefers: padding before the text would shift BERT's positions, and a decoder would see it.
-        padded = self._tokenizer.pad(sequences, padding_side="right", return_tensors="pt")
+        padded = self._tokenizer.pad([dict(one) for one in sequences], padding_side="right", return_tensors="pt")
         return {key: value.to(self.device) for key, value in padded.items()}
 
 

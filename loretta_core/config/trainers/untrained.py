@@ -16,6 +16,8 @@ class Untrained(Typed):
 
     trains: ClassVar[bool] = False
     zeroth_order: ClassVar[bool] = False
+    updates_in_place: ClassVar[bool] = True
+    state_numbers: ClassVar[float] = 0.0
     default_space: ClassVar[Mapping[str, DefaultRange]] = {}
     stop_at_score: ClassVar[float | None] = None
     carries_tangent: ClassVar[bool] = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -94,7 +95,8 @@ class Conversation:
 
     @property
     def _pad(self) -> int:
-        return int(self._tokenizer.convert_tokens_to_ids(str(self._tokenizer.pad_token)))
+        pad: Any = self._tokenizer.convert_tokens_to_ids(str(self._tokenizer.pad_token))
+        return int(pad)
 
     def _example(self, row: Row, rendered: Rendered, place: str, *, training: bool) -> Example:
         whole, cut = rendered, False

@@ -51,7 +51,7 @@ class ChatFormat:
         self._template = tokenizer.get_chat_template()
         self._marked = re.search(r"\{%-?\s*generation\s*-?%\}", self._template) is not None
         self.end = self._end_of_turn(end_tokens)
-        self._end_text = tokenizer.decode([self.end])
+        self._end_text = str(tokenizer.decode([self.end]))
 
     def render(self, conversations: Sequence[Sequence[Turn]], *, places: Sequence[str]) -> list[Rendered]:
         """Return the tokens of conversations that end with a turn of the assistant. Raises DataError with the place of what cannot be rendered."""
@@ -91,9 +91,8 @@ class ChatFormat:
 
     def _marked_text(self, turns: Sequence[Turn], place: str) -> tuple[str, list[Span]]:
         def render() -> Any:
-            return render_jinja_template(
-                conversations=[_messages(turns)], chat_template=self._template, return_assistant_tokens_mask=True, **self._tokenizer.special_tokens_map
-            )
+            special: dict[str, Any] = dict(self._tokenizer.special_tokens_map)
+            return render_jinja_template(conversations=[_messages(turns)], chat_template=self._template, return_assistant_tokens_mask=True, **special)
 
         (text,), (spans,) = _explained(render, place)
         return text, [(begin, end) for begin, end in spans]

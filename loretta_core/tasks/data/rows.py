@@ -54,6 +54,12 @@ class Row:
         return self.place or f"row {number}"
 
 
+def index_of(row: Row) -> int:
+    """Return the number of the right label or candidate of a row that has one."""
+    assert not isinstance(row.label, tuple), "a row with one label"
+    return int(row.label)
+
+
 @dataclass(frozen=True)
 class TaskData:
     """The rows of a task, ready to encode."""

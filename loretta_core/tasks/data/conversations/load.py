@@ -29,7 +29,7 @@ CHAT_COLUMNS = ("messages", "conversations", "conversation")
 """Columns that hold the turns where the task names none; the first that a file has counts."""
 
 
-def load_conversations(task: Instruct | Chat) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+def load_conversations(task: Instruct | Chat) -> tuple[dict[str, Sequence[Row]], tuple[str, ...]]:
     """Return the rows of the splits, and notes for the record. `test` is absent where no test rows are named and too few could be held out.
 
     Raises DataError that names the file and row: missing file or column, empty cell, a turn that is none, a conversation without an answer.

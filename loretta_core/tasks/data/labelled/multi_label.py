@@ -16,7 +16,7 @@ from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_by import scorer_of
 
 
-def load_multi_label(task: MultiLabel) -> tuple[dict[str, list[Row]], tuple[str, ...], tuple[str, ...]]:
+def load_multi_label(task: MultiLabel) -> tuple[dict[str, Sequence[Row]], tuple[str, ...], tuple[str, ...]]:
     """Return the rows of the splits, the label names, and notes for the record. Raises DataError that names the file and row."""
     form = Form(task.encoding, task.separator, task.quoting)
     columns = [task.label] if isinstance(task.label, str) else task.label

@@ -16,7 +16,7 @@ from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.templates import fill
 
 
-def load_multiple_choice(task: MultipleChoice) -> tuple[dict[str, list[Row]], tuple[str, ...]]:
+def load_multiple_choice(task: MultipleChoice) -> tuple[dict[str, Sequence[Row]], tuple[str, ...]]:
     """Return the rows of the splits, and notes for the record. Raises DataError that names the file and row."""
     form = Form(task.encoding, task.separator, task.quoting)
     columns = [task.choices] if isinstance(task.choices, str) else list(task.choices[:2])  # the others may be missing

@@ -20,7 +20,7 @@ Sentence = tuple[str, list[str], list[str]]
 """Place, words, and the tag of each."""
 
 
-def load_token_classification(task: TokenClassification) -> tuple[dict[str, list[Row]], tuple[str, ...], tuple[str, ...]]:
+def load_token_classification(task: TokenClassification) -> tuple[dict[str, Sequence[Row]], tuple[str, ...], tuple[str, ...]]:
     """Return the rows of the splits, the names of the tags, and notes for the record. Raises DataError that names the file and row."""
     form = Form(task.encoding, task.separator, task.quoting, sentences=True)
     found = {split: read_source(source, columns=[task.tokens, task.tags], form=form) for split, source in named_sources(task).items()}
