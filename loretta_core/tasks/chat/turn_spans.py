@@ -11,7 +11,7 @@ turns differently once others follow is refused, because what is learned would n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -51,7 +51,7 @@ class ChatFormat:
         self._template = tokenizer.get_chat_template()
         self._marked = re.search(r"\{%-?\s*generation\s*-?%\}", self._template) is not None
         self.end = self._end_of_turn(end_tokens)
-        self._end_text = tokenizer.decode([self.end])
+        self._end_text = str(tokenizer.decode([self.end]))
 
     def render(self, conversations: Sequence[Sequence[Turn]], *, places: Sequence[str]) -> list[Rendered]:
         """Return the tokens of conversations that end with a turn of the assistant. Raises DataError with the place of what cannot be rendered."""
@@ -155,7 +155,7 @@ def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.text} for turn in turns]
 
 
-def _explained(render: Any, place: str) -> Any:
+def _explained(render: Callable[[], Any], place: str) -> Any:
     try:
         return render()
     except (TemplateError, TypeError, ValueError) as error:
