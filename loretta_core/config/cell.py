@@ -161,7 +161,9 @@ class CellConfig(Strict):
     @model_validator(mode="after")
     def _conversations_fit(self) -> Self:
         if isinstance(self.task, ConversationTask) and self.trainer.type == "icl":
-            raise ValueError(f'trainer "icl" puts solved rows before a prompt of text, and the prompts of {self.task.type} are turns; use "zero_shot"')
+            raise ValueError(
+                f'trainer "icl" puts solved rows before a prompt of text, and the prompts of {self.task.type} are turns; use "none" for the score without training'
+            )
         if isinstance(self.task, ConversationTask) and self.task.packing and (self.method.virtual_tokens or self.method.peft_name == "PREFIX_TUNING"):
             raise ValueError(
                 f"task.packing = true puts several rows into one sequence, and {self.method.type} puts its tokens before the first of them only; "

@@ -16,11 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from loretta_core.adapters.build import TaskType, apply_method, save_adapter
 from loretta_core.config.cell import CellConfig
 from loretta_core.config.engine import Served, Zero
-from loretta_core.config.task import FRESH_HEADS
+from loretta_core.config.task import FRESH_HEADS, ConversationTask
 from loretta_core.config.trainer import FirstOrderTrainer, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
 from loretta_core.quantized.formats import number_count
-from loretta_core.support import check_supported
+from loretta_core.support import check_packing_supported, check_supported
 from loretta_core.tasks.base import Batch, Example, Objective, Writer
 from loretta_core.tasks.build import build_objective
 from loretta_core.tasks.chat.conversation import Conversation
@@ -140,6 +140,8 @@ def build_run(cell: CellConfig, *, workers: Workers = SINGLE_WORKER, directory: 
     torch.manual_seed(cell.seed)
     device, config = device_of(cell), load_config(cell.model)
     check_supported(cell.method.type, config=config, head=cell.task.objective in FRESH_HEADS)
+    if isinstance(cell.task, ConversationTask) and cell.task.packing:
+        check_packing_supported(config)
     tokenizer = load_tokenizer(cell.model)
     data = load_data_once(cell.task) if cell.score_test else load_data_once(cell.task).without_test()
     head = TunedHead()

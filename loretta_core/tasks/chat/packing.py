@@ -151,7 +151,7 @@ def _logits(model: nn.Module, rows: PackedRows, form: PackedForm) -> Float[Tenso
 
 def _inputs(model: nn.Module, rows: PackedRows, form: PackedForm) -> dict[str, Any]:
     # No cache: with one, transformers takes the positions for those of a continued text and lets all rows see each other.
-    inputs = {"input_ids": rows.ids_SL, "position_ids": rows.positions_SL, "use_cache": False}
+    inputs: dict[str, Tensor | bool] = {"input_ids": rows.ids_SL, "position_ids": rows.positions_SL, "use_cache": False}
     if form == "mask":
         inputs["attention_mask"] = _blocks(rows.positions_SL, dtype=next(model.parameters()).dtype)
     return inputs

@@ -11,7 +11,7 @@ turns differently once others follow is refused, because what is learned would n
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -154,7 +154,7 @@ def _messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.text} for turn in turns]
 
 
-def _explained(render: Any, place: str) -> Any:
+def _explained(render: Callable[[], Any], place: str) -> Any:
     try:
         return render()
     except (TemplateError, TypeError, ValueError) as error:

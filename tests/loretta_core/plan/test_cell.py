@@ -48,6 +48,15 @@ def test_a_refusal_comes_before_the_weights_are_read(albert, method):
     assert plan_cell(cell) == CellPlan(refusal=str(caught.value))
 
 
+def test_rows_are_not_packed_where_a_state_runs_from_token_to_token(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba", "hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 40}))
+    (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0not the weights!")
+    packed = cell_from_overrides([f"model={tmp_path}", "task=toy_instruct", "task.packing=true", "method=lora", "trainer=adam"])
+    with pytest.raises(MethodError, match=r"^task.packing = true: mamba carries a state from token to token") as caught:
+        build_run(packed)
+    assert plan_cell(packed) == CellPlan(refusal=str(caught.value))
+
+
 def test_nothing_is_said_of_models_that_are_not_at_hand(albert, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     lora = [*SMALL, "method=lora"]

@@ -114,6 +114,8 @@ def _conversation(item: Cells, task: Chat, place: str, told: Counter[str]) -> Pa
     kept = tuple(turn for turn in turns[: last + 1] if turn.role != "system" or turn.text.strip())
     if not all(turn.text.strip() for turn in kept):
         return (), (), "a turn without text"
+    if kept[0].role == "assistant" and task.system is None:
+        return (), (), "no turn before the assistant's first"
     if last < len(turns) - 1:
         told["conversations end with a turn that has no answer, which was left out"] += 1
     return kept, (turns[last].content,), ""

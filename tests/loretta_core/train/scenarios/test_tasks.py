@@ -86,6 +86,7 @@ def test_demonstrations_need_a_decoder(llama, data):
         ("toy-llama", "toy_sentiment", "causal", "accuracy"),
         ("toy-llama", "toy_entailment", "causal", "accuracy"),
         ("toy-llama", "toy_qa", "causal", "squad_f1"),
+        ("toy-llama", "toy_instruct", "causal", "exact_match"),
         ("toy-bert", "toy_entailment", "head", "accuracy"),
     ],
 )

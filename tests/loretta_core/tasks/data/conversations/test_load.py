@@ -70,6 +70,14 @@ def test_turns_of_a_csv_are_json(load):
     assert said(rows[0]) == [("user", "Hi"), ("assistant", "Hello")]
 
 
+def test_a_beginning_by_the_assistant_needs_a_system_prompt(load):
+    begun = {"conversations": [SHARED[1], *SHARED]}
+    rows, notes = load([begun, {"conversations": SHARED}], validation=[{"conversations": SHARED}], type="chat")
+    assert (len(rows), notes) == (1, ("1 of 3 rows have no turn before the assistant's first and were left out of the training rows",))
+    rows, _ = load([begun], type="chat", system="Greet.")
+    assert [turn.role for turn in rows[0].turns] == ["system", "assistant", "user", "assistant"]
+
+
 def test_what_has_no_answer_is_left_out_of_training_and_counted(load):
     good, silent, only = {"messages": TALK}, {"messages": [TALK[0]]}, {"messages": [*TALK, TALK[0]]}
     empty = {"messages": [TALK[0], {"role": "assistant", "content": " "}]}
