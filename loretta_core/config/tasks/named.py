@@ -87,7 +87,7 @@ class Intents(_Named):
 
     @property
     def outputs(self) -> int:
-        """Labels."""
+        """The number of labels."""
         return 77
 
 
