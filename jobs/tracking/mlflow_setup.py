@@ -34,6 +34,9 @@ PARENT_TAG = "loretta.sweep"
 KIND_TAG = "mlflow.experimentKind"
 """MLflow's tag with which its pages show training runs and models, and not agents and evaluations."""
 
+_SERVERS = ("http:", "https:", "databricks")
+"""Beginnings of URIs of what keeps artifacts itself. A database does not, and MLflow would put them into the working directory."""
+
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_MODEL_CATALOG_URI": "",
@@ -90,7 +93,7 @@ def prepare(uri: str, *, name: str, out: Path, max_upload_mib: float = 100.0) ->
             if uri == sqlite_uri(out):
                 _create_database(out / DATABASE)
             client = connect(uri)
-            experiment = _experiment(client, name, artifacts=out / "mlartifacts" if uri.startswith("sqlite:") else None)
+            experiment = _experiment(client, name, artifacts=None if uri.startswith(_SERVERS) else out / "mlartifacts")
             parent = _parent(client, experiment.experiment_id, name, tags=source)
         return Tracking(uri, experiment.experiment_id, parent.info.run_id, str(out.resolve()), name, max_upload_mib, source)
     except Exception as error:

@@ -103,6 +103,7 @@ def send_model(client: MlflowClient, place: RunPlace, *, cell: CellConfig, recor
             _write_model(Path(scratch), place, model_id=model.model_id, cell=cell, record=record)
             client.log_model_artifacts(model.model_id, scratch)
         client.finalize_logged_model(model.model_id, "READY")
+        client.set_logged_model_tags(model.model_id, {"mlflow.note.content": _description(cell, part, model_id=model.model_id)})
         _name_in_run(client, place, model.model_id)
     return model.model_id
 
@@ -119,6 +120,11 @@ def _create_model(client: MlflowClient, place: RunPlace, *, cell: CellConfig, re
     kind = "transformers" if cell.method.every_weight_trains else "peft-adapter"
     name = f"{cell.method.short_name}-{cell.trainer.type}-{cell.cell_id[:8]}"
     return client.create_logged_model(place.tracking.experiment_id, name=name, source_run_id=place.run_id, tags=tags, params=params, model_type=kind)
+
+
+def _description(cell: CellConfig, part: Part, *, model_id: str) -> str:
+    load = f"mlflow.pyfunc.load_model('models:/{model_id}')"
+    return f"{part.name}: {cell.model.caption} tuned on {cell.task.type}.\n\n`{load}` predicts; its `get_raw_model()` is the tuned model."
 
 
 def _name_in_run(client: MlflowClient, place: RunPlace, model_id: str) -> None:

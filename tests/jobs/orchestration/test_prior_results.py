@@ -1,4 +1,4 @@
-"""The results that earlier starts left: what is over, what MLflow lacks, and with what running cells are compared."""
+"""The results that earlier starts left: what is over, what is finished, and with what running cells are compared."""
 
 from jobs.orchestration.prior_results import read_prior_results
 from jobs.storage.ledger import read_status
@@ -21,7 +21,7 @@ def test_finished_and_stopped_cells_are_over(cell, out):
     write_early_stop(EarlyStop(cell_id=cells[1].cell_id, reason="", points=((0.1, 0.3),), stopped_at=""), out, name="small")
     found = prior(cells, out)
     assert found.over == {cells[0].cell_id, cells[1].cell_id}
-    assert list(found.unsynced) == [cells[0]]
+    assert found.finished(cells) == [cells[0]]
 
 
 def test_only_early_stopping_needs_the_scores_of_earlier_cells(cell, out):
