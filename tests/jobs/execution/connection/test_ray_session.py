@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import ray
 from jobs.execution.connection.ray_session import nodes, ray_session
 from jobs.execution.connection.ray_watch import OwnRay
 from loretta_core.errors import ConfigError, InfrastructureError
+from tests.paths import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -114,3 +117,31 @@ def test_dead_nodes_do_not_count(monkeypatch):
     table = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}, {"Alive": True, "Resources": {}}]
     monkeypatch.setattr(ray, "nodes", lambda: table)
     assert [(node.cpus, node.gpus) for node in nodes()] == [(4.0, 1.0), (0.0, 0.0)]
+
+
+LOSES_RAY = """
+import threading, time, ray
+from jobs.execution.connection import ray_session as module, ray_watch
+from loretta_core.errors import InfrastructureError
+
+class Gone:
+    suspicious = False
+    def __call__(self): return "Ray's raylet has ended"
+
+ray.init = lambda **options: None
+ray.shutdown = lambda: print("shutdown")
+ray_watch.POLL_S = 0.05
+module.OwnRay = Gone
+try:
+    with module.ray_session():
+        time.sleep(60)
+except InfrastructureError as error:
+    print(error)
+threading.Thread(target=time.sleep, args=(60,)).start()  # what Ray's library leaves running
+"""
+
+
+def test_a_dead_ray_is_left_alone_and_the_process_ends_with_its_exit_code():
+    """`ray.shutdown` would end it with exit code 1, and at its end the process would wait for ever. (A real one: scenarios/test_ray_dies.py.)"""
+    done = subprocess.run([sys.executable, "-c", LOSES_RAY], cwd=ROOT, capture_output=True, text=True, timeout=40)
+    assert (done.returncode, done.stdout) == (3, "Ray's raylet has ended\n"), done.stderr
