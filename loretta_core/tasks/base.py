@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from loretta_core.tasks.data.disk_list import DiskList
+from loretta_core.tasks.data.reading.disk_list import DiskList
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.scoring.metrics import Prediction, Reference
 
@@ -80,7 +80,7 @@ def token_counts(examples: Sequence[Example]) -> Sequence[int]:
 
 @dataclass(frozen=True)
 class AnswerPositions:
-    """Where the T answer tokens of a batch are predicted: at U positions, since choices that begin alike are predicted together. Ordered by sequence."""
+    """The U positions at which the T answer tokens of a batch are predicted, since choices that begin alike are predicted together. Ordered by sequence."""
 
     sequence_U: Int[Tensor, " U"]
     position_U: Int[Tensor, " U"]

@@ -38,7 +38,7 @@ def load_data_once(task: TaskConfig) -> TaskData:
 
 
 def clear_data_cache() -> None:
-    """Drop all rows."""
+    """Drop the rows of every task."""
     _cache.clear()
 
 

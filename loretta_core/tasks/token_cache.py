@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from loretta_core.config.task import TaskConfig
 from loretta_core.tasks.base import Example, Objective
-from loretta_core.tasks.data.disk_list import LARGE_ROWS, DiskList
+from loretta_core.tasks.data.reading.disk_list import LARGE_ROWS, DiskList
 from loretta_core.tasks.data.rows import Row, content_of
 
 ROWS_KEPT = LARGE_ROWS

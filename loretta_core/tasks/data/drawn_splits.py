@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from loretta_core.config.task import Chat, Instruct, Jsonl, MultiLabel, MultipleChoice, Source, TokenClassification
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.disk_list import chosen
+from loretta_core.tasks.data.reading.disk_list import chosen
 from loretta_core.tasks.data.reading.sources import caption
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_rows import draw_test_rows, hold_out

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from loretta_core.config.task import Jsonl
-from loretta_core.tasks.data.disk_list import Mapped, kept
 from loretta_core.tasks.data.drawn_splits import drawn_splits, named_sources
 from loretta_core.tasks.data.reading.cells import Cells, answers_of, counted_empty, texts_of
+from loretta_core.tasks.data.reading.disk_list import Mapped, kept
 from loretta_core.tasks.data.reading.files import Form, Record
 from loretta_core.tasks.data.reading.labels import LabelNames, labels_of, number_of
 from loretta_core.tasks.data.reading.sources import read_source

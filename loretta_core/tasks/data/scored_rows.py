@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
-from loretta_core.tasks.data.disk_list import chosen
+from loretta_core.tasks.data.reading.disk_list import chosen
 from loretta_core.tasks.data.rows import Row, TaskData
 
 TEST_SEED = 0

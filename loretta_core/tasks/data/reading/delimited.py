@@ -15,7 +15,7 @@ from typing import Any
 
 from loretta_core.config.task import Quoting
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.disk_list import kept
+from loretta_core.tasks.data.reading.disk_list import kept
 from loretta_core.tasks.data.reading.encodings import lines_of
 
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}

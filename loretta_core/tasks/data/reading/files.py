@@ -9,11 +9,11 @@ from typing import Any
 
 from loretta_core.config.task import Quoting
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.disk_list import kept
 from loretta_core.tasks.data.reading.cells import with_nested
 from loretta_core.tasks.data.reading.conll import conll_rows
 from loretta_core.tasks.data.reading.delimited import SUFFIXES as DELIMITED
 from loretta_core.tasks.data.reading.delimited import delimited_rows
+from loretta_core.tasks.data.reading.disk_list import kept
 from loretta_core.tasks.data.reading.encodings import decode, read_bytes
 from loretta_core.tasks.data.reading.json_rows import JSON, json_rows
 from loretta_core.tasks.data.reading.labels import shortened

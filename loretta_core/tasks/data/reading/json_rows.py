@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.disk_list import kept
+from loretta_core.tasks.data.reading.disk_list import kept
 from loretta_core.tasks.data.reading.encodings import lines_of
 
 JSON = (".jsonl", ".json", ".ndjson", ".jsonlines")

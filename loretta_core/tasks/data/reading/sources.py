@@ -8,8 +8,8 @@ from pathlib import Path
 
 from loretta_core.config.task import Source
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.disk_list import kept
 from loretta_core.tasks.data.reading.cells import with_nested
+from loretta_core.tasks.data.reading.disk_list import kept
 from loretta_core.tasks.data.reading.files import Form, Found, check_columns, read_rows
 from loretta_core.tasks.data.reading.hub import PREFIX, hub_rows, parse_address
 

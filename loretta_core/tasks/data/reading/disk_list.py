@@ -90,7 +90,7 @@ class Chosen(Sequence[T], Generic[T]):
 
 
 class Mapped(Sequence[T], Generic[T]):
-    """What a function makes of the items of a sequence, each time that it is read."""
+    """A sequence of what a function makes of another's items, each time that it is read."""
 
     def __init__(self, function: Callable[..., T], items: Sequence) -> None:
         self._function = function

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from loretta_core.tasks.data import disk_list
-from loretta_core.tasks.data.disk_list import DiskList, Mapped, chosen, kept
+from loretta_core.tasks.data.reading.disk_list import DiskList, Mapped, chosen, kept
 from loretta_core.tasks.data.rows import Row
 
 ROWS = [Row({"text": f"text {number}" * (number % 7)}, number % 2, place=f"file:{number}") for number in range(50)]
