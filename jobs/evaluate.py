@@ -135,7 +135,7 @@ def _harness_scores(
 
     from loretta_core.models import load_tokenizer
 
-    harness: Any = HFLM(pretrained=model, tokenizer=load_tokenizer(cell.model), backend="causal", batch_size=BATCH)  # ty: PEFT's models are no PreTrainedModel
+    harness: Any = HFLM(pretrained=model, tokenizer=load_tokenizer(cell.model), backend="causal", batch_size=BATCH)  # PEFT's models are no PreTrainedModel
     try:
         report = lm_eval.simple_evaluate(model=harness, tasks=list(tasks), task_manager=manager, limit=limit, num_fewshot=shots, log_samples=False)
     except (FileNotFoundError, ConnectionError, ValueError) as error:
