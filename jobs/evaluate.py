@@ -135,7 +135,8 @@ def _harness_scores(
 
     from loretta_core.models import load_tokenizer
 
-    harness: Any = HFLM(pretrained=cast("Any", model), tokenizer=cast("Any", load_tokenizer(cell.model)), backend="causal", batch_size=BATCH)  # ty: PEFT's models are no PreTrainedModel
+    # PEFT's models are no PreTrainedModel, and work.
+    harness: Any = HFLM(pretrained=cast("Any", model), tokenizer=cast("Any", load_tokenizer(cell.model)), backend="causal", batch_size=BATCH)
     try:
         report = lm_eval.simple_evaluate(model=harness, tasks=list(tasks), task_manager=manager, limit=limit, num_fewshot=shots, log_samples=False)
     except (FileNotFoundError, ConnectionError, ValueError) as error:

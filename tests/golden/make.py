@@ -173,7 +173,7 @@ def _digest(cell_ids: list[str]) -> dict[str, object]:
     return {"cells": len(cell_ids), "sha256": hashlib.sha256("\n".join(cell_ids).encode()).hexdigest(), "first": cell_ids[:5]}
 
 
-COMMANDS = ("sweep", "run", "plan", "compare", "replay", "export", "sync", "list", "doctor", "serve", "submit", "status", "logs", "stop", "token")
+COMMANDS = ("sweep", "run", "plan", "compare", "replay", "evaluate", "export", "sync", "list", "doctor", "serve", "submit", "status", "logs", "stop", "token")
 LISTS = ["methods", "models", "tasks", "trainers", "engines"]
 _SIX_DIGITS = {"parse_float": lambda number: float(f"{float(number):.6g}")}  # the last digits of a verdict differ between machines
 _CELL = ("--set", "model=toy-bert", "--set", "task=toy_sentiment", "--set", "trainer=adam")

@@ -11,6 +11,7 @@ from loretta_core.pack.lockstep import run_in_lockstep
 from loretta_core.store.adapter_files import ADAPTER_NAME, adapter_digest
 from loretta_core.store.record_files import read_record
 from loretta_core.tasks.base import Example
+from loretta_core.tasks.build import load_data
 from loretta_core.train import build
 from loretta_core.train.pack_context import PackInfo
 from loretta_core.train.replay_step import restore_step
@@ -93,10 +94,8 @@ class OutOfSight:
 
 @pytest.fixture
 def hidden_test_rows(monkeypatch):
-    load = build.load_data
-
     def hidden(task):
-        data = load(task)
+        data = load_data(task)
         object.__setattr__(data, "test", OutOfSight())
         return data
 
