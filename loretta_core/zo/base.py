@@ -155,7 +155,7 @@ class ZerothOrderBase(Optimizer):
 
     @property
     def has_factors(self) -> bool:
-        """Whether directions of matrices are products of thin factors, so that a `population.Population` evaluates them without stacking copies."""
+        """True if directions of matrices are products of thin factors, so that a `population.Population` evaluates them without stacking copies."""
         return isinstance(self.draws, Factored)
 
     @property
