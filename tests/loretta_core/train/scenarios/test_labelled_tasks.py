@@ -25,6 +25,11 @@ ROWS = {
 }
 NAMES = {"multi_label": ', labels = ["joy", "fear"]', "token_classification": ', labels = ["O", "B-X", "I-X", "B-Y"]', "multiple_choice": ""}
 
+TRAINERS = [
+    '{type = "adam", steps = 2, eval_every = 2}',
+    pytest.param('{type = "zo_sgd", steps = 2, eval_every = 2}', marks=pytest.mark.slow),
+]
+
 
 def cell(tmp_path, task, *, settings="", llama="toy-llama", method="lora", trainer='{type = "adam", steps = 2, eval_every = 2}'):
     path = tmp_path / f"{task}.jsonl"
@@ -34,7 +39,7 @@ def cell(tmp_path, task, *, settings="", llama="toy-llama", method="lora", train
     return cell_from_overrides([f"model={model}", f"task={given}", f"method={method}", f"trainer={trainer}", "batch_size=4"])
 
 
-@pytest.mark.parametrize("settings", ["", ', by = "text"', ', by = "text", normalize = "characters"', ', by = "text", normalize = "none"'])
+@pytest.mark.parametrize("settings", ["", ', by = "text", normalize = "characters"', pytest.param(', by = "text", normalize = "none"', marks=pytest.mark.slow)])
 def test_multiple_choice(tmp_path, llama, settings):
     record = run_cell(cell(tmp_path, "multiple_choice", settings=settings, llama=llama), directory=tmp_path / "out")
     found = json.loads((tmp_path / "out" / "predictions.json").read_text())
@@ -48,7 +53,7 @@ def test_multiple_choice(tmp_path, llama, settings):
                 assert ranks[predicted] == max(ranks)
 
 
-@pytest.mark.parametrize("trainer", ['{type = "adam", steps = 2, eval_every = 2}', '{type = "zo_sgd", steps = 2, eval_every = 2}'])
+@pytest.mark.parametrize("trainer", TRAINERS)
 def test_several_labels(tmp_path, trainer):
     record = run_cell(cell(tmp_path, "multi_label", trainer=trainer), directory=tmp_path / "out")
     found = json.loads((tmp_path / "out" / "predictions.json").read_text())
@@ -58,7 +63,7 @@ def test_several_labels(tmp_path, trainer):
     assert found["predictions"] == [[label for label, p in enumerate(scores) if p > 0.5] for scores in found["row_scores"]]
 
 
-@pytest.mark.parametrize("trainer", ['{type = "adam", steps = 2, eval_every = 2}', '{type = "zo_sgd", steps = 2, eval_every = 2}'])
+@pytest.mark.parametrize("trainer", TRAINERS)
 def test_tags_of_words(tmp_path, trainer):
     record = run_cell(cell(tmp_path, "token_classification", trainer=trainer), directory=tmp_path / "out")
     found = json.loads((tmp_path / "out" / "predictions.json").read_text())
