@@ -15,7 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from loretta_core.zo.directions.base import Directions, Slot
-from loretta_core.zo.noise import Direction
+from loretta_core.zo.noise import Direction, draw
 
 Part = slice | Tensor
 """The values of a parameter that are asked for: a range of flat indices, or numbers of rows of a matrix."""
@@ -47,10 +47,11 @@ class ValueByValue(Directions):
         return self.noise(direction, slot, start=part.start, size=part.stop - part.start)
 
     def whole(self, direction: Direction) -> Float[Tensor, " P"]:
-        """Return z, formed in the place of the noise."""
-        z_P = torch.empty(sum(map(len, self.slots)), device=self.slots[0].device)
+        """Return z, formed in the place of the noise, which is drawn at once."""
+        z_P = draw(direction, size=sum(map(len, self.slots)), distribution=self.distribution, device=self.slots[0].device)
         for slot in self.slots:
-            z_P[slot.start : slot.start + len(slot)] = self.values(direction, slot, start=0, size=len(slot))
+            part_P = z_P[slot.start : slot.start + len(slot)]
+            part_P.copy_(self.formed(part_P, direction, slot, slice(0, len(slot))))
         return z_P
 
     def blocks(self) -> Iterator[tuple[Slot, int, int]]:
