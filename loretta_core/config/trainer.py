@@ -32,6 +32,8 @@ class _Untrained(Typed):
 
     trains: ClassVar[bool] = False
     zeroth_order: ClassVar[bool] = False
+    updates_in_place: ClassVar[bool] = False
+    state_numbers: ClassVar[float] = 0.0
     default_space: ClassVar[Mapping[str, DefaultRange]] = {}
     stop_at_score: ClassVar[float | None] = None
     carries_tangent: ClassVar[bool] = False

@@ -70,7 +70,7 @@ class Directions(ABC):
         """Return name and settings as JSON values, for a log's header."""
         return {"type": self.type, **asdict(self)}  # type: ignore[call-overload]
 
-    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[nn.Parameter, Any]) -> None:
+    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[Tensor, Any]) -> None:
         """Take in the parameters that train; called again whenever they, or their tensors, changed.
 
         Args:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from loretta_core.zo.directions.base import Slot
 from loretta_core.zo.directions.value_by_value import Part, ValueByValue, kept_values, taken
@@ -42,7 +42,7 @@ class Cone(ValueByValue):
         if not 0 < self.angle <= math.pi / 2 or not 0 <= self.momentum < 1:
             raise ValueError(f"expected 0 < angle ≤ π/2 and 0 ≤ momentum < 1; got {self.angle} and {self.momentum}")
 
-    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[nn.Parameter, Any]) -> None:
+    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[Tensor, Any]) -> None:
         """Take in the parameters that train; the momentum of one that is new is 0."""
         super().attach(slots, distribution=distribution, streamed=streamed, state=state)
         self._momenta = [kept_values(state, slot, name="momentum", first=0.0) for slot in slots]

@@ -16,7 +16,7 @@ from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from loretta_core.zo.directions.base import Slot
 from loretta_core.zo.directions.value_by_value import Part, ValueByValue, kept_values, taken
@@ -41,7 +41,7 @@ class Curvature(ValueByValue):
         if not 0 < self.smoothing < 1:
             raise ValueError(f"expected 0 < smoothing < 1; got {self.smoothing}")
 
-    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[nn.Parameter, Any]) -> None:
+    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[Tensor, Any]) -> None:
         """Take in the parameters that train; h of one that is new is 1."""
         super().attach(slots, distribution=distribution, streamed=streamed, state=state)
         self._curvatures = [kept_values(state, slot, name="curvature", first=1.0) for slot in slots]

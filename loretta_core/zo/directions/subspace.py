@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from loretta_core.zo.directions.base import Slot
 from loretta_core.zo.directions.bases import Bases
@@ -44,7 +44,7 @@ class Subspace(Factored):
         if self.rank < 1 or self.refresh_every < 1:
             raise ValueError(f"expected rank ≥ 1 and refresh_every ≥ 1; got {self.rank} and {self.refresh_every}")
 
-    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[nn.Parameter, Any]) -> None:
+    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[Tensor, Any]) -> None:
         """Take in the parameters that train."""
         super().attach(slots, distribution=distribution, streamed=streamed, state=state)
         self._bases = Bases(self.refresh_every)

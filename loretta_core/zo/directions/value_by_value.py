@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from loretta_core.zo.directions.base import Directions, Slot
 from loretta_core.zo.noise import Direction
@@ -65,7 +65,7 @@ def taken(kept: Tensor, part: Part) -> Tensor:
     return kept[part] if isinstance(part, Tensor) else kept.view(-1)[part]
 
 
-def kept_values(state: MutableMapping[nn.Parameter, Any], slot: Slot, *, name: str, first: float) -> Tensor:
+def kept_values(state: MutableMapping[Tensor, Any], slot: Slot, *, name: str, first: float) -> Tensor:
     """Return what an optimizer's state keeps of every value of a parameter, in fp32 on its device; `first` everywhere if it keeps nothing yet."""
     kept = state[slot.parameter].get(name)
     if kept is None or kept.shape != slot.parameter.shape:

@@ -55,11 +55,11 @@ class Orthogonal(Directions):
 
     def values(self, direction: Direction, slot: Slot, *, start: int, size: int) -> Float[Tensor, " N"]:
         """Return values of what is subtracted from a parameter; `direction` says nothing here."""
-        if not _in_subspace(self._draws, slot):
+        if not (subspaces := _subspaces(self._draws, slot)):
             return self._of(slot)[start : start + size]
         width = slot.parameter.shape[1]
         first, last = start // width, -(-(start + size) // width)
-        rows = self._draws.base(direction, slot)[first:last] @ self._of(slot)
+        rows = subspaces.base(direction, slot)[first:last] @ self._of(slot)
         return rows.view(-1)[start - first * width :][:size]
 
     def rows(self, direction: Direction, slot: Slot, rows_U: Int64[Tensor, " U"]) -> Float[Tensor, "U H"]:
@@ -73,8 +73,8 @@ class Orthogonal(Directions):
         return self._last[1]
 
     def _computed(self, slot: Slot) -> Tensor:
-        if _in_subspace(self._draws, slot):
-            return msign(sum((weight * self._draws.right(direction, slot).T for direction, weight in self._terms), torch.zeros((), device=slot.device)))
+        if subspaces := _subspaces(self._draws, slot):
+            return msign(sum((weight * subspaces.right(direction, slot).T for direction, weight in self._terms), torch.zeros((), device=slot.device)))
         estimate = torch.zeros(len(slot), device=slot.device)
         for direction, weight in self._terms:
             estimate.add_(self._draws.values(direction, slot, start=0, size=len(slot)), alpha=weight)
@@ -83,5 +83,6 @@ class Orthogonal(Directions):
         return estimate.div_(torch.linalg.vector_norm(estimate).clamp_min(1e-30))
 
 
-def _in_subspace(draws: Directions, slot: Slot) -> bool:
-    return isinstance(draws, Projected) and draws.has_factors(slot)
+def _subspaces(draws: Directions, slot: Slot) -> Projected | None:
+    """Return the directions if this parameter's lie in a subspace."""
+    return draws if isinstance(draws, Projected) and draws.has_factors(slot) else None
