@@ -23,7 +23,7 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """What the turn says, with its context."""
+        """The words of the turn, with its context."""
         return f"{self.content}\n\n{self.context}" if self.content and self.context else self.content or self.context
 
 
