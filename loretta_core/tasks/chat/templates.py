@@ -55,7 +55,7 @@ class ChatTemplate:
 
     @property
     def note(self) -> str:
-        """The words of a record about it."""
+        """The sentence of a record about it."""
         return f"turns are written with {self.source} (sha256 {hashlib.sha256(self.text.encode()).hexdigest()[:12]})"
 
 
