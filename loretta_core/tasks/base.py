@@ -99,7 +99,7 @@ class Batch:
     """Examples padded to the longest of them."""
 
     inputs: Mapping[str, Int[Tensor, "S L"]]
-    """One sequence a row; with choices, the choices of the first row, then of the second, …, or a tree of them a row (`formats/answer_tree.py`)."""
+    """One sequence a row; with choices, the choices of the first row, then of the second, …, or a tree of them a row (`answer_tree.py`)."""
     labels_B: Tensor
     mask_positions_B: Int[Tensor, " B"] | None = None
     scored_S: Int[Tensor, " S"] | None = None

@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
+from loretta_core.tasks.answer_tree import AnswerTree, answer_tree, tree_inputs, tree_positions
 from loretta_core.tasks.base import Batch, Example, token_counts
-from loretta_core.tasks.formats.answer_tree import AnswerTree, answer_tree, tree_inputs, tree_positions
 
 POOL = 32
 """Number of batches whose rows are sorted by length together: more would pad less, and mix the rows of an epoch less."""
@@ -19,7 +19,7 @@ POOL = 32
 class Collator:
     """Pads on the right with the tokenizer's padding token and moves to a device.
 
-    Choices of a row become one sequence where they do not branch, and where the model reads `trees` also where they do (`formats/answer_tree.py`).
+    Choices of a row become one sequence where they do not branch, and where the model reads `trees` also where they do (`answer_tree.py`).
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, device: torch.device, trees: bool = False) -> None:

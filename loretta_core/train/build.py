@@ -18,13 +18,13 @@ from loretta_core.config.engine import Zero
 from loretta_core.config.trainer import Adam, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
 from loretta_core.support import check_supported
+from loretta_core.tasks.answer_tree import can_branch
 from loretta_core.tasks.base import Batch, Example, Objective
 from loretta_core.tasks.build import build_objective
 from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.data.mezo_prompts import with_demonstrations
 from loretta_core.tasks.data.rows import TaskData
 from loretta_core.tasks.data_cache import load_data_once
-from loretta_core.tasks.formats.answer_tree import can_branch
 from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.formats.tuned_head import TunedHead, tuned_head
 from loretta_core.tasks.token_cache import encode_once
