@@ -50,7 +50,7 @@ def ranked_lengths(task: TaskConfig) -> list[int]:
 
 
 def row_shape(task: TaskConfig, *, tokens: int, trees: bool) -> tuple[int, int]:
-    """Return the sequences and tokens of a training row whose longest choice has so many tokens (`tasks/formats/answer_tree.py`).
+    """Return the sequences and tokens of a training row whose longest choice has so many tokens (`tasks/answer_tree.py`).
 
     `trees`: the method lets a model read branches; without it answers of several tokens are sequences of their own.
     """

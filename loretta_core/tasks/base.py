@@ -111,7 +111,7 @@ class Batch:
     """Examples padded to the longest of them."""
 
     inputs: Mapping[str, Int[Tensor, "S L"]]
-    """One sequence a row; with choices, the choices of the first row, then of the second, …, or a tree of them a row (`formats/answer_tree.py`)."""
+    """One sequence a row; with choices, the choices of the first row, then of the second, …, or a tree of them a row (`answer_tree.py`)."""
     labels_B: Tensor
     """One a row; B × C where a row may have several labels, B × L with −100 beside the words where each has a tag."""
     mask_positions_B: Int[Tensor, " B"] | None = None

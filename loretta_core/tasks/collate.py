@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
+from loretta_core.tasks.answer_tree import AnswerTree, answer_tree, tree_inputs, tree_positions
 from loretta_core.tasks.base import AnswerPositions, Batch, Choice, Example, predicted_alone, token_counts
-from loretta_core.tasks.formats.answer_tree import AnswerTree, answer_tree, tree_inputs, tree_positions
 
 OTHER_TOKEN = -100
 """Label of a token that begins no word: cross-entropy leaves it out."""
@@ -22,7 +22,7 @@ POOL = 32
 class Collator:
     """Pads on the right with the tokenizer's padding token and moves to a device.
 
-    Choices of a row become one sequence where they do not branch, and where the model reads `trees` also where they do (`formats/answer_tree.py`).
+    Choices of a row become one sequence where they do not branch, and where the model reads `trees` also where they do (`answer_tree.py`).
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, device: torch.device, trees: bool = False) -> None:

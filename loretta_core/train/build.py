@@ -21,6 +21,7 @@ from loretta_core.config.trainer import FirstOrderTrainer, InContext, NoTraining
 from loretta_core.models import load_config, load_tokenizer
 from loretta_core.quantized.formats import number_count
 from loretta_core.support import check_packing_supported, check_supported
+from loretta_core.tasks.answer_tree import can_branch
 from loretta_core.tasks.base import Batch, Example, Objective, Writer
 from loretta_core.tasks.build import build_objective
 from loretta_core.tasks.chat.conversation import Conversation
@@ -28,7 +29,6 @@ from loretta_core.tasks.collate import Collator, training_batches
 from loretta_core.tasks.data.mezo_prompts import with_demonstrations
 from loretta_core.tasks.data.rows import TaskData
 from loretta_core.tasks.data_cache import load_data_once
-from loretta_core.tasks.formats.answer_tree import can_branch
 from loretta_core.tasks.formats.context import check_fits, positions_of
 from loretta_core.tasks.formats.tuned_head import TunedHead, tuned_head
 from loretta_core.tasks.token_cache import encode_once

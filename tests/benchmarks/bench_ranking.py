@@ -27,10 +27,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBa
 
 from loretta_core.config.model import Pretrained
 from loretta_core.models import load_tokenizer
+from loretta_core.tasks.answer_tree import can_branch
 from loretta_core.tasks.base import Choice, Example
 from loretta_core.tasks.collate import Collator
 from loretta_core.tasks.data.rows import Row
-from loretta_core.tasks.formats.answer_tree import can_branch
 from loretta_core.tasks.formats.candidates import CandidateRanking
 from loretta_core.tasks.formats.generation import Generation
 from loretta_core.tasks.formats.label_logits import logits_at

@@ -7,10 +7,10 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from loretta_core.config.model import Pretrained
 from loretta_core.models import load_tokenizer
+from loretta_core.tasks.answer_tree import ARCHITECTURES, answer_tree, can_branch
 from loretta_core.tasks.base import Choice, Example
 from loretta_core.tasks.collate import Collator
 from loretta_core.tasks.formats import candidates
-from loretta_core.tasks.formats.answer_tree import ARCHITECTURES, answer_tree, can_branch
 from loretta_core.zo.optim import ZOSGD
 from loretta_core.zo.variants import Batched
 
