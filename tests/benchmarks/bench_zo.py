@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,6 +92,8 @@ def all_results(*, quick: bool) -> Iterator[tuple[str, Callable[[], Result]]]:
     yield "passes", partial(passes_of_a_step, repeats=20 * repeats)
     for distribution, target in (("rademacher", 2000), ("gaussian", 1000)):
         yield f"replay {distribution}", partial(replayed, distribution, target=target, repeats=3 if quick else 5)
+    for name, options in ALONG.items():
+        yield f"passes along {name}", partial(passes_along, name, options, repeats=repeats)
     yield "streamed", partial(streamed_memory, layers=2 if quick else 16, width=256 if quick else 2048, target=None if quick else 1.05)
     for ceiling in (False, True):
         yield "population", partial(population, layers=layers, members=8, rows=1, tokens=16, repeats=max(3, repeats // 3), ceiling=ceiling)
@@ -163,6 +166,14 @@ def whole_step(model: nn.Module, *, rows: int, tokens: int, repeats: int) -> Res
     optimizer = ZOSGD(trainable(model), lr=1e-6)
     times = interleaved(partial(optimizer.step, loss), partial(bare_forwards, optimizer, loss, 2), repeats=repeats)
     return costs(f"step against two bare forwards, {rows} x {tokens} tokens", *times, at_most=1.03)
+
+
+def passes_along(name: str, options: dict[str, Any], *, repeats: int) -> Result:
+    """A step along other directions against one along dense ones, with a loss that costs nothing, of two large matrices."""
+    losses = cycle((0.5, 1.0, 1.5, 0.25))
+    optimizers = [ZOSGD([nn.Parameter(torch.randn(shape)) for shape in ((768, 3072), (3072, 768))], lr=1e-6, **chosen) for chosen in (options, {})]
+    times = interleaved(*(partial(optimizer.step, lambda: next(losses)) for optimizer in optimizers), repeats=repeats)
+    return faster(f"step along {name} directions against dense ones, two matrices of 768 x 3072, without forwards", *times)
 
 
 def bare_forwards(optimizer: ZOSGD, loss: Callable[[], Tensor], count: int) -> None:
