@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=50"]
 METHODS = [*sorted(FAMILIES["method"].keys() - {"peft"}), '{type="peft",peft_type="VERA",r=4,target_modules=["query","value"]}']
 SAME_AT_START = [name for name in METHODS if name not in ("prompt", "prefix", "ptune")]
-FORWARDS = {"fzoo": 9, "es": 30}
+FORWARDS = {"fzoo": 9, "es": 30, "eggroll": 8, "hizoo": 3, "zo_muon": 5}
 TRAINERS = sorted(FAMILIES["trainer"].keys() - {"adam", "zo_sgd", "none", "icl"})
 
 
