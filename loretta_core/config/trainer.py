@@ -1,4 +1,4 @@
-"""Trainers: one class per trainer, first order (gradients, here) or zeroth order (`zeroth_order.py`), and what trains nothing."""
+"""Trainers: one class per trainer, first order (gradients, here) or zeroth order (`trainers/zeroth_order.py`), and what trains nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from loretta_core.config.trainer_base import Trainer
-from loretta_core.config.zeroth_order import ZerothOrderConfig
+from loretta_core.config.trainers.base import Trainer
+from loretta_core.config.trainers.zeroth_order import ZerothOrderConfig
 from loretta_core.methods.ranges import DefaultRange
 from loretta_core.schema import Typed
 

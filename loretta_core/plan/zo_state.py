@@ -10,7 +10,7 @@ Tensor-train cores are no matrices and have none.
 from __future__ import annotations
 
 from loretta_core.config.cell import CellConfig
-from loretta_core.config.zeroth_order import Subzero, ZoMuon
+from loretta_core.config.trainers.zeroth_order import Subzero, ZoMuon
 from loretta_core.methods.formulas import FP32
 from loretta_core.plan.architectures.blocks import Block
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from loretta_core.config.zeroth_order import (
+from loretta_core.config.trainers.zeroth_order import (
     AdaZeta,
     Conmezo,
     Eggroll,

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from loretta_core.config.trainer_base import Trainer
+from loretta_core.config.trainers.base import Trainer
 from loretta_core.methods.ranges import DefaultRange
 
 Estimator = Literal["two_sided", "one_sided", "population", "forward_gradient"]
@@ -52,17 +52,17 @@ class _ZerothOrder(Trainer):
 
     @property
     def carries_tangent(self) -> bool:
-        """Whether forwards are differentiated along a direction."""
+        """True if forwards are differentiated along a direction."""
         return self.estimator == "forward_gradient"
 
     @property
     def jumps(self) -> bool:
-        """Whether what is lowered has no gradient: the metric itself, or a reward."""
+        """True if what is lowered has no gradient: the metric itself, or a reward."""
         return self.learns_from != "loss"
 
     @property
     def rewarded(self) -> bool:
-        """Whether what is lowered is 1 − the reward of texts that the model writes."""
+        """True if what is lowered is 1 − the reward of texts that the model writes."""
         return self.learns_from == "reward"
 
     @property

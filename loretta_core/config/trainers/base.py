@@ -1,4 +1,4 @@
-"""What all trainers share that change weights: budget, schedule, evaluations."""
+"""Base of the trainers that change weights: budget, schedule, evaluations."""
 
 from __future__ import annotations
 
@@ -53,17 +53,17 @@ class Trainer(Typed):
 
     @property
     def carries_tangent(self) -> bool:
-        """Whether forwards are differentiated along a direction."""
+        """True if forwards are differentiated along a direction."""
         return False
 
     @property
     def jumps(self) -> bool:
-        """Whether what is lowered has no gradient: the metric itself, or a reward."""
+        """True if what is lowered has no gradient: the metric itself, or a reward."""
         return False
 
     @property
     def rewarded(self) -> bool:
-        """Whether what is lowered is 1 − the reward of texts that the model writes."""
+        """True if what is lowered is 1 − the reward of texts that the model writes."""
         return False
 
     @property
