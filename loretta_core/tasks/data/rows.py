@@ -17,13 +17,14 @@ class Row:
 
     text: Mapping[str, str]
     """Column name → text; one column, or two for sentence pairs."""
-    label: int | float | tuple[int, ...]
-    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one; 0 or 1 for each label where a
-    row has several; the tag of each word."""
+    label: int | float
+    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one."""
     candidates: tuple[str, ...] = ()
     """The answers to choose from, where each row has its own."""
     answers: tuple[str, ...] = ()
     """Accepted texts, where the answer is a text."""
+    labels: tuple[int, ...] = ()
+    """0 or 1 for each label where a row may have several; the number of the tag of each of `words`."""
     words: tuple[str, ...] = ()
     """The words that have a tag each."""
     lead: str = ""
@@ -79,4 +80,5 @@ class TaskData:
 def content_of(row: Row) -> list[object]:
     """Return a row as JSON values, for digests."""
     own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []  # rows without them digest as they always did
-    return [dict(row.text), row.label, *own]
+    several = [list(row.labels)] if row.labels else []
+    return [dict(row.text), row.label, *own, *several]

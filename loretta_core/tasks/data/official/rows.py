@@ -18,7 +18,10 @@ from loretta_core.tasks.data.reading.files import Form, Found, read_rows
 from loretta_core.tasks.data.reading.hub import hub_rows
 from loretta_core.tasks.data.reading.labels import empty
 
-_TARGETS: dict[str, tuple[str, ...]] = {"record": ("entities", "answers"), "squad": ("answers",), "drop": ("answers_spans",)} | {
+_TARGETS: dict[str, tuple[str, ...]] = {
+    "record": ("entities", "answers"),
+    "squad": ("answers",),
+    "drop": ("answers_spans",),
     "gsm8k": ("answer",),
     "metamathqa": ("response",),
     "mmlu": ("choices", "answer"),
