@@ -58,7 +58,7 @@ def word_classifiers(data: TaskData) -> Found:
         "bag of words (logistic regression)": make_pipeline(CountVectorizer(**words), LogisticRegression(max_iter=1000)),
         "bag of words and word pairs": make_pipeline(CountVectorizer(**words, ngram_range=(1, 2)), LogisticRegression(max_iter=1000)),
     }
-    labels = [float(row.label) for row in data.test if not isinstance(row.label, tuple)]
+    labels = [row.label for row in data.test]
     return {
         name: _scored(data, [int(label) for label in np.asarray(_fit(model, data.train).predict(_texts(data.test)))], labels) for name, model in models.items()
     }

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from loretta_core.errors import DataError
-from loretta_core.tasks.data.rows import Row, TaskData, index_of
+from loretta_core.tasks.data.rows import Row, TaskData
 
 Item = Mapping[str, Any]
 MEZO_ENDING = "\n"
@@ -110,7 +110,7 @@ def solved(row: Row) -> str:
 
 def right_answer(row: Row) -> str:
     """Return the text that the model should continue the prompt with."""
-    return candidate_text(row, index_of(row)) if row.candidates else row.lead + row.answers[0]
+    return candidate_text(row, int(row.label)) if row.candidates else row.lead + row.answers[0]
 
 
 def candidate_text(row: Row, index: int) -> str:

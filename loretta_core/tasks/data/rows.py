@@ -33,13 +33,14 @@ class Row:
 
     text: Mapping[str, str]
     """Column name → text; one column, or two for sentence pairs."""
-    label: int | float | tuple[int, ...]
-    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one; 0 or 1 for each label where a
-    row has several; the tag of each word."""
+    label: int | float
+    """Index into the task's label names, or a number for regression; for rows with candidates, the index of the first right one."""
     candidates: tuple[str, ...] = ()
     """The answers to choose from, where each row has its own."""
     answers: tuple[str, ...] = ()
     """Accepted texts, where the answer is a text."""
+    labels: tuple[int, ...] = ()
+    """0 or 1 for each label where a row may have several; the number of the tag of each of `words`."""
     words: tuple[str, ...] = ()
     """The words that have a tag each."""
     lead: str = ""
@@ -52,12 +53,6 @@ class Row:
     def named(self, number: int) -> str:
         """Return how messages name the row, which is the `number`th of those that are encoded: by its place, if it has one."""
         return self.place or f"row {number}"
-
-
-def index_of(row: Row) -> int:
-    """Return the number of the right label or candidate of a row that has one."""
-    assert not isinstance(row.label, tuple), "a row with one label"
-    return int(row.label)
 
 
 @dataclass(frozen=True)
@@ -103,5 +98,6 @@ class TaskData:
 def content_of(row: Row) -> list[object]:
     """Return a row as JSON values, for digests."""
     own = [list(row.candidates), list(row.answers)] if row.candidates or row.answers else []  # rows without them digest as they always did
+    several = [list(row.labels)] if row.labels else []
     turns = [[[turn.role, turn.content, turn.context] for turn in row.turns]] if row.turns else []
-    return [dict(row.text), row.label, *own, *turns]
+    return [dict(row.text), row.label, *own, *several, *turns]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ def _divide(task: Published, rows: list[Row]) -> tuple[list[Row], list[Row], tup
 
 
 def _per_class(task: Published, rows: list[Row]) -> tuple[list[Row], list[Row], tuple[str, ...]]:
-    by_label: dict[Any, list[Row]] = defaultdict(list)
+    by_label: dict[int | float, list[Row]] = defaultdict(list)
     for row in rows:
         by_label[row.label].append(row)
     for label, members in sorted(by_label.items()):

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, BatchEvaluation, Choice, Example
 from loretta_core.tasks.data.mezo_prompts import candidate_text
-from loretta_core.tasks.data.rows import Row, index_of
+from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.formats.answer_scores import answer_scores, answer_scores_in_pieces
 from loretta_core.tasks.formats.batch_encoding import Continued, encode_continuations, without_collections
 
@@ -42,7 +42,7 @@ class CandidateRanking:
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Tokenise the prompt with each candidate; for the LM loss, with the right one only."""
         only_right = training and not self._rank_loss
-        kept = [[candidate_text(row, index) for index in ([index_of(row)] if only_right else range(len(row.candidates)))] for row in rows]
+        kept = [[candidate_text(row, index) for index in ([int(row.label)] if only_right else range(len(row.candidates)))] for row in rows]
         encoded = encode_continuations(self._tokenizer, [row.text["prompt"] for row in rows], kept)
         start = first_tokens(self._tokenizer)
         return [

@@ -71,4 +71,4 @@ def encode_texts(rows: Sequence[Row], *, tokenizer: PreTrainedTokenizerBase, max
         columns = [columns[0], [separator.join(texts) for texts in zip(*columns[1:], strict=True)]]
     encoded = tokenizer(*columns, truncation=True, max_length=max_length)
     cut = [bool(encoding.overflowing) for encoding in encoded.encodings or ()]
-    return [Example({key: encoded[key][index] for key in encoded}, row.label, cut=cut[index]) for index, row in enumerate(rows)]
+    return [Example({key: encoded[key][index] for key in encoded}, row.labels or row.label, cut=cut[index]) for index, row in enumerate(rows)]

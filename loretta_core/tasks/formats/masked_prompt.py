@@ -94,7 +94,7 @@ class MaskedRegression:
     def encode(self, rows: Sequence[Row], *, training: bool = False) -> list[Example]:
         """Encode rows as for classification. Raises DataError for a number out of range."""
         for number, row in enumerate(rows, start=1):
-            if isinstance(row.label, tuple) or not self._low <= row.label <= self._low + self._span:
+            if not self._low <= row.label <= self._low + self._span:
                 raise DataError(f"{row.named(number)}: label {row.label}, expected a number from {self._low:g} to {self._low + self._span:g}")
         return self._prompt.encode(rows)
 

@@ -20,7 +20,7 @@ def majority_score(data: TaskData) -> float | None:
     """Return the score on the test rows of always giving the most frequent label of the training rows (the smallest of several; a set of labels, the place of
     a choice, or the tag of a word, where the task has these), or their mean where labels are numbers; None for written answers. Computed from the labels alone.
     """
-    true = [row.label for row in data.test]
+    true = [row.labels or row.label for row in data.test]
     if any(row.answers for row in data.test):
         return None
     return data.scorer.score(_constant_answers(data), true, probabilities=[0.5] * len(true))
@@ -28,7 +28,7 @@ def majority_score(data: TaskData) -> float | None:
 
 def _constant_answers(data: TaskData) -> list[Prediction]:
     """Return the same answer to each test row; to each word of it, where words have tags."""
-    labels = [row.label for row in data.train]
+    labels = [row.labels or row.label for row in data.train]
     if data.scorer.tags:
         tag = _most_frequent([tag for label in labels if isinstance(label, tuple) for tag in label])
         return [tuple(tag for _ in row.words) for row in data.test]

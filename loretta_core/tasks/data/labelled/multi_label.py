@@ -65,4 +65,4 @@ def _names(task: MultiLabel, labels: Sequence[tuple[str, Any]]) -> LabelNames:
 
 def _row(item: Cells, task: MultiLabel, labels: Sequence[Any], *, names: LabelNames, place: str) -> Row:
     right = {names.index(label, place) for label in labels}
-    return Row(texts_of(item, task.text, place), tuple(int(index in right) for index in range(len(names.names))), place=place)
+    return Row(texts_of(item, task.text, place), 0, labels=tuple(int(index in right) for index in range(len(names.names))), place=place)

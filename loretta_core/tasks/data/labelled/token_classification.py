@@ -63,4 +63,4 @@ def _row(sentence: Sentence, numbers: dict[str, int], names: Sequence[str]) -> R
     unknown = next((tag for tag in tags if tag not in numbers), None)
     if unknown is not None:
         raise DataError(f"{place}: tag {unknown!r}, expected one of {', '.join(names)}; name all of them in task.labels")
-    return Row({"text": " ".join(words)}, tuple(numbers[tag] for tag in tags), words=tuple(words), place=place)
+    return Row({"text": " ".join(words)}, 0, labels=tuple(numbers[tag] for tag in tags), words=tuple(words), place=place)

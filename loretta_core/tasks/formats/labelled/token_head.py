@@ -39,7 +39,7 @@ class TokenHead:
         return [
             Example(
                 {name: encoded[name][index] for name in inputs},
-                row.label,
+                row.labels,
                 word_positions=tuple(first_tokens_of(row.words, encoded["offset_mapping"][index])),
                 cut=cut[index],
             )

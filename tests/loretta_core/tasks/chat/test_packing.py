@@ -87,7 +87,7 @@ def test_zeroth_order_sees_the_same_losses(batched, tmp_path):
     from loretta_core.train.run import run_cell
 
     def curve(packing):
-        task = {"type": "toy_instruct", "train_rows": 32, "validation_rows": 8, "test_rows": 8, "packing": packing, "max_new_tokens": 1}
+        task = {"type": "toy_instruct", "train_rows": 32, "validation_rows": 8, "test_rows": 8, "packing": packing, "max_new_tokens": 4}
         cell = {
             "model": {"type": "pretrained", "name": "toy-llama"},
             "task": task,

@@ -12,7 +12,7 @@ from loretta_core.tasks.data.labelled.multi_label import load_multi_label
 def loaded(tmp_path, text, name, **settings):
     (tmp_path / name).write_text(text)
     splits, names, notes = load_multi_label(MultiLabel(type="multi_label", train=str(tmp_path / name), validation=str(tmp_path / name), **settings))
-    return [row.label for row in splits["train"]], names, notes
+    return [row.labels for row in splits["train"]], names, notes
 
 
 FORMS = {

@@ -17,7 +17,7 @@ def loaded(tmp_path, text, name, **settings):
     (tmp_path / name).write_text(text)
     path = str(tmp_path / name)
     splits, names, notes = load_token_classification(TokenClassification(type="token_classification", train=path, validation=path, **settings))
-    return [(row.words, row.label) for row in splits["train"]], names, notes
+    return [(row.words, row.labels) for row in splits["train"]], names, notes
 
 
 ROWS = [{"tokens": ["EU", "rejects"], "tags": ["B-ORG", "O"]}, {"tokens": ["Peter"], "tags": ["B-PER"]}]

@@ -13,7 +13,7 @@ from loretta_core.tasks.formats.labelled.token_head import TokenHead, first_toke
 
 
 def row(*words):
-    return Row({"text": " ".join(words)}, tuple(range(len(words))), words=words)
+    return Row({"text": " ".join(words)}, 0, labels=tuple(range(len(words))), words=words)
 
 
 def byte_tokenizer():
