@@ -102,10 +102,12 @@ def _of_text(cell: CellConfig, template: str) -> str:
 
 
 def _generate(max_new_tokens: int, *, stops: tuple[str, ...] = ()) -> list[str]:
-    ending = f", stop_strings={[*stops]!r}, tokenizer=tokenizer" if stops else ""
+    cut = [f"for stop in {[*stops]!r}:", "    answer = answer.split(stop)[0].rstrip()"] if stops else []  # not `stop_strings`, which some tokenizers cannot do
     return [
-        f"written = model.generate(**inputs, max_new_tokens={max_new_tokens}, do_sample=False, eos_token_id=ends{ending})",
-        'print(tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip())',
+        f"written = model.generate(**inputs, max_new_tokens={max_new_tokens}, do_sample=False, eos_token_id=ends)",
+        'answer = tokenizer.decode(written[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()',
+        *cut,
+        "print(answer)",
     ]
 
 
