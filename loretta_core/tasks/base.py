@@ -64,8 +64,8 @@ class Example:
     """True if every accepted text is longer than the model may write."""
 
     def __len__(self) -> int:
-        """Return the number of tokens."""
-        return len(self.inputs["input_ids"])
+        """Return the number of tokens, of the longest choice where there are some."""
+        return max((len(choice.tokens) for choice in self.choices), default=len(self.inputs["input_ids"]))
 
     @property
     def reference(self) -> Reference:
