@@ -77,8 +77,8 @@ class CellConfig(Strict):
         asked = f"engine.activation_checkpointing = {self.engine.activation_checkpointing}"
         if self.engine.activation_checkpointing and self.trainer.zeroth_order:
             raise ValueError(f"{asked}: {self.trainer.type} has no backward pass and keeps no activations; leave it out")
-        if self.engine.activation_checkpointing and self.method.type == "prefix":
-            raise ValueError(f"{asked} with prefix tuning, whose keys and values a block cannot compute again; use another method, or leave it out")
+        if self.engine.activation_checkpointing and not self.method.recomputable:
+            raise ValueError(f"{asked} with {self.method.type} tuning, whose keys and values a block cannot compute again; use another method, or leave it out")
         return self
 
     @model_validator(mode="after")

@@ -50,6 +50,8 @@ class Method(Typed):
     """Whether the model itself trains, in its own precision, and is saved whole."""
     biases_train: ClassVar[bool] = False
     """Whether the biases of the backbone train."""
+    recomputable: ClassVar[bool] = True
+    """False if a block cannot be computed again in the backward pass, as with keys and values that are handed to it."""
     prompt_learning: ClassVar[bool] = False
     """Whether the method is an input and no change of a layer (PEFT's term); then logits are made at every position."""
     tensor_trains: ClassVar[bool] = False

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import unwrap
 
 import torch
 from torch import Tensor, nn
@@ -107,10 +108,11 @@ class LockstepEvaluator:
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """Return one loss per variant, from the pack where it can merge them, else from `solo`."""
-        if not (isinstance(closure, MeanLoss) and isinstance(storage, FlatParameters) and self.context.batcher.enabled):
+        asked = unwrap(closure)
+        if not (isinstance(asked, MeanLoss) and isinstance(storage, FlatParameters) and self.context.batcher.enabled):
             return self.solo.losses(closure, storage=storage, variants=variants)
         chosen = list(variants)
-        found = self.context.losses(closure.batches, storage=storage, variants=chosen)
+        found = self.context.losses(asked.batches, storage=storage, variants=chosen)
         return self.solo.losses(closure, storage=storage, variants=chosen) if found is None else found
 
 

@@ -19,10 +19,14 @@ from loretta_core.config.model import TOY_MODELS
 from loretta_core.config.overrides import override_file
 from loretta_core.config.sweep.axes import flatten
 from loretta_core.config.sweep.load import FILE_KEYS, resolve_sweep
+from loretta_core.config.tasks.conversations import BUILT_IN_TEMPLATES
 from loretta_core.config.toml import Table, parse_override, parse_toml
 from loretta_core.errors import ConfigError
 
-PATH_FIELDS = (("task", "train"), ("task", "validation"), ("task", "test"), ("task", "path"), ("engine", "nvme_path"))
+PATH_FIELDS = (
+    *(("task", name) for name in ("train", "validation", "test", "path", "gsm8k_path", "chat_template")),
+    *(("engine", name) for name in ("nvme_path", "adapters")),
+)
 """Fields of a cell that are paths whenever they are set; `model.name` is one if it is no hub id. A test compares them with every text field there is."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -69,6 +73,8 @@ def check_cell(cell: CellConfig, *, policy: SubmissionPolicy) -> None:
         )
     if not _is_shipped_or_hub_id(cell.model.name):
         _check_path("model.name", cell.model.name, policy)
+    if cell.engine.type == "served":
+        raise ConfigError('engine = "served": refused. A submitted sweep asks no other server, and sends no token of this one; use engine "plain" or "ddp"')
     for place, value in _path_fields(cell):
         _check_path(place, value, policy)
 
@@ -105,6 +111,8 @@ def _path_fields(cell: CellConfig) -> Iterator[tuple[str, str]]:
     for component, field in PATH_FIELDS:
         value = getattr(cell, component).model_dump().get(field)
         for path in [value] if isinstance(value, str) else value or ():
+            if field == "chat_template" and path in BUILT_IN_TEMPLATES:
+                continue
             yield f"{component}.{field}", path
 
 

@@ -8,6 +8,7 @@ load_model(…, model_config={"base": "path/to/base"})      on a local copy of t
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,4 +121,6 @@ def _load(cell: CellConfig, facts: DataFacts, adapter: Path) -> nn.Module:
     from loretta_core.models import load_model
 
     base = load_model(cell.model, objective=cell.task.objective, num_labels=len(facts.labels) or 1, dtype=torch.float32)
-    return load_adapter(base, adapter, method=cell.method).eval()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*`base_model_name_or_path` was renamed")  # a copy of the base was asked for
+        return load_adapter(base, adapter, method=cell.method).eval()

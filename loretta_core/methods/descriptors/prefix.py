@@ -36,6 +36,7 @@ class Prefix(Method):
     identity_at_init = False
     merges = False
     prompt_learning = True
+    recomputable = False
     refused: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("deberta", "deberta-v2", "albert", "modernbert", "mpnet", "nomic_bert", "distilbert", "bart", "mamba"), NO_CACHE),
         "t5": _NO_START,

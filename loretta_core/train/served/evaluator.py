@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from inspect import unwrap
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -61,9 +62,10 @@ class ServedEvaluator:
 
     def losses(self, closure: Closure, *, storage: Storage, variants: Iterable[Variant]) -> list[float]:
         """Return one loss per variant. Raises CellFailed when the server is away or refuses."""
-        assert isinstance(closure, MeanLoss), "the closure of a cell's step tells its batch"
+        asked = unwrap(closure)
+        assert isinstance(asked, MeanLoss), "the closure of a cell's step tells its batch"
         with self._loaded(storage, variants) as names, ThreadPoolExecutor(min(AT_ONCE, max(1, len(names)))) as pool:
-            return list(pool.map(lambda name: self._loss(name, closure.batches), names))
+            return list(pool.map(lambda name: self._loss(name, asked.batches), names))
 
     def _loss(self, name: str, batches: Sequence[Batch]) -> float:
         rows = sum(map(len, batches))

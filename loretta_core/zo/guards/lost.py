@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import update_wrapper
 from typing import Any
 
 from torch import nn
@@ -51,7 +52,7 @@ class LostParameters:
             watched.clear()
             return loss
 
-        return first_watched
+        return update_wrapper(first_watched, closure)  # an evaluator that knows the closure of a cell finds it by `inspect.unwrap`
 
 
 class _Reads(TorchFunctionMode):

@@ -12,8 +12,8 @@ from tests.paths import ROOT
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 COMMAND = re.compile(r"loretta ([a-z]+)([^`;,]*)")
-FOREIGN = {"--head", "--local-dir", "--repo-type", "--force-reinstall", "--no-cache-dir", "--no-deps"}
-"""Options of `ray start`, `hf download` and `pip install`, which messages name too."""
+FOREIGN = {"--head", "--local-dir", "--repo-type", "--force-reinstall", "--no-cache-dir", "--no-deps", "--register"}
+"""Options of `ray start`, `hf download` and `pip install`, which messages name too, and that of `loretta export` which names a registered model."""
 
 SWEEPING = (
     "jobs/orchestration",

@@ -87,6 +87,20 @@ def test_the_directory_of_another_sweep_is_not_for_who_submits():
         read_sweep(text, policy=SubmissionPolicy())
 
 
+def test_a_submitted_sweep_asks_no_other_server():
+    served = 'engine = { type = "served", url = "http://169.254.169.254", token_env = "LORETTA_TOKENS" }'
+    text = f'name = "a"\n[defaults]\nmodel = "toy-llama"\ntask = "toy_qa"\nmethod = "lora"\ntrainer = "zo_sgd"\n{served}\n'
+    with pytest.raises(ConfigError, match='engine = "served": refused'):
+        read_sweep(text, policy=SubmissionPolicy())
+
+
+def test_a_chat_template_is_built_in_or_a_file_that_may_be_named():
+    task = 'task = {{type = "instruct", train = "/srv/a.jsonl", validation = "/srv/a.jsonl", chat_template = "{name}"}}'
+    for name, said in (("chatml", "task.train"), ("/etc/passwd", "outside the directories")):
+        with pytest.raises(ConfigError, match=said):
+            read_sweep(SWEEP.replace('task = "toy_sentiment"', task.format(name=name)), policy=SubmissionPolicy())
+
+
 @pytest.mark.parametrize(("line", "said"), [('mirror = "file:///etc"', "mirror = 'file:///etc': refused"), ('sinks = ["wandb"]', '"wandb" is refused')])
 def test_places_beyond_the_server_are_not_for_who_submits(line, said):
     text = f'name = "a"\n{line}\ninclude = [{{model = "toy-bert", task = "toy_sentiment", method = "lora", trainer = "adam"}}]'
@@ -111,10 +125,10 @@ def test_every_text_field_was_looked_at():
     no_paths = {
         "model": {"name", "revision"},  # `name` has its own rule
         "task": {"text", "optional", "label", "labels", "template", "verbalizer", "answer", "columns", "encoding", "separator"}
-        | {"stop", "end_tokens", "extract_pattern", "positive_label"},
+        | {"stop", "end_tokens", "extract_pattern", "positive_label", "system", "messages", "choices", "delimiter", "tokens", "tags", "subjects"},
         "method": {"target_modules", "feedforward_modules", "peft_type", "options"},
         "trainer": set(),
-        "engine": {"device"},
+        "engine": {"device", "url", "token_env"},  # of `served`, which is refused
     }
     paths = {(component, field) for component, field in PATH_FIELDS}
     for family, classes in FAMILIES.items():

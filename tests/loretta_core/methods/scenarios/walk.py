@@ -33,7 +33,7 @@ def main(directory: Path) -> None:
     file.write_text(SWEEP)
     sweep = load_sweep(file)
     planned = json.loads(dry_run(sweep, out=out, as_json=True))["cells"]
-    predicted = json.loads(show_plan(sweep, devices=["a100-40gb"], as_json=True))
+    predicted = json.loads(show_plan(sweep, devices=["a100-40gb"], out=out, as_json=True))
     write_manifest(out, sweep=sweep)
     records = [run_cell(cell, directory=out / "cells" / cell.cell_id).model_dump(mode="json") for cell in sweep.cells]
     comparison = write_comparison(out, name="gain")
