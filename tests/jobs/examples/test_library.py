@@ -12,6 +12,7 @@ from tests.paths import ROOT
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.slow
 def test_both_orders_learn_and_the_adapter_loads(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(

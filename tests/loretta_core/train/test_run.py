@@ -22,13 +22,21 @@ from loretta_core.zo.replay_log import read_log
 pytestmark = pytest.mark.integration
 
 SMALL = ["model=toy-bert", "task=toy_sentiment", "task.train_rows=64", "task.validation_rows=40", "task.test_rows=50"]
+QUICK = ("ft", "lora", "loretta_adp", "loretta_rep", "prefix")
+"""Methods whose cells every run of the tests trains; those of the others are slow, and their laws quick (`tests/laws`)."""
+
+
+def quick_or_slow(method, *values):
+    return pytest.param(method, *values, marks=() if method in QUICK else pytest.mark.slow)
+
+
 METHODS = [*sorted(FAMILIES["method"].keys() - {"peft"}), '{type="peft",peft_type="VERA",r=4,target_modules=["query","value"]}']
-SAME_AT_START = [name for name in METHODS if name not in ("prompt", "prefix", "ptune")]
+SAME_AT_START = [quick_or_slow(name) for name in METHODS if name not in ("prompt", "prefix", "ptune")]
 FORWARDS = {"fzoo": 9, "es": 30, "eggroll": 8, "hizoo": 3, "zo_muon": 5}
 TRAINERS = sorted(FAMILIES["trainer"].keys() - {"adam", "zo_sgd", "none", "icl"})
 
 
-@pytest.mark.parametrize(("method", "trainer"), [*((m, t) for m in METHODS for t in ("adam", "zo_sgd")), *(("lora", t) for t in TRAINERS)])
+@pytest.mark.parametrize(("method", "trainer"), [*(quick_or_slow(m, t) for m in METHODS for t in ("adam", "zo_sgd")), *(("lora", t) for t in TRAINERS)])
 def test_methods_and_trainers(method, trainer, tmp_path):
     cell = cell_from_overrides([*SMALL, f"method={method}", f"trainer={trainer}", "trainer.steps=4", "trainer.eval_every=2"])
     if isinstance(cell.trainer, FirstOrderTrainer) and cell.trainer.needs_bitsandbytes:
@@ -63,7 +71,7 @@ def test_a_cell_repeats_bitwise(trainer, tmp_path):
     assert first.curves == second.curves
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", map(quick_or_slow, METHODS))
 def test_a_fresh_head_trains_on_a_bf16_base(method, tmp_path):
     cell = cell_from_overrides([*SMALL, "task.objective=head", f"method={method}", "trainer=adam", "trainer.steps=3", "precision=bf16"])
     assert run_cell(cell, directory=tmp_path).status == "finished"

@@ -264,7 +264,7 @@ t.run(optimizer, params, steps=2000, writer=die)
 """
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_log_bitwise(tmp_path):
     from pathlib import Path
 

@@ -11,7 +11,7 @@ from loretta_core.config.method import LorettaAdp, LorettaRep
 from tests.loretta_core.adapters.receiver import differing
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_a_pickled_model_registers_its_own_type(tiny, token_ids):
     pairs = []
     for method in (LorettaAdp(type="loretta_adp", bottleneck_size=8), LorettaRep(type="loretta_rep")):

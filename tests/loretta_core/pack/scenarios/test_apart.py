@@ -50,7 +50,7 @@ def test_one_that_stops_leaves_and_the_others_do_not_notice(trainers, tmp_path, 
     assert all(map(same_curves, others, alone[1:]))
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 def test_one_that_diverges_does_not_touch_the_others(tmp_path, fp64):
     cells = cells_of(FIRST_ORDER[:2])
     wild = cells[0].model_copy(update={"trainer": cells[0].trainer.model_copy(update={"lr": 1e200, "max_grad_norm": None})})

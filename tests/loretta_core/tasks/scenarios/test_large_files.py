@@ -12,7 +12,7 @@ from loretta_core.config.task import Jsonl
 from loretta_core.errors import DataError
 from loretta_core.tasks import token_cache
 from loretta_core.tasks.build import load_data
-from loretta_core.tasks.data import disk_list
+from loretta_core.tasks.data.reading import disk_list
 from loretta_core.tasks.data.reading.disk_list import Chosen, DiskList
 from loretta_core.train.build import build_run
 

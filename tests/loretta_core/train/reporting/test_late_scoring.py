@@ -43,6 +43,8 @@ KINDS = {
     "written": ["model=toy-llama", "task=toy_qa", "task.train_rows=32", "task.validation_rows=20", "task.test_rows=30", "method=lora", *ADAM],
     "demonstrations": ["model=toy-llama", "task=toy_entailment", "task.train_rows=32", "task.test_rows=30", "method=lora", "trainer=icl"],
 }
+QUICK = ("loretta_adp", "adapters head", "ft bf16 zeroth order", "prefix", "written")
+"""Kinds that every run of the tests compares; the others are slow."""
 
 
 def made(settings, **changed):
@@ -57,7 +59,7 @@ def same_but_for_the_clock(one, other):
     return True
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS])
 def test_scores_that_come_later_are_bit_for_bit_those_that_come_at_once(kind, tmp_path):
     at_once = run_cell(made(KINDS[kind]), directory=tmp_path / "at once")
     trial = run_cell(made(KINDS[kind], score_test=False), directory=tmp_path / "later")
@@ -133,6 +135,7 @@ def _in_pack(cell, directory, pack_context):
     return run_cell(cell, directory=directory, pack_context=pack_context)
 
 
+@pytest.mark.slow
 def test_both_kinds_share_a_pack(tmp_path):
     cells = [made([*KINDS["loretta_adp"], f"trainer.lr={lr}"]) for lr in ("1e-3", "3e-3", "1e-2")]
     at_once = in_pack(cells, tmp_path / "at once", "a")
@@ -152,7 +155,7 @@ def test_a_trial_that_is_scored_keeps_its_replay_log(tmp_path):
     assert (tmp_path / "replay.zolog").read_bytes() == log
 
 
-@pytest.mark.parametrize("kind", ["loretta_adp", "lora zeroth order", "ptune"])
+@pytest.mark.parametrize("kind", ["loretta_adp", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("lora zeroth order", "ptune"))])
 def test_damaged_weights_are_trained_again(kind, tmp_path, caplog):
     trial = run_cell(made(KINDS[kind], score_test=False), directory=tmp_path)
     (path,) = [tmp_path / TRAINED_NAME] if kind == "ptune" else (tmp_path / "adapter").glob("*.safetensors")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from loretta_core.tasks.data import disk_list
+from loretta_core.tasks.data.reading import disk_list
 from loretta_core.tasks.data.reading.disk_list import DiskList, Mapped, chosen, kept
 from loretta_core.tasks.data.rows import Row
 
