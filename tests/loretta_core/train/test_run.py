@@ -71,7 +71,7 @@ def test_a_cell_repeats_bitwise(trainer, tmp_path):
     assert first.curves == second.curves
 
 
-@pytest.mark.parametrize("method", map(quick_or_slow, METHODS))
+@pytest.mark.parametrize("method", [quick_or_slow(name) for name in METHODS])
 def test_a_fresh_head_trains_on_a_bf16_base(method, tmp_path):
     cell = cell_from_overrides([*SMALL, "task.objective=head", f"method={method}", "trainer=adam", "trainer.steps=3", "precision=bf16"])
     assert run_cell(cell, directory=tmp_path).status == "finished"
