@@ -11,24 +11,21 @@ P takes r·m numbers a matrix (`bases.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from loretta_core.zo.directions.base import Slot
-from loretta_core.zo.directions.bases import Bases
-from loretta_core.zo.directions.factored import Factored
-from loretta_core.zo.noise import Direction, Distribution
+from loretta_core.zo.directions.bases import OnBases
+from loretta_core.zo.noise import Direction
 
 _LEFT = -2
 """Side of the base; −1 rounds the update."""
 
 
 @dataclass
-class Projected(Factored):
+class Projected(OnBases):
     """P Ψ for every matrix with more than one row and column.
 
     Raises ValueError for settings out of range.
@@ -41,19 +38,6 @@ class Projected(Factored):
 
     type = "projected"
 
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.refresh_every < 1:
-            raise ValueError(f"expected rank ≥ 1 and refresh_every ≥ 1; got {self.rank} and {self.refresh_every}")
-
-    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[Tensor, Any]) -> None:
-        """Take in the parameters that train."""
-        super().attach(slots, distribution=distribution, streamed=streamed, state=state)
-        self._bases = Bases(self.refresh_every)
-
-    def has_factors(self, slot: Slot) -> bool:
-        """Return whether this is a matrix."""
-        return slot.parameter.ndim == 2 and min(slot.parameter.shape) > 1
-
     def left(self, direction: Direction, slot: Slot, rows: slice | Int64[Tensor, " U"]) -> Float[Tensor, "U R"]:
         """Return rows of √(m/r) · P."""
         base_MR = self.base(direction, slot)
@@ -61,7 +45,7 @@ class Projected(Factored):
 
     def base(self, direction: Direction, slot: Slot) -> Float[Tensor, "M R"]:
         """Return the base P, which all directions of a period share."""
-        return self._bases.base(direction, slot, side=_LEFT, rows=slot.parameter.shape[0], rank=min(self.rank, *slot.parameter.shape))
+        return self.base_of(direction, slot, side=_LEFT, rows=slot.parameter.shape[0])
 
     def right(self, direction: Direction, slot: Slot) -> Float[Tensor, "N R"]:
         """Return the transpose of Ψ."""

@@ -10,24 +10,21 @@ r is at most the smaller side of a matrix. The bases take r (m + n) numbers a ma
 from __future__ import annotations
 
 import math
-from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from loretta_core.zo.directions.base import Slot
-from loretta_core.zo.directions.bases import Bases
-from loretta_core.zo.directions.factored import Factored
-from loretta_core.zo.noise import Direction, Distribution
+from loretta_core.zo.directions.bases import OnBases
+from loretta_core.zo.noise import Direction
 
 _LEFT, _RIGHT = -2, -3
 """Sides of the bases; −1 rounds the update."""
 
 
 @dataclass
-class Subspace(Factored):
+class Subspace(OnBases):
     """U Z Vᵀ for every matrix with more than one row and column.
 
     Raises ValueError for settings out of range.
@@ -40,26 +37,12 @@ class Subspace(Factored):
 
     type = "subspace"
 
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.refresh_every < 1:
-            raise ValueError(f"expected rank ≥ 1 and refresh_every ≥ 1; got {self.rank} and {self.refresh_every}")
-
-    def attach(self, slots: Sequence[Slot], *, distribution: Distribution, streamed: bool, state: MutableMapping[Tensor, Any]) -> None:
-        """Take in the parameters that train."""
-        super().attach(slots, distribution=distribution, streamed=streamed, state=state)
-        self._bases = Bases(self.refresh_every)
-
-    def has_factors(self, slot: Slot) -> bool:
-        """Return whether this is a matrix."""
-        return slot.parameter.ndim == 2 and min(slot.parameter.shape) > 1
-
     def left(self, direction: Direction, slot: Slot, rows: slice | Int64[Tensor, " U"]) -> Float[Tensor, "U R"]:
         """Return rows of √(mn)/r · U Z."""
         (m, n), rank = slot.parameter.shape, min(self.rank, *slot.parameter.shape)
         z_RR = self.noise(direction, slot, start=0, size=rank * rank).view(rank, rank)
-        return self._bases.base(direction, slot, side=_LEFT, rows=m, rank=rank)[rows] @ z_RR.mul_(math.sqrt(m * n) / rank)
+        return self.base_of(direction, slot, side=_LEFT, rows=m)[rows] @ z_RR.mul_(math.sqrt(m * n) / rank)
 
     def right(self, direction: Direction, slot: Slot) -> Float[Tensor, "N R"]:
         """Return the base V."""
-        n, rank = slot.parameter.shape[1], min(self.rank, *slot.parameter.shape)
-        return self._bases.base(direction, slot, side=_RIGHT, rows=n, rank=rank)
+        return self.base_of(direction, slot, side=_RIGHT, rows=slot.parameter.shape[1])
