@@ -29,6 +29,7 @@ def scalars(directory) -> dict[str, list[int]]:
 
 
 def test_tensorboard_has_curves_final_numbers_and_settings(trained, sweep):
+    pytest.importorskip("tensorboard", reason="pip install 'loretta-on-ray[tensorboard]'")
     name_sinks(trained, "tensorboard")
     sync(trained)
     directories = sorted((trained / "tensorboard" / "small").iterdir())
