@@ -17,13 +17,13 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from results import Result, ratio, write
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from loretta_core.tasks.base import Choice, Example
 from loretta_core.tasks.chat.packing import MOST_WASTE, packed_scores, spread
 from loretta_core.tasks.collate import training_batches
 from loretta_core.tasks.formats.label_logits import logits_at
-from tests.benchmarks.results import Result, ratio, write
 
 MEDIAN, SPREAD, LONGEST = 90, 1.0, 1024
 VOCABULARY = 1000
