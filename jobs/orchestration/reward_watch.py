@@ -6,12 +6,11 @@ Such a step changes nothing. Early in a run it is common where answers are right
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jobs.orchestration.start_watch import START_POLL_S
-from jobs.orchestration.watchers import Watcher
+from jobs.orchestration.watchers import Watcher, polling
 from loretta_core.config import CellConfig
 from loretta_core.store.layout import cell_directory
 from loretta_core.train.sinks import EQUAL_REWARDS, JOURNAL_NAME
@@ -38,12 +37,7 @@ def watch_rewards(cells: Sequence[CellConfig], *, out: Path, say: Callable[[str]
                     "population (num_directions) or zo_eps, or a metric with partial credit, such as squad_f1"
                 )
 
-    def watch(over: threading.Event) -> None:
-        while not over.wait(START_POLL_S):
-            look()
-        look()
-
-    return watch
+    return polling(look, every_s=START_POLL_S)
 
 
 def _new_lines(journal: Path, *, after: int) -> tuple[list[dict[str, float]], int]:

@@ -7,11 +7,10 @@ the most frequent label (`UNALIGNED`).
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from jobs.orchestration.watchers import Watcher
+from jobs.orchestration.watchers import Watcher, polling
 from loretta_core.config import CellConfig
 from loretta_core.config.task import FRESH_HEADS
 from loretta_core.store.layout import cell_directory
@@ -42,12 +41,7 @@ def watch_starts(cells: Sequence[CellConfig], *, out: Path, say: Callable[[str],
                     "from there: try another prompt or model, or a first-order trainer"
                 )
 
-    def watch(over: threading.Event) -> None:
-        while not over.wait(START_POLL_S):
-            look()
-        look()
-
-    return watch
+    return polling(look, every_s=START_POLL_S)
 
 
 def _journal(out: Path, cell_id: str) -> Path:

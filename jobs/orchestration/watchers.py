@@ -28,6 +28,17 @@ def run_watchers(*watchers: Watcher) -> Iterator[None]:
             thread.join()
 
 
+def polling(look: Callable[[], None], *, every_s: float) -> Watcher:
+    """Return a watcher that calls `look` every so many seconds, and once more at the end."""
+
+    def watch(over: threading.Event) -> None:
+        while not over.wait(every_s):
+            look()
+        look()
+
+    return watch
+
+
 def watch_interrupt(requested: threading.Event, *, interrupt: Callable[[], None]) -> Watcher:
     """Return a watcher that calls `interrupt` once when the event is set."""
 
