@@ -13,26 +13,19 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from loretta_core.config.metrics import READ_LIKELIHOODS, ExtractorName, Kind, MetricName, extractor_refusal, metric_refusal
-from loretta_core.config.tasks.vocabulary import AsWritten, Quoting, Rows, Source
-from loretta_core.schema import Typed
+from loretta_core.config.tasks.own_files import OwnFiles
+from loretta_core.config.tasks.vocabulary import AsWritten
 
 BUILT_IN_TEMPLATES = ("chatml", "plain")
 """Chat templates that `chat_template` can name (`tasks/chat/templates.py`)."""
 INSTRUCT_COLUMNS = ("instruction", "input", "output", "system")
 
 
-class _Conversation(Typed):
+class _Conversation(OwnFiles):
     """Settings that the two share."""
 
     objective: Literal["causal"] = "causal"
     """Always `causal`: the answer is written."""
-    train: Source
-    """Training rows: the path of a file, a list of paths, a pattern such as `data/part-*.jsonl`, or `hf://owner/name:split` on the hub."""
-    validation: Source
-    """Validation rows, which choose the best checkpoint."""
-    test: Source | None = None
-    """Test rows. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
-    training rows the score is the one of the chosen checkpoint on `validation`, and the record says so."""
     system: AsWritten | None = Field(None, min_length=1)
     """System prompt of the rows that bring none of their own."""
     packing: bool = False
@@ -54,20 +47,6 @@ class _Conversation(Typed):
     """`exact_match` takes runs of blanks and line breaks for one blank. Those around an answer never count."""
     metric: MetricName | None = None
     """None: token F1 (SQuAD), or exact match where `extract` is set."""
-    encoding: str | None = None
-    """Encoding of the files, e.g. cp1252; None: by a byte-order mark, UTF-8, else guessed and told."""
-    separator: Annotated[AsWritten, Field(min_length=1, max_length=1)] | None = None
-    """Character between the cells of .csv and .tsv; None: a comma or a tab, else the one of `; | ,` and tab that gives the columns their names."""
-    quoting: Quoting = "auto"
-    """Quotes in .tsv and .csv, as for `jsonl`."""
-    train_rows: Rows | None = None
-    """Use this many training rows, drawn with `data_seed`; None uses all (that are not held out)."""
-    validation_rows: Rows | None = None
-    """Use this many validation rows, drawn with `data_seed`; None uses all."""
-    test_rows: Rows | None = None
-    """Use this many test rows, the same ones for every `data_seed`; None uses all."""
-    data_seed: int = Field(0, ge=0)
-    """Seed of the draws of training and validation rows; the test rows do not depend on it."""
     max_length: int = Field(1024, ge=8)
     """Longest conversation in tokens. Of longer ones the oldest turns are left out, then text of the user's last turn; never an answer."""
 
@@ -95,13 +74,6 @@ class _Conversation(Typed):
             raise ValueError(f'metric = "{self.metric}" reads the likelihood of the whole answer; leave `extract` out')
         if (self.ignore_case or self.ignore_blanks) and self.resolved_metric != "exact_match":
             raise ValueError(f'`ignore_case` and `ignore_blanks` are settings of metric = "exact_match", and the metric is {self.resolved_metric}')
-        return self
-
-    @model_validator(mode="after")
-    def _files_are_named(self) -> Self:
-        bare = [name for name in ("train", "validation", "test") if getattr(self, name) is not None and not getattr(self, name)]
-        if bare:
-            raise ValueError(f"`{bare[0]}` names no file; expected a path, a list of paths, a pattern, or hf://owner/name:split")
         return self
 
 

@@ -8,21 +8,14 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from loretta_core.config.metrics import READ_LIKELIHOODS, ExtractorName, Kind, MetricName, extractor_refusal, metric_refusal
-from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, AsWritten, Objective, Quoting, Rows, Source
-from loretta_core.schema import Typed
+from loretta_core.config.tasks.own_files import OwnFiles
+from loretta_core.config.tasks.vocabulary import COLUMN_FORMS, AsWritten, Objective
 
 
-class Jsonl(Typed):
+class Jsonl(OwnFiles):
     """Your own task: JSON lines or arrays, .csv, .tsv or .parquet, gzip or not, with text column(s) and a label or answer column."""
 
     type: Literal["jsonl"]
-    train: Source
-    """Training rows: the path of a file, a list of paths, a pattern such as `data/part-*.csv`, or `hf://owner/name:split` on the hub."""
-    validation: Source
-    """Validation rows, which choose the best checkpoint."""
-    test: Source | None = None
-    """Test rows. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
-    training rows the score is the one of the chosen checkpoint on `validation`, and the record says so."""
     text: tuple[str, ...] = ("text",)
     """Text columns, any number; `a.b` is the field b of a nested column a. A head reads one, a pair, or the first and the rest behind the tokenizer's
     separator. Empty where `answer` alone is scored by its `perplexity` or `loss`."""
@@ -61,21 +54,6 @@ class Jsonl(Typed):
     """None: accuracy; mean of Pearson and Spearman for a number; for a written answer token F1 (SQuAD), or exact match where `extract` is set."""
     positive_label: str | None = None
     """The label whose F1 or area under the curve is meant; None: the second of two."""
-    encoding: str | None = None
-    """Encoding of the files, e.g. cp1252; None: by a byte-order mark, UTF-8, else guessed and told."""
-    separator: Annotated[AsWritten, Field(min_length=1, max_length=1)] | None = None
-    """Character between the cells of .csv and .tsv; None: a comma or a tab, else the one of `; | ,` and tab that gives the columns their names."""
-    quoting: Quoting = "auto"
-    """Quotes in .tsv and .csv: `enclosed` (around cells that need them, doubled inside), `none` (characters of the text), or `auto`: enclosed in .csv, in
-    .tsv where the whole file can be read so."""
-    train_rows: Rows | None = None
-    """Use this many training rows, drawn with `data_seed`; None uses all (that are not held out)."""
-    validation_rows: Rows | None = None
-    """Use this many validation rows, drawn with `data_seed`; None uses all."""
-    test_rows: Rows | None = None
-    """Use this many test rows, the same ones for every `data_seed`; None uses all."""
-    data_seed: int = Field(0, ge=0)
-    """Seed of the draws of training and validation rows; the test rows do not depend on it."""
     max_length: int = Field(128, ge=8)
     """Longest input in tokens; longer ones are cut in the text, never in the prompt."""
 
@@ -143,9 +121,6 @@ class Jsonl(Typed):
 
     @model_validator(mode="after")
     def _columns_are_used(self) -> Self:
-        bare = [name for name in ("train", "validation", "test") if getattr(self, name) is not None and not getattr(self, name)]
-        if bare:
-            raise ValueError(f"`{bare[0]}` names no file; expected a path, a list of paths, a pattern, or hf://owner/name:split")
         if len(set(self.text)) < len(self.text):
             raise ValueError(f"`text` names a column twice: {', '.join(self.text)}")
         unknown = [name for name in self.optional if name not in self.text]

@@ -13,34 +13,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from loretta_core.config.metrics import Kind, MetricName, metric_refusal
-from loretta_core.config.tasks.vocabulary import AsWritten, Quoting, Rows, Source
-from loretta_core.schema import Typed
+from loretta_core.config.tasks.own_files import OwnFiles
+from loretta_core.config.tasks.vocabulary import AsWritten
 
 
-class _Files(Typed):
-    """Settings that these tasks share: where the rows are, and which are used."""
+class _Labelled(OwnFiles):
+    """Settings that these tasks share beside their files."""
 
-    train: Source
-    """Training rows: the path of a file, a list of paths, a pattern such as `data/part-*.csv`, or `hf://owner/name:split` on the hub."""
-    validation: Source
-    """Validation rows, which choose the best checkpoint."""
-    test: Source | None = None
-    """Test rows. When None, a fifth of the training rows, at most `test_rows` or 1,000, is held out and gives the score. With fewer than 50
-    training rows the score is the one of the chosen checkpoint on `validation`, and the record says so."""
-    encoding: str | None = None
-    """Encoding of the files, e.g. cp1252; None: by a byte-order mark, UTF-8, else guessed and told."""
-    separator: Annotated[AsWritten, Field(min_length=1, max_length=1)] | None = None
-    """Character between the cells of .csv and .tsv; None: a comma or a tab, else the one of `; | ,` and tab that gives the columns their names."""
-    quoting: Quoting = "auto"
-    """Quotes in .tsv and .csv: `enclosed`, `none` or `auto`, as for `jsonl`."""
-    train_rows: Rows | None = None
-    """Use this many training rows, drawn with `data_seed`; None uses all (that are not held out)."""
-    validation_rows: Rows | None = None
-    """Use this many validation rows, drawn with `data_seed`; None uses all."""
-    test_rows: Rows | None = None
-    """Use this many test rows, the same ones for every `data_seed`; None uses all."""
-    data_seed: int = Field(0, ge=0)
-    """Seed of the draws of training and validation rows; the test rows do not depend on it."""
     metric: MetricName | None = None
     """None is the task's own: accuracy, micro_f1 of several labels, span_f1 of tags (token_accuracy where none begins with B-)."""
 
@@ -51,16 +30,13 @@ class _Files(Typed):
         return kinds[self.type]
 
     @model_validator(mode="after")
-    def _files_and_metric(self) -> Self:
-        bare = [name for name in ("train", "validation", "test") if getattr(self, name) is not None and not getattr(self, name)]
-        if bare:
-            raise ValueError(f"`{bare[0]}` names no file; expected a path, a list of paths, a pattern, or hf://owner/name:split")
+    def _metric_fits(self) -> Self:
         if self.metric is not None and (refusal := metric_refusal(self.metric, self.predicts)):
             raise ValueError(refusal)
         return self
 
 
-class MultipleChoice(_Files):
+class MultipleChoice(_Labelled):
     """Questions with choices of their own, of which one is right, as in MMLU, ARC or HellaSwag; rows may have different numbers of choices. For decoders."""
 
     type: Literal["multiple_choice"]
@@ -112,7 +88,7 @@ class MultipleChoice(_Files):
         return self
 
 
-class MultiLabel(_Files):
+class MultiLabel(_Labelled):
     """Texts with any number of labels each, as in GoEmotions or EUR-Lex; a head gives a probability for each label, and predicts those above one half."""
 
     type: Literal["multi_label"]
@@ -156,7 +132,7 @@ class MultiLabel(_Files):
         return self
 
 
-class TokenClassification(_Files):
+class TokenClassification(_Labelled):
     """Sentences with a tag for each word, as in named-entity recognition or part-of-speech tagging; a head classifies the first token of each word."""
 
     type: Literal["token_classification"]
