@@ -10,8 +10,11 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 
-from loretta_core.config.task import Decoder, Glue, Jsonl, TaskConfig, ToyEntailment, ToyQa, ToySentiment
+from loretta_core.config.task import Chat, Decoder, Glue, Instruct, TaskConfig, ToyEntailment, ToyInstruct, ToyQa, ToySentiment
+from loretta_core.config.tasks.conversations import BUILT_IN_TEMPLATES
+from loretta_core.config.tasks.own_files import OwnFiles
 from loretta_core.tasks.build import load_data
+from loretta_core.tasks.data.drawn_splits import named_sources
 from loretta_core.tasks.data.reading.hub import PREFIX
 from loretta_core.tasks.data.reading.sources import names_of
 from loretta_core.tasks.data.rows import TaskData
@@ -45,11 +48,13 @@ def clear_data_cache() -> None:
 def _files(task: TaskConfig) -> Iterable[Path] | None:
     """Return the files of a task; None where they are not known, which is never cached."""
     match task:
-        case ToySentiment() | ToyEntailment() | ToyQa():
+        case ToySentiment() | ToyEntailment() | ToyQa() | ToyInstruct():
             return ()
-        case Jsonl():
-            names = [name for source in (task.train, task.validation, task.test) if source for name in names_of(source)]
-            return [Path(name).expanduser() for name in names if not name.startswith(PREFIX)]
+        case OwnFiles():
+            names = [name for source in named_sources(task).values() for name in names_of(source)]
+            named = (task.chat_template or "") if isinstance(task, Instruct | Chat) else ""
+            template = [named] if named and named not in BUILT_IN_TEMPLATES else []
+            return [Path(name).expanduser() for name in (*names, *template) if not name.startswith(PREFIX)]
         case Glue() | Decoder():
             return sorted(path for path in Path(task.path).expanduser().rglob("*") if path.is_file()) if task.path else ()
     return None

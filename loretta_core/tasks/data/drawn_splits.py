@@ -5,23 +5,21 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from loretta_core.config.task import Chat, Instruct, Jsonl, MultiLabel, MultipleChoice, Source, TokenClassification
+from loretta_core.config.task import Source
+from loretta_core.config.tasks.own_files import OwnFiles
 from loretta_core.errors import DataError
 from loretta_core.tasks.data.reading.disk_list import chosen
 from loretta_core.tasks.data.reading.sources import caption
 from loretta_core.tasks.data.rows import Row
 from loretta_core.tasks.data.scored_rows import draw_test_rows, hold_out
 
-OwnTask = Jsonl | Instruct | Chat | MultipleChoice | MultiLabel | TokenClassification
-"""A task whose files the sweep names."""
 
-
-def named_sources(task: OwnTask) -> dict[str, Source]:
+def named_sources(task: OwnFiles) -> dict[str, Source]:
     """Return split → what the task names for it; `test` is absent where it names nothing."""
     return {"train": task.train, "validation": task.validation} | ({"test": task.test} if task.test else {})
 
 
-def drawn_splits(rows: Mapping[str, Sequence[Row]], task: OwnTask) -> tuple[dict[str, Sequence[Row]], tuple[str, ...]]:
+def drawn_splits(rows: Mapping[str, Sequence[Row]], task: OwnFiles) -> tuple[dict[str, Sequence[Row]], tuple[str, ...]]:
     """Return the rows that are used, and notes. Where the task names no test file, test rows are held out of the training rows before any are drawn.
 
     Raises DataError where more rows are asked for than there are.
@@ -37,7 +35,7 @@ def drawn_splits(rows: Mapping[str, Sequence[Row]], task: OwnTask) -> tuple[dict
 Draw = Callable[[range, int], list[int]]
 
 
-def _with_test_rows(rows: Mapping[str, Sequence[Row]], task: OwnTask) -> tuple[Mapping[str, Sequence[Row]], tuple[str, ...]]:
+def _with_test_rows(rows: Mapping[str, Sequence[Row]], task: OwnFiles) -> tuple[Mapping[str, Sequence[Row]], tuple[str, ...]]:
     """Add test rows that are held out of the training rows, with a note on how many; none where there are too few."""
     kept, held = hold_out(rows["train"], validation=rows["validation"], wanted=task.test_rows)
     if not held:

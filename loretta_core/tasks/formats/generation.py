@@ -21,14 +21,15 @@ from transformers import PreTrainedTokenizerBase
 from loretta_core.errors import DataError
 from loretta_core.tasks.base import Batch, BatchEvaluation, Choice, Example
 from loretta_core.tasks.data.rows import Row
-from loretta_core.tasks.formats.answer_scores import answer_scores, find_answer_positions
+from loretta_core.tasks.formats.answer_scores import answer_scores, answer_scores_in_pieces, find_answer_positions
 from loretta_core.tasks.formats.batch_encoding import encode_continuations, without_collections
+from loretta_core.tasks.formats.candidates import TOKENS as SCORED_TOKENS
 from loretta_core.tasks.formats.candidates import first_tokens
 from loretta_core.tasks.formats.end_tokens import end_token_ids, up_to_end
 from loretta_core.tasks.formats.stopping import at_stops
 from loretta_core.tasks.scoring.stops import answer_in
 
-TOKENS = 32_768
+WRITTEN_TOKENS = 32_768
 """Limit of the tokens, prompts and answers, of the rows that are generated together: their keys and values are cached."""
 
 
@@ -91,7 +92,7 @@ class Generation:
 
     def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
         """Predict the text that the model generates, up to a stop; or (log-probability of the reference, its tokens) where none is written."""
-        scores_B = answer_scores(model, batch)
+        scores_B = answer_scores_in_pieces(model, batch, tokens=SCORED_TOKENS)
         if not self._writes:
             tokens = find_answer_positions(batch).choice_T.bincount(minlength=len(batch)).tolist()
             sums = [(score * count, float(count)) for score, count in zip(scores_B.double().tolist(), tokens, strict=True)]
@@ -101,7 +102,7 @@ class Generation:
     def texts(self, model: nn.Module, batch: Batch) -> list[str]:
         """Return what the model writes to each row, up to a stop; as many rows at once as the cache has room for."""
         longest = max(len(example.prompt) for example in batch.examples) + self._max_new_tokens
-        writers = max(1, TOKENS // longest)
+        writers = max(1, WRITTEN_TOKENS // longest)
         groups = [batch.examples[start : start + writers] for start in range(0, len(batch), writers)]
         return [text for group in groups for text in self.write(model, group, device=batch.labels_B.device)]
 

@@ -89,6 +89,13 @@ def test_toy_bert_with_eight_variants_at_once(method):
     assert ratio(cell_from_overrides([*SMALL, f"method={method}", *overrides])) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize(("task", "trainer"), [("toy_qa", "adam"), ("toy_instruct", "zo_sgd"), ("toy_entailment", "adam")])
+def test_decoders_that_write_and_rank(task, trainer):
+    settings = ["model=toy-llama", f"task={task}", *SMALL[2:4], "task.test_rows=70", "trainer.steps=4", "batch_size=8"]
+    assert ratio(cell_from_overrides([*settings, "method=lora", f"trainer={trainer}"])) == pytest.approx(1, abs=0.1)
+
+
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory) -> Path:
     return save_rows(tmp_path_factory.mktemp("rows"))
