@@ -61,34 +61,45 @@ def test_a_stopped_run_continues_with_the_same_bits(name, tmp_path):
     assert went_on[-1] < first[0]
 
 
-@pytest.mark.parametrize("name", TRAINERS)
-def test_its_state_is_what_the_planner_counts(name):
+@pytest.mark.parametrize(
+    ("name", "at_least"), [("adam", 0.99), ("sgd", 0.99), ("muon", 0.5), ("adafactor", 0.0), pytest.param("lion", 0.99, marks=needs_library)]
+)
+def test_its_state_is_what_the_planner_counts(name, at_least):
+    """Muon is counted as AdamW, which trains what is no matrix; Adafactor's rows and columns, and counters of steps, are not counted."""
     parameters, optimizer, step = regression(name)
     step()
     held = sum(value.numel() * value.element_size() for slot in optimizer.state.values() for value in slot.values() if torch.is_tensor(value))
-    if name == "adam_8bit":
-        return  # parameters of fewer than 4,096 numbers keep fp32 moments, and the table of codes weighs as much here
-    counted = moment_bytes(trainer_of(name), sum(value.numel() for value in parameters.values()), width=4)
-    assert counted * 0.45 <= held <= counted + 2500  # muon is counted as AdamW
+    numbers = sum(value.numel() for value in parameters.values())
+    counted = moment_bytes(trainer_of(name), numbers, width=4)
+    assert at_least * counted <= held <= counted + (0.5 * numbers if name == "adafactor" else 16)
+
+
+@needs_library
+def test_moments_in_8_bit_take_what_the_planner_counts():
+    weight = nn.Parameter(torch.randn(256, 256))
+    optimizer = build_optimizer([weight], trainer=trainer_of("adam_8bit"), masters=False)
+    weight.square().sum().backward()
+    optimizer.step()
+    held = sum(
+        value.numel() * value.element_size() for name, value in optimizer.state[weight].items() if torch.is_tensor(value) and not name.startswith("qmap")
+    )
+    assert held == moment_bytes(trainer_of("adam_8bit"), weight.numel(), width=4)
 
 
 def test_muon_leaves_what_is_no_matrix_to_adamw():
-    (parameters, _, step), (twins, _, twin_step) = regression("muon"), regression("muon")
-    twin = AdamW([twins["vector"], twins["core"]], lr=trainer_of("muon").lr, weight_decay=0.0)
+    start = {"matrix": torch.randn(6, 4), "vector": torch.randn(4), "core": torch.randn(2, 3, 2)}
+    ours, twins = ({name: nn.Parameter(value.clone()) for name, value in start.items()} for _ in range(2))
+    trainer = trainer_of("muon")
+    muon = build_optimizer(list(ours.values()), trainer=trainer, masters=False)
+    adamw = AdamW([twins["vector"], twins["core"]], lr=trainer.lr, weight_decay=0.0)
     for _ in range(3):
-        step()
-        twin.zero_grad()
-        sum((twins[key] - target).square().mean() for key, target in _targets(twins).items()).backward()
-        twin.step()
-    assert torch.equal(parameters["core"], twins["core"])
-    assert twin_step() > 0
-
-
-def _targets(parameters):
-    torch.manual_seed(0)
-    for value in parameters.values():
-        torch.randn_like(value)
-    return {key: torch.randn_like(value) for key, value in parameters.items()}
+        for weights, optimizer in ((ours, muon), (twins, adamw)):
+            optimizer.zero_grad()
+            sum(value.square().sum() for value in weights.values()).backward()
+            optimizer.step()
+    assert torch.equal(ours["vector"], twins["vector"])
+    assert torch.equal(ours["core"], twins["core"])
+    assert not torch.equal(ours["matrix"], start["matrix"])
 
 
 @pytest.mark.integration
