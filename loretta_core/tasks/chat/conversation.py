@@ -80,6 +80,10 @@ class Conversation:
         assert self._form is not None, "prepare() comes before the first loss"
         return -packed_scores(model, batch.examples, form=self._form, pad=self._pad, device=batch.labels_B.device).mean()
 
+    def loss_of(self, scores_S: Float[Tensor, " S"], batch: Batch) -> Float[Tensor, ""]:
+        """Return the loss of a batch, given the mean log-probability of the learned tokens of each row."""
+        return self._writer.loss_of(scores_S, batch)
+
     def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
         """Predict the text that the model writes as the last turn."""
         return self._writer.evaluate(model, batch)

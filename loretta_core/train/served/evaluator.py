@@ -26,7 +26,7 @@ from torch import Tensor
 
 from loretta_core.config.engine import Served
 from loretta_core.errors import CellFailed, ModelError
-from loretta_core.tasks.base import Batch
+from loretta_core.tasks.base import Batch, Choice
 from loretta_core.train.served.completions import CompletionsServer
 from loretta_core.train.served.lora_files import write_lora
 from loretta_core.train.step import MeanLoss
@@ -76,8 +76,7 @@ class ServedEvaluator:
         choices = [choice for example in batch.examples for choice in example.choices]  # a server reads each as a text of its own
         sequences = [choice.tokens for choice in choices]
         found = self._server.log_probabilities(name, sequences)
-        means = [sum(one[-scored:]) / len(one[-scored:]) for one, scored in zip(found, [choice.scored for choice in choices], strict=True)]
-        return torch.tensor(means, device=batch.labels_B.device)
+        return torch.tensor([mean_learned(one, choice) for one, choice in zip(found, choices, strict=True)], device=batch.labels_B.device)
 
     @contextmanager
     def _loaded(self, storage: Storage, variants: Iterable[Variant]) -> Iterator[list[str]]:
@@ -103,6 +102,12 @@ class ServedEvaluator:
                 self._server.unload(name)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def mean_learned(found: Sequence[float], choice: Choice) -> float:
+    """Return the mean over the tokens that are learned: those that the choice names, or its last ones."""
+    learned = [found[position - len(choice.tokens)] for position in choice.learned] or found[-choice.scored :]
+    return sum(learned) / len(learned)
 
 
 def served_evaluator(engine: Served, *, model: PeftModel, objective: ScoresAnswers) -> ServedEvaluator:

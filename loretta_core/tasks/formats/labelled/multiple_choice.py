@@ -47,6 +47,10 @@ class MultipleChoiceRanking:
         """Return the loss of ranked candidates."""
         return self._ranking.loss(model, batch)
 
+    def loss_of(self, scores_S: Float[Tensor, " S"], batch: Batch) -> Float[Tensor, ""]:
+        """Return the loss of a batch, given the mean log-probability of the tokens of each choice."""
+        return self._ranking.loss_of(scores_S, batch)
+
     def evaluate(self, model: nn.Module, batch: Batch) -> BatchEvaluation:
         """Predict the likeliest choice; the log-probabilities of all choices, not divided, are kept."""
         means_BC = self._ranking.scores(model, batch)

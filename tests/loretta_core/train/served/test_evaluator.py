@@ -7,9 +7,11 @@ from transformers import AutoModelForCausalLM
 from loretta_core.config import cell_from_overrides
 from loretta_core.config.checkpoints.local_files import find_checkpoint
 from loretta_core.errors import CellFailed, ConfigError, ModelError
+from loretta_core.tasks.base import Choice
 from loretta_core.train.build import build_run
 from loretta_core.train.replay_step import restore_step
 from loretta_core.train.run import run_cell
+from loretta_core.train.served.evaluator import mean_learned
 from tests.loretta_core.train.served.servers import LoraServer, serving
 
 SMALL = ["model=toy-llama", "task.train_rows=8", "task.validation_rows=4", "task.test_rows=4", "batch_size=4", "trainer=zo_sgd", "trainer.zo_eps=1e-2"]
@@ -27,7 +29,7 @@ def served(url, directory, *settings):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("settings", [("task=toy_qa", "method=lora"), (*SENTIMENT, *REP)])
+@pytest.mark.parametrize("settings", [("task=toy_qa", "method=lora"), (*SENTIMENT, *REP), ("task=toy_instruct", "method=lora")])
 def test_a_served_step_is_the_local_one(settings, server, tmp_path):
     local = build_run(cell_from_overrides([*SMALL, *settings, "trainer.lr=1e-2"]))
     with serving(server) as url:
@@ -38,6 +40,13 @@ def test_a_served_step_is_the_local_one(settings, server, tmp_path):
     thetas = [run.engine.state.optimizer.theta for run in (local, remote)]
     torch.testing.assert_close(*thetas, rtol=0.0, atol=1e-4)
     assert (len(server.served), server.adapters, list(tmp_path.iterdir())) == (4, [], [])
+
+
+def test_every_turn_that_is_learned_counts():
+    choice = Choice([7, 1, 2, 7, 3, 4], scored=2, learned=(1, 2, 4, 5))
+    found = [-1.0, -2.0, -30.0, -4.0, -5.0]  # of every token but the first
+    assert mean_learned(found, choice) == -3.0
+    assert mean_learned(found, Choice(choice.tokens, scored=2)) == -4.5
 
 
 @pytest.mark.integration
