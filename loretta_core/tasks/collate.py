@@ -64,7 +64,8 @@ class Collator:
         inputs = {name: F.pad(values, (0, more), value=fill.get(name, 0)) for name, values in batch.inputs.items()}
         # In a mask of pairs, padding is seen by nothing and sees everything: what sees nothing would become NaN.
         inputs = {name: F.pad(values, (0, 0, 0, more), value=1) if values.ndim == 4 else values for name, values in inputs.items()}
-        return replace(batch, inputs=inputs)
+        of_words = bool(batch.examples and batch.examples[0].word_positions)
+        return replace(batch, inputs=inputs, labels_B=F.pad(batch.labels_B, (0, more), value=OTHER_TOKEN) if of_words else batch.labels_B)
 
     def _shared(self, examples: Sequence[Example], trees: Sequence[AnswerTree], *, branches: bool) -> Batch:
         """Return a batch of one sequence a row."""

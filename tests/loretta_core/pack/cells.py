@@ -17,6 +17,7 @@ ENCODER = ["model=toy-bert", "task=toy_sentiment", *FEW]
 HEAD = [*ENCODER, "task.objective=head"]
 RANKED = ["model=toy-llama", "task=toy_sentiment", "task.objective=causal", *FEW]
 GENERATED = ["model=toy-llama", "task=toy_qa", *FEW]
+INSTRUCTED = ["model=toy-llama", "task=toy_instruct", *FEW]
 PACK = PackInfo(pack_id="a-pack", cells=3)
 FIRST_ORDER = [["trainer=adam", "trainer.lr=1e-3"], ["trainer=adam", "trainer.lr=1e-2", "seed=1"], ["trainer=adam", "trainer.lr=1e-4", "seed=2"]]
 ZEROTH_ORDER = [

@@ -8,9 +8,9 @@ from loretta_core.config import cell_from_overrides
 from loretta_core.pack import merged_forward
 from loretta_core.pack.lockstep import run_in_lockstep
 from loretta_core.train.run import run_cell
-from tests.loretta_core.pack.cells import ENCODER, FIRST_ORDER, GENERATED, HEAD, PACK, PEFT_METHODS, RANKED, ZEROTH_ORDER, losses, packed, run_all, same_curves
+from tests.loretta_core.pack.cells import ENCODER, FIRST_ORDER, GENERATED, HEAD, INSTRUCTED, PACK, PEFT_METHODS, RANKED, ZEROTH_ORDER, losses, packed, run_all, same_curves
 
-CASES = [(method, ENCODER) for method in PEFT_METHODS] + [("lora", HEAD), ("loretta_adp", RANKED), ("lora", GENERATED), ("prefix", RANKED)]
+CASES = [(method, ENCODER) for method in PEFT_METHODS] + [("lora", HEAD), ("loretta_adp", RANKED), ("lora", GENERATED), ("prefix", RANKED), ("lora", INSTRUCTED)]
 
 
 @pytest.mark.integration

@@ -58,7 +58,7 @@ class TokenHead:
         return BatchEvaluation(self._losses(logits_BLC, batch).sum().item(), predictions)
 
     def _logits(self, model: nn.Module, batch: Batch) -> Float[Tensor, "B L C"]:
-        logits_BLC = model(**batch.inputs).logits.float()[:, : batch.labels_B.shape[1]]  # the inputs may be padded further
+        logits_BLC = model(**batch.inputs).logits.float()
         return logits_BLC[..., self._order] if self._order else logits_BLC
 
     def _losses(self, logits_BLC: Float[Tensor, "B L C"], batch: Batch) -> Float[Tensor, " B"]:

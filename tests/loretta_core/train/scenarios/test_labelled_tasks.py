@@ -11,6 +11,7 @@ from loretta_core.config import cell_from_overrides
 from loretta_core.plan.cell import plan_cell
 from loretta_core.train.build import build_run
 from loretta_core.train.run import run_cell
+from tests.loretta_core.pack.cells import FIRST_ORDER, ZEROTH_ORDER, losses, packed
 
 pytestmark = [
     pytest.mark.integration,
@@ -31,12 +32,16 @@ TRAINERS = [
 ]
 
 
-def cell(tmp_path, task, *, settings="", llama="toy-llama", method="lora", trainer='{type = "adam", steps = 2, eval_every = 2}'):
+def cell(tmp_path, task, **settings):
+    return cell_from_overrides(overrides(tmp_path, task, **settings))
+
+
+def overrides(tmp_path, task, *, settings="", llama="toy-llama", method="lora", trainer='{type = "adam", steps = 2, eval_every = 2}'):
     path = tmp_path / f"{task}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS[task]))
     model = llama if task == "multiple_choice" else "toy-bert"
     given = f'{{type = "{task}", train = "{path}", validation = "{path}"{NAMES[task]}{settings}}}'
-    return cell_from_overrides([f"model={model}", f"task={given}", f"method={method}", f"trainer={trainer}", "batch_size=4"])
+    return [f"model={model}", f"task={given}", f"method={method}", f"trainer={trainer}", "batch_size=4"]
 
 
 @pytest.mark.parametrize("settings", ["", ', by = "text", normalize = "characters"', pytest.param(', by = "text", normalize = "none"', marks=pytest.mark.slow)])
@@ -78,6 +83,16 @@ def test_tags_of_words(tmp_path, trainer):
 def test_what_trains_is_what_was_planned(tmp_path, task, method):
     planned = cell(tmp_path, task, method=method)
     assert plan_cell(planned).trainable_params == trainable_parameter_count(build_run(planned).model)
+
+
+@pytest.mark.parametrize("trainers", [FIRST_ORDER[:2], ZEROTH_ORDER[:2]], ids=["first", "zeroth"])
+@pytest.mark.parametrize("task", ROWS)
+def test_steps_of_a_pack_are_those_of_cells_alone(tmp_path, task, trainers, llama, caplog):
+    settings = ', by = "text"' if task == "multiple_choice" else ""
+    cells = [[*overrides(tmp_path, task, settings=settings, llama=llama), *trainer] for trainer in trainers]
+    for merged, alone in zip(packed(cells), map(losses, cells), strict=True):
+        assert merged == pytest.approx(alone, rel=1e-3)
+    assert "one by one" not in caplog.text
 
 
 WHOLE = '{{type = "jsonl", train = "{0}", validation = "{0}", objective = "causal", text = [], answer = "text", metric = "perplexity"}}'
